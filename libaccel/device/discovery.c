@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/* Finding processors: the kernel lists accel nodes in /sys/class/accel.  libdrm does not
+ * know them (its nodes are those of /dev/dri). */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "transport.h"
+
+#define DRIVER "octans"
+
+static const char *class_dir(void)
+{
+	const char *dir = getenv("ACCEL_SYSFS_CLASS");	/* for tests */
+
+	return dir ? dir : "/sys/class/accel";
+}
+
+/* The last part of what a sysfs link points to. */
+static bool link_name(const char *path, char *name, size_t len)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	const char *slash;
+
+	if (n <= 0)
+		return false;
+	target[n] = 0;
+	slash = strrchr(target, '/');
+	slash = slash ? slash + 1 : target;
+	if (strlen(slash) >= len)
+		return false;
+	strcpy(name, slash);
+	return true;
+}
+
+/* Is accel<number> a processor of ours?  Fills what sysfs tells. */
+static bool describe(unsigned long number, struct accel_devinfo *info)
+{
+	char path[PATH_MAX];
+
+	memset(info, 0, sizeof(*info));
+	snprintf(info->name, sizeof(info->name), "accel%lu", number);
+	snprintf(info->path, sizeof(info->path), "/dev/accel/accel%lu", number);
+	snprintf(path, sizeof(path), "%s/%s/device/driver", class_dir(), info->name);
+	if (!link_name(path, info->driver, sizeof(info->driver)) || strcmp(info->driver, DRIVER))
+		return false;
+	snprintf(path, sizeof(path), "%s/%s/device", class_dir(), info->name);
+	if (!link_name(path, info->pci, sizeof(info->pci)))
+		info->pci[0] = 0;
+	return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The numbers of all accel nodes, ascending; the caller frees. */
+static int numbers(unsigned long **out, size_t *n)
+{
+	DIR *dir = opendir(class_dir());
+	struct dirent *e;
+
+	*out = NULL;
+	*n = 0;
+	if (!dir)	/* kernels without the accel subsystem have no such class */
+		return errno == ENOENT ? 0 : fail(-errno, "cannot read %s: %s", class_dir(),
+						  strerror(errno));
+	while ((e = readdir(dir))) {
+		unsigned long *grown;
+		char *end;
+
+		if (strncmp(e->d_name, "accel", 5) || !isdigit((unsigned char)e->d_name[5]))
+			continue;
+		grown = realloc(*out, (*n + 1) * sizeof(**out));
+		if (!grown) {
+			free(*out);
+			*out = NULL;
+			closedir(dir);
+			return fail(-ENOMEM, "no memory to list processors");
+		}
+		*out = grown;
+		grown[*n] = strtoul(e->d_name + 5, &end, 10);
+		if (!*end)
+			++*n;
+	}
+	closedir(dir);
+	if (*n)
+		qsort(*out, *n, sizeof(**out), compare);
+	return 0;
+}
+
+static bool matches(const char *selector, const struct accel_devinfo *info)
+{
+	return !strcmp(selector, info->name) || !strcmp(selector, info->path) ||
+	       !strcmp(selector, info->name + strlen("accel")) ||
+	       (info->pci[0] && !strcasecmp(selector, info->pci));
+}
+
+static bool understood(const char *s)
+{
+	unsigned int a, b, c, d;
+	int n = 0;
+
+	if (!strncmp(s, "/dev/accel/", 11))
+		s += 11;
+	if (!strncmp(s, "accel", 5))
+		s += 5;
+	if (*s && strspn(s, "0123456789") == strlen(s))
+		return true;
+	return sscanf(s, "%x:%x:%x.%x%n", &a, &b, &c, &d, &n) == 4 && !s[n];
+}
+
+int discover(const char *selector, struct accel_devinfo *info)
+{
+	unsigned long *list;
+	size_t n, i;
+	int err;
+
+	if (selector && !understood(selector))
+		return fail(-EINVAL, "device \"%s\" is not understood: use a name (accel0), a number, a PCI address (0000:00:03.0), sim or auto",
+			    selector);
+	err = numbers(&list, &n);
+	if (err)
+		return err;
+	for (i = 0; i < n; i++)
+		if (describe(list[i], info) && (!selector || matches(selector, info)))
+			break;
+	free(list);
+	if (i < n)
+		return 0;
+	if (selector)
+		return fail(-ENODEV, "there is no Octans processor \"%s\": `accelctl list` shows what there is",
+			    selector);
+	return fail(-ENODEV, "no Octans processor was found: `accelctl doctor` finds out why; --device sim computes on the model");
+}
+
+int accel_enumerate(struct accel_devinfo *list, size_t *n)
+{
+	size_t room = *n, nodes, i;
+	unsigned long *number;
+	int err = numbers(&number, &nodes);
+
+	*n = 0;
+	if (err)
+		return err;
+	for (i = 0; i < nodes; i++) {
+		struct accel_devinfo info;
+		struct accel_dev *dev;
+
+		if (!describe(number[i], &info))
+			continue;
+		if (*n < room) {
+			err = accel_open(info.name, &dev);
+			if (!err) {
+				accel_dev_info(dev, &info);
+				accel_close(dev);
+			}
+			info.access = err;
+			list[*n] = info;
+		}
+		++*n;
+	}
+	free(number);
+	return 0;
+}

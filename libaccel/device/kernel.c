@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+/* The transport through octans.ko: ioctls of uapi/drm/octans_accel.h and libdrm's syncobjs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sync_file.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <drm/octans_accel.h>
+#include <xf86drm.h>
+
+#include "error.h"
+#include "transport.h"
+
+#define MAX_DEPS (DRM_OCTANS_MAX_SYNCS - 1)
+
+static int call(struct accel_dev *dev, unsigned long request, void *arg, const char *what)
+{
+	if (!drmIoctl(dev->fd, request, arg))
+		return 0;
+	if (errno == ENODEV)
+		return fail(-ENODEV, "%s is gone: it was unplugged or could not be reset", dev->info.name);
+	return fail(-errno, "%s: %s: %s", dev->info.name, what, strerror(errno));
+}
+
+static int query(struct accel_dev *dev, uint32_t type, void *data, uint32_t size)
+{
+	struct drm_octans_dev_query q = { .type = type, .size = size, .ptr = (uintptr_t)data };
+
+	return call(dev, DRM_IOCTL_OCTANS_DEV_QUERY, &q, "device query");
+}
+
+static int kernel_memory_used(struct accel_dev *dev, uint64_t *bytes)
+{
+	struct drm_octans_query_memory m = { 0 };
+	int err = query(dev, DRM_OCTANS_QUERY_MEMORY, &m, sizeof(m));
+
+	*bytes = m.used;
+	return err;
+}
+
+/* Reads everything that accel_dev_info() tells. */
+static int identify(struct accel_dev *dev)
+{
+	struct drm_octans_query_device d = { 0 };
+	struct drm_octans_query_memory m = { 0 };
+	struct accel_devinfo *info = &dev->info;
+	drmVersionPtr v = drmGetVersion(dev->fd);
+	int err;
+
+	if (!v)
+		return fail(-errno, "%s does not answer: %s", info->path, strerror(errno));
+	info->uapi_major = v->version_major;
+	info->uapi_minor = v->version_minor;
+	drmFreeVersion(v);
+	if (info->uapi_major != OCTANS_UAPI_MAJOR)
+		return fail(-EPROTO, "%s speaks uapi %u.%u, this library speaks %u.x: install matching versions of octans.ko and libaccel",
+			    info->path, info->uapi_major, info->uapi_minor, OCTANS_UAPI_MAJOR);
+	err = query(dev, DRM_OCTANS_QUERY_DEVICE, &d, sizeof(d));
+	if (!err)
+		err = query(dev, DRM_OCTANS_QUERY_MEMORY, &m, sizeof(m));
+	if (err)
+		return err;
+	info->hw_version = d.hw_version;
+	info->rings = d.rings;
+	info->va_bits = d.va_bits;
+	info->page_size = d.page_size;
+	info->ops = d.ops;
+	info->types = d.types;
+	info->clock_hz = d.clock_hz;
+	info->macs_int8 = d.macs_int8;
+	info->macs_f32 = d.macs_f32;
+	info->local_bpc = d.local_bpc;
+	info->pcie_bpc = d.pcie_bpc;
+	info->max_ctx = d.max_ctx;
+	info->max_timeout_ms = d.max_timeout_ms;
+	info->serial = d.serial;
+	memcpy(info->profile, d.profile, sizeof(info->profile));
+	info->profile[sizeof(info->profile) - 1] = 0;
+	info->memory_size = m.size;
+	info->memory_used = m.used;
+	info->memory_mappable = m.visible_size;
+	return 0;
+}
+
+static int kernel_open(struct accel_dev *dev, const char *where)
+{
+	int err = discover(where, &dev->info);
+
+	if (err)
+		return err;
+	dev->fd = open(dev->info.path, O_RDWR | O_CLOEXEC);
+	if (dev->fd < 0) {
+		err = -errno;
+		if (err == -EACCES || err == -EPERM)
+			return fail(-EACCES, "%s may not be opened: join its group (`sudo usermod -aG render $USER`, then log in again) or install the udev rule",
+				    dev->info.path);
+		return fail(err == -ENXIO ? -ENODEV : err, "%s cannot be opened: %s", dev->info.path,
+			    strerror(-err));
+	}
+	err = identify(dev);
+	if (err)
+		close(dev->fd);
+	return err;
+}
+
+static void kernel_close(struct accel_dev *dev)
+{
+	close(dev->fd);
+}
+
+static int kernel_bo_new(struct accel_bo *bo, const char *label)
+{
+	struct drm_octans_bo_create c = {
+		.size = bo->size,
+		.flags = bo->flags & ACCEL_BO_DEVICE ? DRM_OCTANS_BO_DEVICE : 0,
+	};
+	int err = call(bo->dev, DRM_IOCTL_OCTANS_BO_CREATE, &c, "buffer");
+
+	if (err == -ENOSPC)
+		return fail(err, "%s has no %llu bytes of on-card memory left", bo->dev->info.name,
+			    (unsigned long long)bo->size);
+	if (err)
+		return err;
+	bo->handle = c.handle;
+	bo->size = c.size;
+	if (label) {	/* a help for people: failing to set it is no failure */
+		size_t len = strlen(label);
+		struct drm_octans_bo_set_label l = {
+			.handle = c.handle,
+			.len = len < DRM_OCTANS_LABEL_MAX ? len : DRM_OCTANS_LABEL_MAX,
+			.label = (uintptr_t)label,
+		};
+
+		drmIoctl(bo->dev->fd, DRM_IOCTL_OCTANS_BO_SET_LABEL, &l);
+	}
+	return 0;
+}
+
+static void kernel_bo_free(struct accel_bo *bo)
+{
+	struct drm_gem_close c = { .handle = bo->handle };
+
+	if (bo->map)
+		munmap(bo->map, bo->size);
+	drmIoctl(bo->dev->fd, DRM_IOCTL_GEM_CLOSE, &c);
+}
+
+static int kernel_bo_map(struct accel_bo *bo)
+{
+	struct drm_octans_bo_mmap_offset o = { .handle = bo->handle };
+	int err = call(bo->dev, DRM_IOCTL_OCTANS_BO_MMAP_OFFSET, &o, "mapping a buffer");
+	void *map;
+
+	if (err)
+		return err;
+	map = mmap(NULL, bo->size, PROT_READ | PROT_WRITE, MAP_SHARED, bo->dev->fd, o.offset);
+	if (map == MAP_FAILED)
+		return fail(-errno, "%s: a buffer of %llu bytes cannot be mapped: %s",
+			    bo->dev->info.name, (unsigned long long)bo->size, strerror(errno));
+	bo->map = map;
+	return 0;
+}
+
+static int kernel_bo_export(struct accel_bo *bo, int *fd)
+{
+	if (drmPrimeHandleToFD(bo->dev->fd, bo->handle, DRM_CLOEXEC | DRM_RDWR, fd))
+		return fail(-errno, "%s: a buffer cannot be exported: %s", bo->dev->info.name,
+			    strerror(errno));
+	return 0;
+}
+
+static int kernel_bo_import(struct accel_bo *bo, int fd)
+{
+	struct drm_octans_bo_query q = { 0 };
+	int err;
+
+	if (drmPrimeFDToHandle(bo->dev->fd, fd, &bo->handle))
+		return fail(-errno, "%s: dma-buf %d cannot be imported: %s", bo->dev->info.name, fd,
+			    strerror(errno));
+	q.handle = bo->handle;
+	err = call(bo->dev, DRM_IOCTL_OCTANS_BO_QUERY, &q, "buffer query");
+	if (err) {
+		kernel_bo_free(bo);
+		return err;
+	}
+	bo->size = q.size;
+	bo->flags = q.flags & DRM_OCTANS_BO_DEVICE ? ACCEL_BO_DEVICE : 0;
+	return 0;
+}
+
+static int kernel_vm_new(struct accel_vm *vm)
+{
+	struct drm_octans_vm_create c = { 0 };
+	int err = call(vm->dev, DRM_IOCTL_OCTANS_VM_CREATE, &c, "address space");
+
+	vm->id = c.id;
+	return err;
+}
+
+static void kernel_vm_free(struct accel_vm *vm)
+{
+	struct drm_octans_vm_destroy d = { .id = vm->id };
+
+	drmIoctl(vm->dev->fd, DRM_IOCTL_OCTANS_VM_DESTROY, &d);
+}
+
+static int bind(struct accel_vm *vm, const struct drm_octans_bind_op *op)
+{
+	struct drm_octans_vm_bind b = {
+		.vm_id = vm->id,
+		.ops = { .stride = sizeof(*op), .count = 1, .ptr = (uintptr_t)op },
+	};
+
+	return call(vm->dev, DRM_IOCTL_OCTANS_VM_BIND, &b, "mapping into an address space");
+}
+
+static int kernel_vm_map(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va,
+			 uint64_t size, uint32_t flags)
+{
+	struct drm_octans_bind_op op = {
+		.kind = DRM_OCTANS_BIND_MAP,
+		.flags = flags & ACCEL_MAP_READONLY ? DRM_OCTANS_BIND_READONLY : 0,
+		.handle = bo->handle,
+		.offset = offset,
+		.va = va,
+		.size = size,
+	};
+
+	return bind(vm, &op);
+}
+
+static int kernel_vm_unmap(struct accel_vm *vm, uint64_t va, uint64_t size)
+{
+	struct drm_octans_bind_op op = { .kind = DRM_OCTANS_BIND_UNMAP, .va = va, .size = size };
+
+	return bind(vm, &op);
+}
+
+static int kernel_vm_fault(struct accel_vm *vm, struct accel_fault *fault)
+{
+	struct drm_octans_fault f;
+	struct drm_octans_vm_get_faults g = {
+		.vm_id = vm->id,
+		.faults = { .stride = sizeof(f), .count = 1, .ptr = (uintptr_t)&f },
+	};
+	int err = call(vm->dev, DRM_IOCTL_OCTANS_VM_GET_FAULTS, &g, "fault log");
+
+	if (err)
+		return err;
+	if (!g.faults.count)
+		return 0;
+	*fault = (struct accel_fault) {
+		.va = f.va,
+		.tag = f.tag,
+		.cmd_offset = f.cmd_offset,
+		.code = f.code,
+		.write = f.write,
+	};
+	return 1;
+}
+
+static int kernel_queue_new(struct accel_queue *q, enum accel_priority priority, uint32_t timeout_ms)
+{
+	struct drm_octans_queue_create c = {
+		.vm_id = q->vm->id,
+		.priority = priority == ACCEL_PRIORITY_HIGH ? DRM_OCTANS_PRIORITY_HIGH :
+			    priority == ACCEL_PRIORITY_LOW ? DRM_OCTANS_PRIORITY_LOW :
+			    DRM_OCTANS_PRIORITY_NORMAL,
+		.timeout_ms = timeout_ms,
+	};
+	int err = call(q->vm->dev, DRM_IOCTL_OCTANS_QUEUE_CREATE, &c, "queue");
+
+	q->id = c.id;
+	return err;
+}
+
+static void kernel_queue_free(struct accel_queue *q)
+{
+	struct drm_octans_queue_destroy d = { .id = q->id };
+
+	drmIoctl(q->vm->dev->fd, DRM_IOCTL_OCTANS_QUEUE_DESTROY, &d);
+}
+
+static int kernel_submit(struct accel_queue *q, uint64_t va, uint32_t size, uint64_t tag,
+			 struct accel_fence *const *deps, size_t n, struct accel_fence *out)
+{
+	struct accel_dev *dev = q->vm->dev;
+	struct drm_octans_sync syncs[DRM_OCTANS_MAX_SYNCS];
+	struct drm_octans_job job = { .va = va, .size = size, .tag = tag };
+	struct drm_octans_submit s = {
+		.queue_id = q->id,
+		.jobs = { .stride = sizeof(job), .count = 1, .ptr = (uintptr_t)&job },
+		.syncs = { .stride = sizeof(syncs[0]), .count = n + 1, .ptr = (uintptr_t)syncs },
+	};
+	int err;
+
+	if (n > MAX_DEPS)
+		return fail(-EINVAL, "a job cannot wait for %zu fences, at most for %d", n, MAX_DEPS);
+	if (drmSyncobjCreate(dev->fd, 0, &out->handle))
+		return fail(-errno, "%s: no fence: %s", dev->info.name, strerror(errno));
+	for (size_t i = 0; i < n; i++)
+		syncs[i] = (struct drm_octans_sync) { .handle = deps[i]->handle };
+	syncs[n] = (struct drm_octans_sync) {
+		.flags = DRM_OCTANS_SYNC_SIGNAL,
+		.handle = out->handle,
+	};
+	err = call(dev, DRM_IOCTL_OCTANS_SUBMIT, &s, "submission");
+	if (err == -ECANCELED)
+		fail(err, "%s: the queue is stopped because an earlier job failed", dev->info.name);
+	if (err)
+		drmSyncobjDestroy(dev->fd, out->handle);
+	return err;
+}
+
+static int fence_sync_file(struct accel_fence *f, int *fd)
+{
+	if (drmSyncobjExportSyncFile(f->dev->fd, f->handle, fd))
+		return fail(-errno, "%s: a fence cannot be exported: %s", f->dev->info.name,
+			    strerror(errno));
+	return 0;
+}
+
+static const char *job_error(int err)
+{
+	switch (err) {
+	case -ETIME:
+		return "ran longer than its queue allows and was stopped";
+	case -EFAULT:
+		return "used an address that is not mapped for it";
+	case -EIO:
+		return "held a command that the processor refuses";
+	case -ECANCELED:
+		return "was dropped because an earlier job failed";
+	case -ENODEV:
+		return "was lost with the processor";
+	default:
+		return strerror(-err);
+	}
+}
+
+/* The syncobj wait does not tell a fence's error; the sync_file does. */
+static int fence_result(struct accel_fence *f)
+{
+	struct sync_fence_info fence = { 0 };
+	struct sync_file_info info = {
+		.num_fences = 1,
+		.sync_fence_info = (uintptr_t)&fence,
+	};
+	int fd, err = fence_sync_file(f, &fd);
+
+	if (err)
+		return err;
+	if (ioctl(fd, SYNC_IOC_FILE_INFO, &info) < 0)
+		err = fail(-errno, "%s: a job's result cannot be read: %s", f->dev->info.name,
+			   strerror(errno));
+	else if (info.status < 0)
+		err = fail(info.status, "%s: the job %s", f->dev->info.name, job_error(info.status));
+	close(fd);
+	return err;
+}
+
+static int kernel_fence_wait(struct accel_fence *f, int64_t abs_ns)
+{
+	int err = drmSyncobjWait(f->dev->fd, &f->handle, 1, abs_ns, 0, NULL);
+
+	if (err == -ETIME)
+		return fail(-ETIMEDOUT, "%s: the job has not ended yet", f->dev->info.name);
+	/* Core ioctls end with -ENODEV after an unplug, when every fence has ended. */
+	if (err)
+		return fail(err, "%s: waiting for a job: %s", f->dev->info.name, strerror(-err));
+	return fence_result(f);
+}
+
+static void kernel_fence_free(struct accel_fence *f)
+{
+	drmSyncobjDestroy(f->dev->fd, f->handle);
+}
+
+const struct transport transport_kernel = {
+	.open = kernel_open,
+	.close = kernel_close,
+	.memory_used = kernel_memory_used,
+	.bo_new = kernel_bo_new,
+	.bo_free = kernel_bo_free,
+	.bo_map = kernel_bo_map,
+	.bo_export = kernel_bo_export,
+	.bo_import = kernel_bo_import,
+	.vm_new = kernel_vm_new,
+	.vm_free = kernel_vm_free,
+	.vm_map = kernel_vm_map,
+	.vm_unmap = kernel_vm_unmap,
+	.vm_fault = kernel_vm_fault,
+	.queue_new = kernel_queue_new,
+	.queue_free = kernel_queue_free,
+	.submit = kernel_submit,
+	.fence_wait = kernel_fence_wait,
+	.fence_export = fence_sync_file,
+	.fence_free = kernel_fence_free,
+};

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+/* The transport to the processor model in this process. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "error.h"
+#include "octans_inproc.h"
+#include "transport.h"
+
+static int sim_open(struct accel_dev *dev, const char *where)
+{
+	struct accel_devinfo *info = &dev->info;
+	struct octans_inproc_info i;
+	struct octans_inproc *sim;
+	char text[ACCEL_ERROR_MAX] = "";
+	int err = octans_inproc_open(where, &sim, text, sizeof(text));
+
+	if (err)
+		return fail(err, "%s", text);
+	dev->priv = sim;
+	octans_inproc_info(sim, &i);
+	snprintf(info->name, sizeof(info->name), "sim");
+	snprintf(info->driver, sizeof(info->driver), "octans-sim");
+	memcpy(info->profile, i.profile, sizeof(info->profile));
+	info->hw_version = i.hw_version;
+	info->rings = i.rings;
+	info->va_bits = i.va_bits;
+	info->page_size = i.page_size;
+	info->ops = i.ops;
+	info->types = i.types;
+	info->clock_hz = i.clock_hz;
+	info->macs_int8 = i.macs_int8;
+	info->macs_f32 = i.macs_f32;
+	info->local_bpc = i.local_bpc;
+	info->pcie_bpc = i.pcie_bpc;
+	info->max_ctx = i.max_ctx;
+	info->max_timeout_ms = i.max_timeout_ms;
+	info->serial = i.serial;
+	info->memory_size = i.local_size;
+	info->memory_used = i.local_used;
+	info->memory_mappable = i.local_size;
+	return 0;
+}
+
+static void sim_close(struct accel_dev *dev)
+{
+	octans_inproc_close(dev->priv);
+}
+
+static int sim_memory_used(struct accel_dev *dev, uint64_t *bytes)
+{
+	struct octans_inproc_info i;
+	int err = octans_inproc_info(dev->priv, &i);
+
+	if (err)
+		return fail(err, "sim: the model is gone: %s", strerror(-err));
+	*bytes = i.local_used;
+	return 0;
+}
+
+static int sim_control(struct accel_dev *dev, const char *line, char *reply, size_t len)
+{
+	int err = octans_inproc_control(dev->priv, line, reply, len);
+
+	return err ? fail(err, "sim: \"%s\": %s", line, reply) : 0;
+}
+
+static int sim_bo_new(struct accel_bo *bo, const char *label)
+{
+	struct octans_inproc_bo *b;
+	int err = octans_inproc_bo_new(bo->dev->priv, bo->size, bo->flags & ACCEL_BO_DEVICE, &b);
+
+	(void)label;	/* the model keeps no list of buffers for people */
+	if (err == -ENOSPC)
+		return fail(err, "sim has no %llu bytes of on-card memory left",
+			    (unsigned long long)bo->size);
+	if (err)
+		return fail(err, "sim: a buffer of %llu bytes: %s", (unsigned long long)bo->size,
+			    strerror(-err));
+	bo->priv = b;
+	return 0;
+}
+
+static void sim_bo_free(struct accel_bo *bo)
+{
+	octans_inproc_bo_free(bo->priv);
+}
+
+static int sim_bo_map(struct accel_bo *bo)
+{
+	bo->map = octans_inproc_bo_map(bo->priv);
+	return bo->map ? 0 : fail(-ENOMEM, "sim: a buffer cannot be mapped");
+}
+
+static int sim_vm_new(struct accel_vm *vm)
+{
+	struct octans_inproc_vm *v;
+	int err = octans_inproc_vm_new(vm->dev->priv, &v);
+
+	if (err)
+		return fail(err, "sim: no address space: %s", strerror(-err));
+	vm->priv = v;
+	return 0;
+}
+
+static void sim_vm_free(struct accel_vm *vm)
+{
+	octans_inproc_vm_free(vm->priv);
+}
+
+static int sim_vm_map(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va,
+		      uint64_t size, uint32_t flags)
+{
+	int err = octans_inproc_vm_map(vm->priv, bo->priv, offset, va, size,
+				       flags & ACCEL_MAP_READONLY);
+
+	return err ? fail(err, "sim: mapping 0x%llx bytes at 0x%llx: %s", (unsigned long long)size,
+			  (unsigned long long)va, strerror(-err)) : 0;
+}
+
+static int sim_vm_unmap(struct accel_vm *vm, uint64_t va, uint64_t size)
+{
+	int err = octans_inproc_vm_unmap(vm->priv, va, size);
+
+	return err ? fail(err, "sim: unmapping 0x%llx bytes at 0x%llx: %s",
+			  (unsigned long long)size, (unsigned long long)va, strerror(-err)) : 0;
+}
+
+static int sim_vm_fault(struct accel_vm *vm, struct accel_fault *fault)
+{
+	struct octans_inproc_fault f;
+	int got = octans_inproc_vm_fault(vm->priv, &f);
+
+	if (got == 1)
+		*fault = (struct accel_fault) {
+			.va = f.va,
+			.tag = f.tag,
+			.cmd_offset = f.cmd_offset,
+			.code = f.code,
+			.write = f.write,
+		};
+	return got;
+}
+
+static int sim_queue_new(struct accel_queue *q, enum accel_priority priority, uint32_t timeout_ms)
+{
+	struct octans_inproc_queue *sq;
+	int err = octans_inproc_queue_new(q->vm->priv, priority, timeout_ms, &sq);
+
+	if (err)
+		return fail(err, "sim: no queue: %s", strerror(-err));
+	q->priv = sq;
+	return 0;
+}
+
+static void sim_queue_free(struct accel_queue *q)
+{
+	octans_inproc_queue_free(q->priv);
+}
+
+static int result(int err)
+{
+	switch (err) {
+	case 0:
+		return 0;
+	case -ETIMEDOUT:
+		return fail(err, "sim: the job has not ended yet");
+	case -ETIME:
+		return fail(err, "sim: the job ran longer than its queue allows and was stopped");
+	case -EFAULT:
+		return fail(err, "sim: the job used an address that is not mapped for it");
+	case -EIO:
+		return fail(err, "sim: the job held a command that the processor refuses");
+	case -ECANCELED:
+		return fail(err, "sim: the queue is stopped because an earlier job failed");
+	case -ENODEV:
+		return fail(err, "sim: the processor is gone");
+	default:
+		return fail(err, "sim: the job failed: %s", strerror(-err));
+	}
+}
+
+static int sim_fence_wait(struct accel_fence *f, int64_t abs_ns)
+{
+	return result(octans_inproc_wait(f->queue->priv, f->seq, abs_ns));
+}
+
+static int sim_submit(struct accel_queue *q, uint64_t va, uint32_t size, uint64_t tag,
+		      struct accel_fence *const *deps, size_t n, struct accel_fence *out)
+{
+	int err;
+
+	for (size_t i = 0; i < n; i++)	/* a queue is in order by itself */
+		if (deps[i]->queue != q) {
+			err = sim_fence_wait(deps[i], INT64_MAX);
+			if (err)
+				return err;
+		}
+	err = octans_inproc_submit(q->priv, va, size, tag, &out->seq);
+	return err ? result(err) : 0;
+}
+
+static void sim_fence_free(struct accel_fence *f)
+{
+	(void)f;
+}
+
+const struct transport transport_sim = {
+	.open = sim_open,
+	.close = sim_close,
+	.memory_used = sim_memory_used,
+	.control = sim_control,
+	.bo_new = sim_bo_new,
+	.bo_free = sim_bo_free,
+	.bo_map = sim_bo_map,
+	.vm_new = sim_vm_new,
+	.vm_free = sim_vm_free,
+	.vm_map = sim_vm_map,
+	.vm_unmap = sim_vm_unmap,
+	.vm_fault = sim_vm_fault,
+	.queue_new = sim_queue_new,
+	.queue_free = sim_queue_free,
+	.submit = sim_submit,
+	.fence_wait = sim_fence_wait,
+	.fence_free = sim_fence_free,
+};

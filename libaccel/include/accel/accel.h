@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libaccel: versions, errors, and finding and opening processors.
+ *
+ * Conventions of the whole library:
+ *  - Functions return 0 or a negative errno: -ENODEV the processor is gone or absent,
+ *    -EACCES the node may not be opened, -EIO/-EFAULT/-ETIME a job failed, -ENOTSUP a
+ *    capability is missing, -EPROTO kernel and library speak different versions.
+ *  - accel_error() is the sentence that goes with the last failure in this thread.
+ *  - Every object has one _new or _open and one _free or _close, which takes NULL.
+ *  - No signal handlers, no exit(), no constructors; threads only where stated.
+ *  - "MT" functions may be called from several threads on one handle, "ST" ones from
+ *    one thread at a time.  None is async-signal-safe.  Handles do not survive fork().
+ */
+#ifndef ACCEL_ACCEL_H
+#define ACCEL_ACCEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ACCEL_VERSION_MAJOR 0
+#define ACCEL_VERSION_MINOR 1
+#define ACCEL_VERSION_PATCH 0
+
+/* Version of the library at run time: major << 16 | minor << 8 | patch.  MT */
+uint32_t accel_version(void);
+
+/* What went wrong in this thread's last failed call, one sentence without a newline;
+ * "" if nothing did.  Valid until the thread's next failing call.  MT */
+const char *accel_error(void);
+
+/* What a processor is and can do. */
+struct accel_devinfo {
+	char name[32];		/* "accel0", "sim" */
+	char path[64];		/* device node, "" for the model */
+	char driver[32];	/* kernel driver, or "octans-sim" */
+	char pci[16];		/* "0000:00:03.0" or "" */
+	char profile[40];
+	int32_t access;		/* 0, or the -errno that opening it gives */
+	uint32_t hw_version;	/* major << 16 | minor */
+	uint32_t uapi_major, uapi_minor;	/* of the driver; 0 for the model */
+	uint32_t rings;
+	uint32_t va_bits;
+	uint32_t page_size;
+	uint32_t macs_int8, macs_f32;	/* per cycle, modelled */
+	uint32_t local_bpc, pcie_bpc;	/* bytes per cycle, modelled */
+	uint32_t max_ctx;
+	uint32_t max_timeout_ms;
+	uint64_t ops, types;	/* bit n: opcode n, GGML type n */
+	uint64_t clock_hz;
+	uint64_t serial;
+	uint64_t memory_size, memory_used;	/* on-card bytes */
+	uint64_t memory_mappable;		/* of which the CPU can reach */
+};
+
+/*
+ * Lists the Octans processors that the kernel shows in /sys/class/accel, in order of their
+ * numbers.  *n: in, room in list; out, how many there are (may exceed the room).  One that
+ * may not be opened is listed with .access set and only name, path, driver and pci filled.
+ * No processor is not an error: *n is 0.  MT
+ */
+int accel_enumerate(struct accel_devinfo *list, size_t *n);
+
+struct accel_dev;
+
+/*
+ * Opens a processor.  selector: "accel0", "0", "/dev/accel/accel0", a PCI address
+ * ("0000:00:03.0"), "sim" or "sim:key=value,..." (the model in this process; keys
+ * profile, local, rings, threads), or NULL/"auto": the first one that the kernel has.
+ * -ENODEV: none there; -EACCES: there but not permitted; -EINVAL: selector not understood.
+ * The model starts a thread per ring.  MT
+ */
+int accel_open(const char *selector, struct accel_dev **out);
+
+/* Closes; everything made from the device must be freed before.  MT */
+void accel_close(struct accel_dev *dev);
+
+/* Fills *info, with memory_used as it is now.  MT */
+int accel_dev_info(struct accel_dev *dev, struct accel_devinfo *info);
+
+/* The file descriptor of the node, -1 for the model.  Belongs to dev.  MT */
+int accel_dev_fd(const struct accel_dev *dev);
+
+/* Sends a line to the model's fault injection (the model only, else -ENOTSUP) and
+ * gets its reply.  MT */
+int accel_dev_control(struct accel_dev *dev, const char *line, char *reply, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

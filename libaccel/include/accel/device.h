@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libaccel: buffers, address spaces, queues and fences of a processor.  What a command
+ * stream holds is in accel/octans_isa.h.  Conventions are at the head of accel/accel.h.
+ */
+#ifndef ACCEL_DEVICE_H
+#define ACCEL_DEVICE_H
+
+#include <stdbool.h>
+
+#include <accel/accel.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct accel_bo;
+struct accel_vm;
+struct accel_queue;
+struct accel_fence;
+
+#define ACCEL_BO_HOST	0u	/* host memory, reached over PCIe */
+#define ACCEL_BO_DEVICE	1u	/* on-card memory */
+
+/* A zeroed buffer of at least size bytes.  label: for people, or NULL.
+ * -ENOSPC: not enough on-card memory.  MT */
+int accel_bo_new(struct accel_dev *dev, uint64_t size, uint32_t flags, const char *label,
+		 struct accel_bo **out);
+/* Address spaces that map it keep the memory until they unmap it.  MT */
+void accel_bo_free(struct accel_bo *bo);
+/* The buffer in this process, mapped at the first call; NULL: see accel_error().  MT */
+void *accel_bo_map(struct accel_bo *bo);
+/* Bytes, a multiple of the page size.  MT */
+uint64_t accel_bo_size(const struct accel_bo *bo);
+/* *fd: a dma-buf that the caller closes.  -ENOTSUP for the model.  MT */
+int accel_bo_export(struct accel_bo *bo, int *fd);
+/* A buffer from a dma-buf; fd stays the caller's.  -ENOTSUP for the model.  MT */
+int accel_bo_import(struct accel_dev *dev, int fd, struct accel_bo **out);
+
+/* An empty address space.  -EBUSY: the processor has none left.  MT */
+int accel_vm_new(struct accel_dev *dev, struct accel_vm **out);
+void accel_vm_free(struct accel_vm *vm);	/* its queues are freed before */
+
+#define ACCEL_MAP_READONLY 1u
+/* Maps size bytes of bo from offset at device address va, replacing what was there.
+ * offset, va and size are multiples of the page size.  MT */
+int accel_vm_map(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va,
+		 uint64_t size, uint32_t flags);
+/* On return the processor no longer reaches va .. va + size - 1.  MT */
+int accel_vm_unmap(struct accel_vm *vm, uint64_t va, uint64_t size);
+
+/* An access that the processor's MMU refused. */
+struct accel_fault {
+	uint64_t va;		/* address */
+	uint64_t tag;		/* of the job */
+	uint64_t cmd_offset;	/* of the command in its stream */
+	uint32_t code;		/* 1 no address space, 2 not mapped, 3 read only, 4 bad entry */
+	uint32_t write;
+};
+/* Takes the oldest fault from the log: 1 = filled, 0 = none, or -errno.  MT */
+int accel_vm_fault(struct accel_vm *vm, struct accel_fault *fault);
+
+enum accel_priority { ACCEL_PRIORITY_NORMAL = 0, ACCEL_PRIORITY_LOW, ACCEL_PRIORITY_HIGH };
+
+/* A queue runs its jobs one after the other, in order of submission.
+ * timeout_ms: longest time one job may run; 0 = the default.  MT */
+int accel_queue_new(struct accel_vm *vm, enum accel_priority priority, uint32_t timeout_ms,
+		    struct accel_queue **out);
+/* Stops what runs.  The fences of its jobs are freed before.  MT */
+void accel_queue_free(struct accel_queue *queue);
+
+/*
+ * Queues the stream of size bytes at va (both multiples of 16) to run after the n fences
+ * in deps.  tag comes back in faults.  *out, unless out is NULL: a fence that the caller
+ * frees.  -ECANCELED: a job of this queue failed before, make a new queue.
+ * On the model this call blocks until deps of other queues have ended.  MT
+ */
+int accel_submit(struct accel_queue *queue, uint64_t va, uint32_t size, uint64_t tag,
+		 struct accel_fence *const *deps, size_t n, struct accel_fence **out);
+
+/*
+ * Waits until the job has ended and returns its result: 0, -ETIME (it ran longer than the
+ * queue's timeout), -EFAULT (accel_vm_fault() tells where), -EIO (bad command),
+ * -ECANCELED (an earlier job failed), -ENODEV.  -ETIMEDOUT: it has not ended at
+ * CLOCK_MONOTONIC abs_ns (INT64_MAX: no limit, 0: just look).  MT
+ */
+int accel_fence_wait(struct accel_fence *fence, int64_t abs_ns);
+/* *fd: a sync_file, for poll() and other drivers; the caller closes it.
+ * -ENOTSUP for the model.  MT */
+int accel_fence_export(struct accel_fence *fence, int *fd);
+void accel_fence_free(struct accel_fence *fence);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

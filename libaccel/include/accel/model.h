@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libaccel: a model file, a plan of which layer runs where and why, and sessions that
+ * compute.  Conventions are at the head of accel/accel.h.
+ */
+#ifndef ACCEL_MODEL_H
+#define ACCEL_MODEL_H
+
+#include <stdbool.h>
+
+#include <accel/accel.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- model: immutable once loaded, may be used by any number of threads ---- */
+
+struct accel_model;
+
+struct accel_model_info {
+	char arch[32];			/* "llama" */
+	char name[128];			/* general.name */
+	uint32_t n_layers;		/* units of scheduling: EMBED, ATTN_GQA, FFN, ..., HEAD */
+	uint32_t n_blocks;
+	uint32_t n_ctx_train;
+	uint32_t n_embd, n_vocab, n_ff;
+	uint32_t n_heads, n_kv_heads, head_dim;
+	uint64_t n_params;
+	uint64_t weight_bytes;
+	uint64_t file_bytes;
+};
+
+/* Opens and checks a GGUF file, which stays mapped.  -EINVAL: not a model that Octans
+ * runs; accel_error() says why.  The file must not shrink while it is open. */
+int accel_model_load(const char *path, struct accel_model **out);
+void accel_model_free(struct accel_model *model);
+void accel_model_info(const struct accel_model *model, struct accel_model_info *info);
+
+/* ---- plan ---- */
+
+struct accel_plan;
+
+enum accel_layer_kind {		/* more kinds will be added */
+	ACCEL_LAYER_EMBED = 0,
+	ACCEL_LAYER_ATTN_GQA,
+	ACCEL_LAYER_FFN,
+	ACCEL_LAYER_HEAD,
+};
+
+enum accel_reason {		/* more reasons will be added */
+	ACCEL_REASON_FITS = 0,		/* on the processor: it can, and there is room */
+	ACCEL_REASON_USER,		/* on the CPU: the caller chose so */
+	ACCEL_REASON_NO_DEVICE,		/* on the CPU: there is no processor */
+	ACCEL_REASON_NO_MEMORY,		/* on the CPU: on-card memory is full */
+	ACCEL_REASON_KIND,		/* on the CPU: the processor lacks an operation */
+	ACCEL_REASON_TYPE,		/* on the CPU: the processor lacks a weight type */
+	ACCEL_REASON_CTX,		/* on the CPU: context longer than it attends to */
+	ACCEL_REASON_LOST,		/* on the CPU since the processor failed or went away */
+};
+
+struct accel_plan_opts {
+	size_t sz;		/* sizeof(struct accel_plan_opts) */
+	uint32_t ctx;		/* positions of the session; 0 = the model's, at most 4096 */
+	uint32_t first, last;	/* layers allowed on the processor, inclusive; both 0 with */
+	bool all;		/*   all = true: every layer */
+	uint32_t batch;		/* most tokens computed at once; 0 = 64 */
+};
+
+struct accel_layer {
+	uint32_t index;			/* 0 .. n_layers - 1 */
+	uint32_t block;			/* transformer block of ATTN and FFN, else 0 */
+	enum accel_layer_kind kind;
+	bool on_device;
+	enum accel_reason reason;
+	uint64_t weight_bytes;
+	uint64_t kv_bytes;
+	char types[48];			/* its weight types, "Q4_K Q6_K" */
+	char detail[128];		/* the reason in words */
+};
+
+/* Places each layer.  dev: the processor's description (accel_dev_info()), or NULL: none.
+ * Opens nothing and reserves nothing; placement is by size, kind and type alone. */
+int accel_plan_new(const struct accel_model *model, const struct accel_devinfo *dev,
+		   const struct accel_plan_opts *opts, struct accel_plan **out);
+void accel_plan_free(struct accel_plan *plan);
+uint32_t accel_plan_layers(const struct accel_plan *plan);
+uint32_t accel_plan_layers_on_device(const struct accel_plan *plan);
+uint32_t accel_plan_ctx(const struct accel_plan *plan);
+/* -EINVAL: no such layer. */
+int accel_plan_layer(const struct accel_plan *plan, uint32_t index, struct accel_layer *layer);
+/* Bytes of on-card memory that a session of this plan takes. */
+uint64_t accel_plan_device_bytes(const struct accel_plan *plan);
+/* Names for people and JSON: "ATTN_GQA", "no-memory". */
+const char *accel_layer_kind_name(enum accel_layer_kind kind);
+const char *accel_reason_name(enum accel_reason reason);
+
+/* ---- session: one sequence of tokens and its KV cache.  ST ---- */
+
+struct accel_session;
+
+enum accel_isa { ACCEL_ISA_AUTO = 0, ACCEL_ISA_SCALAR, ACCEL_ISA_AVX2 };
+
+struct accel_session_opts {
+	size_t sz;		/* sizeof(struct accel_session_opts) */
+	uint32_t threads;	/* of the CPU executor; 0 = one per online CPU */
+	enum accel_isa isa;	/* -ENOTSUP if this machine lacks it */
+	bool strict;		/* true: a failure of the processor is returned.  false: the
+				 * session goes on on the CPU and says so in its stats */
+	/* Called while weights are copied to the processor; NULL: not. */
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *progress_arg;
+};
+
+/* dev may be NULL if the plan has nothing on the processor; both stay the caller's and
+ * must outlive the session, like the model. */
+int accel_session_new(const struct accel_model *model, const struct accel_plan *plan,
+		      struct accel_dev *dev, const struct accel_session_opts *opts,
+		      struct accel_session **out);
+void accel_session_free(struct accel_session *s);
+
+enum accel_logits { ACCEL_LOGITS_NONE = 0, ACCEL_LOGITS_LAST, ACCEL_LOGITS_ALL };
+
+/*
+ * Appends n tokens to the sequence.  which: for which of them *logits gets a row of
+ * n_vocab floats; it is valid until the next call.  -EINVAL: a token outside the
+ * vocabulary; -ENOSPC: the context is full; nothing was appended.
+ */
+int accel_session_eval(struct accel_session *s, const int32_t *tokens, size_t n,
+		       enum accel_logits which, const float **logits);
+/* Forgets everything from position pos on.  -EINVAL if there is no such position. */
+int accel_session_trim(struct accel_session *s, uint32_t pos);
+
+struct accel_session_stats {
+	uint32_t layers_device;		/* now */
+	uint32_t layers_cpu;
+	uint32_t positions;		/* tokens in the sequence */
+	uint32_t fallbacks;		/* times the session left the processor */
+	int32_t fallback_error;		/* -errno of the last one */
+	char fallback_reason[192];	/* in words, "" if there was none */
+	uint64_t device_jobs;
+	uint64_t device_cycles;		/* modelled */
+	char isa[16];			/* of the CPU executor */
+	uint32_t threads;
+};
+void accel_session_stats(const struct accel_session *s, struct accel_session_stats *stats);
+/* As accel_plan_layer(), but where the layer runs now. */
+int accel_session_layer(const struct accel_session *s, uint32_t index, struct accel_layer *layer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
