@@ -64,6 +64,7 @@ struct accel_plan_opts {
 	uint32_t ctx;		/* positions of the session; 0 = the model's, at most 4096 */
 	uint32_t first, last;	/* layers allowed on the processor, inclusive; both 0 with */
 	bool all;		/*   all = true: every layer */
+	bool cpu;		/* nothing on the processor, by the caller's choice */
 	uint32_t batch;		/* most tokens computed at once; 0 = 64 */
 };
 

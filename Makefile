@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+#
+# make            user space: libaccel, accelctl, the processor model
+# make run        the main job: a model answers on the modelled processor
+# make check      every test, both kernels in a VM
+# make unit       the tests that need neither root nor a VM
+# make modules    octans.ko for KDIR
+# make bench      speed and memory beside the peers
+# make install    into $(DESTDIR)$(PREFIX)
+# make help       this text
+
+VERSION	:= 0.1.0
+SONAME	:= libaccel.so.0
+PREFIX	?= /usr/local
+LIBDIR	?= $(PREFIX)/lib
+KDIR	?= /lib/modules/$(shell uname -r)/build
+MODEL	:= models/octans-demo.gguf
+PROMPT	?= What is the capital of France?
+
+CC	?= gcc
+O	?= build
+CFLAGS	?= -O2 -g
+SAN	?=
+WERROR	?= $(if $(CI),-Werror)
+
+# Numerics depend on it: nothing is contracted, reordered or flushed (numerics.rst).
+NUMERIC	:= -ffp-contract=off -fno-fast-math
+DRM_CFLAGS := $(shell pkg-config --cflags libdrm 2>/dev/null)
+DRM_LIBS   := $(shell pkg-config --libs libdrm 2>/dev/null)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(WERROR) -fPIC -fvisibility=hidden -pthread \
+	     $(NUMERIC) -Ilibaccel/include -Ilibaccel -Iuapi -Ikmod -Itools/octans-sim \
+	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(SAN)
+LIBS	= $(DRM_LIBS) -lm -pthread
+
+lib_src := $(wildcard libaccel/*.c libaccel/*/*.c)
+sim_src := $(filter-out %/octans-vfio-user.c,$(wildcard tools/octans-sim/*.c))
+ctl_src := $(wildcard tools/accelctl/*.c)
+unit_src := $(wildcard tests/unit/test_*.c)
+
+obj = $(patsubst %.c,$(O)/%.o,$(1))
+lib_obj := $(call obj,$(lib_src))
+sim_obj := $(call obj,$(sim_src))
+ctl_obj := $(call obj,$(ctl_src))
+# What unit tests may use of accelctl: all but its main().
+ctl_lib_obj := $(filter-out %/main.o,$(ctl_obj))
+units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
+
+all: $(O)/libaccel.so.$(VERSION) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user $(O)/libaccel.pc
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(EXTRA_$(notdir $*)) -c -o $@ $<
+
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+$(call obj,$(wildcard libaccel/cpu/avx2*.c)): CFLAGS += -mavx2 -mfma -mf16c
+endif
+
+$(O)/liboctans-sim.a: $(sim_obj)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(O)/libaccel.a: $(lib_obj)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(O)/libaccel.so.$(VERSION): $(lib_obj) $(O)/liboctans-sim.a libaccel/libaccel.map
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=libaccel/libaccel.map -Wl,-z,defs \
+		$(SAN) -o $@ $(lib_obj) $(O)/liboctans-sim.a $(LIBS)
+	ln -sf $(@F) $(O)/$(SONAME)
+	ln -sf $(@F) $(O)/libaccel.so
+
+$(O)/libaccel.pc: libaccel/libaccel.pc.in
+	@mkdir -p $(@D)
+	sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' $< > $@
+
+$(O)/accelctl: $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
+	$(CC) $(SAN) -o $@ $^ $(LIBS)
+
+$(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
+	$(CC) $(SAN) -o $@ $^ $(LIBS)
+
+$(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) -o $@ $^ $(LIBS)
+
+modules modules_clean:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $(patsubst modules_%,%,$@) W=1
+
+deps:
+	@packaging/install-deps
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	$(O)/accelctl run --device sim $(MODEL) "$(PROMPT)"
+
+unit: all $(units)
+	@tests/unit/run $(units)
+
+check: deps
+	@tests/check
+
+bench: deps
+	@$(MAKE) --no-print-directory all
+	@tests/bench/run
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig \
+		$(DESTDIR)$(PREFIX)/include/accel $(DESTDIR)$(PREFIX)/include/drm \
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man3 \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d
+	install -m 755 $(O)/accelctl $(O)/octans-vfio-user $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(O)/libaccel.so.$(VERSION) $(DESTDIR)$(LIBDIR)
+	ln -sf libaccel.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libaccel.so
+	install -m 644 $(O)/libaccel.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 libaccel/include/accel/*.h $(DESTDIR)$(PREFIX)/include/accel
+	install -m 644 uapi/drm/octans_accel.h $(DESTDIR)$(PREFIX)/include/drm
+	install -m 644 Documentation/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 Documentation/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 644 packaging/60-accel-octans.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d
+
+clean:
+	rm -rf $(O)
+
+help:
+	@sed -n '3,11s/^# //p' Makefile
+
+.PHONY: all run unit check bench modules modules_clean deps install clean help
+.SECONDARY:
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
