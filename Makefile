@@ -49,7 +49,7 @@ all: $(O)/libaccel.so.$(VERSION) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(EXTRA_$(notdir $*)) -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 $(call obj,$(wildcard libaccel/cpu/avx2*.c)): CFLAGS += -mavx2 -mfma -mf16c
@@ -72,14 +72,14 @@ $(O)/libaccel.pc: libaccel/libaccel.pc.in
 	sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' $< > $@
 
 $(O)/accelctl: $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
 
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
 	$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
 
 modules modules_clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $(patsubst modules_%,%,$@) W=1
@@ -90,6 +90,8 @@ deps:
 run: deps
 	@$(MAKE) --no-print-directory all
 	$(O)/accelctl run --device sim $(MODEL) "$(PROMPT)"
+
+unit-build: $(units)
 
 unit: all $(units)
 	@tests/unit/run $(units)
@@ -123,6 +125,7 @@ clean:
 help:
 	@sed -n '3,11s/^# //p' Makefile
 
-.PHONY: all run unit check bench modules modules_clean deps install clean help
+
+.PHONY: all run unit unit-build check bench modules modules_clean deps install clean help
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

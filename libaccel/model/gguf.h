@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading GGUF files, trusting nothing in them: every count is bounded by the bytes that
+ * are left, every offset and size is checked against the file before it is used.
+ */
+#ifndef ACCEL_GGUF_H
+#define ACCEL_GGUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Element types; the values are GGML's. */
+enum accel_type {
+	ACCEL_F32 = 0, ACCEL_F16 = 1, ACCEL_Q4_0 = 2, ACCEL_Q4_1 = 3, ACCEL_Q5_0 = 6,
+	ACCEL_Q5_1 = 7, ACCEL_Q8_0 = 8, ACCEL_Q2_K = 10, ACCEL_Q3_K = 11, ACCEL_Q4_K = 12,
+	ACCEL_Q5_K = 13, ACCEL_Q6_K = 14, ACCEL_IQ4_NL = 20, ACCEL_IQ4_XS = 23, ACCEL_I32 = 26,
+	ACCEL_BF16 = 30, ACCEL_MXFP4 = 39,
+};
+
+/* "Q4_K", or "?". */
+const char *accel_type_name(uint32_t type);
+/* Elements and bytes of a block; false: not a type that this reader knows. */
+bool accel_type_block(uint32_t type, uint32_t *elements, uint32_t *bytes);
+
+enum gguf_type {
+	GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING,
+	GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64,
+};
+
+struct gguf;
+
+struct gguf_tensor {
+	const char *name;
+	uint64_t ne[4];		/* ne[0] is the row length; absent dimensions are 1 */
+	uint32_t type;		/* enum accel_type */
+	uint64_t offset;	/* of the data in the file */
+	uint64_t size;		/* bytes */
+};
+
+struct gguf_array {
+	enum gguf_type type;	/* of the elements, never GGUF_ARRAY */
+	uint64_t n;
+	const uint8_t *data;	/* elements, unaligned; strings: u64 length and bytes */
+	const uint64_t *strings;	/* [n] offsets of strings in data, else NULL */
+};
+
+/* Maps the file, which must not shrink while it is open.  err gets one sentence.
+ * -EINVAL: not a GGUF file that can be trusted. */
+int gguf_open(const char *path, struct gguf **out, char *err, size_t errlen);
+/* The same from memory, which stays the caller's and must outlive the result. */
+int gguf_open_mem(const void *data, size_t size, struct gguf **out, char *err, size_t errlen);
+void gguf_close(struct gguf *g);
+
+uint64_t gguf_file_size(const struct gguf *g);
+uint64_t gguf_n_tensors(const struct gguf *g);
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i);
+const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name);
+const void *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t);
+
+/* 0; -ENOENT: no such key; -EINVAL: it holds something else, or a number that does not fit.
+ * gguf_get_u32() takes an array too if all its elements are equal. */
+int gguf_get_u32(const struct gguf *g, const char *key, uint32_t *v);
+int gguf_get_f32(const struct gguf *g, const char *key, float *v);
+int gguf_get_bool(const struct gguf *g, const char *key, bool *v);
+int gguf_get_str(const struct gguf *g, const char *key, const char **s, size_t *n);
+int gguf_get_array(const struct gguf *g, const char *key, struct gguf_array *a);
+/* Element i < a->n of an array of strings. */
+const char *gguf_array_str(const struct gguf_array *a, uint64_t i, size_t *n);
+/* Element i < a->n as a number; -EINVAL if it is none or does not fit. */
+int gguf_array_i32(const struct gguf_array *a, uint64_t i, int32_t *v);
+int gguf_array_f32(const struct gguf_array *a, uint64_t i, float *v);
+
+#endif

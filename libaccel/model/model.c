@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/* Loading a model: the file, then the architecture that it names. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "gguf.h"
+#include "layer.h"
+
+static const struct {
+	const char *name;
+	int (*load)(struct accel_model *m, const char *path);
+} architectures[] = {
+	{ "llama", llama_load },
+};
+
+static void copy_text(char *to, size_t len, const char *s, size_t n)
+{
+	if (n >= len)
+		n = len - 1;
+	memcpy(to, s, n);
+	to[n] = 0;
+}
+
+static int load_architecture(struct accel_model *m, const char *path)
+{
+	const char *s;
+	size_t n;
+
+	if (gguf_get_str(m->file, "general.architecture", &s, &n))
+		return fail(-EINVAL, "%s: general.architecture is missing; this is not a model file",
+			    path);
+	copy_text(m->arch, sizeof(m->arch), s, n);
+	if (!gguf_get_str(m->file, "general.name", &s, &n))
+		copy_text(m->name, sizeof(m->name), s, n);
+	for (size_t i = 0; i < sizeof(architectures) / sizeof(architectures[0]); i++)
+		if (!strcmp(m->arch, architectures[i].name))
+			return architectures[i].load(m, path);
+	return fail(-EINVAL, "%s: architecture \"%s\" is not supported; supported: llama", path, m->arch);
+}
+
+int accel_model_load(const char *path, struct accel_model **out)
+{
+	struct accel_model *m = calloc(1, sizeof(*m));
+	int err;
+
+	*out = NULL;
+	if (!m)
+		return fail(-ENOMEM, "no memory for a model");
+	err = gguf_open(path, &m->file, error_buffer(), ACCEL_ERROR_MAX);
+	if (!err)
+		err = load_architecture(m, path);
+	if (err) {
+		accel_model_free(m);
+		return err;
+	}
+	*out = m;
+	return 0;
+}
+
+void accel_model_free(struct accel_model *m)
+{
+	if (!m)
+		return;
+	free(m->layers);
+	if (m->file)
+		gguf_close(m->file);
+	free(m);
+}
+
+void accel_model_info(const struct accel_model *m, struct accel_model_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	memcpy(info->arch, m->arch, sizeof(info->arch));
+	memcpy(info->name, m->name, sizeof(info->name));
+	info->n_layers = m->n_layers;
+	info->n_blocks = m->n_blocks;
+	info->n_ctx_train = m->n_ctx_train;
+	info->n_embd = m->n_embd;
+	info->n_vocab = m->n_vocab;
+	info->n_ff = m->n_ff;
+	info->n_heads = m->n_heads;
+	info->n_kv_heads = m->n_kv_heads;
+	info->head_dim = m->head_dim;
+	info->n_params = m->n_params;
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		info->weight_bytes += layer_weight_bytes(&m->layers[i]);
+	info->file_bytes = gguf_file_size(m->file);
+}
+
+const struct gguf *accel_model_gguf(const struct accel_model *m)
+{
+	return m->file;
+}
+
+uint32_t model_buf_cols(const struct accel_model *m, enum buf buf)
+{
+	switch (buf) {
+	case BUF_X:
+	case BUF_NORM:
+		return m->n_embd;
+	case BUF_CS:
+		return m->rot;
+	case BUF_LOGITS:
+		return m->n_vocab;
+	case BUF_Q:
+	case BUF_ATT:
+		return m->n_heads * m->head_dim;
+	case BUF_K:
+	case BUF_V:
+		return m->n_kv_heads * m->head_dim;
+	case BUF_GATE:
+	case BUF_UP:
+		return m->n_ff;
+	case BUF_COUNT:
+		break;
+	}
+	return 0;
+}
+
+uint64_t model_kv_bytes(const struct accel_model *m)
+{
+	return 2ull * m->n_kv_heads * m->head_dim * sizeof(float);
+}

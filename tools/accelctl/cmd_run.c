@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+/* accelctl run: text in, text out, one line at the end that says where it was computed. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "accelctl.h"
+#include "model/gguf.h"
+#include "model/layer.h"
+#include "sampler.h"
+#include "tokenizer.h"
+
+#define MAX_PROMPT (16u << 20)
+
+struct text {
+	char *s;
+	size_t n;
+};
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static int append(struct text *t, const char *s, size_t n)
+{
+	char *grown;
+
+	if (n > MAX_PROMPT - t->n)
+		return complain(EXIT_FAILED, "the prompt is longer than %u MiB", MAX_PROMPT >> 20);
+	grown = realloc(t->s, t->n + n + 1);
+	if (!grown)
+		return complain(EXIT_FAILED, "no memory for the prompt");
+	t->s = grown;
+	memcpy(t->s + t->n, s, n);
+	t->n += n;
+	t->s[t->n] = 0;
+	return 0;
+}
+
+/* The arguments after the model joined by spaces, or else standard input. */
+static int read_prompt(const struct options *o, struct text *t)
+{
+	char chunk[4096];
+	size_t n;
+	int rc = 0;
+
+	for (int i = 1; i < o->n_args && !rc; i++) {
+		if (i > 1)
+			rc = append(t, " ", 1);
+		if (!rc)
+			rc = append(t, o->args[i], strlen(o->args[i]));
+	}
+	if (o->n_args > 1 || rc)
+		return rc;
+	if (isatty(STDIN_FILENO))
+		fputs("accelctl: reading the prompt from the terminal; end it with Ctrl-D\n", stderr);
+	while (!rc && (n = fread(chunk, 1, sizeof(chunk), stdin)) > 0)
+		rc = append(t, chunk, n);
+	if (!rc && ferror(stdin))
+		rc = complain(EXIT_FAILED, "standard input could not be read: %s", strerror(errno));
+	while (!rc && t->n && t->s[t->n - 1] == '\n')
+		t->s[--t->n] = 0;
+	if (!rc && !t->n)
+		rc = complain(EXIT_USAGE, "there is no prompt: give it after the model or on standard input");
+	return rc;
+}
+
+/* A model may say how its prompts look: "%s" stands for the question. */
+static int apply_format(const struct options *o, const struct gguf *g, struct text *t)
+{
+	struct text out = { 0 };
+	const char *f, *mark;
+	size_t n;
+	int rc;
+
+	if (o->raw || gguf_get_str(g, "octans.prompt.format", &f, &n))
+		return 0;
+	mark = memmem(f, n, "%s", 2);
+	if (!mark)
+		return complain(EXIT_FAILED, "the model's prompt format \"%.*s\" has no %%s; use --raw",
+				n < 64 ? (int)n : 64, f);
+	rc = append(&out, f, mark - f);
+	if (!rc)
+		rc = append(&out, t->s, t->n);
+	if (!rc)
+		rc = append(&out, mark + 2, f + n - mark - 2);
+	if (rc) {
+		free(out.s);
+		return rc;
+	}
+	free(t->s);
+	*t = out;
+	return 0;
+}
+
+struct timing {
+	double prompt, generation;
+	size_t prompt_tokens, generated;
+};
+
+static int generate(const struct options *o, struct accel_session *s, struct tokenizer *tok,
+		    const int32_t *ids, size_t n, uint32_t vocab, uint32_t ctx, struct timing *time)
+{
+	struct sampler sampler = {
+		.temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p, .state = o->seed,
+	};
+	struct tokenizer_stream stream = { 0 };
+	const float *logits;
+	double t0 = seconds();
+	int rc = EXIT_OK, err;
+
+	err = accel_session_eval(s, ids, n, ACCEL_LOGITS_LAST, &logits);
+	if (err)
+		return complain_accel(err);
+	time->prompt_tokens = n;
+	time->prompt = seconds() - t0;
+	t0 = seconds();
+	for (uint32_t i = 0; i < o->predict; i++) {
+		int64_t next = sample(&sampler, logits, vocab);
+		char piece[512];
+		size_t len;
+		int32_t id;
+
+		if (next < 0) {
+			rc = complain(EXIT_FAILED, next == -EDOM ? "the model gave no number for any token: its weights are damaged" :
+				      "no memory for sampling");
+			break;
+		}
+		id = next;
+		if (tokenizer_is_eog(tok, id))
+			break;
+		len = tokenizer_decode(tok, &stream, id, piece, sizeof(piece));
+		if (fwrite(piece, 1, len, stdout) != len || fflush(stdout))
+			break;		/* the reader has gone; main() looks at stdout */
+		time->generated++;
+		if (n + time->generated >= ctx) {
+			fprintf(stderr, "\naccelctl: the context of %u positions is full; --ctx makes it larger\n",
+				ctx);
+			break;
+		}
+		if (i + 1 == o->predict)
+			break;
+		err = accel_session_eval(s, &id, 1, ACCEL_LOGITS_LAST, &logits);
+		if (err) {
+			putchar('\n');
+			rc = complain_accel(err);
+			break;
+		}
+	}
+	time->generation = seconds() - t0;
+	sampler_end(&sampler);
+	return rc;
+}
+
+/* Layers on the CPU by reason: "2 on the CPU (1 user, 1 no-memory)". */
+static void summarise(const struct running *r, const struct timing *t)
+{
+	struct accel_session_stats st;
+	unsigned int reasons[16] = { 0 };
+	const char *sep = " (";
+	struct accel_devinfo info = { .name = "the processor" };
+
+	accel_session_stats(r->session, &st);
+	if (r->dev && accel_dev_info(r->dev, &info))
+		snprintf(info.name, sizeof(info.name), "the processor");
+	fprintf(stderr, "[%u layers on %s, %u on the CPU", st.layers_device, info.name, st.layers_cpu);
+	for (uint32_t i = 0; i < accel_plan_layers(r->plan); i++) {
+		struct accel_layer l;
+
+		if (!accel_session_layer(r->session, i, &l) && !l.on_device && (unsigned int)l.reason < 16)
+			reasons[l.reason]++;
+	}
+	for (unsigned int i = 0; i < 16; i++)
+		if (reasons[i]) {
+			fprintf(stderr, "%s%u: %s", sep, reasons[i], accel_reason_name(i));
+			sep = ", ";
+		}
+	fprintf(stderr, "%s; prompt %zu tokens, %.1f tokens/s; generated %zu, %.1f tokens/s]\n",
+		st.layers_cpu ? ")" : "", t->prompt_tokens, t->prompt_tokens / (t->prompt + 1e-9),
+		t->generated, t->generated / (t->generation + 1e-9));
+	if (st.fallbacks)
+		fprintf(stderr, "accelctl: the processor failed, the answer was finished on the CPU: %s\n",
+			st.fallback_reason);
+}
+
+int cmd_run(const struct options *o)
+{
+	struct tokenizer *tok = NULL;
+	struct accel_model_info mi;
+	struct timing time = { 0 };
+	struct text prompt = { 0 };
+	struct running r = { 0 };
+	int32_t *ids = NULL;
+	char text[256];
+	size_t n;
+	int rc;
+
+	rc = read_prompt(o, &prompt);
+	if (rc)
+		goto out;
+	rc = open_session(o, o->args[0], &r);
+	if (rc)
+		goto out;
+	accel_model_info(r.model, &mi);
+	rc = apply_format(o, accel_model_gguf(r.model), &prompt);
+	if (rc)
+		goto out;
+	if (tokenizer_new(accel_model_gguf(r.model), &tok, text, sizeof(text))) {
+		rc = complain(EXIT_FAILED, "%s: %s", o->args[0], text);
+		goto out;
+	}
+	if (tokenizer_encode(tok, prompt.s, prompt.n, true, true, &ids, &n)) {
+		rc = complain(EXIT_FAILED, "no memory for the prompt's tokens");
+		goto out;
+	}
+	if (!n) {
+		rc = complain(EXIT_USAGE, "the prompt has no tokens");
+		goto out;
+	}
+	rc = generate(o, r.session, tok, ids, n, mi.n_vocab, accel_plan_ctx(r.plan), &time);
+	if (rc == EXIT_OK) {
+		putchar('\n');
+		fflush(stdout);
+		summarise(&r, &time);
+	}
+out:
+	tokenizer_free(tok);
+	free(ids);
+	free(prompt.s);
+	close_session(&r);
+	return rc;
+}

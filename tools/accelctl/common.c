@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+/* What several commands do: messages, JSON, opening things. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "accelctl.h"
+
+int complain(int exit_code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("accelctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return exit_code;
+}
+
+int complain_accel(int err)
+{
+	int rc = EXIT_FAILED;
+
+	if (err == -ENODEV)
+		rc = EXIT_NO_DEVICE;
+	else if (err == -EACCES)
+		rc = EXIT_PERMISSION;
+	else if (err == -EBUSY)
+		rc = EXIT_BUSY;
+	else if (err == -EPROTO)
+		rc = EXIT_DRIVER;
+	else if (err == -ETIME || err == -ETIMEDOUT)
+		rc = EXIT_TIMEOUT;
+	return complain(rc, "%s", accel_error());
+}
+
+int print_json(const char *command, json_t *body)
+{
+	char schema[64], now[32];
+	time_t t = time(NULL);
+	struct tm tm;
+	json_t *doc;
+	int bad;
+
+	gmtime_r(&t, &tm);
+	strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(schema, sizeof(schema), "accelctl.%s/1", command);
+	doc = json_pack("{s:s, s:s}", "schema", schema, "generated", now);
+	bad = !doc || !body || json_object_update(doc, body) ||
+	      json_dumpf(doc, stdout, JSON_INDENT(2)) < 0;
+	json_decref(doc);
+	json_decref(body);
+	if (bad && !ferror(stdout))
+		return complain(EXIT_FAILED, "no memory for the output");
+	putchar('\n');
+	return EXIT_OK;
+}
+
+int open_device(const struct options *o, struct accel_dev **dev)
+{
+	bool automatic = !o->device || !strcmp(o->device, "auto");
+	int err;
+
+	*dev = NULL;
+	if (!automatic && !strcmp(o->device, "cpu"))
+		return EXIT_OK;
+	err = accel_open(o->device, dev);
+	if (!err)
+		return EXIT_OK;
+	if (!automatic)
+		return complain_accel(err);
+	fprintf(stderr, "accelctl: computing on the CPU: %s\n", accel_error());
+	return EXIT_OK;
+}
+
+int make_plan(const struct options *o, const struct accel_model *model, struct accel_dev *dev,
+	      struct accel_plan **plan)
+{
+	struct accel_plan_opts po = {
+		.sz = sizeof(po),
+		.ctx = o->ctx,
+		.batch = o->batch,
+		.first = o->first,
+		.last = o->last,
+		.all = o->all_layers,
+		.cpu = o->device && !strcmp(o->device, "cpu"),
+	};
+	struct accel_devinfo info;
+	int err;
+
+	if (dev) {
+		err = accel_dev_info(dev, &info);
+		if (err)
+			return complain_accel(err);
+	}
+	err = accel_plan_new(model, dev ? &info : NULL, &po, plan);
+	return err ? complain_accel(err) : EXIT_OK;
+}
+
+static void show_progress(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	fprintf(stderr, "\rcopying weights to the processor: %3u %%",
+		total ? (unsigned int)(done * 100 / total) : 100);
+	if (done >= total)
+		fputs("\r\033[K", stderr);
+}
+
+int open_session(const struct options *o, const char *path, struct running *r)
+{
+	struct accel_session_opts so = {
+		.sz = sizeof(so),
+		.threads = o->threads,
+		.isa = o->isa,
+		.strict = o->strict,
+		.progress = isatty(STDERR_FILENO) ? show_progress : NULL,
+	};
+	int rc, err;
+
+	memset(r, 0, sizeof(*r));
+	err = accel_model_load(path, &r->model);
+	if (err)
+		return complain(EXIT_FAILED, "%s", accel_error());
+	rc = open_device(o, &r->dev);
+	if (rc)
+		return rc;
+	rc = make_plan(o, r->model, r->dev, &r->plan);
+	if (rc)
+		return rc;
+	err = accel_session_new(r->model, r->plan, r->dev, &so, &r->session);
+	return err ? complain_accel(err) : EXIT_OK;
+}
+
+void close_session(struct running *r)
+{
+	accel_session_free(r->session);
+	accel_plan_free(r->plan);
+	accel_close(r->dev);
+	accel_model_free(r->model);
+}
+
+json_t *layers_json(const struct accel_plan *plan, const struct accel_session *session)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < accel_plan_layers(plan); i++) {
+		struct accel_layer l;
+
+		if (session ? accel_session_layer(session, i, &l) : accel_plan_layer(plan, i, &l))
+			continue;
+		json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:I}",
+			"layer", (int)l.index, "kind", accel_layer_kind_name(l.kind),
+			"block", (int)l.block, "where", l.on_device ? "device" : "cpu",
+			"reason", accel_reason_name(l.reason), "detail", l.detail,
+			"types", l.types, "weight_bytes", (json_int_t)l.weight_bytes,
+			"kv_bytes", (json_int_t)l.kv_bytes));
+	}
+	return list;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Choosing the next token from logits. */
+#ifndef ACCELCTL_SAMPLER_H
+#define ACCELCTL_SAMPLER_H
+
+#include <stdint.h>
+
+struct sampler {
+	double temperature;	/* 0 = greedy: the most likely, of equals the first */
+	uint32_t top_k;		/* 0 = all */
+	double top_p;
+	uint64_t state;		/* seed */
+	struct candidate *list;	/* [vocab] scratch, NULL at first */
+	uint32_t room;
+};
+
+/* The token, or -ENOMEM, or -EDOM if no logit is a number. */
+int64_t sample(struct sampler *s, const float *logits, uint32_t vocab);
+void sampler_end(struct sampler *s);
+
+#endif
