@@ -129,14 +129,7 @@
 #define OCTANS_EVT_JOB_FAULT		2
 #define OCTANS_EVT_DEVICE_ERROR		3
 
-#ifdef __KERNEL__
 #include <linux/types.h>
-#else
-#include <stdint.h>
-typedef uint64_t __le64;
-typedef uint32_t __le32;
-typedef uint16_t __le16;
-#endif
 
 struct octans_desc {
 	__le64 seqno;		/* 1 .. 2^56 - 1 */
