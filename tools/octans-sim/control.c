@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+/* The control channel: faults on request.  Never reachable through a register. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+
+#define MAX_WORDS	8
+
+struct line {
+	struct sim_device *dev;
+	int n;
+	char *word[MAX_WORDS];
+	char *reply;
+	size_t len;
+};
+
+static int ok(struct line *l, const char *fmt, ...)
+{
+	int n = snprintf(l->reply, l->len, "ok ");
+	va_list ap;
+
+	if (n < 0 || (size_t)n >= l->len)
+		return 0;
+	va_start(ap, fmt);
+	vsnprintf(l->reply + n, l->len - n, fmt, ap);
+	va_end(ap);
+	return 0;
+}
+
+static int error(struct line *l, const char *fmt, ...)
+{
+	int n = snprintf(l->reply, l->len, "error: ");
+	va_list ap;
+
+	if (n >= 0 && (size_t)n < l->len) {
+		va_start(ap, fmt);
+		vsnprintf(l->reply + n, l->len - n, fmt, ap);
+		va_end(ap);
+	}
+	return -EINVAL;
+}
+
+static bool number(const char *text, uint64_t max, uint64_t *value)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*value = strtoull(text, &end, 0);
+	return !errno && !*end && *value <= max;
+}
+
+/* The ring named by word @at, with or without "ring" before it; at moves past it. */
+static struct sim_ring *ring_word(struct line *l, int *at)
+{
+	uint64_t r;
+
+	if (*at < l->n && !strcmp(l->word[*at], "ring"))
+		(*at)++;
+	if (*at >= l->n) {
+		error(l, "\"%s\" needs the number of a ring, 0 to %u", l->word[0],
+		      l->dev->rings - 1);
+		return NULL;
+	}
+	if (!number(l->word[*at], l->dev->rings - 1, &r)) {
+		error(l, "\"%s\" is not a ring; the rings are 0 to %u", l->word[*at],
+		      l->dev->rings - 1);
+		return NULL;
+	}
+	(*at)++;
+	return &l->dev->ring[r];
+}
+
+/* The number in word @at, or @missing if the line ends there.  -EINVAL: error said. */
+static int count_word(struct line *l, int at, uint64_t missing, uint64_t max, uint64_t *value)
+{
+	*value = missing;
+	if (at >= l->n)
+		return 0;
+	if (!number(l->word[at], max, value))
+		return error(l, "\"%s\" is not a number from 0 to %llu", l->word[at],
+			     (unsigned long long)max);
+	if (at + 1 < l->n)
+		return error(l, "\"%s\" has the word \"%s\" too many", l->word[0],
+			     l->word[at + 1]);
+	return 0;
+}
+
+static int do_hang(struct line *l)
+{
+	struct sim_ring *ring;
+	int at = 1;
+
+	ring = ring_word(l, &at);
+	if (!ring)
+		return -EINVAL;
+	if (at < l->n && strcmp(l->word[at], "off"))
+		return error(l, "\"%s\" is not understood; say \"hang ring N\" or \"hang ring N off\"",
+			     l->word[at]);
+	atomic_store(&ring->inject.hang, at == l->n);
+	return at == l->n ? ok(l, "the current or next job on ring %u hangs until reset", ring->index)
+			  : ok(l, "ring %u does not hang", ring->index);
+}
+
+static int do_slow(struct line *l)
+{
+	struct sim_ring *ring;
+	uint64_t us;
+	int at = 1;
+
+	ring = ring_word(l, &at);
+	if (!ring)
+		return -EINVAL;
+	if (at == l->n)
+		return error(l, "\"slow\" needs microseconds after the ring; 0 ends it");
+	if (count_word(l, at, 0, 60000000, &us))
+		return -EINVAL;
+	atomic_store(&ring->inject.slow_us, us);
+	return ok(l, "each command on ring %u takes %llu us longer", ring->index,
+		  (unsigned long long)us);
+}
+
+static int do_drop_irq(struct line *l)
+{
+	uint64_t vector, n;
+
+	if (l->n < 2 || !number(l->word[1], l->dev->rings, &vector))
+		return error(l, "\"%s\" is not a vector; they are 0 (events) to %u (last ring)",
+			     l->n < 2 ? "" : l->word[1], l->dev->rings);
+	if (count_word(l, 2, 1, UINT32_MAX, &n))
+		return -EINVAL;
+	atomic_store(&l->dev->drop_irq[vector], n);
+	return ok(l, "the next %llu interrupts of vector %llu are lost", (unsigned long long)n,
+		  (unsigned long long)vector);
+}
+
+static int do_fault(struct line *l)
+{
+	struct sim_ring *ring;
+	int at = 1;
+
+	ring = ring_word(l, &at);
+	if (!ring)
+		return -EINVAL;
+	if (at < l->n)
+		return error(l, "\"fault\" has the word \"%s\" too many", l->word[at]);
+	atomic_store(&ring->inject.fault, 1);
+	return ok(l, "the next access of ring %u faults", ring->index);
+}
+
+static int do_corrupt_wb(struct line *l)
+{
+	struct sim_ring *ring;
+	uint64_t value;
+	int at = 1;
+
+	ring = ring_word(l, &at);
+	if (!ring)
+		return -EINVAL;
+	if (at + 1 != l->n - 1 || strcmp(l->word[at], "xor") ||
+	    !number(l->word[at + 1], UINT64_MAX, &value))
+		return error(l, "say \"corrupt-wb %u xor VALUE\", VALUE being a 64-bit number",
+			     ring->index);
+	atomic_store(&ring->inject.corrupt, value);
+	return ok(l, "the next writeback of ring %u is corrupted by 0x%llx", ring->index,
+		  (unsigned long long)value);
+}
+
+static int do_fail_reset(struct line *l)
+{
+	struct sim_ring *ring;
+	uint64_t n;
+	int at = 1;
+
+	if (l->n < 2 || !strcmp(l->word[1], "device")) {
+		if (count_word(l, 2, 1, UINT32_MAX, &n))
+			return -EINVAL;
+		atomic_store(&l->dev->fail_reset, n);
+		return ok(l, "the next %llu device resets fail", (unsigned long long)n);
+	}
+	ring = ring_word(l, &at);
+	if (!ring || count_word(l, at, 1, UINT32_MAX, &n))
+		return -EINVAL;
+	atomic_store(&ring->inject.fail_reset, n);
+	return ok(l, "the next %llu resets of ring %u never complete", (unsigned long long)n,
+		  ring->index);
+}
+
+static int do_flip(struct line *l)
+{
+	uint64_t offset, bit;
+
+	if (l->n != 4 || strcmp(l->word[1], "local") ||
+	    !number(l->word[2], l->dev->profile.local_size - 1, &offset) ||
+	    !number(l->word[3], 7, &bit))
+		return error(l, "say \"flip local OFFSET BIT\": a byte below 0x%llx and a bit from 0 to 7",
+			     (unsigned long long)l->dev->profile.local_size);
+	atomic_fetch_xor((_Atomic uint8_t *)(l->dev->local + offset), 1 << bit);
+	return ok(l, "bit %u of on-card byte 0x%llx is flipped", (unsigned int)bit,
+		  (unsigned long long)offset);
+}
+
+static int do_device_error(struct line *l)
+{
+	struct octans_event e = { .type = OCTANS_EVT_DEVICE_ERROR };
+	uint64_t code;
+	uint32_t vector;
+
+	if (count_word(l, 1, 0, UINT32_MAX, &code))
+		return -EINVAL;
+	e.code = code;
+	if (!sim_event(l->dev, &e))
+		return error(l, "the event queue is off or full, so the event was not sent");
+	pthread_mutex_lock(&l->dev->lock);
+	vector = l->dev->evt_vector;
+	pthread_mutex_unlock(&l->dev->lock);
+	sim_raise(l->dev, vector);
+	return ok(l, "event DEVICE_ERROR with code %u sent", (unsigned int)code);
+}
+
+static int do_remove(struct line *l)
+{
+	sim_remove(l->dev);
+	return ok(l, "the processor is gone");
+}
+
+static int do_restore(struct line *l)
+{
+	sim_restore(l->dev);
+	return ok(l, "the processor is back, as after power-on");
+}
+
+static int do_stat(struct line *l)
+{
+	struct sim_device *dev = l->dev;
+	struct sim_stats *s = &dev->stats;
+	unsigned long long cycles = 0;
+
+	for (unsigned int i = 0; i < dev->rings; i++)
+		cycles += atomic_load(&dev->ring[i].cycles);
+	return ok(l, "profile=%s present=%d jobs=%llu failed=%llu aborted=%llu commands=%llu "
+		  "cycles=%llu faults=%llu irqs=%llu irqs_dropped=%llu ring_resets=%u "
+		  "device_resets=%u",
+		  dev->profile.name, !atomic_load(&dev->removed),
+		  (unsigned long long)atomic_load(&s->jobs),
+		  (unsigned long long)atomic_load(&s->failed),
+		  (unsigned long long)atomic_load(&s->aborted),
+		  (unsigned long long)atomic_load(&s->commands), cycles,
+		  (unsigned long long)atomic_load(&s->faults),
+		  (unsigned long long)atomic_load(&s->irqs),
+		  (unsigned long long)atomic_load(&s->irqs_dropped),
+		  atomic_load(&dev->ring_resets), atomic_load(&dev->device_resets));
+}
+
+static int do_help(struct line *l)
+{
+	return ok(l, "hang ring N [off] | slow N MICROSECONDS | drop-irq VECTOR [COUNT] | fault N | "
+		  "corrupt-wb N xor VALUE | fail-reset [ring N|device] [COUNT] | "
+		  "flip local OFFSET BIT | device-error [CODE] | remove | restore | stat | help");
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct line *l);
+	bool alone;		/* takes no words */
+} commands[] = {
+	{ "hang", do_hang, false },
+	{ "slow", do_slow, false },
+	{ "drop-irq", do_drop_irq, false },
+	{ "fault", do_fault, false },
+	{ "corrupt-wb", do_corrupt_wb, false },
+	{ "fail-reset", do_fail_reset, false },
+	{ "flip", do_flip, false },
+	{ "device-error", do_device_error, false },
+	{ "remove", do_remove, true },
+	{ "restore", do_restore, true },
+	{ "stat", do_stat, true },
+	{ "help", do_help, true },
+};
+
+int sim_control(struct sim_device *dev, const char *text, char *reply, size_t len)
+{
+	struct line l = { .dev = dev, .reply = reply, .len = len };
+	char copy[256], *save = NULL;
+
+	if (strlen(text) >= sizeof(copy))
+		return error(&l, "the line is longer than %zu characters", sizeof(copy) - 1);
+	strcpy(copy, text);
+	for (char *w = strtok_r(copy, " \t\r\n", &save); w; w = strtok_r(NULL, " \t\r\n", &save)) {
+		if (l.n == MAX_WORDS)
+			return error(&l, "the line has more than %d words", MAX_WORDS);
+		l.word[l.n++] = w;
+	}
+	if (!l.n)
+		return error(&l, "the line is empty; \"help\" lists the commands");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		if (strcmp(commands[i].name, l.word[0]))
+			continue;
+		if (commands[i].alone && l.n > 1)
+			return error(&l, "\"%s\" has the word \"%s\" too many", l.word[0],
+				     l.word[1]);
+		return commands[i].run(&l);
+	}
+	return error(&l, "\"%s\" is not a command; \"help\" lists them", l.word[0]);
+}

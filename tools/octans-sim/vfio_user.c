@@ -1,0 +1,709 @@
+// SPDX-License-Identifier: MIT
+/* The vfio-user server.  Whatever the client sends, it gets a reply or is dropped. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pci.h"
+#include "vfio_proto.h"
+#include "vfio_user.h"
+
+#define MAX_FDS		16
+#define MAX_XFER	(1 << 20)
+#define MAX_BODY	(MAX_XFER + 64)
+#define MAX_DMA		4096
+
+/* A range of bus addresses as the client gave it. */
+struct dma {
+	uint64_t addr, size;
+	void *host;		/* NULL: the client shares no memory here */
+	size_t len;
+};
+
+struct vfio_user {
+	struct sim_device *dev;
+	struct sim_pci pci;
+	bool log;
+
+	pthread_mutex_t irq_lock;	/* of irq[]: ring threads signal, the client changes */
+	int irq[OCTANS_VECTORS(OCTANS_MAX_RINGS)];
+
+	struct dma dma[MAX_DMA];
+	size_t dmas;
+
+	/* the connection */
+	int conn, stop_fd;
+	bool greeted;
+	struct vu_header head;
+	uint8_t *body;		/* MAX_BODY */
+	size_t len;		/* of body */
+	int fds[MAX_FDS];
+	size_t nfds;
+	int reply_fd;		/* to send with the reply, or -1 */
+};
+
+static void note(const struct vfio_user *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!s->log)
+		return;
+	va_start(ap, fmt);
+	fputs("octans-vfio-user: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+}
+
+/* ---- interrupts ---- */
+
+static void irq(void *ctx, unsigned int vector)
+{
+	struct vfio_user *s = ctx;
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&s->irq_lock);
+	/* The descriptor does not block; an eventfd that is full is signalled already. */
+	if (s->irq[vector] >= 0 && write(s->irq[vector], &one, sizeof(one)) < 0 && errno != EAGAIN)
+		note(s, "vector %u could not be signalled: %s", vector, strerror(errno));
+	pthread_mutex_unlock(&s->irq_lock);
+}
+
+static void set_irq(struct vfio_user *s, unsigned int vector, int fd)
+{
+	pthread_mutex_lock(&s->irq_lock);
+	if (s->irq[vector] >= 0)
+		close(s->irq[vector]);
+	s->irq[vector] = fd;
+	pthread_mutex_unlock(&s->irq_lock);
+}
+
+static void drop_irqs(struct vfio_user *s)
+{
+	for (unsigned int i = 0; i < OCTANS_VECTORS(OCTANS_MAX_RINGS); i++)
+		set_irq(s, i, -1);
+}
+
+/* ---- messages in and out ---- */
+
+static void close_fds(struct vfio_user *s)
+{
+	while (s->nfds)
+		close(s->fds[--s->nfds]);
+}
+
+static int take_fd(struct vfio_user *s)
+{
+	int fd = s->fds[0];
+
+	memmove(s->fds, s->fds + 1, --s->nfds * sizeof(s->fds[0]));
+	return fd;
+}
+
+/* Reads @len bytes.  1, 0 = the client left or we are to stop, -EPROTO. */
+static int receive(struct vfio_user *s, void *data, size_t len)
+{
+	uint8_t *p = data;
+
+	while (len) {
+		char control[CMSG_SPACE(MAX_FDS * sizeof(int))];
+		struct iovec iov = { p, len };
+		struct msghdr msg = {
+			.msg_iov = &iov, .msg_iovlen = 1,
+			.msg_control = control, .msg_controllen = sizeof(control),
+		};
+		struct pollfd pfd[2] = {
+			{ .fd = s->conn, .events = POLLIN }, { .fd = s->stop_fd, .events = POLLIN },
+		};
+		ssize_t n;
+
+		if (poll(pfd, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return 0;
+		}
+		if (pfd[1].revents)
+			return 0;
+		n = recvmsg(s->conn, &msg, MSG_CMSG_CLOEXEC);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return 0;
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+			size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+			int fd;
+
+			if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+				continue;
+			for (size_t i = 0; i < count; i++) {
+				memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+				if (s->nfds < MAX_FDS)
+					s->fds[s->nfds++] = fd;
+				else
+					close(fd);
+			}
+		}
+		if (msg.msg_flags & MSG_CTRUNC)
+			return -EPROTO;
+		p += n;
+		len -= n;
+	}
+	return 1;
+}
+
+static int send_all(struct vfio_user *s, const struct vu_header *h, const void *data, size_t len)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov[2] = { { (void *)h, sizeof(*h) }, { (void *)data, len } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
+	size_t left = sizeof(*h) + len;
+
+	if (s->reply_fd >= 0) {
+		struct cmsghdr *c = (struct cmsghdr *)control;
+
+		msg.msg_control = control;
+		msg.msg_controllen = sizeof(control);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &s->reply_fd, sizeof(int));
+	}
+	while (left) {
+		struct pollfd pfd[2] = {
+			{ .fd = s->conn, .events = POLLOUT }, { .fd = s->stop_fd, .events = POLLIN },
+		};
+		ssize_t n;
+
+		if (poll(pfd, 2, -1) < 0 && errno == EINTR)
+			continue;
+		if (pfd[1].revents)
+			return 0;
+		n = sendmsg(s->conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n < 0)
+			return 0;
+		left -= n;
+		msg.msg_control = NULL;
+		msg.msg_controllen = 0;
+		while (n && (size_t)n >= msg.msg_iov->iov_len) {
+			n -= msg.msg_iov->iov_len;
+			msg.msg_iov++;
+			msg.msg_iovlen--;
+		}
+		if (n) {
+			msg.msg_iov->iov_base = (uint8_t *)msg.msg_iov->iov_base + n;
+			msg.msg_iov->iov_len -= n;
+		}
+	}
+	return 1;
+}
+
+/* ---- commands: each leaves the reply's body in s->body, its length in *out ---- */
+
+static int do_version(struct vfio_user *s, size_t *out)
+{
+	struct vu_version v;
+	static const char caps[] =
+		"{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,"
+		"\"max_dma_maps\":4096,\"pgsizes\":4096}}";
+
+	if (s->len < sizeof(v))
+		return -EINVAL;
+	memcpy(&v, s->body, sizeof(v));
+	if (v.major != 0)
+		return -ENOTSUP;
+	if (s->len > sizeof(v) && s->body[s->len - 1])
+		return -EINVAL;		/* the capabilities are a string */
+	note(s, "client speaks 0.%u %s", v.minor, s->len > sizeof(v) ? (char *)s->body + 4 : "");
+	if (v.minor > 1)
+		v.minor = 1;
+	memcpy(s->body, &v, sizeof(v));
+	memcpy(s->body + sizeof(v), caps, sizeof(caps));
+	*out = sizeof(v) + sizeof(caps);
+	s->greeted = true;
+	return 0;
+}
+
+/* Maps what the client shares; NULL in *host if it shares nothing. */
+static int map_client(struct vfio_user *s, const struct vu_dma_map *m, void **host)
+{
+	int prot = PROT_READ | (m->flags & VU_MAP_WRITE ? PROT_WRITE : 0);
+	struct stat st;
+	void *p;
+	int fd;
+
+	*host = NULL;
+	if (!s->nfds)
+		return 0;
+	fd = take_fd(s);
+	/* Only whole mappings of real memory: anything short would fault later. */
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || m->offset > (uint64_t)st.st_size ||
+	    m->size > (uint64_t)st.st_size - m->offset || m->offset % 4096) {
+		close(fd);
+		return -EINVAL;
+	}
+	p = mmap(NULL, m->size, prot, MAP_SHARED | MAP_NORESERVE, fd, m->offset);
+	close(fd);
+	if (p == MAP_FAILED)
+		return -errno;
+	*host = p;
+	return 0;
+}
+
+static int do_dma_map(struct vfio_user *s, size_t *out)
+{
+	struct vu_dma_map m;
+	void *host;
+	int ret;
+
+	(void)out;
+	if (s->len < sizeof(m) || s->nfds > 1)
+		return -EINVAL;
+	memcpy(&m, s->body, sizeof(m));
+	if (!m.size || m.addr + (m.size - 1) < m.addr || m.addr % 4096 || m.size % 4096 ||
+	    m.flags & ~(VU_MAP_READ | VU_MAP_WRITE))
+		return -EINVAL;
+	if (s->dmas == MAX_DMA)
+		return -ENOSPC;
+	for (size_t i = 0; i < s->dmas; i++)
+		if (m.addr <= s->dma[i].addr + (s->dma[i].size - 1) &&
+		    s->dma[i].addr <= m.addr + (m.size - 1))
+			return -EEXIST;
+	ret = map_client(s, &m, &host);
+	if (ret)
+		return ret;
+	if (host) {
+		ret = sim_dma_map(s->dev, m.addr, m.size, host, m.flags & VU_MAP_WRITE);
+		if (ret) {
+			munmap(host, m.size);
+			return ret;
+		}
+	}
+	s->dma[s->dmas++] = (struct dma) { m.addr, m.size, host, m.size };
+	note(s, "dma map 0x%llx + 0x%llx%s", (unsigned long long)m.addr, (unsigned long long)m.size,
+	     host ? "" : ": not shared, the processor cannot reach it");
+	return 0;
+}
+
+static int drop_dma(struct vfio_user *s, size_t i)
+{
+	void *host;
+	int ret;
+
+	if (s->dma[i].host) {
+		ret = sim_dma_unmap(s->dev, s->dma[i].addr, s->dma[i].size, &host);
+		if (ret)
+			return ret;
+		munmap(host, s->dma[i].len);
+	}
+	s->dma[i] = s->dma[--s->dmas];
+	return 0;
+}
+
+static int do_dma_unmap(struct vfio_user *s, size_t *out)
+{
+	struct vu_dma_unmap u;
+	bool all, found = false;
+	uint64_t last;
+	int ret;
+
+	if (s->len < sizeof(u))
+		return -EINVAL;
+	memcpy(&u, s->body, sizeof(u));
+	if (u.flags & ~VU_UNMAP_ALL)
+		return -ENOTSUP;	/* dirty bitmaps and the like */
+	all = u.flags & VU_UNMAP_ALL;
+	last = u.addr + (u.size - 1);
+	if (!all && (!u.size || last < u.addr))
+		return -EINVAL;
+	for (size_t i = 0; i < s->dmas && !all; i++) {
+		uint64_t end = s->dma[i].addr + (s->dma[i].size - 1);
+
+		/* A mapping goes as a whole or not at all. */
+		if (u.addr <= end && s->dma[i].addr <= last &&
+		    (s->dma[i].addr < u.addr || end > last))
+			return -EINVAL;
+	}
+	for (size_t i = s->dmas; i-- > 0; ) {
+		if (!all && (s->dma[i].addr < u.addr || s->dma[i].addr > last))
+			continue;
+		ret = drop_dma(s, i);
+		if (ret)
+			return ret;
+		found = true;
+	}
+	note(s, "dma unmap 0x%llx + 0x%llx", (unsigned long long)u.addr,
+	     (unsigned long long)u.size);
+	if (!found && !all)
+		return -ENOENT;
+	*out = sizeof(u);
+	return 0;
+}
+
+static int do_get_info(struct vfio_user *s, size_t *out)
+{
+	struct vu_device_info info;
+
+	if (s->len < sizeof(info))
+		return -EINVAL;
+	info.argsz = sizeof(info);
+	info.flags = VU_DEVICE_RESET | VU_DEVICE_PCI;
+	info.regions = VU_REGIONS;
+	info.irqs = VU_IRQS;
+	memcpy(s->body, &info, sizeof(info));
+	*out = sizeof(info);
+	return 0;
+}
+
+static uint64_t region_size(const struct vfio_user *s, uint32_t index)
+{
+	switch (index) {
+	case OCTANS_BAR_REGS:
+		return OCTANS_BAR_REGS_SIZE;
+	case OCTANS_BAR_LOCAL:
+		return s->dev->bar_size;
+	case OCTANS_BAR_MSIX:
+		return OCTANS_BAR_MSIX_SIZE;
+	case VU_REGION_CONFIG:
+		return SIM_PCI_CONFIG_SIZE;
+	}
+	return 0;
+}
+
+static int do_get_region_info(struct vfio_user *s, size_t *out)
+{
+	struct vu_region_info info;
+
+	if (s->len < sizeof(info))
+		return -EINVAL;
+	memcpy(&info, s->body, sizeof(info));
+	if (info.argsz < sizeof(info) || info.index >= VU_REGIONS)
+		return -EINVAL;
+	info.argsz = sizeof(info);
+	info.cap_offset = 0;
+	info.offset = 0;
+	info.size = region_size(s, info.index);
+	info.flags = info.size ? VU_REGION_F_READ | VU_REGION_F_WRITE : 0;
+	if (info.index == OCTANS_BAR_LOCAL) {
+		info.flags |= VU_REGION_F_MMAP;
+		s->reply_fd = s->dev->local_fd;
+	}
+	memcpy(s->body, &info, sizeof(info));
+	*out = sizeof(info);
+	return 0;
+}
+
+static int do_get_irq_info(struct vfio_user *s, size_t *out)
+{
+	struct vu_irq_info info;
+
+	if (s->len < sizeof(info))
+		return -EINVAL;
+	memcpy(&info, s->body, sizeof(info));
+	if (info.argsz < sizeof(info) || info.index >= VU_IRQS)
+		return -EINVAL;
+	info.argsz = sizeof(info);
+	info.flags = 0;
+	info.count = 0;
+	if (info.index == VU_IRQ_MSIX) {
+		info.flags = VU_IRQ_F_EVENTFD | VU_IRQ_F_NORESIZE;
+		info.count = OCTANS_VECTORS(s->dev->rings);
+	}
+	memcpy(s->body, &info, sizeof(info));
+	*out = sizeof(info);
+	return 0;
+}
+
+static int do_set_irqs(struct vfio_user *s, size_t *out)
+{
+	uint32_t vectors = OCTANS_VECTORS(s->dev->rings), data;
+	struct vu_irq_set set;
+
+	(void)out;
+	if (s->len < sizeof(set))
+		return -EINVAL;
+	memcpy(&set, s->body, sizeof(set));
+	data = set.flags & VU_IRQ_DATA;
+	if (set.index >= VU_IRQS)
+		return -EINVAL;
+	if (set.index != VU_IRQ_MSIX)	/* there are none to speak of */
+		return set.count || s->nfds ? -EINVAL : 0;
+	if ((set.flags & VU_IRQ_ACTION) != VU_IRQ_ACTION_TRIGGER ||
+	    set.start > vectors || set.count > vectors - set.start)
+		return -EINVAL;
+	if (data == VU_IRQ_DATA_EVENTFD) {
+		if (s->nfds && s->nfds != set.count)
+			return -EINVAL;
+		for (uint32_t i = 0; i < set.count; i++) {
+			int fd = s->nfds ? take_fd(s) : -1;
+
+			/* A ring must never wait for whoever reads this. */
+			if (fd >= 0)
+				fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+			set_irq(s, set.start + i, fd);
+			note(s, "vector %u %s", set.start + i, fd >= 0 ? "on" : "off");
+		}
+		return 0;
+	}
+	if (data == VU_IRQ_DATA_NONE) {
+		if (!set.count)
+			drop_irqs(s);
+		for (uint32_t i = 0; i < set.count; i++)
+			irq(s, set.start + i);
+		return 0;
+	}
+	if (data == VU_IRQ_DATA_BOOL) {
+		if (s->len < sizeof(set) + set.count)
+			return -EINVAL;
+		for (uint32_t i = 0; i < set.count; i++)
+			if (s->body[sizeof(set) + i])
+				irq(s, set.start + i);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int region_args(const struct vfio_user *s, struct vu_region_io *io)
+{
+	uint64_t size;
+
+	if (s->len < sizeof(*io))
+		return -EINVAL;
+	memcpy(io, s->body, sizeof(*io));
+	size = region_size(s, io->region);
+	if (!size || io->count > MAX_XFER || io->offset > size || io->count > size - io->offset)
+		return -EINVAL;
+	return 0;
+}
+
+static int do_region_read(struct vfio_user *s, size_t *out)
+{
+	uint8_t *data = s->body + sizeof(struct vu_region_io);
+	struct vu_region_io io;
+	uint64_t v;
+	int ret = region_args(s, &io);
+
+	if (ret)
+		return ret;
+	switch (io.region) {
+	case OCTANS_BAR_REGS:
+		v = sim_reg_read(s->dev, io.offset, io.count);
+		memset(data, 0xff, io.count);
+		memcpy(data, &v, io.count < sizeof(v) ? io.count : sizeof(v));
+		break;
+	case OCTANS_BAR_LOCAL:
+		if (atomic_load(&s->dev->removed))
+			memset(data, 0xff, io.count);
+		else
+			memcpy(data, s->dev->local + io.offset, io.count);
+		break;
+	case OCTANS_BAR_MSIX:
+		sim_pci_msix_read(&s->pci, io.offset, data, io.count);
+		break;
+	default:
+		sim_pci_read(&s->pci, io.offset, data, io.count);
+		break;
+	}
+	*out = sizeof(io) + io.count;
+	return 0;
+}
+
+static int do_region_write(struct vfio_user *s, size_t *out)
+{
+	const uint8_t *data = s->body + sizeof(struct vu_region_io);
+	struct vu_region_io io;
+	uint64_t v = 0;
+	int ret = region_args(s, &io);
+
+	if (ret)
+		return ret;
+	if (s->len - sizeof(io) < io.count)
+		return -EINVAL;
+	switch (io.region) {
+	case OCTANS_BAR_REGS:
+		memcpy(&v, data, io.count < sizeof(v) ? io.count : sizeof(v));
+		sim_reg_write(s->dev, io.offset, io.count, v);
+		break;
+	case OCTANS_BAR_LOCAL:
+		if (!atomic_load(&s->dev->removed))
+			memcpy(s->dev->local + io.offset, data, io.count);
+		break;
+	case OCTANS_BAR_MSIX:
+		sim_pci_msix_write(&s->pci, io.offset, data, io.count);
+		break;
+	default:
+		sim_pci_write(&s->pci, io.offset, data, io.count);
+		break;
+	}
+	*out = sizeof(io);
+	return 0;
+}
+
+static int run_command(struct vfio_user *s, size_t *out)
+{
+	if (s->head.cmd != VU_VERSION && !s->greeted)
+		return -EINVAL;
+	switch (s->head.cmd) {
+	case VU_VERSION:
+		return s->greeted ? -EINVAL : do_version(s, out);
+	case VU_DMA_MAP:
+		return do_dma_map(s, out);
+	case VU_DMA_UNMAP:
+		return do_dma_unmap(s, out);
+	case VU_GET_INFO:
+		return do_get_info(s, out);
+	case VU_GET_REGION_INFO:
+		return do_get_region_info(s, out);
+	case VU_GET_IRQ_INFO:
+		return do_get_irq_info(s, out);
+	case VU_SET_IRQS:
+		return do_set_irqs(s, out);
+	case VU_REGION_READ:
+		return do_region_read(s, out);
+	case VU_REGION_WRITE:
+		return do_region_write(s, out);
+	case VU_RESET:
+		note(s, "reset by the client");
+		sim_pci_flr(&s->pci);
+		return 0;
+	}
+	return -ENOTSUP;
+}
+
+/* One message and its reply.  1 = go on, 0 = over, -EPROTO. */
+static int serve_one(struct vfio_user *s)
+{
+	struct vu_header *h = &s->head;
+	size_t out = 0;
+	int ret = receive(s, h, sizeof(*h));
+
+	if (ret != 1)
+		return ret;
+	if (h->size < sizeof(*h) || h->size - sizeof(*h) > MAX_BODY) {
+		note(s, "message of %u bytes refused", h->size);
+		return -EPROTO;
+	}
+	s->len = h->size - sizeof(*h);
+	ret = receive(s, s->body, s->len);
+	if (ret != 1)
+		return ret;
+	if (h->flags & VU_TYPE) {
+		note(s, "reply to a question that was not asked");
+		return -EPROTO;
+	}
+	s->reply_fd = -1;
+	ret = run_command(s, &out);
+	close_fds(s);
+	if (ret)
+		note(s, "command %u refused: %s", h->cmd, strerror(-ret));
+	if (h->flags & VU_NO_REPLY)
+		return 1;
+	h->flags = ret ? VU_REPLY | VU_ERROR : VU_REPLY;
+	h->error = -ret;
+	if (ret) {
+		out = 0;
+		s->reply_fd = -1;
+	}
+	h->size = sizeof(*h) + out;
+	return send_all(s, h, s->body, out);
+}
+
+int vfio_user_serve(struct vfio_user *s, int conn, int stop_fd)
+{
+	int ret;
+
+	s->conn = conn;
+	s->stop_fd = stop_fd;
+	s->greeted = false;
+	s->nfds = 0;
+	note(s, "client connected");
+	do
+		ret = serve_one(s);
+	while (ret == 1);
+	close_fds(s);
+	close(conn);
+	sim_pci_flr(&s->pci);	/* nothing runs on behalf of one who left */
+	drop_irqs(s);
+	while (s->dmas)
+		drop_dma(s, s->dmas - 1);
+	note(s, "client gone%s", ret < 0 ? ": it broke the protocol" : "");
+	return ret;
+}
+
+/* ---- making and ending ---- */
+
+int vfio_user_new(const struct sim_config *config, bool log, struct vfio_user **out, char *err,
+		  size_t errlen)
+{
+	struct vfio_user *s = calloc(1, sizeof(*s));
+	struct sim_bus bus = { .irq = irq, .ctx = s };
+	int ret = -ENOMEM;
+
+	if (s)
+		s->body = malloc(MAX_BODY);
+	if (!s || !s->body) {
+		snprintf(err, errlen, "no memory for the server");
+		goto free_server;
+	}
+	s->log = log;
+	pthread_mutex_init(&s->irq_lock, NULL);
+	for (unsigned int i = 0; i < OCTANS_VECTORS(OCTANS_MAX_RINGS); i++)
+		s->irq[i] = -1;
+	ret = sim_device_new(config, &bus, &s->dev, err, errlen);
+	if (ret)
+		goto free_lock;
+	sim_pci_init(&s->pci, s->dev);
+	*out = s;
+	return 0;
+
+free_lock:
+	pthread_mutex_destroy(&s->irq_lock);
+free_server:
+	if (s)
+		free(s->body);
+	free(s);
+	return ret;
+}
+
+void vfio_user_free(struct vfio_user *s)
+{
+	if (!s)
+		return;
+	sim_device_free(s->dev);
+	pthread_mutex_destroy(&s->irq_lock);
+	free(s->body);
+	free(s);
+}
+
+struct sim_device *vfio_user_device(struct vfio_user *s)
+{
+	return s->dev;
+}
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	uintptr_t page = (uintptr_t)info->si_addr & ~4095UL;
+
+	(void)context;
+	if (!page || mmap((void *)page, 4096, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		signal(sig, SIG_DFL);	/* and meet it again */
+}
+
+void vfio_user_guard_sigbus(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGBUS, &sa, NULL);
+}
