@@ -176,7 +176,7 @@ static int find_root(struct sim_mem *m, uint64_t va, bool write, uint64_t *root)
 	unsigned int slot = m->asid % SIM_TLB_ROOTS;
 	uint64_t table = atomic_load(&m->dev->asid_table), entry;
 
-	if (!m->asid || m->asid >= OCTANS_MAX_ASIDS || table == UINT64_MAX)
+	if (table == UINT64_MAX)	/* switched off this moment */
 		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_ASID, va, write);
 	if (m->roots[slot].asid == m->asid) {
 		*root = m->roots[slot].root;
@@ -287,7 +287,11 @@ static int translate(struct sim_mem *m, uint64_t va, bool write, struct piece *p
 	if (atomic_load_explicit(&m->ring->inject.fault, memory_order_relaxed) &&
 	    atomic_exchange(&m->ring->inject.fault, 0))
 		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_UNMAPPED, va, write);
-	if (va >> OCTANS_VA_BITS)	/* before the TLB: tags hold no more bits */
+	/* Before the TLB: its tags have no room for these, and 0 there means empty. */
+	if (!m->asid || m->asid >= OCTANS_MAX_ASIDS ||
+	    atomic_load_explicit(&m->dev->asid_table, memory_order_relaxed) == UINT64_MAX)
+		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_ASID, va, write);
+	if (va >> OCTANS_VA_BITS)
 		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_FORMAT, va, write);
 
 	e = large_slot(m, va);
