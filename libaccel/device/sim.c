@@ -1,25 +1,57 @@
 // SPDX-License-Identifier: MIT
 /* The transport to the processor model in this process. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
 #include "octans_inproc.h"
 #include "transport.h"
 
+struct sim {
+	struct octans_inproc *model;
+	atomic_long jobs_to_fault;	/* jobs until fault is sent; below 0: never */
+	const char *fault;
+};
+
+/* ACCEL_SIM_CONTROL="N:line": the model gets this line of fault injection before its Nth
+ * job, so that any program can be tried on a processor that fails in the middle. */
+static void plan_fault(struct sim *sim)
+{
+	const char *env = getenv("ACCEL_SIM_CONTROL");
+	char *line;
+	long n;
+
+	atomic_init(&sim->jobs_to_fault, -1);
+	if (!env)
+		return;
+	n = strtol(env, &line, 10);
+	if (line == env || *line != ':' || n < 1)
+		return;
+	atomic_init(&sim->jobs_to_fault, n);
+	sim->fault = line + 1;
+}
+
 static int sim_open(struct accel_dev *dev, const char *where)
 {
 	struct accel_devinfo *info = &dev->info;
 	struct octans_inproc_info i;
-	struct octans_inproc *sim;
+	struct sim *sim = calloc(1, sizeof(*sim));
 	char text[ACCEL_ERROR_MAX] = "";
-	int err = octans_inproc_open(where, &sim, text, sizeof(text));
+	int err;
 
-	if (err)
+	if (!sim)
+		return fail(-ENOMEM, "no memory for the model");
+	err = octans_inproc_open(where, &sim->model, text, sizeof(text));
+	if (err) {
+		free(sim);
 		return fail(err, "%s", text);
+	}
 	dev->priv = sim;
-	octans_inproc_info(sim, &i);
+	plan_fault(sim);
+	octans_inproc_info(sim->model, &i);
 	snprintf(info->name, sizeof(info->name), "sim");
 	snprintf(info->driver, sizeof(info->driver), "octans-sim");
 	memcpy(info->profile, i.profile, sizeof(info->profile));
@@ -43,15 +75,21 @@ static int sim_open(struct accel_dev *dev, const char *where)
 	return 0;
 }
 
+static struct octans_inproc *model_of(const struct accel_dev *dev)
+{
+	return ((struct sim *)dev->priv)->model;
+}
+
 static void sim_close(struct accel_dev *dev)
 {
-	octans_inproc_close(dev->priv);
+	octans_inproc_close(model_of(dev));
+	free(dev->priv);
 }
 
 static int sim_memory_used(struct accel_dev *dev, uint64_t *bytes)
 {
 	struct octans_inproc_info i;
-	int err = octans_inproc_info(dev->priv, &i);
+	int err = octans_inproc_info(model_of(dev), &i);
 
 	if (err)
 		return fail(err, "sim: the model is gone: %s", strerror(-err));
@@ -61,7 +99,7 @@ static int sim_memory_used(struct accel_dev *dev, uint64_t *bytes)
 
 static int sim_control(struct accel_dev *dev, const char *line, char *reply, size_t len)
 {
-	int err = octans_inproc_control(dev->priv, line, reply, len);
+	int err = octans_inproc_control(model_of(dev), line, reply, len);
 
 	return err ? fail(err, "sim: \"%s\": %s", line, reply) : 0;
 }
@@ -69,7 +107,7 @@ static int sim_control(struct accel_dev *dev, const char *line, char *reply, siz
 static int sim_bo_new(struct accel_bo *bo, const char *label)
 {
 	struct octans_inproc_bo *b;
-	int err = octans_inproc_bo_new(bo->dev->priv, bo->size, bo->flags & ACCEL_BO_DEVICE, &b);
+	int err = octans_inproc_bo_new(model_of(bo->dev), bo->size, bo->flags & ACCEL_BO_DEVICE, &b);
 
 	(void)label;	/* the model keeps no list of buffers for people */
 	if (err == -ENOSPC)
@@ -96,7 +134,7 @@ static int sim_bo_map(struct accel_bo *bo)
 static int sim_vm_new(struct accel_vm *vm)
 {
 	struct octans_inproc_vm *v;
-	int err = octans_inproc_vm_new(vm->dev->priv, &v);
+	int err = octans_inproc_vm_new(model_of(vm->dev), &v);
 
 	if (err)
 		return fail(err, "sim: no address space: %s", strerror(-err));
@@ -189,8 +227,12 @@ static int sim_fence_wait(struct accel_fence *f, int64_t abs_ns)
 static int sim_submit(struct accel_queue *q, uint64_t va, uint32_t size, uint64_t tag,
 		      struct accel_fence *const *deps, size_t n, struct accel_fence *out)
 {
+	struct sim *sim = q->vm->dev->priv;
+	char reply[128];
 	int err;
 
+	if (sim->fault && atomic_fetch_sub(&sim->jobs_to_fault, 1) == 1)
+		octans_inproc_control(sim->model, sim->fault, reply, sizeof(reply));
 	for (size_t i = 0; i < n; i++)	/* a queue is in order by itself */
 		if (deps[i]->queue != q) {
 			err = sim_fence_wait(deps[i], INT64_MAX);

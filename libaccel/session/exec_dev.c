@@ -151,7 +151,6 @@ int exec_dev_new(const struct accel_model *m, struct accel_dev *dev, uint32_t ba
 		 struct exec_dev **out, struct shared *io)
 {
 	struct exec_dev *e = calloc(1, sizeof(*e));
-	struct accel_devinfo info;
 	int err = -ENOMEM;
 
 	*out = NULL;
@@ -169,11 +168,9 @@ int exec_dev_new(const struct accel_model *m, struct accel_dev *dev, uint32_t ba
 		fail(-ENOMEM, "no memory for the device executor");
 		goto fail;
 	}
-	err = accel_dev_info(dev, &info);
+	err = accel_vm_new(dev, &e->vm);
 	if (!err)
-		err = accel_vm_new(dev, &e->vm);
-	if (!err)
-		err = accel_queue_new(e->vm, ACCEL_PRIORITY_NORMAL, info.max_timeout_ms, &e->queue);
+		err = accel_queue_new(e->vm, ACCEL_PRIORITY_NORMAL, 0, &e->queue);
 	if (!err)
 		err = make_buffers(e, io);
 	if (err)

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Parts are handed out one by one by an atomic counter, so that a thread that the kernel
+ * has put aside holds up its one part and not the layer.  Whoever waits spins for a few
+ * microseconds, which is how long the gap between two operations is, then sleeps on a
+ * futex: spinning longer would take the CPU from the very thread that is waited for when
+ * the machine is busy.
+ */
+#include "pool.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_NS 20000
+
+struct pool {
+	unsigned int threads;
+	pthread_t *handles;
+	/* Round number; workers wait for it to change.  Written by the caller only. */
+	_Atomic uint32_t round;
+	_Atomic uint32_t sleepers;	/* threads asleep on round */
+	_Atomic uint32_t next;		/* part to hand out */
+	_Atomic uint32_t busy;		/* workers that have not left this round yet */
+	_Atomic uint32_t started;	/* hands out thread numbers at birth */
+	uint32_t parts;
+	pool_fn fn;			/* NULL: end */
+	void *arg;
+};
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#endif
+}
+
+/* Until *word is no longer value.  sleepers, if given, counts who must be woken. */
+static void wait_change(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t *sleepers)
+{
+	uint64_t end = 0;
+
+	for (unsigned int i = 0; atomic_load_explicit(word, memory_order_acquire) == value; i++) {
+		relax();
+		if (i & 63)
+			continue;
+		if (!end)
+			end = now_ns() + SPIN_NS;
+		if (now_ns() < end)
+			continue;
+		if (sleepers)
+			atomic_fetch_add(sleepers, 1);
+		futex_wait(word, value);
+		if (sleepers)
+			atomic_fetch_sub(sleepers, 1);
+	}
+}
+
+static void work(struct pool *p, uint32_t thread)
+{
+	uint32_t part;
+
+	while ((part = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed)) < p->parts)
+		p->fn(p->arg, part, thread);
+}
+
+static void *worker(void *arg)
+{
+	struct pool *p = arg;
+	uint32_t thread = atomic_fetch_add(&p->started, 1) + 1, round = 0;
+
+	for (;;) {
+		wait_change(&p->round, round, &p->sleepers);
+		round++;	/* the caller waits for us, so it is one ahead at most */
+		if (!p->fn)
+			return NULL;
+		work(p, thread);
+		if (atomic_fetch_sub(&p->busy, 1) == 1)
+			futex_wake(&p->busy);
+	}
+}
+
+static void begin_round(struct pool *p)
+{
+	atomic_store(&p->busy, p->threads - 1);
+	atomic_fetch_add(&p->round, 1);
+	if (atomic_load(&p->sleepers))
+		futex_wake(&p->round);
+}
+
+void pool_run(struct pool *p, uint32_t parts, pool_fn fn, void *arg)
+{
+	uint32_t left;
+
+	if (p->threads == 1 || parts == 1) {
+		for (uint32_t i = 0; i < parts; i++)
+			fn(arg, i, 0);
+		return;
+	}
+	p->fn = fn;
+	p->arg = arg;
+	p->parts = parts;
+	atomic_store(&p->next, 0);
+	begin_round(p);
+	work(p, 0);
+	while ((left = atomic_load(&p->busy)))
+		wait_change(&p->busy, left, NULL);
+}
+
+int pool_new(unsigned int threads, struct pool **out)
+{
+	struct pool *p = calloc(1, sizeof(*p));
+	unsigned int made;
+	int err = 0;
+
+	*out = NULL;
+	if (!p)
+		return -ENOMEM;
+	p->threads = threads;
+	p->handles = calloc(threads, sizeof(*p->handles));
+	if (!p->handles) {
+		free(p);
+		return -ENOMEM;
+	}
+	for (made = 0; made + 1 < threads && !err; made++)
+		err = -pthread_create(&p->handles[made], NULL, worker, p);
+	if (err) {
+		p->threads = made;	/* those that exist, and the caller */
+		pool_free(p);
+		return err;
+	}
+	*out = p;
+	return 0;
+}
+
+void pool_free(struct pool *p)
+{
+	if (!p)
+		return;
+	p->fn = NULL;
+	begin_round(p);
+	for (unsigned int i = 0; i + 1 < p->threads; i++)
+		pthread_join(p->handles[i], NULL);
+	free(p->handles);
+	free(p);
+}
+
+unsigned int pool_threads(const struct pool *p)
+{
+	return p->threads;
+}
