@@ -69,6 +69,7 @@ struct vu_region_info {
 };
 
 #define VU_IRQ_MSIX		2
+#define VU_IRQ_ERR		3
 #define VU_IRQS			5
 #define VU_IRQ_F_EVENTFD	0x1
 #define VU_IRQ_F_NORESIZE	0x8

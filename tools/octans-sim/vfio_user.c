@@ -419,6 +419,10 @@ static int do_get_irq_info(struct vfio_user *s, size_t *out)
 	if (info.index == VU_IRQ_MSIX) {
 		info.flags = VU_IRQ_F_EVENTFD | VU_IRQ_F_NORESIZE;
 		info.count = OCTANS_VECTORS(s->dev->rings);
+	} else if (info.index == VU_IRQ_ERR) {
+		/* Never signalled; without it QEMU warns that it cannot recover from errors. */
+		info.flags = VU_IRQ_F_EVENTFD;
+		info.count = 1;
 	}
 	memcpy(s->body, &info, sizeof(info));
 	*out = sizeof(info);
@@ -437,6 +441,8 @@ static int do_set_irqs(struct vfio_user *s, size_t *out)
 	data = set.flags & VU_IRQ_DATA;
 	if (set.index >= VU_IRQS)
 		return -EINVAL;
+	if (set.index == VU_IRQ_ERR)
+		return set.start || set.count > 1 ? -EINVAL : 0;
 	if (set.index != VU_IRQ_MSIX)	/* there are none to speak of */
 		return set.count || s->nfds ? -EINVAL : 0;
 	if ((set.flags & VU_IRQ_ACTION) != VU_IRQ_ACTION_TRIGGER ||
