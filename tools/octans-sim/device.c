@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Registers, resets, life and death of the modelled processor. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* The in-process door: the device and its memory. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

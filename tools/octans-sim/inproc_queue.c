@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* The in-process door: queues, the rings they share, and what ends a bad job. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* The in-process door: address spaces and their page tables. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -158,9 +157,10 @@ static void invalidate(struct octans_inproc_vm *vm)
 {
 	struct octans_inproc *dev = vm->dev;
 	uint64_t ticket, resets;
-	bool over = false;
+	bool over;
 
 	pthread_mutex_lock(&dev->lock);
+	over = dev->gone;	/* given up: it no longer counts */
 	resets = dev->resets;
 	ticket = ++dev->invalidates;
 	sim_reg_write(dev->sim, OCTANS_REG_INVALIDATE, 8, OCTANS_INVALIDATE_ASID(vm->asid));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* octans-vfio-user: the processor model as a PCI function for QEMU. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* The vfio-user server.  Whatever the client sends, it gets a reply or is dropped. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
