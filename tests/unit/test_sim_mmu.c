@@ -42,6 +42,16 @@ static void refused(struct rig *rig, unsigned int asid, uint64_t dst, uint64_t s
 	   (unsigned long long)e->va, e->write);
 }
 
+/* A stream beyond the address space. */
+static void far(struct rig *rig, uint64_t va, const char *what)
+{
+	int status = rig_run(rig, 0, ++seqno, 1, va, 16);
+	const struct octans_event *e = last_event(rig);
+
+	ok(status == OCTANS_JOB_FAULT && e->code == OCTANS_FAULT_FORMAT && e->va == va, "%s", what);
+	rig_reset_ring(rig, 0);
+}
+
 static void test_refusals(struct rig *rig)
 {
 	uint64_t *pte;
@@ -61,10 +71,9 @@ static void test_refusals(struct rig *rig)
 		"unmapped destination");
 	refused(rig, 1, DATA_VA + 0x3000, DATA_VA, OCTANS_FAULT_READONLY, DATA_VA + 0x3000, true,
 		"read-only page");
-	refused(rig, 1, DATA_VA, 1ULL << 48, OCTANS_FAULT_FORMAT, 1ULL << 48, false,
-		"address past 48 bits");
-	refused(rig, 1, DATA_VA, UINT64_MAX - 63, OCTANS_FAULT_FORMAT, UINT64_MAX - 63, false,
-		"last address of all");
+	far(rig, 1ULL << 48, "address past 48 bits");
+	far(rig, UINT64_MAX - 15, "last address of all");
+	far(rig, (1ULL << 60) + CODE_VA, "a good address but for bit 60");
 
 	pte = rig_pte(rig, 1, DATA_VA + 0x5000, 0);
 	*pte = (RIG_IOVA + RIG_DATA) | OCTANS_PTE_VALID | 1ULL << 60;

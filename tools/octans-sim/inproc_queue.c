@@ -112,7 +112,6 @@ static void start_job(struct octans_inproc *dev, unsigned int r, struct inproc_j
 	ring->job = job;
 	ring->odd = false;
 	job->queue->running = true;
-	atomic_thread_fence(memory_order_release);
 	sim_reg_write(dev->sim, OCTANS_DOORBELL(r), 4, ++ring->tail);
 }
 
