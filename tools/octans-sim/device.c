@@ -543,13 +543,19 @@ static int configure(struct sim_device *dev, const struct sim_config *c, char *e
 	dev->profile = *p;
 	if (c->local_size)
 		dev->profile.local_size = c->local_size;
-	if (dev->profile.local_size % (1 << 20) || dev->profile.local_size > 1ULL << 40)
-		return say(err, errlen, -EINVAL,
-			   "the on-card memory must be a multiple of 1M and at most 1024G");
+	if (dev->profile.local_size % (1 << 20) || dev->profile.local_size > 1ULL << 40) {
+		snprintf(err, errlen, "on-card memory of %llu bytes is not a multiple of 1M up to "
+			 "1024G; choose one that is",
+			 (unsigned long long)dev->profile.local_size);
+		return -EINVAL;
+	}
 	if (c->rings)
 		dev->profile.rings = c->rings;
-	if (dev->profile.rings > OCTANS_MAX_RINGS)
-		return say(err, errlen, -EINVAL, "a processor has 1 to 8 rings");
+	if (dev->profile.rings > OCTANS_MAX_RINGS) {
+		snprintf(err, errlen, "%u rings are too many; a processor has 1 to %d",
+			 dev->profile.rings, OCTANS_MAX_RINGS);
+		return -EINVAL;
+	}
 	dev->rings = dev->profile.rings;
 	dev->bar_size = c->bar_size;
 	if (!c->bar_size) {
@@ -558,12 +564,17 @@ static int configure(struct sim_device *dev, const struct sim_config *c, char *e
 		dev->bar_size = bar;
 	}
 	if (dev->bar_size & (dev->bar_size - 1) || dev->bar_size < 1 << 20 ||
-	    dev->bar_size > 1ULL << 40)
-		return say(err, errlen, -EINVAL,
-			   "the visible window must be a power of two from 1M to 1024G");
+	    dev->bar_size > 1ULL << 40) {
+		snprintf(err, errlen, "a visible window of %llu bytes is not a power of two from 1M "
+			 "to 1024G; choose one that is", (unsigned long long)dev->bar_size);
+		return -EINVAL;
+	}
 	dev->threads = c->threads ? c->threads : (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
-	if (!dev->threads || dev->threads > 1024)
-		return say(err, errlen, -EINVAL, "a command uses 1 to 1024 threads");
+	if (!dev->threads || dev->threads > 1024) {
+		snprintf(err, errlen, "%u threads are too many; a command uses 1 to 1024",
+			 dev->threads);
+		return -EINVAL;
+	}
 	return 0;
 }
 
