@@ -633,6 +633,9 @@ int vfio_user_serve(struct vfio_user *s, int conn, int stop_fd)
 	s->greeted = false;
 	s->nfds = 0;
 	note(s, "client connected");
+	/* A machine that starts finds the device plugged in, whatever the last one saw;
+	 * QEMU never comes to an end on a configuration space of all-ones. */
+	sim_restore(s->dev);
 	do
 		ret = serve_one(s);
 	while (ret == 1);
