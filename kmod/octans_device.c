@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The life of the hardware, from the first register read to its removal. */
+#include <drm/drm_managed.h>
+#include <drm/drm_print.h>
+
+#include "compat.h"
+#include "octans_device.h"
+#include "octans_vm.h"
+
+/* Capability registers are the device's word: what makes no sense is refused. */
+static int read_info(struct octans_device *dev)
+{
+	struct octans_info *i = &dev->info;
+	u64 caps = octans_read64(dev, OCTANS_REG_CAPS);
+	u32 n;
+
+	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC)
+		return dev_err_probe(dev->drm.dev, -ENODEV, "this is not an Octans processor (id 0x%x)\n",
+				     octans_read32(dev, OCTANS_REG_ID));
+	i->version = octans_read32(dev, OCTANS_REG_VERSION);
+	if (i->version >> 16 != OCTANS_VERSION_1_0 >> 16)
+		return dev_err_probe(dev->drm.dev, -ENODEV, "hardware version %u.%u is not supported\n",
+				     i->version >> 16, i->version & 0xffff);
+	i->rings = OCTANS_CAPS_RINGS(caps);
+	i->ring_log2 = OCTANS_CAPS_RING_LOG2(caps);
+	if (!i->rings || i->rings > OCTANS_MAX_RINGS || !i->ring_log2 ||
+	    OCTANS_CAPS_VA_BITS(caps) != OCTANS_VA_BITS || OCTANS_CAPS_ASID_BITS(caps) < 10)
+		return dev_err_probe(dev->drm.dev, -ENODEV, "capabilities 0x%llx make no sense\n", caps);
+	i->ops = octans_read64(dev, OCTANS_REG_OPS);
+	i->types = octans_read64(dev, OCTANS_REG_TYPES);
+	i->clock_hz = octans_read64(dev, OCTANS_REG_CLOCK_HZ);
+	i->macs_int8 = octans_read32(dev, OCTANS_REG_MACS_INT8);
+	i->macs_f32 = octans_read32(dev, OCTANS_REG_MACS_F32);
+	i->local_bpc = octans_read32(dev, OCTANS_REG_LOCAL_BPC);
+	i->pcie_bpc = octans_read32(dev, OCTANS_REG_PCIE_BPC);
+	i->max_ctx = octans_read32(dev, OCTANS_REG_MAX_CTX);
+	i->serial = octans_read64(dev, OCTANS_REG_SERIAL);
+	for (n = 0; n < 32; n += 8) {
+		u64 part = octans_read64(dev, OCTANS_REG_PROFILE_NAME + n);
+
+		memcpy(i->profile + n, &part, 8);
+	}
+	return dma_set_mask_and_coherent(dev->drm.dev,
+					 DMA_BIT_MASK(min(OCTANS_CAPS_PA_BITS(caps), 52u)));
+}
+
+/**
+ * octans_device_start() - program everything; after probe, and after a device reset
+ * @dev: device, no job on any ring
+ *
+ * Return: 0 or -EIO.
+ */
+int octans_device_start(struct octans_device *dev)
+{
+	u32 i;
+
+	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC ||
+	    !(octans_read32(dev, OCTANS_REG_STATUS) & OCTANS_STATUS_READY))
+		return -EIO;
+	WRITE_ONCE(dev->invalidations, 0);
+	octans_mmu_start(dev);
+	octans_write32(dev, OCTANS_REG_EVT_VECTOR, 0);
+	octans_event_start(dev);
+	for (i = 0; i < dev->info.rings; i++)
+		octans_ring_start(&dev->rings[i]);
+	return 0;
+}
+
+static void free_dummy(struct drm_device *drm, void *page)
+{
+	__free_page(page);
+}
+
+static void free_wq(struct drm_device *drm, void *wq)
+{
+	destroy_workqueue(wq);
+}
+
+static void free_vms(struct drm_device *drm, void *vms)
+{
+	xa_destroy(vms);
+}
+
+/* What lives as long as the drm_device. */
+static int init_software(struct octans_device *dev)
+{
+	int ret;
+
+	xa_init_flags(&dev->vms, XA_FLAGS_ALLOC1);
+	ret = drmm_add_action_or_reset(&dev->drm, free_vms, &dev->vms);
+	if (ret)
+		return ret;
+	dev->reset_wq = alloc_ordered_workqueue("octans-reset", 0);
+	if (!dev->reset_wq)
+		return -ENOMEM;
+	ret = drmm_add_action_or_reset(&dev->drm, free_wq, dev->reset_wq);
+	if (ret)
+		return ret;
+	dev->dummy = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!dev->dummy)
+		return -ENOMEM;
+	return drmm_add_action_or_reset(&dev->drm, free_dummy, dev->dummy);
+}
+
+/**
+ * octans_device_init() - bring the hardware up
+ * @dev: device
+ *
+ * Return: 0 or a negative errno.
+ */
+int octans_device_init(struct octans_device *dev)
+{
+	struct pci_dev *pdev = octans_pdev(dev);
+	u32 i;
+	int ret;
+
+	ret = init_software(dev);
+	if (ret)
+		return ret;
+	ret = pcim_enable_device(pdev);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "the PCI function cannot be enabled\n");
+	dev->regs = devm_ioremap(&pdev->dev, pci_resource_start(pdev, OCTANS_BAR_REGS),
+				 OCTANS_BAR_REGS_SIZE);
+	if (!dev->regs || pci_resource_len(pdev, OCTANS_BAR_REGS) < OCTANS_BAR_REGS_SIZE)
+		return dev_err_probe(&pdev->dev, -ENODEV, "BAR %d is missing or too small\n",
+				     OCTANS_BAR_REGS);
+	ret = read_info(dev);
+	if (!ret)
+		ret = octans_local_init(dev);
+	if (!ret)
+		ret = octans_mmu_init(dev);
+	if (!ret)
+		ret = octans_event_init(dev);
+	for (i = 0; i < dev->info.rings && !ret; i++)
+		ret = octans_ring_init(dev, i);
+	if (ret)
+		return ret;
+	pci_set_master(pdev);
+	ret = octans_irq_init(dev);
+	if (ret)
+		return ret;
+	ret = octans_device_start(dev);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "the device is not ready\n");
+	return 0;
+}
+
+/**
+ * octans_device_unplug() - the hardware goes, or has gone
+ * @dev: device
+ *
+ * Jobs are ended before drm_dev_unplug() waits for the ioctls that may be waiting for them.
+ */
+void octans_device_unplug(struct octans_device *dev)
+{
+	u32 i;
+
+	octans_end_all(dev, -ENODEV);
+	for (i = 0; i < dev->info.rings; i++)
+		disable_delayed_work_sync(&dev->rings[i].watchdog);
+	disable_work_sync(&dev->event_work);
+	drm_dev_unplug(&dev->drm);
+	octans_vm_unplug(dev);
+}

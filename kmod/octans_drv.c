@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* octans.ko: PCI and DRM glue. */
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/uaccess.h>
+
+#include <drm/drm_accel.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_gem_shmem_helper.h>
+#include <drm/drm_ioctl.h>
+#include <drm/octans_accel.h>
+
+#include "compat.h"
+#include "octans_device.h"
+#include "octans_drv.h"
+#include "octans_gem.h"
+#include "octans_queue.h"
+#include "octans_vm.h"
+
+unsigned int octans_max_timeout_ms = 10000;
+
+static int set_timeout(const char *val, const struct kernel_param *kp)
+{
+	/* DRM wants fences to end in bounded time; longer work is to be split. */
+	return param_set_uint_minmax(val, kp, 100, 60000);
+}
+
+static const struct kernel_param_ops timeout_ops = {
+	.set = set_timeout,
+	.get = param_get_uint,
+};
+module_param_cb(max_timeout_ms, &timeout_ops, &octans_max_timeout_ms, 0644);
+MODULE_PARM_DESC(max_timeout_ms, "largest timeout of a queue, 100 .. 60000 (default 10000)");
+
+static int octans_open(struct drm_device *drm, struct drm_file *file)
+{
+	struct octans_file *ofile = kzalloc(sizeof(*ofile), GFP_KERNEL_ACCOUNT);
+
+	if (!ofile)
+		return -ENOMEM;
+	xa_init_flags(&ofile->vms, XA_FLAGS_ALLOC1);
+	xa_init_flags(&ofile->queues, XA_FLAGS_ALLOC1);
+	file->driver_priv = ofile;
+	return 0;
+}
+
+static void octans_postclose(struct drm_device *drm, struct drm_file *file)
+{
+	struct octans_file *ofile = file->driver_priv;
+
+	octans_queue_close_all(ofile);
+	octans_vm_close_all(ofile);
+	kfree(ofile);
+}
+
+/*
+ * Ioctls of the DRM core that must not reach it from an accel node: the core assumes the
+ * master of a primary node there (GET_UNIQUE oopses up to 7.3, found by calling each), or
+ * they belong to it.  The library needs none of them.
+ */
+static const unsigned int refused[] = {
+	DRM_IOCTL_NR(DRM_IOCTL_GET_UNIQUE),
+	DRM_IOCTL_NR(DRM_IOCTL_GET_MAGIC),
+	DRM_IOCTL_NR(DRM_IOCTL_GET_CLIENT),
+	DRM_IOCTL_NR(DRM_IOCTL_SET_VERSION),
+	DRM_IOCTL_NR(DRM_IOCTL_SET_UNIQUE),
+	DRM_IOCTL_NR(DRM_IOCTL_AUTH_MAGIC),
+	DRM_IOCTL_NR(DRM_IOCTL_SET_MASTER),
+	DRM_IOCTL_NR(DRM_IOCTL_DROP_MASTER),
+	/* names that every client can guess */
+	DRM_IOCTL_NR(DRM_IOCTL_GEM_FLINK),
+	DRM_IOCTL_NR(DRM_IOCTL_GEM_OPEN),
+};
+
+/* More handles than these draw a page allocator warning from the core. */
+#define MAX_SYNCOBJS 65536u
+
+/* The number of handles that a syncobj ioctl names, 0 if it is none of these. */
+static int syncobj_count(unsigned int nr, unsigned int size, void __user *arg, u32 *count)
+{
+	size_t at;
+
+	*count = 0;
+	switch (nr) {
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_WAIT):
+		at = offsetof(struct drm_syncobj_wait, count_handles);
+		break;
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT):
+		at = offsetof(struct drm_syncobj_timeline_wait, count_handles);
+		break;
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_RESET):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_SIGNAL):
+		at = offsetof(struct drm_syncobj_array, count_handles);
+		break;
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL):
+	case DRM_IOCTL_NR(DRM_IOCTL_SYNCOBJ_QUERY):
+		at = offsetof(struct drm_syncobj_timeline_array, count_handles);
+		break;
+	default:
+		return 0;
+	}
+	/* the core fills what a short structure lacks with zeros */
+	if (size < at + sizeof(*count))
+		return 0;
+	return copy_from_user(count, arg + at, sizeof(*count)) ? -EFAULT : 0;
+}
+
+static long filter(unsigned int cmd, unsigned long arg)
+{
+	unsigned int i;
+	u32 count;
+	int ret;
+
+	if (_IOC_TYPE(cmd) != DRM_IOCTL_BASE)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(refused); i++)
+		if (DRM_IOCTL_NR(cmd) == refused[i])
+			return -EINVAL;
+	ret = syncobj_count(DRM_IOCTL_NR(cmd), _IOC_SIZE(cmd), (void __user *)arg, &count);
+	if (ret)
+		return ret;
+	return count > MAX_SYNCOBJS ? -EINVAL : 0;
+}
+
+static long octans_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	long ret = filter(cmd, arg);
+
+	return ret ?: drm_ioctl(filp, cmd, arg);
+}
+
+static const struct file_operations octans_fops = {
+	.owner = THIS_MODULE,
+	.open = accel_open,
+	.release = drm_release,
+	.unlocked_ioctl = octans_ioctl,
+	/* Our structures, and those of the core that pass the filter, are the same for
+	 * 32-bit processes.
+	 */
+	.compat_ioctl = compat_ptr_ioctl,
+	.poll = drm_poll,
+	.read = drm_read,
+	.llseek = noop_llseek,
+	.mmap = drm_gem_mmap,
+	.show_fdinfo = drm_show_fdinfo,
+	.fop_flags = FOP_UNSIGNED_OFFSET,
+};
+
+#define OCTANS_IOCTL(name, func) DRM_IOCTL_DEF_DRV(OCTANS_##name, octans_ioctl_##func, 0)
+
+static const struct drm_ioctl_desc octans_ioctls[] = {
+	OCTANS_IOCTL(DEV_QUERY, dev_query),
+	OCTANS_IOCTL(BO_CREATE, bo_create),
+	OCTANS_IOCTL(BO_MMAP_OFFSET, bo_mmap_offset),
+	OCTANS_IOCTL(BO_QUERY, bo_query),
+	OCTANS_IOCTL(BO_SET_LABEL, bo_set_label),
+	OCTANS_IOCTL(VM_CREATE, vm_create),
+	OCTANS_IOCTL(VM_DESTROY, vm_destroy),
+	OCTANS_IOCTL(VM_BIND, vm_bind),
+	OCTANS_IOCTL(VM_GET_FAULTS, vm_get_faults),
+	OCTANS_IOCTL(QUEUE_CREATE, queue_create),
+	OCTANS_IOCTL(QUEUE_DESTROY, queue_destroy),
+	OCTANS_IOCTL(QUEUE_QUERY, queue_query),
+	OCTANS_IOCTL(SUBMIT, submit),
+};
+
+static void octans_show_fdinfo(struct drm_printer *p, struct drm_file *file)
+{
+	drm_show_memory_stats(p, file);
+}
+
+/*
+ * Changelog of the interface:
+ * 1.0: first version
+ */
+static const struct drm_driver octans_driver = {
+	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
+			   DRIVER_SYNCOBJ_TIMELINE | OCTANS_COMPAT_FEATURES,
+	.open = octans_open,
+	.postclose = octans_postclose,
+	.gem_create_object = octans_gem_create_object,
+	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table,
+	.show_fdinfo = octans_show_fdinfo,
+	.ioctls = octans_ioctls,
+	.num_ioctls = ARRAY_SIZE(octans_ioctls),
+	.fops = &octans_fops,
+	.name = "octans",
+	.desc = "Octans AI processor",
+	OCTANS_COMPAT_DRIVER_DATE
+	.major = OCTANS_UAPI_MAJOR,
+	.minor = OCTANS_UAPI_MINOR,
+};
+
+static int octans_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct octans_device *dev;
+	int ret;
+
+	dev = devm_drm_dev_alloc(&pdev->dev, &octans_driver, struct octans_device, drm);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	pci_set_drvdata(pdev, dev);
+	ret = octans_device_init(dev);
+	if (ret)
+		return ret;
+	ret = drm_dev_register(&dev->drm, 0);
+	if (ret) {
+		octans_device_unplug(dev);
+		return ret;
+	}
+	return 0;
+}
+
+static void octans_remove(struct pci_dev *pdev)
+{
+	octans_device_unplug(pci_get_drvdata(pdev));
+}
+
+/* A function that keeps its power but must not write memory any more, as before kexec. */
+static void octans_shutdown(struct pci_dev *pdev)
+{
+	octans_end_all(pci_get_drvdata(pdev), -ENODEV);
+}
+
+static void octans_pci_reset_prepare(struct pci_dev *pdev)
+{
+	octans_reset_prepare(pci_get_drvdata(pdev));
+}
+
+static void octans_pci_reset_done(struct pci_dev *pdev)
+{
+	octans_reset_done(pci_get_drvdata(pdev));
+}
+
+static const struct pci_error_handlers octans_err_handlers = {
+	.reset_prepare = octans_pci_reset_prepare,
+	.reset_done = octans_pci_reset_done,
+};
+
+static const struct pci_device_id octans_ids[] = {
+	{ PCI_DEVICE(OCTANS_PCI_VENDOR, OCTANS_PCI_DEVICE) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, octans_ids);
+
+static struct pci_driver octans_pci_driver = {
+	.name = "octans",
+	.id_table = octans_ids,
+	.probe = octans_probe,
+	.remove = octans_remove,
+	.shutdown = octans_shutdown,
+	.err_handler = &octans_err_handlers,
+};
+module_pci_driver(octans_pci_driver);
+
+MODULE_DESCRIPTION("Octans AI processor");
+MODULE_AUTHOR("The Octans authors");
+MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS("DMA_BUF");

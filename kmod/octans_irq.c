@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Interrupts: vector 0 for events, one for each ring, or fewer and shared. */
+#include <linux/interrupt.h>
+
+#include "compat.h"
+#include "octans_device.h"
+
+/* A vector may stand for several sources; looking at all of them is cheap. */
+static irqreturn_t irq_handler(int irq, void *arg)
+{
+	struct octans_device *dev = arg;
+	struct pci_dev *pdev = octans_pdev(dev);
+	u32 i;
+
+	if (irq == pci_irq_vector(pdev, 0))
+		octans_event_kick(dev);
+	for (i = 0; i < dev->info.rings; i++)
+		if (irq == pci_irq_vector(pdev, (1 + i) % dev->vectors))
+			octans_ring_irq(&dev->rings[i]);
+	return IRQ_HANDLED;
+}
+
+/**
+ * octans_irq_init() - allocate vectors and request them
+ * @dev: device
+ *
+ * Return: 0 or a negative errno.
+ */
+int octans_irq_init(struct octans_device *dev)
+{
+	struct pci_dev *pdev = octans_pdev(dev);
+	int n, i, ret;
+
+	n = pci_alloc_irq_vectors(pdev, 1, OCTANS_VECTORS(dev->info.rings), PCI_IRQ_MSIX);
+	if (n < 0)
+		return dev_err_probe(&pdev->dev, n, "no MSI-X vectors\n");
+	dev->vectors = n;
+	for (i = 0; i < n; i++) {
+		ret = devm_request_irq(&pdev->dev, pci_irq_vector(pdev, i), irq_handler, 0,
+				       "octans", dev);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef OCTANS_PT_H
+#define OCTANS_PT_H
+
+#include <linux/types.h>
+
+struct device;
+struct octans_table;
+
+/**
+ * struct octans_pt - the page tables of one address space
+ *
+ * Not locked: the owner serialises.
+ */
+struct octans_pt {
+	struct device *dev;
+	struct octans_table *root;
+};
+
+int octans_pt_init(struct octans_pt *pt, struct device *dev);
+void octans_pt_fini(struct octans_pt *pt);
+u64 octans_pt_root(const struct octans_pt *pt);
+int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size);
+void octans_pt_map(struct octans_pt *pt, u64 va, u64 size, u64 addr, u64 flags);
+void octans_pt_unmap(struct octans_pt *pt, u64 va, u64 size);
+
+#endif

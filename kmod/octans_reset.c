@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Resets.  The iron rule: the fence of a job is signalled only when the hardware can no
+ * longer write its memory; and only when its ring can take the next one.
+ *
+ * The ladder: ring reset, device reset, and, if that fails too, the device is cut off
+ * ("wedged") until it is bound anew.
+ */
+#include <linux/iopoll.h>
+
+#include <drm/drm_accel.h>
+#include <drm/drm_print.h>
+
+#include "compat.h"
+#include "octans_device.h"
+#include "octans_queue.h"
+
+#define DEVICE_RESET_TIMEOUT_US	1000000
+
+/* A job that is off its ring, and how it ends. */
+struct ended {
+	struct octans_job *job;
+	int error;
+};
+
+static struct ended take(struct octans_ring *ring, int error)
+{
+	struct ended e = { .error = error };
+	bool finished;
+
+	e.job = octans_ring_take(ring, &finished);
+	if (finished)
+		e.error = 0;
+	return e;
+}
+
+static void end(struct ended e, bool guilty)
+{
+	if (!e.job)
+		return;
+	/* Banned first: who sees the fence may submit again at once. */
+	if (e.error && guilty)
+		octans_queue_ban(e.job->queue, e.error);
+	octans_job_end(e.job, e.error);
+}
+
+static int reset_device(struct octans_device *dev)
+{
+	u32 status;
+
+	octans_write32(dev, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
+	return read_poll_timeout(octans_read32, status,
+				 status != U32_MAX && status & OCTANS_STATUS_READY &&
+				 !(status & OCTANS_STATUS_RESETTING), 1000,
+				 DEVICE_RESET_TIMEOUT_US, false, dev, OCTANS_REG_STATUS);
+}
+
+/**
+ * octans_recover() - end a job that failed or hangs, and get its ring going again
+ * @dev: device; called on its reset_wq
+ * @guilty: ring
+ * @error: how the job ends, unless it ends well in this moment
+ *
+ * If the whole device has to be reset, jobs on other rings end with -ECANCELED; their
+ * queues are not banned.
+ */
+void octans_recover(struct octans_device *dev, struct octans_ring *guilty, int error)
+{
+	struct ended ended[OCTANS_MAX_RINGS] = { };
+	u32 i;
+
+	octans_event_drain(dev);	/* who waits for the fence finds the fault record */
+	atomic_inc(&dev->resets);
+	drm_dbg(&dev->drm, "%s: reset, job ends with %d\n", guilty->name, error);
+	if (!octans_ring_stop(guilty)) {
+		struct ended e = take(guilty, error);
+
+		octans_ring_start(guilty);
+		end(e, error != -ECANCELED);
+		return;
+	}
+	drm_notice(&dev->drm, "%s could not be reset, resetting the device\n", guilty->name);
+	if (reset_device(dev)) {
+		octans_wedge(dev, "it could not be reset");
+		return;
+	}
+	for (i = 0; i < dev->info.rings; i++)
+		ended[i] = take(&dev->rings[i], &dev->rings[i] == guilty ? error : -ECANCELED);
+	if (octans_device_start(dev))
+		octans_wedge(dev, "it did not start after a reset");
+	for (i = 0; i < dev->info.rings; i++)
+		end(ended[i], &dev->rings[i] == guilty && error != -ECANCELED);
+}
+
+/* From here on nothing is emitted. */
+static bool set_dead(struct octans_device *dev)
+{
+	unsigned long flags;
+	bool was = dev->dead;
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++) {
+		spin_lock_irqsave(&dev->rings[i].lock, flags);
+		WRITE_ONCE(dev->dead, true);
+		spin_unlock_irqrestore(&dev->rings[i].lock, flags);
+	}
+	return was;
+}
+
+/**
+ * octans_end_all() - the device is, or must be, gone: nothing starts, everything ends
+ * @dev: device
+ * @error: how jobs that are running end
+ */
+void octans_end_all(struct octans_device *dev, int error)
+{
+	u32 i;
+
+	set_dead(dev);
+	/* Whatever the device still does, it does not reach memory. */
+	pci_clear_master(octans_pdev(dev));
+	for (i = 0; i < dev->info.rings; i++)
+		end(take(&dev->rings[i], error), false);
+}
+
+/**
+ * octans_wedge() - cut off a device that cannot be reset
+ * @dev: device
+ * @why: for the log
+ */
+void octans_wedge(struct octans_device *dev, const char *why)
+{
+	/* drm_dev_wedged_event() wants a primary node, which accel devices lack. */
+	char *env[] = { "WEDGED=rebind,bus-reset", NULL };
+
+	if (READ_ONCE(dev->dead))
+		return;
+	octans_end_all(dev, -ENODEV);
+	drm_err(&dev->drm, "device is cut off: %s; rebind it to use it again\n", why);
+	if (dev->drm.accel && dev->drm.accel->kdev)
+		kobject_uevent_env(&dev->drm.accel->kdev->kobj, KOBJ_CHANGE, env);
+}
+
+/**
+ * octans_reset_prepare() - somebody else, such as the PCI core, resets the function
+ * @dev: device
+ */
+void octans_reset_prepare(struct octans_device *dev)
+{
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++) {
+		drm_sched_wqueue_stop(&dev->rings[i].sched);
+		disable_delayed_work_sync(&dev->rings[i].watchdog);
+		if (!READ_ONCE(dev->dead))
+			octans_ring_stop(&dev->rings[i]);
+	}
+}
+
+/**
+ * octans_reset_done() - the function was reset
+ * @dev: device
+ */
+void octans_reset_done(struct octans_device *dev)
+{
+	struct ended ended[OCTANS_MAX_RINGS] = { };
+	u32 i;
+
+	atomic_inc(&dev->resets);
+	for (i = 0; i < dev->info.rings; i++)
+		ended[i] = take(&dev->rings[i], -ECANCELED);
+	if (!READ_ONCE(dev->dead) && octans_device_start(dev))
+		octans_wedge(dev, "it did not start after a function reset");
+	for (i = 0; i < dev->info.rings; i++) {
+		enable_delayed_work(&dev->rings[i].watchdog);
+		end(ended[i], false);
+		drm_sched_wqueue_start(&dev->rings[i].sched);
+	}
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* SUBMIT: everything that can fail first, then a point of no return. */
+#include <linux/dma-fence-chain.h>
+#include <linux/slab.h>
+
+#include <drm/drm_file.h>
+#include <drm/drm_syncobj.h>
+#include <drm/octans_accel.h>
+
+#include "compat.h"
+#include "octans_device.h"
+#include "octans_drv.h"
+#include "octans_queue.h"
+#include "octans_uobj.h"
+
+#define IN_SYNCS (1u << 31)	/* drm_octans_submit.failed_index */
+
+/*
+ * struct signal - a syncobj to signal after the jobs
+ */
+struct signal {
+	struct drm_syncobj *syncobj;
+	struct dma_fence_chain *chain;	/* timeline */
+	u64 point;
+};
+
+/*
+ * struct submit - one SUBMIT under way
+ */
+struct submit {
+	struct drm_octans_submit *args;
+	struct drm_file *file;
+	struct octans_queue *queue;
+	struct drm_octans_job *ujobs;
+	struct drm_octans_sync *usyncs;
+	struct octans_job *jobs[DRM_OCTANS_MAX_JOBS];
+	u32 n_jobs;
+	struct signal signals[DRM_OCTANS_MAX_SYNCS];
+	u32 n_signals;
+};
+
+static int refuse(struct submit *s, u32 index, int error)
+{
+	s->args->failed_index = index;
+	return error;
+}
+
+static bool job_ok(const struct drm_octans_job *job)
+{
+	u64 top = 1ULL << OCTANS_VA_BITS;
+
+	return !job->flags && IS_ALIGNED(job->va, 16) && IS_ALIGNED(job->size, 16) && job->size &&
+	       job->size <= OCTANS_CMD_MAX && job->va < top && job->size <= top - job->va;
+}
+
+static int make_jobs(struct submit *s)
+{
+	u32 i;
+
+	for (i = 0; i < s->args->jobs.count; i++) {
+		struct octans_job *job;
+
+		if (!job_ok(&s->ujobs[i]))
+			return refuse(s, i, -EINVAL);
+		job = octans_job_alloc(s->queue, s->file->client_id);
+		if (IS_ERR(job))
+			return PTR_ERR(job);
+		job->va = s->ujobs[i].va;
+		job->size = s->ujobs[i].size;
+		job->tag = s->ujobs[i].tag;
+		s->jobs[s->n_jobs++] = job;
+	}
+	return 0;
+}
+
+static int add_wait(struct submit *s, const struct drm_octans_sync *sync)
+{
+	struct dma_fence *fence;
+	int ret;
+
+	ret = drm_syncobj_find_fence(s->file, sync->handle, sync->point, 0, &fence);
+	if (ret)
+		return ret;
+	/* The first job waits; the others follow it anyway. */
+	return drm_sched_job_add_dependency(&s->jobs[0]->base, fence);
+}
+
+static int add_signal(struct submit *s, const struct drm_octans_sync *sync)
+{
+	struct signal *sig = &s->signals[s->n_signals];
+
+	sig->syncobj = drm_syncobj_find(s->file, sync->handle);
+	if (!sig->syncobj)
+		return -ENOENT;
+	s->n_signals++;
+	sig->point = sync->point;
+	if (!sync->point)
+		return 0;
+	sig->chain = dma_fence_chain_alloc();
+	return sig->chain ? 0 : -ENOMEM;
+}
+
+static int make_syncs(struct submit *s)
+{
+	u32 i;
+
+	for (i = 0; i < s->args->syncs.count; i++) {
+		const struct drm_octans_sync *sync = &s->usyncs[i];
+		bool timeline = sync->flags & DRM_OCTANS_SYNC_TIMELINE;
+		int ret;
+
+		if (sync->flags & ~(DRM_OCTANS_SYNC_SIGNAL | DRM_OCTANS_SYNC_TIMELINE) ||
+		    timeline != !!sync->point)
+			return refuse(s, i | IN_SYNCS, -EINVAL);
+		ret = sync->flags & DRM_OCTANS_SYNC_SIGNAL ? add_signal(s, sync) :
+		      add_wait(s, sync);
+		if (ret)
+			return refuse(s, i | IN_SYNCS, ret);
+	}
+	return 0;
+}
+
+/* Nothing fails any more, but for a queue that another thread closed. */
+static int push(struct submit *s)
+{
+	struct dma_fence *done = NULL;
+	u32 i;
+
+	mutex_lock(&s->queue->submit_lock);
+	if (s->queue->closed) {
+		mutex_unlock(&s->queue->submit_lock);
+		return -ENOENT;
+	}
+	for (i = 0; i < s->n_jobs; i++) {
+		drm_sched_job_arm(&s->jobs[i]->base);
+		if (i == s->n_jobs - 1)
+			done = dma_fence_get(&s->jobs[i]->base.s_fence->finished);
+		atomic64_inc(&s->queue->submitted);
+		drm_sched_entity_push_job(&s->jobs[i]->base);
+	}
+	s->n_jobs = 0;		/* the scheduler's now */
+	mutex_unlock(&s->queue->submit_lock);
+	for (i = 0; i < s->n_signals; i++) {
+		struct signal *sig = &s->signals[i];
+
+		if (sig->chain)
+			drm_syncobj_add_point(sig->syncobj, sig->chain, done, sig->point);
+		else
+			drm_syncobj_replace_fence(sig->syncobj, done);
+		sig->chain = NULL;
+	}
+	dma_fence_put(done);
+	return 0;
+}
+
+static int prepare(struct submit *s)
+{
+	struct drm_octans_submit *args = s->args;
+	int ret;
+
+	if (args->flags || args->failed_index || args->pad || !args->jobs.count)
+		return -EINVAL;
+	args->failed_index = ~0u;
+	s->ujobs = octans_uobj_get_array(&args->jobs, DRM_OCTANS_MAX_JOBS, sizeof(*s->ujobs),
+					 sizeof(*s->ujobs));
+	if (IS_ERR(s->ujobs))
+		return PTR_ERR(s->ujobs);
+	s->usyncs = octans_uobj_get_array(&args->syncs, DRM_OCTANS_MAX_SYNCS, sizeof(*s->usyncs),
+					  sizeof(*s->usyncs));
+	if (IS_ERR(s->usyncs))
+		return PTR_ERR(s->usyncs);
+	s->queue = octans_queue_get(s->file->driver_priv, args->queue_id);
+	if (!s->queue)
+		return -ENOENT;
+	ret = make_jobs(s);
+	if (!ret)
+		ret = make_syncs(s);
+	if (!ret && atomic_read(&s->queue->error))
+		ret = -ECANCELED;
+	return ret;
+}
+
+static void cleanup(struct submit *s)
+{
+	u32 i;
+
+	for (i = 0; i < s->n_jobs; i++)
+		octans_job_discard(s->jobs[i]);
+	for (i = 0; i < s->n_signals; i++) {
+		dma_fence_chain_free(s->signals[i].chain);
+		drm_syncobj_put(s->signals[i].syncobj);
+	}
+	if (s->queue)
+		octans_queue_put(s->queue);
+	if (!IS_ERR(s->ujobs))
+		kvfree(s->ujobs);
+	if (!IS_ERR(s->usyncs))
+		kvfree(s->usyncs);
+}
+
+/**
+ * octans_ioctl_submit() - DRM_IOCTL_OCTANS_SUBMIT
+ * @drm: device
+ * @data: struct drm_octans_submit
+ * @file: caller
+ *
+ * Return: 0 or a negative errno.
+ */
+int octans_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct submit *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!s)
+		return -ENOMEM;
+	s->args = data;
+	s->file = file;
+	ret = prepare(s);
+	if (!ret)
+		ret = push(s);
+	cleanup(s);
+	kfree(s);
+	return ret;
+}

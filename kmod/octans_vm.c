@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Address spaces: drm_gpuvm keeps the mappings, octans_pt what the device reads. */
+#include <linux/dma-resv.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include <drm/drm_file.h>
+
+#include "compat.h"
+#include "octans_device.h"
+#include "octans_drv.h"
+#include "octans_gem.h"
+#include "octans_uobj.h"
+#include "octans_vm.h"
+
+/*
+ * struct octans_va - a mapping
+ */
+struct octans_va {
+	struct drm_gpuva base;
+	bool readonly;
+	/** @dead: in bind.dead: unmapped, kept until the device has forgotten it */
+	struct list_head dead;
+};
+
+#define to_octans_va(va) container_of(va, struct octans_va, base)
+
+/*
+ * struct bind - one VM_BIND, or the end of an address space
+ */
+struct bind {
+	struct octans_vm *vm;
+	/** @dead: mappings to release after the flush: only then may their pages be freed */
+	struct list_head dead;
+	/* of the operation under way */
+	struct octans_va *map, *prev, *next;
+	struct drm_gpuvm_bo *vm_bo;
+	bool readonly;
+};
+
+static void link_va(struct octans_va *va, struct drm_gpuvm_bo *vm_bo)
+{
+	struct dma_resv *resv = vm_bo->obj->resv;
+
+	dma_resv_lock(resv, NULL);
+	drm_gpuva_link(&va->base, vm_bo);
+	dma_resv_unlock(resv);
+}
+
+static void write_entries(struct octans_vm *vm, const struct octans_va *va)
+{
+	struct drm_gem_object *obj = va->base.gem.obj;
+	struct octans_bo *bo = to_octans_bo(obj);
+	u64 flags = va->readonly ? 0 : OCTANS_PTE_WRITE, addr = va->base.va.addr;
+	u64 skip = va->base.gem.offset, left = va->base.va.range;
+	struct scatterlist *sg;
+	unsigned int i;
+
+	if (bo->local) {
+		octans_pt_map(&vm->pt, addr, left, bo->node.start + skip, flags | OCTANS_PTE_LOCAL);
+		return;
+	}
+	for_each_sgtable_dma_sg(bo->base.sgt, sg, i) {
+		u64 n = sg_dma_len(sg);
+
+		if (skip >= n) {
+			skip -= n;
+			continue;
+		}
+		n = min(n - skip, left);
+		octans_pt_map(&vm->pt, addr, n, sg_dma_address(sg) + skip, flags);
+		skip = 0;
+		addr += n;
+		left -= n;
+		if (!left)
+			break;
+	}
+}
+
+static int step_map(struct drm_gpuva_op *op, void *arg)
+{
+	struct bind *b = arg;
+	struct octans_va *va = b->map;
+
+	b->map = NULL;
+	va->readonly = b->readonly;
+	drm_gpuva_map(&b->vm->base, &va->base, &op->map);
+	link_va(va, b->vm_bo);
+	write_entries(b->vm, va);
+	return 0;
+}
+
+static int step_unmap(struct drm_gpuva_op *op, void *arg)
+{
+	struct octans_va *va = to_octans_va(op->unmap.va);
+	struct bind *b = arg;
+
+	octans_pt_unmap(&b->vm->pt, va->base.va.addr, va->base.va.range);
+	drm_gpuva_unmap(&op->unmap);
+	list_add(&va->dead, &b->dead);
+	return 0;
+}
+
+/* What stays of the old mapping keeps its entries. */
+static int step_remap(struct drm_gpuva_op *op, void *arg)
+{
+	struct octans_va *old = to_octans_va(op->remap.unmap->va), *prev = NULL, *next = NULL;
+	struct bind *b = arg;
+	u64 start, range;
+
+	if (op->remap.prev) {
+		prev = b->prev;
+		b->prev = NULL;
+		prev->readonly = old->readonly;
+	}
+	if (op->remap.next) {
+		next = b->next;
+		b->next = NULL;
+		next->readonly = old->readonly;
+	}
+	drm_gpuva_op_remap_to_unmap_range(&op->remap, &start, &range);
+	octans_pt_unmap(&b->vm->pt, start, range);
+	drm_gpuva_remap(prev ? &prev->base : NULL, next ? &next->base : NULL, &op->remap);
+	if (prev)
+		link_va(prev, old->base.vm_bo);
+	if (next)
+		link_va(next, old->base.vm_bo);
+	list_add(&old->dead, &b->dead);
+	return 0;
+}
+
+static void vm_free(struct drm_gpuvm *gpuvm)
+{
+	struct octans_vm *vm = to_octans_vm(gpuvm);
+
+	octans_pt_fini(&vm->pt);
+	xa_erase(&vm->dev->vms, vm->asid);
+	mutex_destroy(&vm->lock);
+	kfree(vm);
+}
+
+static const struct drm_gpuvm_ops vm_ops = {
+	.vm_free = vm_free,
+	.sm_step_map = step_map,
+	.sm_step_remap = step_remap,
+	.sm_step_unmap = step_unmap,
+};
+
+/* The device has forgotten the mappings: drop what they held. */
+static void release_dead(struct bind *b)
+{
+	struct octans_va *va, *tmp;
+
+	list_for_each_entry_safe(va, tmp, &b->dead, dead) {
+		struct drm_gem_object *obj = va->base.gem.obj;
+
+		drm_gem_object_get(obj);	/* for the lock inside it */
+		dma_resv_lock(obj->resv, NULL);
+		drm_gpuva_unlink(&va->base);
+		dma_resv_unlock(obj->resv);
+		drm_gem_object_put(obj);
+		kfree(va);
+	}
+	INIT_LIST_HEAD(&b->dead);
+}
+
+/* Takes everything away from an address space.  The structure stays while jobs use it. */
+static void vm_close(struct octans_vm *vm)
+{
+	struct bind b = { .vm = vm, .dead = LIST_HEAD_INIT(b.dead) };
+
+	mutex_lock(&vm->lock);
+	if (!vm->closed) {
+		vm->closed = true;
+		octans_mmu_set(vm->dev, vm->asid, 0);
+		drm_gpuvm_sm_unmap(&vm->base, &b, 0, 1ULL << OCTANS_VA_BITS);
+		octans_mmu_flush(vm->dev, vm->asid);
+		release_dead(&b);
+		octans_pt_fini(&vm->pt);
+	}
+	mutex_unlock(&vm->lock);
+}
+
+/**
+ * octans_vm_get() - find an address space
+ * @file: its owner
+ * @id: its id
+ *
+ * Return: the address space with a reference, or NULL.
+ */
+struct octans_vm *octans_vm_get(struct octans_file *file, u32 id)
+{
+	struct octans_vm *vm;
+
+	xa_lock(&file->vms);
+	vm = xa_load(&file->vms, id);
+	if (vm)
+		drm_gpuvm_get(&vm->base);
+	xa_unlock(&file->vms);
+	return vm;
+}
+
+/**
+ * octans_vm_put() - drop a reference; may sleep
+ * @vm: address space
+ */
+void octans_vm_put(struct octans_vm *vm)
+{
+	drm_gpuvm_put(&vm->base);
+}
+
+/**
+ * octans_vm_fault() - put a record into the log
+ * @vm: address space
+ * @fault: record
+ */
+void octans_vm_fault(struct octans_vm *vm, const struct drm_octans_fault *fault)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vm->fault_lock, flags);
+	if (vm->n_faults < OCTANS_FAULT_LOG)
+		vm->faults[vm->n_faults++] = *fault;
+	else
+		vm->lost_faults++;
+	spin_unlock_irqrestore(&vm->fault_lock, flags);
+}
+
+/**
+ * octans_vm_close_all() - the file is being closed; its queues are gone
+ * @file: file
+ */
+void octans_vm_close_all(struct octans_file *file)
+{
+	struct octans_vm *vm;
+	unsigned long id;
+
+	xa_for_each(&file->vms, id, vm) {
+		xa_erase(&file->vms, id);
+		vm_close(vm);
+		octans_vm_put(vm);
+	}
+	xa_destroy(&file->vms);
+}
+
+/**
+ * octans_vm_unplug() - free what is mapped for DMA while the device is still bound
+ * @dev: device, cut off from memory
+ */
+void octans_vm_unplug(struct octans_device *dev)
+{
+	struct octans_vm *vm;
+	unsigned long asid;
+
+	xa_lock(&dev->vms);
+	xa_for_each(&dev->vms, asid, vm) {
+		/* one on its way out closes itself */
+		if (!kref_get_unless_zero(&vm->base.kref))
+			continue;
+		xa_unlock(&dev->vms);
+		vm_close(vm);
+		octans_vm_put(vm);
+		xa_lock(&dev->vms);
+	}
+	xa_unlock(&dev->vms);
+}
+
+static struct octans_vm *vm_new(struct octans_device *dev)
+{
+	struct octans_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	struct drm_gem_object *resv_obj;
+	int ret = -ENOMEM;
+
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	vm->dev = dev;
+	mutex_init(&vm->lock);
+	spin_lock_init(&vm->fault_lock);
+	if (octans_pt_init(&vm->pt, dev->drm.dev))
+		goto err_free;
+	resv_obj = drm_gpuvm_resv_object_alloc(&dev->drm);
+	if (!resv_obj)
+		goto err_pt;
+	ret = xa_alloc(&dev->vms, &vm->asid, NULL, XA_LIMIT(1, OCTANS_MAX_ASIDS - 1),
+		       GFP_KERNEL_ACCOUNT);
+	if (ret) {
+		drm_gem_object_put(resv_obj);
+		goto err_pt;
+	}
+	drm_gpuvm_init(&vm->base, "octans", 0, &dev->drm, resv_obj, 0, 1ULL << OCTANS_VA_BITS, 0, 0,
+		       &vm_ops);
+	drm_gem_object_put(resv_obj);
+	/* Nobody but us may use this ASID, so the slot is still there. */
+	xa_store(&dev->vms, vm->asid, vm, GFP_KERNEL_ACCOUNT);
+	octans_mmu_set(dev, vm->asid, octans_pt_root(&vm->pt));
+	octans_mmu_flush(dev, vm->asid);
+	return vm;
+err_pt:
+	octans_pt_fini(&vm->pt);
+err_free:
+	mutex_destroy(&vm->lock);
+	kfree(vm);
+	return ERR_PTR(ret);
+}
+
+/**
+ * octans_ioctl_vm_create() - DRM_IOCTL_OCTANS_VM_CREATE
+ * @drm: device
+ * @data: struct drm_octans_vm_create
+ * @file: caller
+ *
+ * Return: 0 or a negative errno.
+ */
+int octans_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_octans_vm_create *args = data;
+	struct octans_file *ofile = file->driver_priv;
+	struct octans_vm *vm;
+	u32 id;
+	int ret;
+
+	if (args->flags || args->id)
+		return -EINVAL;
+	vm = vm_new(to_octans(drm));
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	ret = xa_alloc(&ofile->vms, &id, vm, XA_LIMIT(1, OCTANS_FILE_VMS), GFP_KERNEL_ACCOUNT);
+	if (ret) {
+		vm_close(vm);
+		octans_vm_put(vm);
+		return ret;
+	}
+	args->id = id;
+	return 0;
+}
+
+/**
+ * octans_ioctl_vm_destroy() - DRM_IOCTL_OCTANS_VM_DESTROY
+ * @drm: device
+ * @data: struct drm_octans_vm_destroy
+ * @file: caller
+ *
+ * Return: 0 or a negative errno.
+ */
+int octans_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_octans_vm_destroy *args = data;
+	struct octans_file *ofile = file->driver_priv;
+	struct octans_vm *vm;
+
+	if (args->pad)
+		return -EINVAL;
+	xa_lock(&ofile->vms);
+	vm = xa_load(&ofile->vms, args->id);
+	if (vm && atomic_read(&vm->queues)) {
+		xa_unlock(&ofile->vms);
+		return -EBUSY;
+	}
+	__xa_erase(&ofile->vms, args->id);
+	xa_unlock(&ofile->vms);
+	if (!vm)
+		return -ENOENT;
+	vm_close(vm);
+	octans_vm_put(vm);
+	return 0;
+}
+
+/* ---- binding ---- */
+
+static bool range_ok(u64 start, u64 size, u64 top)
+{
+	return size && IS_ALIGNED(start | size, PAGE_SIZE) && start < top && size <= top - start;
+}
+
+static int check_op(const struct drm_octans_bind_op *op)
+{
+	if (op->pad || !range_ok(op->va, op->size, 1ULL << OCTANS_VA_BITS))
+		return -EINVAL;
+	switch (op->kind) {
+	case DRM_OCTANS_BIND_MAP:
+		return op->flags & ~DRM_OCTANS_BIND_READONLY ? -EINVAL : 0;
+	case DRM_OCTANS_BIND_UNMAP:
+		return op->flags || op->handle || op->offset ? -EINVAL : 0;
+	}
+	return -EINVAL;
+}
+
+/* A mapping in the middle of another leaves two. */
+static int prepare_vas(struct bind *b)
+{
+	struct octans_va **vas[] = { &b->map, &b->prev, &b->next };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(vas); i++) {
+		if (!*vas[i])
+			*vas[i] = kzalloc(sizeof(**vas[i]), GFP_KERNEL_ACCOUNT);
+		if (!*vas[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int bind_map(struct bind *b, const struct drm_octans_bind_op *op, struct drm_gem_object *obj)
+{
+	struct octans_bo *bo = to_octans_bo(obj);
+	struct drm_gpuvm_map_req req = {
+		.map.va.addr = op->va,
+		.map.va.range = op->size,
+		.map.gem.obj = obj,
+		.map.gem.offset = op->offset,
+	};
+	int ret;
+
+	if (!range_ok(op->offset, op->size, obj->size))
+		return -EINVAL;
+	if (!bo->local) {
+		struct sg_table *sgt = drm_gem_shmem_get_pages_sgt(&bo->base);
+
+		if (IS_ERR(sgt))
+			return PTR_ERR(sgt);
+	}
+	ret = octans_pt_reserve(&b->vm->pt, op->va, op->size);
+	if (ret)
+		return ret;
+	dma_resv_lock(obj->resv, NULL);
+	b->vm_bo = drm_gpuvm_bo_obtain_locked(&b->vm->base, obj);
+	dma_resv_unlock(obj->resv);
+	if (IS_ERR(b->vm_bo))
+		return PTR_ERR(b->vm_bo);
+	b->readonly = op->flags & DRM_OCTANS_BIND_READONLY;
+	ret = drm_gpuvm_sm_map(&b->vm->base, b, &req);
+	dma_resv_lock(obj->resv, NULL);
+	drm_gpuvm_bo_put(b->vm_bo);
+	dma_resv_unlock(obj->resv);
+	return ret;
+}
+
+static int bind_one(struct bind *b, const struct drm_octans_bind_op *op, struct drm_file *file)
+{
+	struct drm_gem_object *obj;
+	int ret = check_op(op);
+
+	if (!ret)
+		ret = prepare_vas(b);
+	if (ret)
+		return ret;
+	if (op->kind == DRM_OCTANS_BIND_UNMAP)
+		return drm_gpuvm_sm_unmap(&b->vm->base, b, op->va, op->size);
+	obj = drm_gem_object_lookup(file, op->handle);
+	if (!obj)
+		return -ENOENT;
+	ret = bind_map(b, op, obj);
+	drm_gem_object_put(obj);
+	return ret;
+}
+
+static int bind_all(struct octans_vm *vm, struct drm_octans_vm_bind *args,
+		    const struct drm_octans_bind_op *ops, struct drm_file *file)
+{
+	struct bind b = { .vm = vm, .dead = LIST_HEAD_INIT(b.dead) };
+	int ret = 0;
+
+	mutex_lock(&vm->lock);
+	if (vm->closed)		/* by another thread, or an unplug */
+		ret = READ_ONCE(vm->dev->dead) ? -ENODEV : -ENOENT;
+	while (!ret && args->done < args->ops.count) {
+		ret = bind_one(&b, &ops[args->done], file);
+		if (!ret)
+			args->done++;
+	}
+	if (!vm->closed)
+		octans_mmu_flush(vm->dev, vm->asid);
+	release_dead(&b);
+	mutex_unlock(&vm->lock);
+	kfree(b.map);
+	kfree(b.prev);
+	kfree(b.next);
+	return ret;
+}
+
+/**
+ * octans_ioctl_vm_bind() - DRM_IOCTL_OCTANS_VM_BIND
+ * @drm: device
+ * @data: struct drm_octans_vm_bind
+ * @file: caller
+ *
+ * Return: 0 or a negative errno.
+ */
+int octans_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_octans_vm_bind *args = data;
+	struct drm_octans_bind_op *ops;
+	struct octans_vm *vm;
+	int ret;
+
+	if (args->flags || args->done || args->pad)
+		return -EINVAL;
+	ops = octans_uobj_get_array(&args->ops, DRM_OCTANS_MAX_BIND_OPS, sizeof(*ops), sizeof(*ops));
+	if (IS_ERR(ops))
+		return PTR_ERR(ops);
+	vm = octans_vm_get(file->driver_priv, args->vm_id);
+	ret = -ENOENT;
+	if (vm) {
+		ret = bind_all(vm, args, ops, file);
+		octans_vm_put(vm);
+	}
+	kvfree(ops);
+	return ret;
+}
+
+/**
+ * octans_ioctl_vm_get_faults() - DRM_IOCTL_OCTANS_VM_GET_FAULTS
+ * @drm: device
+ * @data: struct drm_octans_vm_get_faults
+ * @file: caller
+ *
+ * Return: 0 or a negative errno.
+ */
+int octans_ioctl_vm_get_faults(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_octans_vm_get_faults *args = data;
+	struct drm_octans_array *out = &args->faults;
+	struct drm_octans_fault taken[OCTANS_FAULT_LOG];
+	struct octans_vm *vm;
+	u32 n, i;
+	int ret = 0;
+
+	if (args->pad || args->lost || out->stride < sizeof(taken[0]) || out->stride > PAGE_SIZE ||
+	    out->stride % 8)
+		return -EINVAL;
+	vm = octans_vm_get(file->driver_priv, args->vm_id);
+	if (!vm)
+		return -ENOENT;
+	spin_lock_irq(&vm->fault_lock);
+	n = min(out->count, vm->n_faults);
+	memcpy(taken, vm->faults, n * sizeof(taken[0]));
+	vm->n_faults -= n;
+	memmove(vm->faults, vm->faults + n, vm->n_faults * sizeof(taken[0]));
+	args->lost = vm->lost_faults;
+	vm->lost_faults = 0;
+	spin_unlock_irq(&vm->fault_lock);
+	octans_vm_put(vm);
+	for (i = 0; i < n && !ret; i++)
+		ret = octans_uobj_put(out->ptr + (u64)i * out->stride, out->stride, &taken[i],
+				      sizeof(taken[0]));
+	out->count = n;
+	return ret;
+}
