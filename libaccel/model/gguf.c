@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "gguf.h"
 
+#include "hash.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,6 +45,7 @@ struct gguf {
 	struct gguf_tensor *tensors;
 	uint64_t n_tensors;
 	struct table key_table, tensor_table;
+	struct hash_key hash_key;
 	/* while reading */
 	uint64_t at;
 	char *err;
@@ -88,17 +92,6 @@ bool accel_type_block(uint32_t type, uint32_t *elements, uint32_t *bytes)
 	return true;
 }
 
-/* Names from the file may hold anything; messages show them printable and short. */
-static const char *shown(const char *s, size_t n, char *buf, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < n && i + 1 < len; i++)
-		buf[i] = s[i] >= ' ' && s[i] < 127 ? s[i] : '?';
-	buf[i] = 0;
-	return buf;
-}
-
 static int bad(struct gguf *g, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static int bad(struct gguf *g, int err, const char *fmt, ...)
 {
@@ -109,6 +102,10 @@ static int bad(struct gguf *g, int err, const char *fmt, ...)
 	if (n >= 0 && (size_t)n < g->errlen)
 		vsnprintf(g->err + n, g->errlen - n, fmt, ap);
 	va_end(ap);
+	/* Names out of the file must not talk to the terminal. */
+	for (char *s = g->err; g->errlen && *s; s++)
+		if ((uint8_t)*s < ' ' || *s == 127)
+			*s = '?';
 	return err;
 }
 
@@ -142,7 +139,6 @@ static const uint32_t scalar_bytes[] = {
 /* A name as a C string of its own. */
 static int take_name(struct gguf *g, char **name, const char *what)
 {
-	char text[64];
 	uint64_t n;
 	int err = take(g, &n, 8, what);
 
@@ -151,10 +147,9 @@ static int take_name(struct gguf *g, char **name, const char *what)
 	if (n > left(g))
 		return truncated(g, what);
 	if (!n || n > MAX_NAME || memchr(g->base + g->at, 0, n))
-		return bad(g, -EINVAL, "%s at byte %llu has a name of %llu bytes (\"%s\"), it must have 1 to %u, none of them zero",
-			   what, (unsigned long long)g->at, (unsigned long long)n,
-			   shown((const char *)g->base + g->at, n < 40 ? n : 40, text, sizeof(text)),
-			   MAX_NAME);
+		return bad(g, -EINVAL, "%s at byte %llu has a name of %llu bytes (\"%.*s\"), it must have 1 to %u, none of them zero",
+			   what, (unsigned long long)g->at, (unsigned long long)n, n < 40 ? (int)n : 40,
+			   (const char *)g->base + g->at, MAX_NAME);
 	*name = strndup((const char *)g->base + g->at, n);
 	if (!*name)
 		return bad(g, -ENOMEM, "no memory for its names");
@@ -172,7 +167,7 @@ static int take_array(struct gguf *g, struct entry *e)
 	if (err)
 		return err;
 	if (type > GGUF_F64 || type == GGUF_ARRAY)
-		return bad(g, -EINVAL, "the key \"%s\" is an array of type %u, which is not supported",
+		return bad(g, -EINVAL, "the key \"%.80s\" is an array of type %u, which is not supported",
 			   e->name, type);
 	e->element = type;
 	e->data = g->base + g->at;
@@ -209,7 +204,7 @@ static int take_value(struct gguf *g, struct entry *e)
 	if (err)
 		return err;
 	if (type > GGUF_F64)
-		return bad(g, -EINVAL, "the key \"%s\" has the unknown type %u", e->name, type);
+		return bad(g, -EINVAL, "the key \"%.80s\" has the unknown type %u", e->name, type);
 	e->type = type;
 	if (type == GGUF_ARRAY)
 		return take_array(g, e);
@@ -231,15 +226,6 @@ static int take_value(struct gguf *g, struct entry *e)
 }
 
 /* ---- names to indices ---- */
-
-static uint64_t hash(const char *s)
-{
-	uint64_t h = 14695981039346656037ull;	/* FNV-1a */
-
-	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 1099511628211ull;
-	return h ^ h >> 29;
-}
 
 static int table_new(struct table *t, uint64_t n)
 {
@@ -266,8 +252,12 @@ static const char *tensor_name(const struct gguf *g, uint32_t i)
 static uint32_t *table_slot(const struct gguf *g, const struct table *t,
 			    const char *(*name_of)(const struct gguf *, uint32_t), const char *name)
 {
-	uint64_t i = hash(name) & t->mask;
+	struct hash h;
+	uint64_t i;
 
+	hash_begin(&h, &g->hash_key);
+	hash_add(&h, name, strlen(name));
+	i = hash_end(&h) & t->mask;
 	while (t->slot[i] && strcmp(name_of(g, t->slot[i] - 1), name))
 		i = (i + 1) & t->mask;
 	return &t->slot[i];
@@ -300,7 +290,7 @@ static int read_keys(struct gguf *g, uint64_t n)
 		g->n_keys++;
 		slot = table_slot(g, &g->key_table, key_name, e->name);
 		if (*slot)
-			return bad(g, -EINVAL, "the key \"%s\" appears twice", e->name);
+			return bad(g, -EINVAL, "the key \"%.80s\" appears twice", e->name);
 		*slot = i + 1;
 		err = take_value(g, e);
 		if (err)
@@ -315,20 +305,20 @@ static int check_shape(struct gguf *g, struct gguf_tensor *t, uint32_t n_dims)
 	uint64_t elements = 1;
 
 	if (!ti)
-		return bad(g, -EINVAL, "the tensor \"%s\" is of the unknown type %u", t->name, t->type);
+		return bad(g, -EINVAL, "the tensor \"%.80s\" is of the unknown type %u", t->name, t->type);
 	for (uint32_t i = 0; i < 4; i++) {
 		if (i < n_dims && (!t->ne[i] || t->ne[i] > INT64_MAX))
-			return bad(g, -EINVAL, "the tensor \"%s\" has size %llu in dimension %u", t->name,
+			return bad(g, -EINVAL, "the tensor \"%.80s\" has size %llu in dimension %u", t->name,
 				   (unsigned long long)t->ne[i], i);
 		if (__builtin_mul_overflow(elements, t->ne[i], &elements))
-			return bad(g, -EINVAL, "the tensor \"%s\" has more elements than can be counted",
+			return bad(g, -EINVAL, "the tensor \"%.80s\" has more elements than can be counted",
 				   t->name);
 	}
 	if (t->ne[0] % ti->elements)
-		return bad(g, -EINVAL, "the tensor \"%s\" has rows of %llu, not a multiple of the %u of %s",
+		return bad(g, -EINVAL, "the tensor \"%.80s\" has rows of %llu, not a multiple of the %u of %s",
 			   t->name, (unsigned long long)t->ne[0], ti->elements, ti->name);
 	if (__builtin_mul_overflow(elements / ti->elements, (uint64_t)ti->bytes, &t->size))
-		return bad(g, -EINVAL, "the tensor \"%s\" has more bytes than can be counted", t->name);
+		return bad(g, -EINVAL, "the tensor \"%.80s\" has more bytes than can be counted", t->name);
 	return 0;
 }
 
@@ -345,13 +335,13 @@ static int read_tensor(struct gguf *g, uint64_t i)
 	g->n_tensors++;
 	slot = table_slot(g, &g->tensor_table, tensor_name, name);
 	if (*slot)
-		return bad(g, -EINVAL, "the tensor \"%s\" appears twice", name);
+		return bad(g, -EINVAL, "the tensor \"%.80s\" appears twice", name);
 	*slot = i + 1;
 	err = take(g, &n_dims, 4, "a tensor");
 	if (err)
 		return err;
 	if (!n_dims || n_dims > 4)
-		return bad(g, -EINVAL, "the tensor \"%s\" has %u dimensions, it must have 1 to 4", name,
+		return bad(g, -EINVAL, "the tensor \"%.80s\" has %u dimensions, it must have 1 to 4", name,
 			   n_dims);
 	for (uint32_t d = 0; d < 4; d++) {
 		t->ne[d] = 1;
@@ -383,6 +373,33 @@ static int read_tensors(struct gguf *g, uint64_t n)
 	return 0;
 }
 
+static int by_offset(const void *a, const void *b)
+{
+	const struct gguf_tensor *x = *(const struct gguf_tensor *const *)a;
+	const struct gguf_tensor *y = *(const struct gguf_tensor *const *)b;
+
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* Tensors that share bytes are the mark of a damaged offset, which nothing else would show. */
+static int check_overlap(struct gguf *g)
+{
+	const struct gguf_tensor **order = malloc((g->n_tensors + 1) * sizeof(*order));
+	int err = 0;
+
+	if (!order)
+		return bad(g, -ENOMEM, "no memory for %llu tensors", (unsigned long long)g->n_tensors);
+	for (uint64_t i = 0; i < g->n_tensors; i++)
+		order[i] = &g->tensors[i];
+	qsort(order, g->n_tensors, sizeof(*order), by_offset);
+	for (uint64_t i = 1; i < g->n_tensors && !err; i++)
+		if (order[i]->offset - order[i - 1]->offset < order[i - 1]->size)
+			err = bad(g, -EINVAL, "the tensors \"%.80s\" and \"%.80s\" share bytes; the file is damaged, get it again",
+				  order[i - 1]->name, order[i]->name);
+	free(order);
+	return err;
+}
+
 /* Offsets are relative to the end of the header; make them absolute and check them. */
 static int place_tensors(struct gguf *g)
 {
@@ -392,16 +409,16 @@ static int place_tensors(struct gguf *g)
 		struct gguf_tensor *t = &g->tensors[i];
 
 		if (t->offset % g->alignment)
-			return bad(g, -EINVAL, "the tensor \"%s\" begins at %llu, not a multiple of %llu",
+			return bad(g, -EINVAL, "the tensor \"%.80s\" begins at %llu, not a multiple of %llu",
 				   t->name, (unsigned long long)t->offset,
 				   (unsigned long long)g->alignment);
 		if (data > g->size || t->offset > g->size - data || t->size > g->size - data - t->offset)
-			return bad(g, -EINVAL, "the tensor \"%s\" needs %llu bytes from %llu on but the file ends at %llu; it is cut short or damaged, get it again",
+			return bad(g, -EINVAL, "the tensor \"%.80s\" needs %llu bytes from %llu on but the file ends at %llu; it is cut short or damaged, get it again",
 				   t->name, (unsigned long long)t->size,
 				   (unsigned long long)(data + t->offset), (unsigned long long)g->size);
 		t->offset += data;
 	}
-	return 0;
+	return check_overlap(g);
 }
 
 static int read_file(struct gguf *g)
@@ -418,9 +435,11 @@ static int read_file(struct gguf *g)
 	err = take(g, &version, 4, "the header");
 	if (err)
 		return err;
+	if (version && !(version & 0xffff))
+		return bad(g, -EINVAL, "it is big-endian (version 0x%x), only little-endian files are supported",
+			   version);
 	if (version != 2 && version != 3)
-		return bad(g, -EINVAL, version & 0xffff ? "GGUF version %u is not supported; versions 2 and 3 are" :
-			   "it is big-endian (version 0x%x), only little-endian files are supported", version);
+		return bad(g, -EINVAL, "GGUF version %u is not supported; versions 2 and 3 are", version);
 	err = take(g, &n_tensors, 8, "the header");
 	if (!err)
 		err = take(g, &n_keys, 8, "the header");
@@ -455,6 +474,7 @@ static int open_label(const char *label, const void *data, size_t size, bool map
 	g->base = data;
 	g->size = size;
 	g->mapped = mapped;
+	hash_key_new(&g->hash_key);
 	g->err = err;
 	g->errlen = errlen;
 	snprintf(g->label, sizeof(g->label), "%s", label);
@@ -641,7 +661,7 @@ int gguf_get_f32(const struct gguf *g, const char *key, float *v)
 
 	if (!e)
 		return -ENOENT;
-	if (e->type == GGUF_BOOL || number(e->type, e->data, &i, &f) < 0)
+	if (e->type == GGUF_BOOL || number(e->type, e->data, &i, &f) < 0 || !(fabs(f) <= FLT_MAX))
 		return -EINVAL;
 	*v = f;
 	return 0;

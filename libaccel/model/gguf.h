@@ -59,7 +59,8 @@ const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *nam
 const void *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t);
 
 /* 0; -ENOENT: no such key; -EINVAL: it holds something else, or a number that does not fit.
- * gguf_get_u32() takes an array too if all its elements are equal. */
+ * gguf_get_u32() takes an array too if all its elements are equal; gguf_get_f32() takes only
+ * finite numbers; text may hold zero bytes. */
 int gguf_get_u32(const struct gguf *g, const char *key, uint32_t *v);
 int gguf_get_f32(const struct gguf *g, const char *key, float *v);
 int gguf_get_bool(const struct gguf *g, const char *key, bool *v);
