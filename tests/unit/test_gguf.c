@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fail_alloc.h"
 #include "gguf_build.h"
 #include "tap.h"
 
@@ -214,6 +215,7 @@ static void test_texts(const struct gguf *g)
 static void test_good(void)
 {
 	const struct gguf_tensor *t;
+	uint32_t elements, bytes;
 	struct gguf *g = NULL;
 	struct build b;
 	uint64_t data;
@@ -245,6 +247,8 @@ static void test_good(void)
 	ok(!try_open(&b, b.n), "version 2 opens, too");
 	ok(!strcmp(accel_type_name(ACCEL_Q6_K), "Q6_K") && !strcmp(accel_type_name(4), "?"),
 	   "names of types");
+	ok(accel_type_block(ACCEL_IQ4_XS, &elements, &bytes) && elements == 256 && bytes == 136 &&
+	   !accel_type_block(4, &elements, &bytes), "blocks of types");
 	build_end(&b);
 	gguf_close(NULL);
 	build_begin(&b);
@@ -654,6 +658,32 @@ static void test_files(void)
 	rmdir(dir);
 }
 
+/* Each allocation fails once: -ENOMEM, a sentence, and nothing is left behind. */
+static void test_no_memory(void)
+{
+	struct build b;
+	long n = 0, wrong = 0, live;
+	int rc = -ENOMEM;
+
+	if (!FAIL_ALLOC)
+		return;
+	build_full(&b);
+	live = fail_live;
+	while (rc && n < 10000) {
+		struct gguf *g = NULL;
+
+		err[0] = 0;
+		fail_countdown = ++n;
+		rc = gguf_open_mem(b.p, b.n, &g, err, sizeof(err));
+		fail_countdown = 0;
+		gguf_close(g);
+		wrong += rc && (rc != -ENOMEM || !strstr(err, "no memory") || g);
+		wrong += fail_live != live;
+	}
+	ok(!wrong && n > 30 && !rc, "without memory at each of %ld allocations", n - 1);
+	build_end(&b);
+}
+
 int main(void)
 {
 	test_good();
@@ -665,5 +695,6 @@ int main(void)
 	test_numbers_out_of_range();
 	test_many();
 	test_files();
+	test_no_memory();
 	return done();
 }

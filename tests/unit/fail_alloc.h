@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Makes the n-th allocation fail, and counts what is not freed: by taking glibc's place as
+ * malloc().  With a sanitizer, which does the same, nothing fails and nothing is counted.
+ */
+#ifndef TESTS_FAIL_ALLOC_H
+#define TESTS_FAIL_ALLOC_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+static long fail_countdown;	/* 0 = none fails, 1 = the next */
+static long fail_live;		/* allocations that are not freed */
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FAIL_ALLOC 1
+
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+void __libc_free(void *p);
+
+static bool fail_now(void)
+{
+	if (!fail_countdown || --fail_countdown)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+void *malloc(size_t n)
+{
+	void *p = fail_now() ? NULL : __libc_malloc(n);
+
+	fail_live += !!p;
+	return p;
+}
+
+void *calloc(size_t n, size_t size)
+{
+	void *p = fail_now() ? NULL : __libc_calloc(n, size);
+
+	fail_live += !!p;
+	return p;
+}
+
+void *realloc(void *old, size_t n)
+{
+	void *p = fail_now() ? NULL : __libc_realloc(old, n);
+
+	fail_live += p && !old;
+	return p;
+}
+
+void free(void *p)
+{
+	fail_live -= !!p;
+	__libc_free(p);
+}
+#else
+#define FAIL_ALLOC 0
+#endif
+
+#endif
