@@ -11,7 +11,7 @@
 
 #include <accel/octans_isa.h>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CLONES __attribute__((target_clones("arch=haswell", "default"), optimize("O3")))
 #else
 #define CLONES

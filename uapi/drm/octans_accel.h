@@ -21,7 +21,7 @@
 #ifndef _UAPI_OCTANS_ACCEL_H_
 #define _UAPI_OCTANS_ACCEL_H_
 
-#include <drm/drm.h>
+#include "drm.h"
 
 #if defined(__cplusplus)
 extern "C" {
