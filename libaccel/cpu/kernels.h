@@ -14,7 +14,7 @@ struct kernels {
 	 * y[t * y_stride + r] for rows [0, rows) of w and tokens [0, tokens): the sum of
 	 * products, without bias or addition.  xq: quantised tokens, blocks of a token
 	 * together; xf: the tokens themselves, x_stride floats apart, for float weights.
-	 * y may be anything before.
+	 * y may be anything before, and has room for rows rounded up to eight.
 	 */
 	void (*matmul)(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
 		       uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,

@@ -79,6 +79,7 @@ static inline float exp_f32(float x)
 struct q8_block {
 	float d;
 	float xs;		/* d * sum of q */
+	int16_t half[2];	/* sums of q[0..15] and q[16..31] */
 	int8_t q[32];
 };
 

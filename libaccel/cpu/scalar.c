@@ -7,7 +7,6 @@
 static void quantize_block(struct q8_block *b, const float *x)
 {
 	float amax = 0, id;
-	int sum = 0;
 
 	for (int i = 0; i < 32; i++) {
 		float a = fabsf(x[i]);
@@ -25,12 +24,13 @@ static void quantize_block(struct q8_block *b, const float *x)
 		return;
 	}
 	id = 127 / amax;
+	b->half[0] = b->half[1] = 0;
 	for (int i = 0; i < 32; i++) {
 		b->q[i] = (int8_t)rintf(x[i] * id);
-		sum += b->q[i];
+		b->half[i / 16] += b->q[i];
 	}
 	b->d = amax / 127;
-	b->xs = b->d * (float)sum;
+	b->xs = b->d * (float)(b->half[0] + b->half[1]);
 }
 
 static void quantize(struct q8_block *q, const float *x, uint32_t n)
