@@ -116,6 +116,11 @@ struct octans_device {
 	/** @event_work: drains the queue */
 	struct work_struct event_work;
 
+	/** @objects: how many exist, for leak tests and debugfs */
+	struct {
+		atomic_t buffers, spaces, tables, queues, jobs, fences;
+	} objects;
+
 	/** @dummy: page that stands for on-card memory after an unplug */
 	struct page *dummy;
 };
@@ -177,6 +182,9 @@ int octans_mmu_init(struct octans_device *dev);
 void octans_mmu_start(struct octans_device *dev);
 void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root);
 void octans_mmu_flush(struct octans_device *dev, u32 asid);
+
+/* octans_debugfs.c */
+void octans_debugfs_init(struct octans_device *dev);
 
 /* octans_local.c */
 int octans_local_init(struct octans_device *dev);

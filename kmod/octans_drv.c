@@ -205,6 +205,7 @@ static int octans_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = octans_device_init(dev);
 	if (ret)
 		return ret;
+	octans_debugfs_init(dev);
 	ret = drm_dev_register(&dev->drm, 0);
 	if (ret) {
 		octans_device_unplug(dev);

@@ -13,10 +13,8 @@
 
 static void host_free(struct drm_gem_object *obj)
 {
-	struct octans_bo *bo = to_octans_bo(obj);
-
-	mutex_destroy(&bo->label_lock);
-	drm_gem_shmem_free(&bo->base);
+	atomic_dec(&to_octans(obj->dev)->objects.buffers);
+	drm_gem_shmem_free(&to_octans_bo(obj)->base);
 }
 
 static const struct drm_gem_object_funcs host_funcs = {
@@ -44,7 +42,8 @@ struct drm_gem_object *octans_gem_create_object(struct drm_device *drm, size_t s
 
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
-	mutex_init(&bo->label_lock);
+	atomic_inc(&to_octans(drm)->objects.buffers);
+	spin_lock_init(&bo->label_lock);
 	bo->base.base.funcs = &host_funcs;
 	return &bo->base.base;
 }
@@ -54,8 +53,8 @@ static void local_free(struct drm_gem_object *obj)
 	struct octans_bo *bo = to_octans_bo(obj);
 
 	octans_local_free(to_octans(obj->dev), &bo->node);
+	atomic_dec(&to_octans(obj->dev)->objects.buffers);
 	drm_gem_object_release(obj);
-	mutex_destroy(&bo->label_lock);
 	kfree(bo);
 }
 
@@ -121,7 +120,8 @@ static struct drm_gem_object *local_create(struct octans_device *dev, u64 size)
 		kfree(bo);
 		return ERR_PTR(ret);
 	}
-	mutex_init(&bo->label_lock);
+	atomic_inc(&dev->objects.buffers);
+	spin_lock_init(&bo->label_lock);
 	bo->local = true;
 	bo->base.base.funcs = &local_funcs;
 	drm_gem_private_object_init(&dev->drm, &bo->base.base, size);
@@ -249,9 +249,9 @@ int octans_ioctl_bo_set_label(struct drm_device *drm, void *data, struct drm_fil
 	obj = drm_gem_object_lookup(file, args->handle);
 	if (!obj)
 		return -ENOENT;
-	mutex_lock(&to_octans_bo(obj)->label_lock);
+	spin_lock(&to_octans_bo(obj)->label_lock);
 	memcpy(to_octans_bo(obj)->label, label, sizeof(label));
-	mutex_unlock(&to_octans_bo(obj)->label_lock);
+	spin_unlock(&to_octans_bo(obj)->label_lock);
 	drm_gem_object_put(obj);
 	return 0;
 }

@@ -2,7 +2,7 @@
 #ifndef OCTANS_GEM_H
 #define OCTANS_GEM_H
 
-#include <linux/mutex.h>
+#include <linux/spinlock.h>
 
 #include <drm/drm_gem_shmem_helper.h>
 #include <drm/drm_mm.h>
@@ -19,16 +19,13 @@ struct octans_bo {
 	bool no_mmap;
 	struct drm_mm_node node;
 	/** @label_lock: protects @label */
-	struct mutex label_lock;
+	spinlock_t label_lock;
 	char label[DRM_OCTANS_LABEL_MAX + 1];
 };
 
 #define to_octans_bo(obj) container_of(obj, struct octans_bo, base.base)
 
-struct drm_printer;
-
 struct drm_gem_object *octans_gem_create_object(struct drm_device *drm, size_t size);
-void octans_gem_show(struct drm_device *drm, struct drm_printer *p);
 int octans_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *file);
 int octans_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *file);
 int octans_ioctl_bo_query(struct drm_device *drm, void *data, struct drm_file *file);

@@ -28,43 +28,47 @@ static unsigned int slot(u64 va, unsigned int level)
 	return va >> (12 + 9 * level) & (ENTRIES - 1);
 }
 
-static struct octans_table *table_new(struct device *dev, unsigned int level)
+static struct octans_table *table_new(struct octans_pt *pt, unsigned int level)
 {
 	struct octans_table *t;
 
 	t = kzalloc(struct_size(t, children, level ? ENTRIES : 0), GFP_KERNEL_ACCOUNT);
 	if (!t)
 		return NULL;
-	t->entries = dma_alloc_coherent(dev, PT_PAGE, &t->dma, GFP_KERNEL_ACCOUNT);
+	t->entries = dma_alloc_coherent(pt->dev, PT_PAGE, &t->dma, GFP_KERNEL_ACCOUNT);
 	if (!t->entries) {
 		kfree(t);
 		return NULL;
 	}
+	atomic_inc(pt->count);
 	return t;
 }
 
-static void table_free(struct device *dev, struct octans_table *t, unsigned int level)
+static void table_free(struct octans_pt *pt, struct octans_table *t, unsigned int level)
 {
 	unsigned int i;
 
 	for (i = 0; level && i < ENTRIES; i++)
 		if (t->children[i])
-			table_free(dev, t->children[i], level - 1);
-	dma_free_coherent(dev, PT_PAGE, t->entries, t->dma);
+			table_free(pt, t->children[i], level - 1);
+	dma_free_coherent(pt->dev, PT_PAGE, t->entries, t->dma);
 	kfree(t);
+	atomic_dec(pt->count);
 }
 
 /**
  * octans_pt_init() - make an empty tree
  * @pt: to be initialised
  * @dev: that the tables are mapped for
+ * @count: is kept up to the number of tables
  *
  * Return: 0 or -ENOMEM.
  */
-int octans_pt_init(struct octans_pt *pt, struct device *dev)
+int octans_pt_init(struct octans_pt *pt, struct device *dev, atomic_t *count)
 {
 	pt->dev = dev;
-	pt->root = table_new(dev, LEVELS - 1);
+	pt->count = count;
+	pt->root = table_new(pt, LEVELS - 1);
 	return pt->root ? 0 : -ENOMEM;
 }
 
@@ -75,7 +79,7 @@ int octans_pt_init(struct octans_pt *pt, struct device *dev)
 void octans_pt_fini(struct octans_pt *pt)
 {
 	if (pt->root)
-		table_free(pt->dev, pt->root, LEVELS - 1);
+		table_free(pt, pt->root, LEVELS - 1);
 	pt->root = NULL;
 }
 
@@ -100,7 +104,7 @@ static struct octans_table *walk(struct octans_pt *pt, u64 va, bool make)
 		if (!*child) {
 			if (!make)
 				return NULL;
-			*child = table_new(pt->dev, level - 1);
+			*child = table_new(pt, level - 1);
 			if (!*child)
 				return NULL;
 			/* the table's zeros must be there before the entry that leads to it */

@@ -14,10 +14,12 @@ struct octans_table;
  */
 struct octans_pt {
 	struct device *dev;
+	/** @count: of tables, all trees of the device together */
+	atomic_t *count;
 	struct octans_table *root;
 };
 
-int octans_pt_init(struct octans_pt *pt, struct device *dev);
+int octans_pt_init(struct octans_pt *pt, struct device *dev, atomic_t *count);
 void octans_pt_fini(struct octans_pt *pt);
 u64 octans_pt_root(const struct octans_pt *pt);
 int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size);

@@ -16,6 +16,7 @@ static void queue_free(struct kref *ref)
 {
 	struct octans_queue *queue = container_of(ref, struct octans_queue, ref);
 
+	atomic_dec(&queue->dev->objects.queues);
 	octans_vm_put(queue->vm);
 	mutex_destroy(&queue->submit_lock);
 	kfree(queue);
@@ -143,6 +144,7 @@ int octans_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_fil
 	if (!queue)
 		goto err_vm;
 	kref_init(&queue->ref);
+	atomic_inc(&dev->objects.queues);
 	queue->dev = dev;
 	queue->vm = vm;
 	queue->timeout_ms = args->timeout_ms ?: octans_max_timeout_ms / 2;
@@ -164,6 +166,7 @@ err_entity:
 	atomic_dec(&vm->queues);
 	drm_sched_entity_destroy(&queue->entity);
 err_free:
+	atomic_dec(&dev->objects.queues);
 	mutex_destroy(&queue->submit_lock);
 	kfree(queue);
 err_vm:

@@ -21,6 +21,7 @@ static void fence_release_work(struct work_struct *work)
 {
 	struct octans_fence *f = container_of(work, struct octans_fence, release);
 
+	atomic_dec(&f->dev->objects.fences);
 	drm_dev_put(&f->dev->drm);
 	kfree_rcu(f, base.rcu);
 	module_put(THIS_MODULE);
@@ -43,6 +44,7 @@ static const struct dma_fence_ops fence_ops = {
 static void fence_init(struct octans_fence *f, struct octans_ring *ring)
 {
 	f->dev = ring->dev;
+	atomic_inc(&f->dev->objects.fences);
 	drm_dev_get(&f->dev->drm);
 	__module_get(THIS_MODULE);
 	INIT_WORK(&f->release, fence_release_work);
@@ -72,6 +74,7 @@ struct octans_job *octans_job_alloc(struct octans_queue *queue, u64 client_id)
 	if (ret)
 		goto err_free;
 	kref_get(&queue->ref);
+	atomic_inc(&queue->dev->objects.jobs);
 	job->queue = queue;
 	return job;
 err_free:
@@ -88,6 +91,7 @@ void octans_job_discard(struct octans_job *job)
 {
 	drm_sched_job_cleanup(&job->base);
 	kfree(job->fence);
+	atomic_dec(&job->queue->dev->objects.jobs);
 	octans_queue_put(job->queue);
 	kfree(job);
 }

@@ -135,6 +135,7 @@ static void vm_free(struct drm_gpuvm *gpuvm)
 
 	octans_pt_fini(&vm->pt);
 	xa_erase(&vm->dev->vms, vm->asid);
+	atomic_dec(&vm->dev->objects.spaces);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
 }
@@ -276,7 +277,7 @@ static struct octans_vm *vm_new(struct octans_device *dev)
 	vm->dev = dev;
 	mutex_init(&vm->lock);
 	spin_lock_init(&vm->fault_lock);
-	if (octans_pt_init(&vm->pt, dev->drm.dev))
+	if (octans_pt_init(&vm->pt, dev->drm.dev, &dev->objects.tables))
 		goto err_free;
 	resv_obj = drm_gpuvm_resv_object_alloc(&dev->drm);
 	if (!resv_obj)
@@ -294,6 +295,7 @@ static struct octans_vm *vm_new(struct octans_device *dev)
 	xa_store(&dev->vms, vm->asid, vm, GFP_KERNEL_ACCOUNT);
 	octans_mmu_set(dev, vm->asid, octans_pt_root(&vm->pt));
 	octans_mmu_flush(dev, vm->asid);
+	atomic_inc(&dev->objects.spaces);
 	return vm;
 err_pt:
 	octans_pt_fini(&vm->pt);
