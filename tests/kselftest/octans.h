@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* What the uapi tests share: calls that return -errno, and small command streams. */
+#ifndef OCTANS_KSELFTEST_H
+#define OCTANS_KSELFTEST_H
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <accel/octans_isa.h>
+#include <drm/octans_accel.h>
+#include <linux/sync_file.h>
+
+#include "harness.h"
+
+#define PAGE 4096ull
+#define VA 0x100000000ull
+
+static inline const char *node(void)
+{
+	const char *path = getenv("OCTANS_NODE");
+
+	return path ? path : "/dev/accel/accel0";
+}
+
+static inline int node_open(void)
+{
+	return open(node(), O_RDWR | O_CLOEXEC);
+}
+
+static inline int call(int fd, unsigned long request, void *arg)
+{
+	return ioctl(fd, request, arg) < 0 ? -errno : 0;
+}
+
+static inline int bo_create(int fd, uint64_t size, uint32_t flags, uint32_t *handle)
+{
+	struct drm_octans_bo_create c = { .size = size, .flags = flags };
+	int ret = call(fd, DRM_IOCTL_OCTANS_BO_CREATE, &c);
+
+	*handle = c.handle;
+	return ret;
+}
+
+static inline void *bo_map(int fd, uint32_t handle, uint64_t size)
+{
+	struct drm_octans_bo_mmap_offset o = { .handle = handle };
+
+	if (call(fd, DRM_IOCTL_OCTANS_BO_MMAP_OFFSET, &o))
+		return MAP_FAILED;
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, o.offset);
+}
+
+static inline int vm_create(int fd, uint32_t *id)
+{
+	struct drm_octans_vm_create c = { 0 };
+	int ret = call(fd, DRM_IOCTL_OCTANS_VM_CREATE, &c);
+
+	*id = c.id;
+	return ret;
+}
+
+static inline int vm_bind(int fd, uint32_t vm, const struct drm_octans_bind_op *ops, uint32_t n)
+{
+	struct drm_octans_vm_bind b = {
+		.vm_id = vm,
+		.ops = { sizeof(*ops), n, (uintptr_t)ops },
+	};
+
+	return call(fd, DRM_IOCTL_OCTANS_VM_BIND, &b);
+}
+
+static inline int vm_map(int fd, uint32_t vm, uint32_t handle, uint64_t offset, uint64_t va,
+			 uint64_t size, uint32_t flags)
+{
+	struct drm_octans_bind_op op = {
+		.kind = DRM_OCTANS_BIND_MAP, .flags = flags, .handle = handle, .offset = offset,
+		.va = va, .size = size,
+	};
+
+	return vm_bind(fd, vm, &op, 1);
+}
+
+static inline int vm_unmap(int fd, uint32_t vm, uint64_t va, uint64_t size)
+{
+	struct drm_octans_bind_op op = { .kind = DRM_OCTANS_BIND_UNMAP, .va = va, .size = size };
+
+	return vm_bind(fd, vm, &op, 1);
+}
+
+static inline int queue_create(int fd, uint32_t vm, uint32_t timeout_ms, uint32_t *id)
+{
+	struct drm_octans_queue_create c = { .vm_id = vm, .timeout_ms = timeout_ms };
+	int ret = call(fd, DRM_IOCTL_OCTANS_QUEUE_CREATE, &c);
+
+	*id = c.id;
+	return ret;
+}
+
+static inline int queue_destroy(int fd, uint32_t id)
+{
+	struct drm_octans_queue_destroy d = { .id = id };
+
+	return call(fd, DRM_IOCTL_OCTANS_QUEUE_DESTROY, &d);
+}
+
+static inline int syncobj_create(int fd, uint32_t *handle)
+{
+	struct drm_syncobj_create c = { 0 };
+	int ret = call(fd, DRM_IOCTL_SYNCOBJ_CREATE, &c);
+
+	*handle = c.handle;
+	return ret;
+}
+
+static inline int submit(int fd, uint32_t queue, uint64_t va, uint32_t size, uint64_t tag,
+			 const struct drm_octans_sync *syncs, uint32_t n)
+{
+	struct drm_octans_job job = { .va = va, .size = size, .tag = tag };
+	struct drm_octans_submit s = {
+		.queue_id = queue,
+		.jobs = { sizeof(job), 1, (uintptr_t)&job },
+	};
+
+	if (n)
+		s.syncs = (struct drm_octans_array) { sizeof(*syncs), n, (uintptr_t)syncs };
+	return call(fd, DRM_IOCTL_OCTANS_SUBMIT, &s);
+}
+
+static inline int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+/* Waits for a binary syncobj: 0, or the fence's error, or -ETIMEDOUT. */
+static inline int sync_result(int fd, uint32_t handle, unsigned int seconds)
+{
+	struct drm_syncobj_handle h = {
+		.handle = handle, .flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE, .fd = -1,
+	};
+	struct sync_fence_info fence = { 0 };
+	struct sync_file_info info = { .num_fences = 1, .sync_fence_info = (uintptr_t)&fence };
+	struct pollfd p = { .events = POLLIN };
+	int ret = call(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &h);
+
+	if (ret)
+		return ret;
+	p.fd = h.fd;
+	ret = poll(&p, 1, seconds * 1000) == 1 ? 0 : -ETIMEDOUT;
+	if (!ret && ioctl(h.fd, SYNC_IOC_FILE_INFO, &info) < 0)
+		ret = -errno;
+	else if (!ret && info.status < 0)
+		ret = info.status;
+	close(h.fd);
+	return ret;
+}
+
+/* Submits and waits. */
+static inline int run(int fd, uint32_t queue, uint64_t va, uint32_t size, uint64_t tag)
+{
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct drm_syncobj_destroy d = { 0 };
+	int ret = syncobj_create(fd, &out.handle);
+
+	if (ret)
+		return ret;
+	ret = submit(fd, queue, va, size, tag, &out, 1);
+	if (!ret)
+		ret = sync_result(fd, out.handle, 50);
+	d.handle = out.handle;
+	call(fd, DRM_IOCTL_SYNCOBJ_DESTROY, &d);
+	return ret;
+}
+
+static inline uint32_t put_copy(void *at, uint64_t dst, uint64_t src, uint64_t size)
+{
+	struct octans_cmd_copy c = {
+		.cmd = { .op = OCTANS_OP_COPY, .size = sizeof(c) }, .dst = dst, .src = src, .size = size,
+	};
+
+	memcpy(at, &c, sizeof(c));
+	return sizeof(c);
+}
+
+static inline uint32_t put_stamp(void *at, uint64_t va)
+{
+	struct octans_cmd_timestamp c = {
+		.cmd = { .op = OCTANS_OP_TIMESTAMP, .size = sizeof(c) }, .va = va,
+	};
+
+	memcpy(at, &c, sizeof(c));
+	return sizeof(c);
+}
+
+static inline uint32_t put_nop(void *at)
+{
+	struct octans_cmd c = { .op = OCTANS_OP_NOP, .size = sizeof(c) };
+
+	memcpy(at, &c, sizeof(c));
+	return sizeof(c);
+}
+
+/* One line to the model's fault injection; false: no such port, or an error. */
+static inline bool control(const char *line)
+{
+	int fd = open("/dev/virtio-ports/octans.control.0", O_RDWR | O_CLOEXEC);
+	char reply[256] = "";
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return false;
+	if (dprintf(fd, "%s\n", line) > 0)
+		while (n < (ssize_t)sizeof(reply) - 1 && !strchr(reply, '\n')) {
+			ssize_t got = read(fd, reply + n, sizeof(reply) - 1 - n);
+
+			if (got <= 0)
+				break;
+			n += got;
+			reply[n] = 0;
+		}
+	close(fd);
+	return !strncmp(reply, "ok", 2);
+}
+
+/* A number of debugfs' "objects", -1 = not there. */
+static inline long long objects(const char *name)
+{
+	const char *path = getenv("OCTANS_OBJECTS");
+	char key[64];
+	long long value;
+	FILE *f = fopen(path ? path : "/sys/kernel/debug/accel/0/objects", "r");
+
+	if (!f)
+		f = fopen("/sys/kernel/debug/dri/0/objects", "r");
+	if (!f)
+		return -1;
+	while (fscanf(f, "%63s %lld", key, &value) == 2)
+		if (!strcmp(key, name)) {
+			fclose(f);
+			return value;
+		}
+	fclose(f);
+	return -1;
+}
+
+/* An open node with an address space, a queue, and a page mapped at VA. */
+struct client {
+	int fd;
+	uint32_t vm, queue, bo;
+	uint8_t *map;
+};
+
+static inline int client_open(struct client *c, uint32_t timeout_ms)
+{
+	int ret;
+
+	c->fd = node_open();
+	if (c->fd < 0)
+		return -errno;
+	ret = vm_create(c->fd, &c->vm);
+	if (!ret)
+		ret = queue_create(c->fd, c->vm, timeout_ms, &c->queue);
+	if (!ret)
+		ret = bo_create(c->fd, 16 * PAGE, 0, &c->bo);
+	if (!ret)
+		ret = vm_map(c->fd, c->vm, c->bo, 0, VA, 16 * PAGE, 0);
+	if (ret)
+		return ret;
+	c->map = bo_map(c->fd, c->bo, 16 * PAGE);
+	return c->map == MAP_FAILED ? -ENOMEM : 0;
+}
+
+static inline void client_close(struct client *c)
+{
+	munmap(c->map, 16 * PAGE);
+	close(c->fd);
+}
+
+#endif

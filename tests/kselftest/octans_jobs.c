@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+/* Jobs: order, fences, and what happens to those that fail, hang or are killed. */
+#include "octans.h"
+
+FIXTURE(jobs) {
+	struct client c;
+	uint32_t rings;
+};
+
+FIXTURE_SETUP(jobs)
+{
+	struct drm_octans_query_device d;
+	struct drm_octans_dev_query q = {
+		.type = DRM_OCTANS_QUERY_DEVICE, .size = sizeof(d), .ptr = (uintptr_t)&d,
+	};
+
+	ASSERT_EQ(client_open(&self->c, 1000), 0);
+	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_OCTANS_DEV_QUERY, &q), 0);
+	self->rings = d.rings;
+}
+
+FIXTURE_TEARDOWN(jobs)
+{
+	(void)_metadata;
+	client_close(&self->c);
+}
+
+/* A fault on whatever ring the next job takes. */
+static bool every_ring(uint32_t rings, const char *before, const char *after)
+{
+	bool good = true;
+	char line[64];
+
+	for (uint32_t r = 0; r < rings; r++) {
+		snprintf(line, sizeof(line), "%s %u%s", before, r, after);
+		good &= control(line);
+	}
+	return good;
+}
+
+static int state(struct client *c, struct drm_octans_queue_query *q)
+{
+	*q = (struct drm_octans_queue_query) { .id = c->queue };
+	return call(c->fd, DRM_IOCTL_OCTANS_QUEUE_QUERY, q);
+}
+
+TEST_F(jobs, timestamp)
+{
+	volatile uint64_t *stamp = (uint64_t *)(self->c.map + PAGE);
+	struct drm_octans_queue_query q;
+
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, put_stamp(self->c.map, VA + PAGE), 0), 0);
+	EXPECT_NE(stamp[1], 0);
+	ASSERT_EQ(state(&self->c, &q), 0);
+	EXPECT_EQ(q.submitted, 1);
+	EXPECT_EQ(q.completed, 1);
+	EXPECT_EQ(q.failed, 0);
+	EXPECT_EQ(q.state, 0);
+}
+
+/* Many jobs in one call run one after the other: each copies what the one before wrote. */
+TEST_F(jobs, order)
+{
+	struct drm_octans_job list[64];
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct drm_octans_submit s = {
+		.queue_id = self->c.queue,
+		.jobs = { sizeof(list[0]), 64, (uintptr_t)list },
+		.syncs = { sizeof(out), 1, (uintptr_t)&out },
+	};
+	volatile uint64_t *cell = (uint64_t *)(self->c.map + 8 * PAGE);
+
+	ASSERT_EQ(syncobj_create(self->c.fd, &out.handle), 0);
+	cell[0] = 0x1234;
+	for (int i = 0; i < 64; i++) {
+		uint32_t at = i * 64;
+
+		list[i] = (struct drm_octans_job) {
+			.va = VA + at,
+			.size = put_copy(self->c.map + at, VA + 8 * PAGE + 8 * (i + 1),
+					 VA + 8 * PAGE + 8 * i, 8),
+		};
+	}
+	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_OCTANS_SUBMIT, &s), 0);
+	EXPECT_EQ(sync_result(self->c.fd, out.handle, 30), 0);
+	EXPECT_EQ(cell[64], 0x1234);
+}
+
+TEST_F(jobs, binary_and_timeline)
+{
+	struct drm_octans_sync a = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct drm_octans_sync both[2];
+	uint32_t queue2, size = put_nop(self->c.map);
+	struct drm_syncobj_timeline_wait w = { 0 };
+	struct drm_syncobj_timeline_array sig = { 0 };
+	uint64_t point = 5;
+
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &queue2), 0);
+	ASSERT_EQ(syncobj_create(self->c.fd, &a.handle), 0);
+	ASSERT_EQ(submit(self->c.fd, self->c.queue, VA, size, 0, &a, 1), 0);
+	both[0] = (struct drm_octans_sync) { .handle = a.handle };
+	both[1] = (struct drm_octans_sync) {
+		.flags = DRM_OCTANS_SYNC_SIGNAL | DRM_OCTANS_SYNC_TIMELINE, .point = point,
+	};
+	ASSERT_EQ(syncobj_create(self->c.fd, &both[1].handle), 0);
+	ASSERT_EQ(submit(self->c.fd, queue2, VA, size, 0, both, 2), 0);
+	w.handles = (uintptr_t)&both[1].handle;
+	w.points = (uintptr_t)&point;
+	w.count_handles = 1;
+	w.timeout_nsec = now_ns() + 10000000000ll;
+	w.flags = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT;
+	EXPECT_EQ(call(self->c.fd, DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT, &w), 0);
+	/* a job waits for a point that comes later from user space */
+	point = 6;
+	sig.handles = w.handles;
+	sig.points = (uintptr_t)&point;
+	sig.count_handles = 1;
+	EXPECT_EQ(call(self->c.fd, DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL, &sig), 0);
+	both[1].flags = DRM_OCTANS_SYNC_TIMELINE;
+	both[1].point = 6;
+	EXPECT_EQ(submit(self->c.fd, queue2, VA, size, 0, &both[1], 1), 0);
+}
+
+TEST_F(jobs, bad_commands)
+{
+	struct drm_octans_queue_query q;
+	uint32_t next;
+
+	for (int i = 0; i < 6; i++) {
+		struct octans_cmd *c = (struct octans_cmd *)self->c.map;
+
+		memset(self->c.map, 0, PAGE);
+		c->op = i == 0 ? 999 : i == 1 ? OCTANS_OP_MATMUL : OCTANS_OP_NOP;
+		c->size = i == 2 ? 0 : i == 3 ? 24 : i == 4 ? 4096 : 16;
+		c->reserved = i == 5;
+		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
+		EXPECT_EQ(run(self->c.fd, next, VA, 32, 0), -EIO);
+		EXPECT_EQ(queue_destroy(self->c.fd, next), 0);
+	}
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA + 0x100000, 16, 0), -EFAULT);
+	ASSERT_EQ(state(&self->c, &q), 0);
+	EXPECT_EQ(q.state, DRM_OCTANS_QUEUE_BANNED);
+	EXPECT_EQ(q.error, EFAULT);
+	EXPECT_EQ(submit(self->c.fd, self->c.queue, VA, 16, 0, NULL, 0), -ECANCELED);
+}
+
+TEST_F(jobs, hang)
+{
+	struct drm_octans_queue_query q;
+	uint32_t size = put_nop(self->c.map), next;
+	long long resets = objects("resets");
+	int64_t t = now_ns();
+
+	if (!every_ring(self->rings, "hang ring", ""))
+		SKIP("no control port");
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, size, 0), -ETIME);
+	t = (now_ns() - t) / 1000000;
+	every_ring(self->rings, "hang ring", " off");
+	EXPECT_GE(t, 900);
+	EXPECT_LE(t, 5000);
+	ASSERT_EQ(state(&self->c, &q), 0);
+	EXPECT_EQ(q.state, DRM_OCTANS_QUEUE_BANNED);
+	EXPECT_EQ(q.error, ETIME);
+	EXPECT_EQ(objects("resets"), resets + 1);
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
+	EXPECT_EQ(run(self->c.fd, next, VA, size, 0), 0);
+}
+
+/* While one client hangs again and again, another gets its work done. */
+TEST_F(jobs, neighbour_of_a_hang)
+{
+	struct client other;
+	uint32_t size = put_nop(self->c.map);
+	int done = 0;
+	int64_t end;
+
+	ASSERT_EQ(client_open(&other, 5000), 0);
+	if (!control("hang ring 0"))
+		SKIP("no control port");
+	/* fills every ring's scheduler with a queue of ours; one of them hangs */
+	for (uint32_t i = 0; i < self->rings; i++) {
+		uint32_t queue;
+
+		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &queue), 0);
+		ASSERT_EQ(submit(self->c.fd, queue, VA, size, 0, NULL, 0), 0);
+	}
+	end = now_ns() + 6000000000ll;
+	put_nop(other.map);
+	while (done < 20 && now_ns() < end) {
+		EXPECT_EQ(run(other.fd, other.queue, VA, 16, 0), 0);
+		done++;
+	}
+	EXPECT_EQ(done, 20);
+	control("hang ring 0 off");
+	client_close(&other);
+}
+
+TEST_F(jobs, lost_interrupt)
+{
+	uint32_t size = put_nop(self->c.map);
+
+	if (!every_ring(self->rings + 1, "drop-irq", ""))
+		SKIP("no control port");
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, size, 0), 0);
+	/* the other messages that were to be lost */
+	for (int i = 0; i < 20; i++)
+		EXPECT_EQ(run(self->c.fd, self->c.queue, VA, size, 0), 0);
+	every_ring(self->rings + 1, "drop-irq", " 0");
+}
+
+TEST_F(jobs, corrupt_writeback)
+{
+	uint32_t size = put_nop(self->c.map), next;
+
+	if (!every_ring(self->rings, "corrupt-wb", " xor 0x100000"))
+		SKIP("no control port");
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, size, 0), -EIO);
+	/* each ring's next one is corrupt */
+	for (int i = 0; i < 64; i++) {
+		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
+		if (!run(self->c.fd, next, VA, size, 0) && i >= 8)
+			break;
+		queue_destroy(self->c.fd, next);
+	}
+	EXPECT_EQ(run(self->c.fd, next, VA, size, 0), 0);
+}
+
+TEST_F(jobs, ring_reset_fails)
+{
+	uint32_t size = put_nop(self->c.map), next;
+
+	if (!every_ring(self->rings, "fail-reset ring", "") || !every_ring(self->rings, "hang ring", ""))
+		SKIP("no control port");
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, size, 0), -ETIME);
+	every_ring(self->rings, "hang ring", " off");
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
+	EXPECT_EQ(run(self->c.fd, next, VA, size, 0), 0);
+	every_ring(self->rings, "fail-reset ring", " 0");
+}
+
+TEST_F(jobs, destroy_while_it_runs)
+{
+	uint32_t size = put_nop(self->c.map), next;
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+
+	ASSERT_EQ(syncobj_create(self->c.fd, &out.handle), 0);
+	if (!every_ring(self->rings, "hang ring", ""))
+		SKIP("no control port");
+	ASSERT_EQ(submit(self->c.fd, self->c.queue, VA, size, 0, &out, 1), 0);
+	usleep(100000);
+	EXPECT_EQ(queue_destroy(self->c.fd, self->c.queue), 0);
+	EXPECT_EQ(sync_result(self->c.fd, out.handle, 10), -ECANCELED);
+	every_ring(self->rings, "hang ring", " off");
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
+	EXPECT_EQ(run(self->c.fd, next, VA, size, 0), 0);
+}
+
+/* Two threads of a program, one closing what the other uses. */
+TEST_F(jobs, close_races)
+{
+	for (int round = 0; round < 30; round++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			struct client c;
+
+			if (client_open(&c, 1000))
+				_exit(1);
+			put_nop(c.map);
+			for (int i = 0; i < 20; i++)
+				submit(c.fd, c.queue, VA, 16, 0, NULL, 0);
+			vm_unmap(c.fd, c.vm, VA, 16 * PAGE);
+			_exit(0);	/* with jobs queued and one running */
+		}
+		int status;
+
+		ASSERT_EQ(waitpid(pid, &status, 0), pid);
+		EXPECT_EQ(status, 0);
+	}
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, put_nop(self->c.map), 0), 0);
+}
+
+/* SIGKILL in the middle, many times: nothing is left, and the processor works. */
+TEST_F_TIMEOUT(jobs, sigkill, 120)
+{
+	static const char *const names[] = { "buffers", "spaces", "tables", "queues", "jobs",
+					     "card_bytes" };
+	long long before[6];
+
+	for (int i = 0; i < 6; i++)
+		before[i] = objects(names[i]);
+	for (int round = 0; round < 40; round++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			struct client c;
+			uint32_t bo;
+
+			if (client_open(&c, 1000))
+				_exit(1);
+			bo_create(c.fd, 1 << 20, DRM_OCTANS_BO_DEVICE, &bo);
+			vm_map(c.fd, c.vm, bo, 0, 1ull << 33, 1 << 20, 0);
+			put_copy(c.map, 1ull << 33, VA, 16 * PAGE);
+			for (;;)
+				run(c.fd, c.queue, VA, sizeof(struct octans_cmd_copy), 0);
+		}
+		usleep(20000 + round * 3000);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	for (int t = 0; t < 50 && objects("jobs") > before[4]; t++)
+		usleep(100000);
+	for (int i = 0; i < 6; i++)
+		EXPECT_EQ(objects(names[i]), before[i]);
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, put_nop(self->c.map), 0), 0);
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/* Buffers and address spaces: what the processor and the CPU see, and what they do not. */
+#include "octans.h"
+
+FIXTURE(mem) {
+	struct client c;
+};
+
+FIXTURE_SETUP(mem)
+{
+	ASSERT_EQ(client_open(&self->c, 0), 0);
+}
+
+FIXTURE_TEARDOWN(mem)
+{
+	(void)_metadata;
+	client_close(&self->c);
+}
+
+static int copy(struct client *c, uint64_t dst, uint64_t src, uint64_t size)
+{
+	return run(c->fd, c->queue, VA, put_copy(c->map, dst, src, size), 7);
+}
+
+TEST_F(mem, device_buffer)
+{
+	uint64_t size = 4 << 20, at = VA + (1ull << 30);
+	uint8_t *map;
+	uint32_t bo;
+
+	ASSERT_EQ(bo_create(self->c.fd, size, DRM_OCTANS_BO_DEVICE, &bo), 0);
+	map = bo_map(self->c.fd, bo, size);
+	ASSERT_NE(map, MAP_FAILED);
+	for (uint64_t i = 0; i < size; i += 997)
+		EXPECT_EQ(map[i], 0);
+	memset(map, 0x5a, size / 2);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, bo, 0, at, size, 0), 0);
+	EXPECT_EQ(copy(&self->c, at + size / 2, at, size / 2), 0);
+	EXPECT_EQ(memcmp(map, map + size / 2, size / 2), 0);
+	EXPECT_EQ(map[size - 1], 0x5a);
+	/* what one client left there the next one does not see */
+	struct drm_gem_close g = { .handle = bo };
+
+	munmap(map, size);
+	ASSERT_EQ(vm_unmap(self->c.fd, self->c.vm, at, size), 0);
+	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_GEM_CLOSE, &g), 0);
+	ASSERT_EQ(bo_create(self->c.fd, size, DRM_OCTANS_BO_DEVICE, &bo), 0);
+	map = bo_map(self->c.fd, bo, size);
+	ASSERT_NE(map, MAP_FAILED);
+	for (uint64_t i = 0; i < size; i += 61)
+		EXPECT_EQ(map[i], 0);
+}
+
+TEST_F(mem, fills_and_empties)
+{
+	long long before = objects("card_bytes");
+	uint32_t bo[64];
+	int n = 0, ret = 0;
+
+	while (n < 64 && !(ret = bo_create(self->c.fd, 16 << 20, DRM_OCTANS_BO_DEVICE, &bo[n])))
+		n++;
+	EXPECT_EQ(ret, -ENOSPC);
+	EXPECT_GE(n, 1);
+	for (int i = 0; i < n; i++) {
+		struct drm_gem_close g = { .handle = bo[i] };
+
+		EXPECT_EQ(call(self->c.fd, DRM_IOCTL_GEM_CLOSE, &g), 0);
+	}
+	EXPECT_EQ(objects("card_bytes"), before);
+}
+
+TEST_F(mem, no_mmap)
+{
+	struct drm_octans_bo_mmap_offset o = { 0 };
+
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, DRM_OCTANS_BO_NO_MMAP, &o.handle), 0);
+	EXPECT_EQ(call(self->c.fd, DRM_IOCTL_OCTANS_BO_MMAP_OFFSET, &o), -EPERM);
+}
+
+TEST_F(mem, mmap_bounds)
+{
+	struct drm_octans_bo_mmap_offset o = { .handle = self->c.bo };
+	int other = node_open();
+
+	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_OCTANS_BO_MMAP_OFFSET, &o), 0);
+	EXPECT_EQ(mmap(NULL, 17 * PAGE, PROT_READ, MAP_SHARED, self->c.fd, o.offset), MAP_FAILED);
+	EXPECT_EQ(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->c.fd, 0), MAP_FAILED);
+	/* the offset is of no use to who has no handle */
+	EXPECT_EQ(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, other, o.offset), MAP_FAILED);
+	/* part of it, moved, split and shared with a child */
+	uint8_t *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->c.fd, o.offset);
+
+	ASSERT_NE(p, MAP_FAILED);
+	p[3 * PAGE] = 1;
+	EXPECT_EQ(mremap(p, 4 * PAGE, 32 * PAGE, MREMAP_MAYMOVE), MAP_FAILED);
+	EXPECT_EQ(munmap(p + PAGE, PAGE), 0);
+	EXPECT_EQ(self->c.map[3 * PAGE], 1);
+}
+
+TEST_F(mem, two_buffers_side_by_side)
+{
+	uint32_t a, b;
+	uint8_t *ma, *mb;
+
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, 0, &a), 0);
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, DRM_OCTANS_BO_DEVICE, &b), 0);
+	ma = bo_map(self->c.fd, a, PAGE);
+	mb = bo_map(self->c.fd, b, PAGE);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, a, 0, VA + 32 * PAGE, PAGE, 0), 0);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, b, 0, VA + 33 * PAGE, PAGE, 0), 0);
+	memset(self->c.map + 4 * PAGE, 0x77, 2 * PAGE);
+	EXPECT_EQ(copy(&self->c, VA + 32 * PAGE, VA + 4 * PAGE, 2 * PAGE), 0);
+	EXPECT_EQ(ma[PAGE - 1], 0x77);
+	EXPECT_EQ(mb[0], 0x77);
+	EXPECT_EQ(mb[PAGE - 1], 0x77);
+}
+
+/* A mapping in the middle of another replaces what is there and leaves the ends. */
+TEST_F(mem, replace_the_middle)
+{
+	uint64_t at = VA + 256 * PAGE;
+	uint8_t *ma, *mb;
+	uint32_t a, b;
+
+	ASSERT_EQ(bo_create(self->c.fd, 8 * PAGE, 0, &a), 0);
+	ASSERT_EQ(bo_create(self->c.fd, 8 * PAGE, 0, &b), 0);
+	ma = bo_map(self->c.fd, a, 8 * PAGE);
+	mb = bo_map(self->c.fd, b, 8 * PAGE);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, a, 0, at, 8 * PAGE, 0), 0);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, b, 0, at + 2 * PAGE, 3 * PAGE, 0), 0);
+	memset(self->c.map + 8 * PAGE, 0x33, 8 * PAGE);
+	ASSERT_EQ(copy(&self->c, at, VA + 8 * PAGE, 8 * PAGE), 0);
+	EXPECT_EQ(ma[2 * PAGE - 1], 0x33);
+	EXPECT_EQ(ma[2 * PAGE], 0);
+	EXPECT_EQ(ma[5 * PAGE - 1], 0);
+	EXPECT_EQ(ma[5 * PAGE], 0x33);
+	EXPECT_EQ(mb[0], 0x33);
+	EXPECT_EQ(mb[3 * PAGE - 1], 0x33);
+	EXPECT_EQ(mb[3 * PAGE], 0);
+	/* the same for unmapping */
+	ASSERT_EQ(vm_unmap(self->c.fd, self->c.vm, at + PAGE, 5 * PAGE), 0);
+	memset(self->c.map + 8 * PAGE, 0x44, 8 * PAGE);
+	EXPECT_EQ(copy(&self->c, at + 6 * PAGE, VA + 8 * PAGE, 2 * PAGE), 0);
+	EXPECT_EQ(ma[7 * PAGE], 0x44);
+	EXPECT_EQ(copy(&self->c, at + 5 * PAGE, VA + 8 * PAGE, PAGE), -EFAULT);
+	EXPECT_EQ(mb[0], 0x33);
+	EXPECT_EQ(ma[5 * PAGE], 0x33);
+}
+
+TEST_F(mem, readonly_and_fault_record)
+{
+	struct drm_octans_fault f = { 0 };
+	struct drm_octans_vm_get_faults g = {
+		.vm_id = self->c.vm, .faults = { sizeof(f), 1, (uintptr_t)&f },
+	};
+	uint64_t at = VA + 512 * PAGE;
+	uint32_t bo, queue2;
+
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, 0, &bo), 0);
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 0, &queue2), 0);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, bo, 0, at, PAGE, DRM_OCTANS_BIND_READONLY), 0);
+	EXPECT_EQ(copy(&self->c, VA + PAGE, at, 64), 0);
+	EXPECT_EQ(copy(&self->c, at + 64, VA + PAGE, 64), -EFAULT);
+	EXPECT_EQ(call(self->c.fd, DRM_IOCTL_OCTANS_VM_GET_FAULTS, &g), 0);
+	EXPECT_EQ(g.faults.count, 1);
+	EXPECT_EQ(f.va & ~(PAGE - 1), at);
+	EXPECT_EQ(f.code, 3);
+	EXPECT_EQ(f.write, 1);
+	EXPECT_EQ(f.tag, 7);
+	EXPECT_EQ(f.queue_id, self->c.queue);
+	/* only the guilty queue is stopped */
+	EXPECT_EQ(copy(&self->c, VA + PAGE, at, 64), -ECANCELED);
+	EXPECT_EQ(run(self->c.fd, queue2, VA, put_copy(self->c.map, VA + PAGE, at, 64), 0), 0);
+	/* not mapped */
+	EXPECT_EQ(run(self->c.fd, queue2, VA, put_copy(self->c.map, VA + PAGE, at + PAGE, 64), 9),
+		  -EFAULT);
+	g.lost = 0;
+	EXPECT_EQ(call(self->c.fd, DRM_IOCTL_OCTANS_VM_GET_FAULTS, &g), 0);
+	EXPECT_EQ(g.faults.count, 1);
+	EXPECT_EQ(f.va & ~(PAGE - 1), at + PAGE);
+	EXPECT_EQ(f.code, 2);
+	EXPECT_EQ(f.write, 0);
+	EXPECT_EQ(f.tag, 9);
+}
+
+/* The address that one client maps is nothing in another's address space. */
+TEST_F(mem, isolation)
+{
+	struct client other;
+	uint64_t at = VA + 1024 * PAGE;
+	uint32_t bo;
+
+	ASSERT_EQ(client_open(&other, 0), 0);
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, 0, &bo), 0);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, bo, 0, at, PAGE, 0), 0);
+	EXPECT_EQ(copy(&other, VA + PAGE, at, 64), -EFAULT);
+	EXPECT_EQ(copy(&self->c, VA + PAGE, at, 64), 0);
+	client_close(&other);
+}
+
+/* A buffer lives as long as it is mapped, also without its handle. */
+TEST_F(mem, closed_handle_stays_mapped)
+{
+	struct drm_gem_close g = { 0 };
+	uint64_t at = VA + 2048 * PAGE;
+
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, 0, &g.handle), 0);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, g.handle, 0, at, PAGE, 0), 0);
+	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_GEM_CLOSE, &g), 0);
+	EXPECT_EQ(copy(&self->c, at, VA + PAGE, PAGE), 0);
+	EXPECT_EQ(vm_unmap(self->c.fd, self->c.vm, at, PAGE), 0);
+	EXPECT_EQ(copy(&self->c, at, VA + PAGE, PAGE), -EFAULT);
+}
+
+TEST_F(mem, dma_buf)
+{
+	struct drm_prime_handle out = { .handle = self->c.bo, .flags = DRM_CLOEXEC | DRM_RDWR };
+	struct drm_prime_handle in = { 0 };
+	struct drm_octans_bo_query q = { 0 };
+	struct client other;
+	uint8_t *p;
+
+	ASSERT_EQ(client_open(&other, 0), 0);
+	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &out), 0);
+	in.fd = out.fd;
+	ASSERT_EQ(call(other.fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &in), 0);
+	q.handle = in.handle;
+	EXPECT_EQ(call(other.fd, DRM_IOCTL_OCTANS_BO_QUERY, &q), 0);
+	EXPECT_EQ(q.size, 16 * PAGE);
+	ASSERT_EQ(vm_map(other.fd, other.vm, in.handle, 0, VA + 64 * PAGE, 16 * PAGE, 0), 0);
+	memset(other.map + PAGE, 0x11, PAGE);
+	EXPECT_EQ(copy(&other, VA + 64 * PAGE + 5 * PAGE, VA + PAGE, PAGE), 0);
+	EXPECT_EQ(self->c.map[5 * PAGE], 0x11);
+	p = mmap(NULL, 16 * PAGE, PROT_READ, MAP_SHARED, out.fd, 0);
+	ASSERT_NE(p, MAP_FAILED);
+	EXPECT_EQ(p[5 * PAGE], 0x11);
+	munmap(p, 16 * PAGE);
+	close(out.fd);
+	client_close(&other);
+	/* on-card memory: within the driver only */
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, DRM_OCTANS_BO_DEVICE, &out.handle), 0);
+	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &out), 0);
+	EXPECT_EQ(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, out.fd, 0), MAP_FAILED);
+	close(out.fd);
+}
+
+TEST_F(mem, private_mapping_of_the_card)
+{
+	struct drm_octans_bo_mmap_offset o = { 0 };
+
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, DRM_OCTANS_BO_DEVICE, &o.handle), 0);
+	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_OCTANS_BO_MMAP_OFFSET, &o), 0);
+	EXPECT_EQ(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, self->c.fd, o.offset),
+		  MAP_FAILED);
+}
+
+TEST_F(mem, many_small_maps)
+{
+	struct drm_octans_bind_op ops[512] = { 0 };
+
+	for (int i = 0; i < 512; i++)
+		ops[i] = (struct drm_octans_bind_op) {
+			.kind = DRM_OCTANS_BIND_MAP, .handle = self->c.bo, .offset = i % 16 * PAGE,
+			.va = (1ull << 40) + i * (1ull << 32), .size = PAGE,
+		};
+	EXPECT_EQ(vm_bind(self->c.fd, self->c.vm, ops, 512), 0);
+	EXPECT_GE(objects("tables"), 512);
+	EXPECT_EQ(vm_unmap(self->c.fd, self->c.vm, 1ull << 40, 1ull << 44), 0);
+	EXPECT_EQ(copy(&self->c, VA + PAGE, 1ull << 40, 64), -EFAULT);
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/* The processor goes while everything is in use, by sysfs and by surprise; it comes back. */
+#include <dirent.h>
+#include <pthread.h>
+
+#include "octans.h"
+
+FIXTURE(unplug) {
+	char bdf[32];
+};
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+static bool sys(const char *bdf, const char *file)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, file);
+	return write_file(path, "1");
+}
+
+static bool rescan(void)
+{
+	if (!write_file("/sys/bus/pci/rescan", "1"))
+		return false;
+	for (int i = 0; i < 100; i++) {
+		int fd = node_open();
+
+		if (fd >= 0) {
+			close(fd);
+			return true;
+		}
+		usleep(50000);
+	}
+	return false;
+}
+
+FIXTURE_SETUP(unplug)
+{
+	char link[256], *name;
+	ssize_t n = readlink("/sys/class/accel/accel0/device", link, sizeof(link) - 1);
+
+	ASSERT_GE(n, 1);
+	link[n] = 0;
+	name = strrchr(link, '/');
+	snprintf(self->bdf, sizeof(self->bdf), "%.31s", name ? name + 1 : link);
+}
+
+FIXTURE_TEARDOWN(unplug)
+{
+	struct client c;
+
+	(void)self;
+	ASSERT_EQ(client_open(&c, 1000), 0);
+	EXPECT_EQ(run(c.fd, c.queue, VA, put_nop(c.map), 0), 0);
+	client_close(&c);
+}
+
+TEST_F(unplug, held_open)
+{
+	struct drm_prime_handle prime = { .flags = DRM_CLOEXEC | DRM_RDWR };
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct client c;
+	uint8_t *card;
+	uint32_t bo, id;
+
+	ASSERT_EQ(client_open(&c, 1000), 0);
+	ASSERT_EQ(bo_create(c.fd, PAGE, DRM_OCTANS_BO_DEVICE, &bo), 0);
+	card = bo_map(c.fd, bo, PAGE);
+	ASSERT_NE(card, MAP_FAILED);
+	card[0] = 1;
+	prime.handle = c.bo;
+	ASSERT_EQ(call(c.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime), 0);
+	ASSERT_EQ(syncobj_create(c.fd, &out.handle), 0);
+	ASSERT_EQ(submit(c.fd, c.queue, VA, put_nop(c.map), 0, &out, 1), 0);
+	ASSERT_EQ(sync_result(c.fd, out.handle, 10), 0);
+	ASSERT_TRUE(sys(self->bdf, "remove"));
+	/* calls say so, memory can still be touched */
+	EXPECT_EQ(bo_create(c.fd, PAGE, 0, &id), -ENODEV);
+	EXPECT_EQ(submit(c.fd, c.queue, VA, 16, 0, NULL, 0), -ENODEV);
+	card[0] = 2;
+	EXPECT_EQ(card[1], 0);
+	c.map[0] = 1;
+	close(prime.fd);
+	munmap(card, PAGE);
+	client_close(&c);
+	ASSERT_TRUE(rescan());
+}
+
+TEST_F(unplug, job_hangs)
+{
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct client c;
+	struct drm_syncobj_handle h = { .flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE };
+	struct sync_fence_info fence = { 0 };
+	struct sync_file_info info = { .num_fences = 1, .sync_fence_info = (uintptr_t)&fence };
+	struct pollfd p = { .events = POLLIN };
+
+	ASSERT_EQ(client_open(&c, 10000), 0);
+	for (int r = 0; r < 8; r++) {
+		char line[32];
+
+		snprintf(line, sizeof(line), "hang ring %d", r);
+		if (!control(line) && !r)
+			SKIP("no control port");
+	}
+	ASSERT_EQ(syncobj_create(c.fd, &out.handle), 0);
+	ASSERT_EQ(submit(c.fd, c.queue, VA, put_nop(c.map), 0, &out, 1), 0);
+	h.handle = out.handle;
+	ASSERT_EQ(call(c.fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &h), 0);
+	usleep(100000);
+	ASSERT_TRUE(sys(self->bdf, "remove"));
+	p.fd = h.fd;
+	EXPECT_EQ(poll(&p, 1, 5000), 1);
+	EXPECT_EQ(ioctl(h.fd, SYNC_IOC_FILE_INFO, &info), 0);
+	EXPECT_EQ(info.status, -ENODEV);
+	close(h.fd);
+	client_close(&c);
+	for (int r = 0; r < 8; r++) {
+		char line[32];
+
+		snprintf(line, sizeof(line), "hang ring %d off", r);
+		control(line);
+	}
+	ASSERT_TRUE(rescan());
+}
+
+static void *submit_for_ever(void *arg)
+{
+	struct client *c = arg;
+	uint32_t handle;
+
+	for (;;) {
+		int ret = run(c->fd, c->queue, VA, 16, 0);
+
+		if (ret == -ENODEV)
+			return NULL;
+		bo_create(c->fd, PAGE, 0, &handle);
+		c->map[PAGE]++;
+	}
+}
+
+TEST_F_TIMEOUT(unplug, under_load, 180)
+{
+	for (int round = 0; round < 5; round++) {
+		struct client c[3];
+		pthread_t t[3];
+
+		for (int i = 0; i < 3; i++) {
+			ASSERT_EQ(client_open(&c[i], 1000), 0);
+			put_nop(c[i].map);
+			ASSERT_EQ(pthread_create(&t[i], NULL, submit_for_ever, &c[i]), 0);
+		}
+		usleep(200000 + round * 50000);
+		ASSERT_TRUE(sys(self->bdf, "remove"));
+		for (int i = 0; i < 3; i++) {
+			pthread_join(t[i], NULL);
+			client_close(&c[i]);
+		}
+		ASSERT_TRUE(rescan());
+	}
+}
+
+/* The device vanishes from the bus without a word; later the system notices. */
+TEST_F_TIMEOUT(unplug, by_surprise, 120)
+{
+	struct client c;
+	int ret;
+
+	ASSERT_EQ(client_open(&c, 1000), 0);
+	put_nop(c.map);
+	if (!control("remove"))
+		SKIP("no control port");
+	ret = run(c.fd, c.queue, VA, 16, 0);
+	EXPECT_TRUE(ret == -ENODEV || ret == -ETIME || ret == -EIO);
+	ASSERT_TRUE(sys(self->bdf, "remove"));
+	client_close(&c);
+	ASSERT_TRUE(control("restore"));
+	ASSERT_TRUE(rescan());
+}
+
+TEST_F(unplug, function_reset)
+{
+	struct client c;
+
+	ASSERT_EQ(client_open(&c, 1000), 0);
+	put_nop(c.map);
+	EXPECT_EQ(run(c.fd, c.queue, VA, 16, 0), 0);
+	if (!sys(self->bdf, "reset"))
+		SKIP("no function reset here");
+	EXPECT_EQ(run(c.fd, c.queue, VA, 16, 0), 0);
+	client_close(&c);
+}
+
+TEST_F_TIMEOUT(unplug, unbind_and_bind, 120)
+{
+	for (int i = 0; i < 5; i++) {
+		ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/unbind", self->bdf));
+		ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/bind", self->bdf));
+	}
+}
