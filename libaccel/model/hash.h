@@ -66,6 +66,12 @@ static inline void hash_add(struct hash *h, const void *data, size_t n)
 {
 	const uint8_t *p = data;
 
+	for (; !(h->n % 8) && n >= 8; n -= 8, p += 8, h->n += 8) {
+		uint64_t word;
+
+		memcpy(&word, p, 8);
+		hash_word(h, word);
+	}
 	for (; n; n--, p++) {
 		h->tail |= (uint64_t)*p << 8 * (h->n % 8);
 		if (++h->n % 8)

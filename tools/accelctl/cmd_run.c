@@ -124,7 +124,7 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 	t0 = seconds();
 	for (uint32_t i = 0; i < o->predict; i++) {
 		int64_t next = sample(&sampler, logits, vocab);
-		char piece[512];
+		char piece[TOKENIZER_PIECE];
 		size_t len;
 		int32_t id;
 
@@ -216,8 +216,10 @@ int cmd_run(const struct options *o)
 		rc = complain(EXIT_FAILED, "%s: %s", o->args[0], text);
 		goto out;
 	}
-	if (tokenizer_encode(tok, prompt.s, prompt.n, true, true, &ids, &n)) {
-		rc = complain(EXIT_FAILED, "no memory for the prompt's tokens");
+	rc = tokenizer_encode(tok, prompt.s, prompt.n, true, true, &ids, &n);
+	if (rc) {
+		rc = complain(EXIT_FAILED, rc == -EILSEQ ? "the model's vocabulary cannot spell the prompt" :
+			      "no memory for the prompt's tokens");
 		goto out;
 	}
 	if (!n) {

@@ -12,6 +12,8 @@
 #include "vocab.h"
 
 #define MAX_TOKENS (1u << 24)
+#define MAX_TOKEN 2048u		/* bytes of a token's text; the longest in use are far below */
+#define MAX_MERGE (2 * MAX_TOKEN + 1)
 #define SPACE_MARK "\xe2\x96\x81"	/* U+2581, how SentencePiece writes a space */
 
 int ids_add(struct ids *l, int32_t id)
@@ -31,15 +33,6 @@ int ids_add(struct ids *l, int32_t id)
 
 /* ---- lookup ---- */
 
-static uint64_t hash(uint64_t h, const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (uint8_t)s[i]) * 1099511628211ull;
-	return h;
-}
-
-#define HASH_SEED 14695981039346656037ull
-
 static int map_new(struct text_map *m, uint32_t n)
 {
 	uint64_t room = 16;
@@ -48,6 +41,7 @@ static int map_new(struct text_map *m, uint32_t n)
 		room *= 2;
 	m->slot = calloc(room, sizeof(*m->slot));
 	m->mask = room - 1;
+	hash_key_new(&m->key);
 	return m->slot ? 0 : -ENOMEM;
 }
 
@@ -62,11 +56,16 @@ static bool is_text(const struct token *t, const char *a, size_t n_a, const char
 static uint32_t *map_slot(const struct text_map *m, const struct token *list, const char *a,
 			  size_t n_a, const char *b, size_t n_b)
 {
-	uint64_t h = hash(HASH_SEED, a, n_a), i;
+	struct hash h;
+	uint64_t i;
 
-	if (b)
-		h = hash(hash(h, " ", 1), b, n_b);
-	for (i = (h ^ h >> 32) & m->mask; m->slot[i]; i = (i + 1) & m->mask)
+	hash_begin(&h, &m->key);
+	hash_add(&h, a, n_a);
+	if (b) {
+		hash_add(&h, " ", 1);
+		hash_add(&h, b, n_b);
+	}
+	for (i = hash_end(&h) & m->mask; m->slot[i]; i = (i + 1) & m->mask)
 		if (is_text(&list[m->slot[i] - 1], a, n_a, b, n_b))
 			break;
 	return &m->slot[i];
@@ -74,11 +73,25 @@ static uint32_t *map_slot(const struct text_map *m, const struct token *list, co
 
 int32_t token_find(const struct tokenizer *t, const char *s, size_t n)
 {
+	if (n > t->by_text.longest)
+		return -1;
 	return (int32_t)*map_slot(&t->by_text, t->tokens, s, n, NULL, 0) - 1;
+}
+
+int32_t token_of_text(const struct tokenizer *t, const char *s, size_t n)
+{
+	int32_t id = token_find(t, s, n);
+
+	if (id < 0 || t->tokens[id].type == TOKEN_CONTROL || t->tokens[id].type == TOKEN_UNKNOWN ||
+	    t->tokens[id].type == TOKEN_BYTE)
+		return -1;
+	return id;
 }
 
 int32_t merge_find(const struct tokenizer *t, const char *a, size_t n_a, const char *b, size_t n_b)
 {
+	if (n_a + 1 + n_b > t->by_merge.longest)
+		return -1;
 	return (int32_t)*map_slot(&t->by_merge, t->merges, a, n_a, b, n_b) - 1;
 }
 
@@ -96,8 +109,8 @@ static int bad(char *err, size_t len, int rc, const char *fmt, ...)
 	return rc;
 }
 
-static int read_texts(const struct gguf *g, const char *key, struct token **list, uint32_t *n,
-		      struct text_map *map, char *err, size_t len)
+static int read_texts(const struct gguf *g, const char *key, size_t max, struct token **list,
+		      uint32_t *n, struct text_map *map, char *err, size_t len)
 {
 	struct gguf_array a;
 
@@ -114,10 +127,12 @@ static int read_texts(const struct gguf *g, const char *key, struct token **list
 		size_t size;
 
 		t->text = gguf_array_str(&a, i, &size);
-		if (size > 65536)
-			return bad(err, len, -EINVAL, "text %u of \"%s\" is %zu bytes long, above 65536", i,
-				   key, size);
+		if (size > max)
+			return bad(err, len, -EINVAL, "text %u of \"%s\" is %zu bytes long, above %zu", i,
+				   key, size, max);
 		t->n = size;
+		if (t->n > map->longest)
+			map->longest = t->n;
 		t->type = TOKEN_NORMAL;
 		slot = map_slot(map, *list, t->text, t->n, NULL, 0);
 		if (!*slot)	/* of equal texts the first counts */
@@ -151,37 +166,153 @@ static int read_scores(struct tokenizer *t, const struct gguf *g, char *err, siz
 	return 0;
 }
 
-static int32_t read_id(const struct tokenizer *t, const struct gguf *g, const char *key, int32_t absent)
+static int read_id(const struct tokenizer *t, const struct gguf *g, const char *key, int32_t absent,
+		   int32_t *id, char *err, size_t len)
 {
-	uint32_t id;
+	uint32_t v;
+	int rc = gguf_get_u32(g, key, &v);
 
-	if (gguf_get_u32(g, key, &id))
-		return absent;
-	return id < t->n ? (int32_t)id : -1;
+	if (rc == -ENOENT) {
+		*id = absent < (int32_t)t->n ? absent : -1;
+		return 0;
+	}
+	/* Some files write "none" as -1. */
+	if (!rc && v < t->n)
+		*id = v;
+	else if (!rc && v == UINT32_MAX)
+		*id = -1;
+	else
+		return bad(err, len, -EINVAL, "\"%s\" is not one of the %u tokens", key, t->n);
+	return 0;
 }
 
-static const struct tokenizer *sorting;	/* qsort has no argument; set for one call */
-
-static int longer_first(const void *a, const void *b)
+static int read_flag(const struct gguf *g, const char *key, bool *v, char *err, size_t len)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	uint32_t nx = sorting->tokens[x].n, ny = sorting->tokens[y].n;
+	int rc = gguf_get_bool(g, key, v);
 
-	return nx != ny ? (nx < ny) - (nx > ny) : (x > y) - (x < y);
+	if (rc && rc != -ENOENT)
+		return bad(err, len, rc, "\"%s\" is neither true nor false", key);
+	return 0;
+}
+
+static int read_ids(struct tokenizer *t, const struct gguf *g, char *err, size_t len)
+{
+	bool spm = !t->bpe;
+	const struct {
+		const char *key;
+		int32_t absent, *id;
+	} ids[] = {
+		{ "tokenizer.ggml.bos_token_id", spm ? 1 : -1, &t->bos },
+		{ "tokenizer.ggml.eos_token_id", spm ? 2 : -1, &t->eos },
+		{ "tokenizer.ggml.unknown_token_id", spm ? 0 : -1, &t->unknown },
+		{ "tokenizer.ggml.eot_token_id", -1, &t->eot },
+		{ "tokenizer.ggml.eom_token_id", -1, &t->eom },
+	};
+	const struct {
+		const char *key;
+		bool *v;
+	} flags[] = {
+		{ "tokenizer.ggml.add_bos_token", &t->add_bos },
+		{ "tokenizer.ggml.add_eos_token", &t->add_eos },
+		{ "tokenizer.ggml.add_space_prefix", &t->add_space },
+	};
+	int rc = 0;
+
+	t->add_bos = spm || t->pre->add_bos;
+	t->add_space = spm;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]) && !rc; i++)
+		rc = read_id(t, g, ids[i].key, ids[i].absent, ids[i].id, err, len);
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && !rc; i++)
+		rc = read_flag(g, flags[i].key, flags[i].v, err, len);
+	if (rc)
+		return rc;
+	if (t->bpe)
+		t->add_space = false;	/* what it means for this kind nobody has defined */
+	if ((t->add_bos && t->bos < 0) || (t->add_eos && t->eos < 0))
+		return bad(err, len, -EINVAL, "each text should %s with a token that the vocabulary does not name (\"tokenizer.ggml.%s_token_id\")",
+			   t->add_bos && t->bos < 0 ? "begin" : "end",
+			   t->add_bos && t->bos < 0 ? "bos" : "eos");
+	return 0;
+}
+
+/* ---- tokens that text can spell as a whole ---- */
+
+/* By text; of equal texts first those that count in any text, then the lowest number. */
+static int by_text(const void *a, const void *b, void *arg)
+{
+	const struct tokenizer *t = arg;
+	uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+	const struct token *x = &t->tokens[i], *y = &t->tokens[j];
+	int d = memcmp(x->text, y->text, x->n < y->n ? x->n : y->n);
+
+	if (!d)
+		d = (x->n > y->n) - (x->n < y->n);
+	if (!d)
+		d = (y->type == TOKEN_USER) - (x->type == TOKEN_USER);
+	return d ? d : (i > j) - (i < j);
 }
 
 static int read_special(struct tokenizer *t)
 {
+	uint32_t n = 0;
+
 	t->special = malloc(t->n * sizeof(*t->special));
 	if (!t->special)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < t->n; i++)
-		if ((t->tokens[i].type == TOKEN_CONTROL || t->tokens[i].type == TOKEN_USER) &&
+	for (uint32_t i = 0; i < t->n; i++) {
+		uint8_t type = t->tokens[i].type;
+
+		if ((type == TOKEN_CONTROL || type == TOKEN_USER || type == TOKEN_UNKNOWN) &&
 		    t->tokens[i].n)
-			t->special[t->n_special++] = i;
-	sorting = t;
-	qsort(t->special, t->n_special, sizeof(*t->special), longer_first);
+			t->special[n++] = i;
+	}
+	qsort_r(t->special, n, sizeof(*t->special), by_text, t);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct token *k = &t->tokens[t->special[i]];
+		const struct token *last = t->n_special ? &t->tokens[t->special[t->n_special - 1]] : NULL;
+
+		t->special_first[(uint8_t)k->text[0]] = true;
+		if (!last || !is_text(last, k->text, k->n, NULL, 0))
+			t->special[t->n_special++] = t->special[i];
+	}
 	return 0;
+}
+
+/* In special[low..high), all equal in their first k bytes: those that go on with c or more. */
+static uint32_t special_bound(const struct tokenizer *t, uint32_t low, uint32_t high, uint32_t k,
+			      unsigned int c)
+{
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		const struct token *x = &t->tokens[t->special[mid]];
+
+		if (x->n > k && (uint8_t)x->text[k] >= c)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+/* The longest special token that the text begins with, -1 = none. */
+static int32_t special_at(const struct tokenizer *t, const char *s, size_t n, bool parse)
+{
+	uint32_t low = 0, high = t->n_special;
+	int32_t best = -1;
+
+	if (!t->special_first[(uint8_t)s[0]])
+		return -1;
+	for (uint32_t k = 0; k < n && low < high; k++) {
+		uint8_t c = s[k];
+
+		low = special_bound(t, low, high, k, c);
+		high = special_bound(t, low, high, k, c + 1u);
+		/* What ends here is the first of those that are left. */
+		if (low < high && t->tokens[t->special[low]].n == k + 1 &&
+		    (parse || t->tokens[t->special[low]].type == TOKEN_USER))
+			best = t->special[low];
+	}
+	return best;
 }
 
 static void read_byte_tokens(struct tokenizer *t)
@@ -207,22 +338,23 @@ static int read_kind(struct tokenizer *t, const struct gguf *g, char *err, size_
 {
 	const char *model, *pre = "";
 	size_t n, n_pre = 0;
+	char names[256];
 
 	if (gguf_get_str(g, "tokenizer.ggml.model", &model, &n))
 		return bad(err, len, -EINVAL, "the file has no tokenizer; only `accelctl logits --tokens` can use it");
 	gguf_get_str(g, "tokenizer.ggml.pre", &pre, &n_pre);
 	if (n == 5 && !memcmp(model, "llama", 5))
 		return 0;
-	if (n == 4 && !memcmp(model, "gpt2", 4)) {
-		t->bpe = true;
-		if ((n_pre == 9 && !memcmp(pre, "llama-bpe", 9)) ||
-		    (n_pre == 6 && !memcmp(pre, "llama3", 6)))
-			return 0;
-		return bad(err, len, -EINVAL, "the pre-tokenizer \"%.*s\" is not supported; supported: llama-bpe",
-			   n_pre < 64 ? (int)n_pre : 64, pre);
-	}
-	return bad(err, len, -EINVAL, "the tokenizer \"%.*s\" is not supported; supported: llama (SentencePiece), gpt2 with llama-bpe",
-		   n < 64 ? (int)n : 64, model);
+	if (n != 4 || memcmp(model, "gpt2", 4))
+		return bad(err, len, -EINVAL, "the tokenizer \"%.*s\" is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE)",
+			   n < 64 ? (int)n : 64, model);
+	t->bpe = true;
+	t->pre = pretokenizer_find(pre, n_pre);
+	if (t->pre)
+		return 0;
+	pretokenizer_names(names, sizeof(names));
+	return bad(err, len, -EINVAL, "the pre-tokenizer \"%.*s\" is not supported; supported: %s",
+		   n_pre < 64 ? (int)n_pre : 64, pre, names);
 }
 
 static int read_vocabulary(struct tokenizer *t, const struct gguf *g, char *err, size_t len)
@@ -230,28 +362,20 @@ static int read_vocabulary(struct tokenizer *t, const struct gguf *g, char *err,
 	int rc = read_kind(t, g, err, len);
 
 	if (!rc)
-		rc = read_texts(g, "tokenizer.ggml.tokens", &t->tokens, &t->n, &t->by_text, err, len);
+		rc = read_texts(g, "tokenizer.ggml.tokens", MAX_TOKEN, &t->tokens, &t->n, &t->by_text,
+				err, len);
 	if (!rc)
 		rc = read_scores(t, g, err, len);
 	if (!rc && t->bpe)
-		rc = read_texts(g, "tokenizer.ggml.merges", &t->merges, &t->n_merges, &t->by_merge, err,
-				len);
-	if (rc)
-		return rc;
-	if (read_special(t))
-		return bad(err, len, -ENOMEM, "no memory for the vocabulary");
-	read_byte_tokens(t);
-	t->add_bos = true;
-	t->add_space = !t->bpe;
-	t->ignore_merges = t->bpe;	/* as the llama-bpe family has it */
-	gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos);
-	gguf_get_bool(g, "tokenizer.ggml.add_eos_token", &t->add_eos);
-	gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &t->add_space);
-	t->bos = read_id(t, g, "tokenizer.ggml.bos_token_id", t->bpe ? -1 : 1);
-	t->eos = read_id(t, g, "tokenizer.ggml.eos_token_id", t->bpe ? -1 : 2);
-	t->eot = read_id(t, g, "tokenizer.ggml.eot_token_id", -1);
-	t->unknown = read_id(t, g, "tokenizer.ggml.unknown_token_id", t->bpe ? -1 : 0);
-	return 0;
+		rc = read_texts(g, "tokenizer.ggml.merges", MAX_MERGE, &t->merges, &t->n_merges,
+				&t->by_merge, err, len);
+	if (!rc)
+		rc = read_ids(t, g, err, len);
+	if (!rc && read_special(t))
+		rc = bad(err, len, -ENOMEM, "no memory for the vocabulary");
+	if (!rc)
+		read_byte_tokens(t);
+	return rc;
 }
 
 int tokenizer_new(const struct gguf *g, struct tokenizer **out, char *err, size_t errlen)
@@ -290,19 +414,6 @@ uint32_t tokenizer_size(const struct tokenizer *t)
 
 /* ---- text to tokens ---- */
 
-/* The special token that the text begins with, -1 = none. */
-static int32_t special_at(const struct tokenizer *t, const char *s, size_t n, bool parse)
-{
-	for (uint32_t i = 0; i < t->n_special; i++) {
-		const struct token *k = &t->tokens[t->special[i]];
-
-		if (k->n <= n && k->text[0] == s[0] && !memcmp(k->text, s, k->n) &&
-		    (parse || k->type == TOKEN_USER))
-			return t->special[i];
-	}
-	return -1;
-}
-
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool special,
 		     bool parse, int32_t **ids, size_t *n_ids)
 {
@@ -311,7 +422,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool
 	size_t begin = 0;
 	int rc = 0;
 
-	if (special && t->add_bos && t->bos >= 0)
+	if (special && t->add_bos)
 		rc = ids_add(&out, t->bos);
 	for (size_t at = 0; at <= n && !rc; at++) {
 		int32_t id = at < n ? special_at(t, text + at, n - at, parse) : -1;
@@ -329,7 +440,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool
 		at += t->tokens[id].n - 1;
 		begin = at + 1;
 	}
-	if (!rc && special && t->add_eos && t->eos >= 0)
+	if (!rc && special && t->add_eos)
 		rc = ids_add(&out, t->eos);
 	if (rc) {
 		free(out.list);
@@ -342,43 +453,50 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool
 
 /* ---- tokens to text ---- */
 
-/* The bytes of a token; at most room of them. */
-static size_t token_bytes(const struct tokenizer *t, int32_t id, char *out, size_t room)
+static int hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 :
+	       c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The bytes of a token, at most MAX_TOKEN. */
+static size_t token_bytes(const struct tokenizer *t, int32_t id, char *out)
 {
 	const struct token *k;
-	size_t n = 0, at = 0;
+	size_t n = 0;
 
 	if (id < 0 || (uint32_t)id >= t->n)
 		return 0;
 	k = &t->tokens[id];
 	if (k->type == TOKEN_CONTROL || k->type == TOKEN_UNUSED || k->type == TOKEN_UNKNOWN)
 		return 0;
-	if (!t->bpe && k->type == TOKEN_BYTE) {
-		for (int b = 0; b < 256 && room; b++)
-			if (t->byte_token[b] == id) {
-				*out = b;
-				return 1;
-			}
-		return 0;
+	if (k->type == TOKEN_BYTE) {	/* <0x0A> */
+		if (k->n != 6 || hex(k->text[3]) < 0 || hex(k->text[4]) < 0)
+			return 0;
+		*out = hex(k->text[3]) << 4 | hex(k->text[4]);
+		return 1;
 	}
-	while (at < k->n && n < room) {
-		uint32_t len = 1;
-		int b;
+	if (k->type == TOKEN_USER) {	/* stands for itself */
+		memcpy(out, k->text, k->n);
+		return k->n;
+	}
+	for (size_t at = 0; at < k->n;) {
+		size_t left = k->n - at;
+		uint32_t len = 1, c;
 
-		if (!t->bpe && k->n - at >= 3 && !memcmp(k->text + at, SPACE_MARK, 3)) {
+		if (t->bpe) {
+			c = utf8_next(k->text + at, left, &len);
+			if (len && bpe_byte_of_code(c) >= 0) {
+				out[n++] = bpe_byte_of_code(c);
+				at += len;
+				continue;
+			}
+		} else if (left >= 3 && !memcmp(k->text + at, SPACE_MARK, 3)) {
 			out[n++] = ' ';
 			at += 3;
 			continue;
 		}
-		if (t->bpe && k->type != TOKEN_USER) {
-			b = bpe_byte_of_code(utf8_at(k->text + at, k->n - at, &len));
-			if (b >= 0) {
-				out[n++] = b;
-				at += len;
-				continue;
-			}
-		}
-		for (uint32_t i = 0; i < len && n < room; i++)
+		for (len += !len; len; len--)
 			out[n++] = k->text[at++];
 	}
 	return n;
@@ -402,29 +520,39 @@ static size_t whole(const char *s, size_t n)
 size_t tokenizer_decode(const struct tokenizer *t, struct tokenizer_stream *s, int32_t id, char *out,
 			size_t room)
 {
+	char buffer[sizeof(s->pending) + MAX_TOKEN], *text = buffer;
 	size_t n = s->n, keep;
 
-	if (room < sizeof(s->pending) + 1)
-		return 0;
-	memcpy(out, s->pending, n);
-	n += token_bytes(t, id, out + n, room - n);
-	if (!s->started && n && t->add_space && out[0] == ' ')
-		memmove(out, out + 1, --n);
-	s->started |= n;
-	keep = whole(out, n);
+	memcpy(text, s->pending, n);
+	n += token_bytes(t, id, text + n);
+	if (!s->started && n) {
+		s->started = true;
+		if (t->add_space && *text == ' ') {
+			text++;
+			n--;
+		}
+	}
+	keep = whole(text, n);
 	s->n = n - keep;
-	memcpy(s->pending, out + keep, s->n);
+	memcpy(s->pending, text + keep, s->n);
+	if (keep > room)
+		keep = whole(text, room);
+	memcpy(out, text, keep);
 	return keep;
 }
 
 bool tokenizer_is_eog(const struct tokenizer *t, int32_t id)
 {
-	static const char *const names[] = { "<|eot_id|>", "<|end_of_text|>", "<|im_end|>", "<|eom_id|>" };
+	static const char *const names[] = {
+		"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<|im_end|>", "<|end|>",
+		"<|return|>", "<end_of_turn>", "<eos>", "</s>", "<EOT>", "[EOS]", "[EOT]",
+		"<\uff5cend\u2581of\u2581sentence\uff5c>",
+	};
 	const struct token *k;
 
 	if (id < 0 || (uint32_t)id >= t->n)
 		return false;
-	if (id == t->eos || id == t->eot)
+	if (id == t->eos || id == t->eot || id == t->eom)
 		return true;
 	k = &t->tokens[id];
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -17,9 +17,12 @@ void tokenizer_free(struct tokenizer *t);
 uint32_t tokenizer_size(const struct tokenizer *t);
 
 /* *ids is malloc'd.  special: with the tokens that the vocabulary adds at the ends;
- * parse: the text may spell control tokens ("</s>").  -ENOMEM. */
+ * parse: the text may spell control tokens ("</s>").  -EILSEQ: the vocabulary has no tokens for
+ * some of its bytes; -ENOMEM.  Bytes that are not UTF-8 become byte tokens or U+FFFD. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool special,
 		     bool parse, int32_t **ids, size_t *n_ids);
+
+#define TOKENIZER_PIECE 2052
 
 /* State of one text being put together; zero at its beginning. */
 struct tokenizer_stream {
@@ -29,7 +32,7 @@ struct tokenizer_stream {
 };
 
 /* Appends a token to the text: what can be shown now goes to out, the number of bytes is
- * returned.  A token longer than the room is cut at the room. */
+ * returned.  A token longer than the room is cut; TOKENIZER_PIECE is always enough. */
 size_t tokenizer_decode(const struct tokenizer *t, struct tokenizer_stream *s, int32_t id, char *out,
 			size_t room);
 

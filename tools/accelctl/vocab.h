@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kinds of tokenizers share: the vocabulary, lookup by text, growing lists. */
+/* What the kinds of tokenizers share: the vocabulary, lookup by text, merging, growing lists. */
 #ifndef ACCELCTL_VOCAB_H
 #define ACCELCTL_VOCAB_H
 
+#include "model/hash.h"
 #include "tokenizer.h"
 
 enum token_type {	/* GGUF's numbers */
@@ -20,17 +21,23 @@ struct token {
 struct text_map {
 	uint32_t *slot;
 	uint64_t mask;
+	struct hash_key key;
+	uint32_t longest;	/* bytes of the longest text */
 };
+
+struct pretokenizer;
 
 struct tokenizer {
 	bool bpe;		/* byte-level BPE, else SentencePiece */
+	const struct pretokenizer *pre;		/* of BPE */
 	struct token *tokens;
 	uint32_t n;
 	struct text_map by_text;
-	uint32_t *special;	/* control and user tokens, longest first */
+	uint32_t *special;	/* control, user and unknown tokens, sorted by text, no text twice */
 	uint32_t n_special;
-	int32_t bos, eos, eot, unknown;	/* -1 = none */
-	bool add_bos, add_eos, add_space, ignore_merges;
+	bool special_first[256];	/* bytes that special tokens begin with */
+	int32_t bos, eos, eot, eom, unknown;	/* -1 = none */
+	bool add_bos, add_eos, add_space;
 	int32_t byte_token[256];	/* -1 = none */
 	/* BPE */
 	struct token *merges;	/* texts "left right", by rank */
@@ -44,11 +51,49 @@ struct ids {
 };
 
 int ids_add(struct ids *l, int32_t id);
-/* The number of the token or merge with this text, -1 = none.  For merges the text is
- * a, a space, b; for tokens b is empty and n_b 0. */
+/* The token with this text, -1 = none. */
 int32_t token_find(const struct tokenizer *t, const char *s, size_t n);
+/* The same for what stands in plain text, which must never become a control token. */
+int32_t token_of_text(const struct tokenizer *t, const char *s, size_t n);
+/* The rank of the merge of a and b, -1 = none. */
 int32_t merge_find(const struct tokenizer *t, const char *a, size_t n_a, const char *b, size_t n_b);
 
+/* ---- merging neighbours (tokenizer_merge.c) ---- */
+
+struct symbol {
+	uint32_t at, n;		/* bytes of the text; n = 0: merged into its left neighbour */
+	int32_t prev, next;	/* -1 = none */
+};
+
+struct pair {
+	double score;
+	int32_t left, right;
+	uint32_t n;		/* bytes of both when the pair was found */
+};
+
+/* Work space that may serve many texts; begin with zeros and t and score_of. */
+struct merger {
+	const struct tokenizer *t;
+	/* May the first n_left of n bytes merge with the rest, and how good would that be? */
+	bool (*score_of)(const struct tokenizer *t, const char *s, uint32_t n_left, uint32_t n,
+			 double *score);
+	const char *text;
+	struct symbol *symbols;	/* after merge_text(): the pieces, from the first by next */
+	size_t room_symbols;
+	struct pair *heap;	/* best first */
+	size_t n, room;
+};
+
+/*
+ * Cuts the text, which is not empty, into characters and merges neighbours, again and again
+ * the best pair (of equals the leftmost), until no pair is left.  Takes n log n.  -ENOMEM.
+ */
+int merge_text(struct merger *m, const char *text, size_t n);
+void merge_end(struct merger *m);
+
+/* ---- the kinds ---- */
+
+/* -EILSEQ: the vocabulary cannot spell it; -ENOMEM. */
 int spm_encode(const struct tokenizer *t, const char *s, size_t n, bool prefix, struct ids *out);
 int bpe_encode(const struct tokenizer *t, const char *s, size_t n, struct ids *out);
 
@@ -56,21 +101,46 @@ int bpe_encode(const struct tokenizer *t, const char *s, size_t n, struct ids *o
 uint32_t bpe_code_of_byte(uint8_t b);
 int bpe_byte_of_code(uint32_t c);
 
-/* The code point at s and its length; a byte that begins none is itself, one byte long. */
-static inline uint32_t utf8_at(const char *s, size_t n, uint32_t *len)
-{
-	const uint8_t *p = (const uint8_t *)s;
-	uint32_t need = p[0] < 0xc2 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 1;
-	uint32_t c = need == 1 ? p[0] : p[0] & (0x7f >> need);
+/* ---- words (tokenizer_words.c) ---- */
 
-	*len = 1;
-	if (need > n)
+struct pretokenizer {
+	const char *name;	/* tokenizer.ggml.pre */
+	bool add_bos;		/* unless the file says otherwise */
+	bool ignore_merges;	/* a word that is a token is not merged */
+	/*
+	 * The text is cut by the first rule; what it matches and what lies between is cut by
+	 * the second, and so on.  A rule says how many bytes match at byte i, of s[0..n).
+	 */
+	size_t (*rule[7])(const char *s, size_t n, size_t i);
+};
+
+/* NULL: not known. */
+const struct pretokenizer *pretokenizer_find(const char *name, size_t n);
+/* All names, separated by commas. */
+void pretokenizer_names(char *s, size_t room);
+/* Calls word() for each word of the text, which is valid UTF-8, until it returns non-zero. */
+int words_of(const struct pretokenizer *p, const char *s, size_t n,
+	     int (*word)(void *arg, const char *s, size_t n), void *arg);
+
+/* The code point at s and its length; len = 0: the bytes there are not UTF-8. */
+static inline uint32_t utf8_next(const char *s, size_t n, uint32_t *len)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const uint8_t *p = (const uint8_t *)s;
+	uint32_t need = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 :
+			p[0] < 0xf5 ? 4 : 0;
+	uint32_t c = need < 2 ? p[0] : p[0] & (0x7f >> need);
+
+	*len = 0;
+	if (!need || need > n)
 		return p[0];
 	for (uint32_t i = 1; i < need; i++) {
 		if ((p[i] & 0xc0) != 0x80)
 			return p[0];
 		c = c << 6 | (p[i] & 0x3f);
 	}
+	if (c < least[need] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		return p[0];
 	*len = need;
 	return c;
 }

@@ -1,0 +1,857 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The tokenizers: words against regular expressions (words.h), merging against a slow and plain
+ * search, the rest against what must come out; and vocabularies that mean harm.
+ */
+#include <errno.h>
+#include <math.h>
+#include <time.h>
+
+#include "../../tools/accelctl/vocab.h"
+#include "fail_alloc.h"
+#include "gguf_build.h"
+#include "tap.h"
+#include "words.h"
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+#define MARK "\xe2\x96\x81"
+
+static char err[512];
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static uint32_t random32(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
+	return *state >> 33;
+}
+
+/* ---- vocabularies ---- */
+
+struct piece {
+	const char *text;
+	size_t n;
+	float score;
+	int32_t type;
+};
+
+struct vocab {
+	struct piece *p;
+	size_t n, room;
+	char text[1 << 20];	/* of pieces made here */
+	size_t used;
+};
+
+static struct vocab v;
+
+static void add_n(const char *text, size_t n, float score, int32_t type)
+{
+	if (v.n == v.room) {
+		v.room = 2 * v.room + 1024;
+		v.p = realloc(v.p, v.room * sizeof(*v.p));
+		if (!v.p)
+			abort();
+	}
+	v.p[v.n++] = (struct piece) { text, n, score, type };
+}
+
+static void add(const char *text, float score, int32_t type)
+{
+	add_n(text, strlen(text), score, type);
+}
+
+static void add_copy(const char *text, size_t n, float score, int32_t type)
+{
+	if (n > sizeof(v.text) - v.used)
+		abort();
+	memcpy(v.text + v.used, text, n);
+	add_n(v.text + v.used, n, score, type);
+	v.used += n;
+}
+
+static void vocab_begin(void)
+{
+	v.n = 0;
+	v.used = 0;
+}
+
+/* <unk> <s> </s> and the bytes: ids 0 to 258. */
+static void spm_begin(void)
+{
+	char name[8];
+
+	vocab_begin();
+	add("<unk>", 0, TOKEN_UNKNOWN);
+	add("<s>", 0, TOKEN_CONTROL);
+	add("</s>", 0, TOKEN_CONTROL);
+	for (int i = 0; i < 256; i++)
+		add_copy(name, snprintf(name, sizeof(name), "<0x%02X>", i), 0, TOKEN_BYTE);
+}
+
+/* The bytes in their printable form: ids 0 to 255. */
+static void bpe_begin(void)
+{
+	vocab_begin();
+	for (int i = 0; i < 256; i++) {
+		uint32_t c = bpe_code_of_byte(i);
+		char s[2] = { c < 0x80 ? c : 0xc0 | c >> 6, 0x80 | (c & 0x3f) };
+
+		add_copy(s, 1 + (c >= 0x80), 0, TOKEN_NORMAL);
+	}
+}
+
+static void put_vocab(struct build *b, const char *model, const char *pre)
+{
+	build_begin(b);
+	build_key_text(b, "tokenizer.ggml.model", model);
+	if (pre)
+		build_key_text(b, "tokenizer.ggml.pre", pre);
+	build_key_array(b, "tokenizer.ggml.tokens", GGUF_STRING, v.n);
+	for (size_t i = 0; i < v.n; i++)
+		build_text_n(b, v.p[i].text, v.p[i].n);
+	build_key_array(b, "tokenizer.ggml.scores", GGUF_F32, v.n);
+	for (size_t i = 0; i < v.n; i++)
+		build_bytes(b, &v.p[i].score, 4);
+	build_key_array(b, "tokenizer.ggml.token_type", GGUF_I32, v.n);
+	for (size_t i = 0; i < v.n; i++)
+		build_bytes(b, &v.p[i].type, 4);
+}
+
+static void put_merges(struct build *b, const char *const *merges, size_t n)
+{
+	build_key_array(b, "tokenizer.ggml.merges", GGUF_STRING, n);
+	for (size_t i = 0; i < n; i++)
+		build_text(b, merges[i]);
+}
+
+struct opened {
+	struct build b;
+	struct gguf *g;
+	struct tokenizer *t;
+};
+
+/* Opens what has been built; t stays NULL if the tokenizer is refused (err says why). */
+static int open_built(struct opened *o)
+{
+	o->g = NULL;
+	o->t = NULL;
+	memset(err, 0, sizeof(err));
+	if (gguf_open_mem(o->b.p, o->b.n, &o->g, err, sizeof(err)))
+		return -EBADF;
+	return tokenizer_new(o->g, &o->t, err, sizeof(err));
+}
+
+static void close_built(struct opened *o)
+{
+	tokenizer_free(o->t);
+	gguf_close(o->g);
+	build_end(&o->b);
+}
+
+/* ---- comparing ---- */
+
+static bool encodes_n(const struct tokenizer *t, const char *s, size_t n, bool special, bool parse,
+		      const char *want)
+{
+	char got[1024] = "", *at = got;
+	int32_t *ids;
+	size_t n_ids;
+
+	if (tokenizer_encode(t, s, n, special, parse, &ids, &n_ids))
+		return false;
+	for (size_t i = 0; i < n_ids && at < got + sizeof(got) - 16; i++)
+		at += sprintf(at, "%s%d", i ? " " : "", ids[i]);
+	free(ids);
+	if (!strcmp(got, want))
+		return true;
+	printf("# got \"%s\", not \"%s\"\n", got, want);
+	return false;
+}
+
+#define encodes(t, s, special, parse, want) encodes_n(t, s, strlen(s), special, parse, want)
+
+/* Decodes token by token; what is held back at the end is dropped. */
+static size_t decode_all(const struct tokenizer *t, const int32_t *ids, size_t n, char *out, size_t room)
+{
+	struct tokenizer_stream s = { 0 };
+	size_t at = 0;
+
+	for (size_t i = 0; i < n; i++)
+		at += tokenizer_decode(t, &s, ids[i], out + at, room - at);
+	return at;
+}
+
+static bool round_trip(const struct tokenizer *t, const char *s, size_t n)
+{
+	char *out = malloc(4 * n + 4096);
+	int32_t *ids;
+	size_t n_ids, got;
+	bool same;
+
+	if (!out || tokenizer_encode(t, s, n, true, false, &ids, &n_ids))
+		return false;
+	got = decode_all(t, ids, n_ids, out, 4 * n + 4096);
+	same = got == n && !memcmp(out, s, n);
+	free(ids);
+	free(out);
+	return same;
+}
+
+/* ---- words ---- */
+
+static char lengths[8192];
+
+static int add_length(void *arg, const char *s, size_t n)
+{
+	size_t at = strlen(lengths);
+
+	(void)arg;
+	(void)s;
+	snprintf(lengths + at, sizeof(lengths) - at, "%s%zu", at ? " " : "", n);
+	return 0;
+}
+
+static int stop(void *arg, const char *s, size_t n)
+{
+	(void)s;
+	(void)n;
+	return ++*(int *)arg == 2 ? -ENOMEM : 0;
+}
+
+static void test_words(void)
+{
+	int calls = 0;
+
+	for (size_t k = 0; k < N(words_pre); k++) {
+		const struct pretokenizer *p = pretokenizer_find(words_pre[k], strlen(words_pre[k]));
+		size_t bad = 0;
+
+		for (size_t i = 0; p && i < N(words); i++) {
+			lengths[0] = 0;
+			words_of(p, words[i].text, words[i].n, add_length, NULL);
+			if (strcmp(lengths, words[i].words[k]) && !bad++)
+				printf("# text %zu \"%.*s\": %s, should be %s\n", i, words[i].n,
+				       words[i].text, lengths, words[i].words[k]);
+		}
+		ok(p && !bad, "%s cuts %zu texts into words", words_pre[k], N(words));
+		for (size_t i = 0; p && i < N(words); i++)
+			words_of(p, words[i].text, words[i].n, stop, &(int) { 0 });
+	}
+	ok(words_of(pretokenizer_find("qwen2", 5), "a b c d", 7, stop, &calls) == -ENOMEM && calls == 2,
+	   "cutting stops on an error");
+	ok(!pretokenizer_find("llama-bp", 8) && !pretokenizer_find("", 0), "no pre-tokenizer by another name");
+}
+
+/* Each takes time in proportion to the text, however odd. */
+static void test_words_time(void)
+{
+	static const char *const odd[] = {
+		" ", "\n", "a", "A", "1", "!", "\xe4\xb8\xad", "\xcc\x81", " \xe3\x80\x80", "\n ", "A\xe4\xb8\xad",
+		"\xe2\x80\x8b", " x", "'", "\xf0\x9f\x98\x80", "a\xcc\x81",
+	};
+	enum { SIZE = 300000 };
+	char *s = malloc(SIZE + 8);
+	double t0 = now(), t;
+	size_t n;
+
+	for (size_t i = 0; i < N(odd); i++) {
+		for (n = 0; n + strlen(odd[i]) <= SIZE; n += strlen(odd[i]))
+			memcpy(s + n, odd[i], strlen(odd[i]));
+		for (size_t k = 0; k < N(words_pre); k++) {
+			const struct pretokenizer *p = pretokenizer_find(words_pre[k], strlen(words_pre[k]));
+			int calls = -(1 << 30);
+
+			words_of(p, s, n, stop, &calls);
+			s[n] = 'x';	/* a run that does not reach the end */
+			s[n + 1] = ' ';
+			words_of(p, s, n + 2, stop, &calls);
+		}
+	}
+	t = now() - t0;
+	ok(t < 20, "long runs of one kind are cut in %.2f s", t);
+	free(s);
+}
+
+/* ---- SentencePiece ---- */
+
+static void spm_words(void)
+{
+	static const char *const pieces[] = {
+		MARK, "e", "t", "h", "l", "o", "w", "r", "d", MARK "t", "he", MARK "the", "ll", "llo",
+		"he" "llo", MARK "w", "or", "ld", MARK "wor", MARK "world", "\xc3\xa9", "<", "s", ">",
+		MARK MARK, "/", "<s", "</", "</s",
+	};
+
+	spm_begin();
+	for (size_t i = 0; i < N(pieces); i++)
+		add(pieces[i], -(float)i, TOKEN_NORMAL);
+	add("<user>", 0, TOKEN_USER);			/* 288 */
+	add("<user>+", 0, TOKEN_USER);			/* 289 */
+	add("unused", 0, TOKEN_UNUSED);			/* 290 */
+	add("</user>", 0, TOKEN_CONTROL);		/* 291 */
+}
+
+static void test_spm(void)
+{
+	struct opened o;
+
+	spm_words();
+	put_vocab(&o.b, "llama", "default");
+	if (!ok(!open_built(&o), "a SentencePiece vocabulary opens"))
+		printf("# %s\n", err);
+	ok(tokenizer_size(o.t) == v.n, "its size");
+	ok(encodes(o.t, "", true, true, "1"), "nothing is a beginning");
+	ok(encodes(o.t, "", false, true, ""), "nothing is nothing");
+	ok(encodes(o.t, "the world", true, false, "1 270 278"), "\"the world\"");
+	ok(encodes(o.t, "hello", false, false, "259 273"), "\"hello\"");
+	ok(encodes(o.t, "  the", false, false, "283 270"), "spaces merge");
+	ok(encodes(o.t, "\xc3\xa9\xc3\xa8", false, false, "259 279 198 171"), "a letter, and one of bytes");
+	ok(encodes(o.t, "\n", false, false, "259 13"), "a line end is a byte");
+	/* Control tokens only when asked for, and never by merging. */
+	ok(encodes(o.t, "</s>", false, false, "259 287 282"), "a control token in plain text is text");
+	ok(encodes(o.t, "</s>", false, true, "2"), "a control token");
+	ok(encodes(o.t, "the</s>the", true, true, "1 270 2 270"), "the text after it begins anew");
+	ok(encodes(o.t, "<unk>", false, true, "0"), "the unknown token counts as one");
+	ok(encodes(o.t, "<user>the<user>", false, false, "288 270 288"), "user tokens in any text");
+	ok(encodes(o.t, "<user>+<user>", false, false, "289 288"), "the longest of them");
+	ok(encodes(o.t, "</user>", false, true, "291"), "a control token that looks like them");
+	/* As the first bytes of damaged characters say. */
+	ok(encodes_n(o.t, "\xc3", 1, false, false, "259 198"), "a character that is cut");
+	ok(encodes_n(o.t, "\xff\x80", 2, false, false, "259 258 131"), "bytes that are no characters");
+	ok(encodes_n(o.t, "t\0t", 3, false, false, "268 3 261"), "a zero byte");
+	close_built(&o);
+}
+
+static void test_spm_keys(void)
+{
+	struct opened o;
+
+	spm_words();
+	put_vocab(&o.b, "llama", NULL);
+	build_key_bool(&o.b, "tokenizer.ggml.add_bos_token", 0);
+	build_key_bool(&o.b, "tokenizer.ggml.add_eos_token", 1);
+	build_key_bool(&o.b, "tokenizer.ggml.add_space_prefix", 0);
+	build_key_u32(&o.b, "tokenizer.ggml.eos_token_id", 291);
+	build_key_u32(&o.b, "tokenizer.ggml.eot_token_id", 288);
+	ok(!open_built(&o), "keys for what is added");
+	ok(encodes(o.t, "hello", true, true, "273 291"), "no beginning, no space, an end");
+	ok(tokenizer_is_eog(o.t, 291) && tokenizer_is_eog(o.t, 288) && tokenizer_is_eog(o.t, 2) &&
+	   !tokenizer_is_eog(o.t, 1) && !tokenizer_is_eog(o.t, -1) && !tokenizer_is_eog(o.t, 100000),
+	   "tokens that end an answer");
+	close_built(&o);
+
+	/* Without byte tokens there is the unknown token; without that, an error. */
+	for (int unknown = 0; unknown < 2; unknown++) {
+		int32_t *ids = NULL;
+		size_t n;
+
+		vocab_begin();
+		add("a", 0, TOKEN_NORMAL);
+		add("<s>", 0, TOKEN_CONTROL);
+		add(MARK, 0, TOKEN_NORMAL);
+		put_vocab(&o.b, "llama", NULL);
+		build_key_u32(&o.b, "tokenizer.ggml.unknown_token_id", unknown ? 0 : UINT32_MAX);
+		ok(!open_built(&o), "a vocabulary without bytes");
+		if (unknown)
+			ok(encodes(o.t, "ab", false, false, "2 0 0"), "what it cannot spell is unknown");
+		else
+			ok(tokenizer_encode(o.t, "ab", 2, false, false, &ids, &n) == -EILSEQ,
+			   "or cannot be encoded");
+		close_built(&o);
+	}
+}
+
+/* The same by search through all pairs, again and again. */
+static size_t slow_merge(const char *s, size_t n, int32_t *ids)
+{
+	struct { uint32_t at, n; } y[256];
+	size_t count = 0, n_ids = 0;
+
+	for (size_t i = 0; i < n; i++, count++) {
+		y[count].at = i;
+		y[count].n = 1;
+	}
+	for (;;) {
+		size_t best = count;
+		float score = 0;
+
+		for (size_t i = 0; i + 1 < count; i++)
+			for (size_t k = 259; k < v.n; k++)
+				if (v.p[k].n == y[i].n + y[i + 1].n &&
+				    !memcmp(v.p[k].text, s + y[i].at, v.p[k].n)) {
+					if (best == count || v.p[k].score > score) {
+						best = i;
+						score = v.p[k].score;
+					}
+					break;
+				}
+		if (best == count)
+			break;
+		y[best].n += y[best + 1].n;
+		count--;
+		memmove(y + best + 1, y + best + 2, (count - best - 1) * sizeof(y[0]));
+	}
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 259; k < v.n; k++)
+			if (v.p[k].n == y[i].n && !memcmp(v.p[k].text, s + y[i].at, y[i].n)) {
+				ids[n_ids++] = k;
+				break;
+			}
+	return n_ids;
+}
+
+static void test_spm_merging(void)
+{
+	static const char *const letters[] = { "a", "b", "c" };
+	size_t bad = 0, tried = 0, n_ids, n_want;
+	uint64_t seed = 5;
+	int32_t want[256], *ids;
+	struct opened o;
+	char s[200];
+
+	for (int round = 0; round < 20; round++) {
+		spm_begin();
+		for (size_t i = 0; i < 3; i++)
+			add(letters[i], -10, TOKEN_NORMAL);
+		for (int i = 0; i < 60; i++) {
+			size_t n = 2 + random32(&seed) % 5;
+
+			for (size_t k = 0; k < n; k++)
+				s[k] = 'a' + random32(&seed) % 3;
+			/* Few scores, so that many are equal. */
+			add_copy(s, n, -(float)(random32(&seed) % 4), TOKEN_NORMAL);
+		}
+		put_vocab(&o.b, "llama", NULL);
+		build_key_bool(&o.b, "tokenizer.ggml.add_space_prefix", 0);
+		if (open_built(&o))
+			break;
+		for (int i = 0; i < 50; i++, tried++) {
+			size_t n = 1 + random32(&seed) % sizeof(s);
+
+			for (size_t k = 0; k < n; k++)
+				s[k] = 'a' + random32(&seed) % 3;
+			n_want = slow_merge(s, n, want);
+			if (tokenizer_encode(o.t, s, n, false, false, &ids, &n_ids))
+				continue;
+			bad += n_ids != n_want || memcmp(ids, want, n_ids * sizeof(*ids));
+			free(ids);
+		}
+		close_built(&o);
+	}
+	ok(!bad && tried == 1000, "merging by the heap is merging by search, on %zu texts", tried);
+}
+
+/* ---- BPE ---- */
+
+static const char *const merges[] = {
+	"h e", "l l", "\xc4\xa0 w", "o r", "he ll", "hell o", "\xc4\xa0w or", "l d", "1 2", "\xc4\xa0 \xc4\xa0",
+};
+
+static void bpe_words(void)
+{
+	static const char *const pieces[] = {
+		"he", "ll", "\xc4\xa0w", "or", "hell", "hello", "\xc4\xa0wor", "ld", "12", "\xc4\xa0\xc4\xa0",
+		"world",	/* 266: no merges lead there */
+	};
+
+	bpe_begin();
+	for (size_t i = 0; i < N(pieces); i++)
+		add(pieces[i], 0, TOKEN_NORMAL);
+	add("<|bos|>", 0, TOKEN_CONTROL);		/* 267 */
+	add("<|eot_id|>", 0, TOKEN_CONTROL);		/* 268 */
+	add("orld", 0, TOKEN_CONTROL);			/* 269 */
+}
+
+static void test_bpe(void)
+{
+	struct opened o;
+
+	bpe_words();
+	put_vocab(&o.b, "gpt2", "llama-bpe");
+	put_merges(&o.b, merges, N(merges));
+	build_key_u32(&o.b, "tokenizer.ggml.bos_token_id", 267);
+	if (!ok(!open_built(&o), "a byte-level vocabulary opens"))
+		printf("# %s\n", err);
+	ok(encodes(o.t, "hello world", true, false, "267 261 262 263"), "\"hello world\"");
+	ok(encodes(o.t, "world", false, false, "266"), "a word that is a token needs no merges");
+	ok(encodes(o.t, "he12345", false, true, "256 264 51 52 53"), "digits by threes");
+	ok(encodes(o.t, "<|bos|>", false, false, "60 124 98 111 115 124 62"), "a control token in plain text is text");
+	ok(encodes(o.t, "he<|bos|>he", false, true, "256 267 256"), "a control token");
+	ok(encodes(o.t, "orld", false, false, "259 263"), "a word may not be a control token");
+	ok(encodes(o.t, "   ", false, false, "265 32"), "spaces");
+	ok(encodes_n(o.t, "\xff" "he", 3, false, false, "239 191 189 256"), "what is not UTF-8 becomes U+FFFD");
+	ok(encodes_n(o.t, "\xed\xa0\x80", 3, false, false, "239 191 189 239 191 189 239 191 189"), "a surrogate");
+	ok(encodes_n(o.t, "a\0", 2, false, false, "97 0"), "a zero byte");
+	ok(tokenizer_is_eog(o.t, 268) && !tokenizer_is_eog(o.t, 267) && !tokenizer_is_eog(o.t, 266),
+	   "tokens that end an answer");
+	close_built(&o);
+
+	put_vocab(&o.b, "gpt2", "qwen2");
+	put_merges(&o.b, merges, N(merges));
+	ok(!open_built(&o), "qwen2 without a beginning");
+	ok(encodes(o.t, "world", true, false, "119 259 263"), "qwen2 merges");
+	ok(encodes(o.t, "12", true, true, "49 50"), "and takes digits one by one");
+	close_built(&o);
+}
+
+static void test_round_trips(void)
+{
+	static const char *const pres[] = { "llama-bpe", "tekken", "deepseek-llm", "deepseek-v3", "qwen2" };
+	struct opened o;
+	size_t bad = 0;
+
+	spm_words();
+	put_vocab(&o.b, "llama", NULL);
+	open_built(&o);
+	for (size_t i = 0; i < N(words); i++)
+		bad += !round_trip(o.t, words[i].text, words[i].n);
+	ok(!bad, "SentencePiece: %zu texts there and back", N(words));
+	close_built(&o);
+	for (size_t k = 0; k < N(pres); k++) {
+		bpe_words();
+		put_vocab(&o.b, "gpt2", pres[k]);
+		put_merges(&o.b, merges, N(merges));
+		build_key_u32(&o.b, "tokenizer.ggml.bos_token_id", 267);
+		bad = open_built(&o) ? 1 : 0;
+		for (size_t i = 0; !bad && i < N(words); i++)
+			bad += !round_trip(o.t, words[i].text, words[i].n);
+		ok(!bad, "%s: %zu texts there and back", pres[k], N(words));
+		close_built(&o);
+	}
+}
+
+/* ---- the stream ---- */
+
+static void test_stream(void)
+{
+	struct tokenizer_stream s = { 0 };
+	struct opened o;
+	char out[TOKENIZER_PIECE];
+	size_t bad = 0;
+
+	spm_words();
+	put_vocab(&o.b, "llama", NULL);
+	open_built(&o);
+	ok(!tokenizer_decode(o.t, &s, 1, out, sizeof(out)), "a control token is not shown");
+	ok(tokenizer_decode(o.t, &s, 270, out, sizeof(out)) == 3 && !memcmp(out, "the", 3),
+	   "the first space is not shown");
+	ok(tokenizer_decode(o.t, &s, 270, out, sizeof(out)) == 4 && !memcmp(out, " the", 4), "the next is");
+	/* U+1F600 byte by byte */
+	bad += tokenizer_decode(o.t, &s, 3 + 0xf0, out, sizeof(out));
+	bad += tokenizer_decode(o.t, &s, 3 + 0x9f, out, sizeof(out));
+	bad += tokenizer_decode(o.t, &s, 3 + 0x98, out, sizeof(out));
+	ok(!bad, "parts of a character are held back");
+	ok(tokenizer_decode(o.t, &s, 3 + 0x80, out, sizeof(out)) == 4 && !memcmp(out, "\xf0\x9f\x98\x80", 4),
+	   "until it is complete");
+	bad = tokenizer_decode(o.t, &s, 3 + 0xe2, out, sizeof(out));
+	ok(!bad && tokenizer_decode(o.t, &s, 270, out, sizeof(out)) == 5 && !memcmp(out, "\xe2 the", 5),
+	   "or turns out to be none");
+	ok(tokenizer_decode(o.t, &s, 3 + 0xff, out, sizeof(out)) == 1, "a byte that begins nothing is let through");
+	ok(!tokenizer_decode(o.t, &s, -1, out, sizeof(out)) &&
+	   !tokenizer_decode(o.t, &s, INT32_MAX, out, sizeof(out)), "no such token");
+	ok(!tokenizer_decode(o.t, &s, 290, out, sizeof(out)), "an unused token");
+	ok(tokenizer_decode(o.t, &s, 270, out, 2) == 2 && !memcmp(out, " t", 2), "little room");
+	ok(!tokenizer_decode(o.t, &s, 279, out, 1), "no room for a character");
+	memset(&s, 0, sizeof(s));
+	bad = tokenizer_decode(o.t, &s, 259, out, sizeof(out));
+	ok(!bad && tokenizer_decode(o.t, &s, 270, out, sizeof(out)) == 4, "only one space is not shown");
+	close_built(&o);
+}
+
+/* ---- vocabularies that are damaged or mean harm ---- */
+
+static bool refused(struct opened *o, const char *word)
+{
+	int rc = open_built(o);
+	bool good = rc == -EINVAL && !o->t && strstr(err, word);
+
+	if (!good)
+		printf("# rc %d, \"%s\" should hold \"%s\"\n", rc, err, word);
+	close_built(o);
+	return good;
+}
+
+static void test_refused(void)
+{
+	static const char *const bad_models[] = { "bert", "t5", "rwkv", "llama2", "", "gpt" };
+	static const char *const bad_pres[] = { "default", "gpt-4o", "", "llama-bpe2" };
+	struct opened o;
+
+	build_begin(&o.b);
+	ok(refused(&o, "no tokenizer"), "no tokenizer");
+	for (size_t i = 0; i < N(bad_models); i++) {
+		spm_words();
+		put_vocab(&o.b, bad_models[i], NULL);
+		ok(refused(&o, "is not supported"), "the tokenizer \"%s\"", bad_models[i]);
+	}
+	for (size_t i = 0; i < N(bad_pres); i++) {
+		bpe_words();
+		put_vocab(&o.b, "gpt2", bad_pres[i]);
+		put_merges(&o.b, merges, N(merges));
+		ok(refused(&o, "deepseek-v3"), "the pre-tokenizer \"%s\"; the sentence names others", bad_pres[i]);
+	}
+	bpe_words();
+	put_vocab(&o.b, "gpt2", "llama-bpe");
+	ok(refused(&o, "tokenizer.ggml.merges"), "no merges");
+	build_begin(&o.b);
+	build_key_text(&o.b, "tokenizer.ggml.model", "llama");
+	ok(refused(&o, "tokenizer.ggml.tokens"), "no tokens");
+	build_begin(&o.b);
+	build_key_text(&o.b, "tokenizer.ggml.model", "llama");
+	build_key_array(&o.b, "tokenizer.ggml.tokens", GGUF_STRING, 0);
+	ok(refused(&o, "tokenizer.ggml.tokens"), "an empty list of tokens");
+	build_begin(&o.b);
+	build_key_text(&o.b, "tokenizer.ggml.model", "llama");
+	build_key_array(&o.b, "tokenizer.ggml.tokens", GGUF_I32, 1);
+	build_bytes(&o.b, "abcd", 4);
+	ok(refused(&o, "tokenizer.ggml.tokens"), "tokens that are numbers");
+}
+
+static void test_damaged(void)
+{
+	static const struct { const char *key; uint32_t v; } ids[] = {
+		{ "tokenizer.ggml.bos_token_id", 292 }, { "tokenizer.ggml.eos_token_id", 1u << 31 },
+		{ "tokenizer.ggml.unknown_token_id", UINT32_MAX - 1 }, { "tokenizer.ggml.eot_token_id", 100000 },
+		{ "tokenizer.ggml.bos_token_id", UINT32_MAX },
+	};
+	static const char *const flags[] = { "add_bos_token", "add_eos_token", "add_space_prefix" };
+	char key[64], *large;
+	struct opened o;
+
+	/* Arrays that do not agree: CVE-2025-52566 and its kin */
+	for (int what = 0; what < 4; what++) {
+		static const char *const word[] = { "scores\"", "token_type\"", "score 1 of", "type 1 of" };
+
+		build_begin(&o.b);
+		build_key_text(&o.b, "tokenizer.ggml.model", "llama");
+		build_key_array(&o.b, "tokenizer.ggml.tokens", GGUF_STRING, 3);
+		build_text(&o.b, "a");
+		build_text(&o.b, "b");
+		build_text(&o.b, "c");
+		build_key_array(&o.b, "tokenizer.ggml.scores", GGUF_F32, what == 0 ? 2 : 3);
+		build_bytes(&o.b, (float []) { 0, what == 2 ? NAN : 1, 2 }, what == 0 ? 8 : 12);
+		build_key_array(&o.b, "tokenizer.ggml.token_type", GGUF_I32, what == 1 ? 4 : 3);
+		build_bytes(&o.b, (int32_t []) { 1, what == 3 ? 7 : 1, 1, 1 }, what == 1 ? 16 : 12);
+		ok(refused(&o, word[what]), "%s is wrong", word[what]);
+	}
+	for (size_t i = 0; i < N(ids); i++) {
+		spm_words();
+		put_vocab(&o.b, "llama", NULL);
+		build_key_u32(&o.b, ids[i].key, ids[i].v);
+		ok(refused(&o, "token_id"), "%s of %u", ids[i].key, ids[i].v);
+	}
+	for (size_t i = 0; i < N(flags); i++) {
+		spm_words();
+		put_vocab(&o.b, "llama", NULL);
+		snprintf(key, sizeof(key), "tokenizer.ggml.%s", flags[i]);
+		build_key_u32(&o.b, key, 1);
+		ok(refused(&o, "neither true nor false"), "%s that is a number", flags[i]);
+	}
+	/* CVE-2025-49847: a token longer than the buffer for its text */
+	large = malloc(2049);
+	memset(large, 'x', 2049);
+	spm_begin();
+	add_n(large, 2049, 0, TOKEN_NORMAL);
+	put_vocab(&o.b, "llama", NULL);
+	ok(refused(&o, "2049 bytes long"), "a token that is too long");
+	spm_begin();
+	add_n(large, 2048, 0, TOKEN_NORMAL);
+	put_vocab(&o.b, "llama", NULL);
+	ok(!open_built(&o), "the longest token");
+	{
+		struct tokenizer_stream s = { .n = 3, .pending = { 0xf0, 0x9f, 0x98 } };
+		char *out = malloc(TOKENIZER_PIECE);
+
+		ok(tokenizer_decode(o.t, &s, 259, out, TOKENIZER_PIECE) == 2051, "is shown");
+		free(out);
+	}
+	close_built(&o);
+	free(large);
+}
+
+static void test_hostile(void)
+{
+	static const char *const odd_merges[] = {
+		"", " ", "  ", "a", "a ", " a", "a b c", "h e", "h e", "zz yy", "\xff \xfe", "he he", "a a", "aa aa",
+	};
+	struct opened o;
+	size_t bad = 0;
+
+	/* Tokens twice, empty ones, ones that are not UTF-8, specials twice. */
+	spm_begin();
+	add("", 0, TOKEN_NORMAL);
+	add("", 0, TOKEN_CONTROL);
+	add("a", 0, TOKEN_NORMAL);			/* 261 */
+	add("a", 5, TOKEN_CONTROL);
+	add("a", 6, TOKEN_NORMAL);
+	add("\xff\xfe", 0, TOKEN_NORMAL);		/* 264 */
+	add("u", 0, TOKEN_CONTROL);
+	add("u", 0, TOKEN_USER);			/* 266 */
+	add("u", 0, TOKEN_USER);
+	add("<0xZZ>", 0, TOKEN_BYTE);			/* 268 */
+	add("byte", 0, TOKEN_BYTE);
+	add("\xc3", INFINITY, TOKEN_NORMAL);		/* 270 */
+	put_vocab(&o.b, "llama", NULL);
+	ok(!open_built(&o), "an odd vocabulary opens");
+	ok(encodes(o.t, "ab", false, false, "229 153 132 261 101"), "the first of equal tokens counts");
+	ok(encodes(o.t, "u", false, true, "266"), "the user's of equal special tokens");
+	ok(encodes(o.t, "a", false, true, "262"), "a control token with the text of another");
+	for (size_t i = 0; i < N(words); i++) {
+		int32_t *ids;
+		size_t n;
+
+		if (tokenizer_encode(o.t, words[i].text, words[i].n, true, true, &ids, &n)) {
+			bad++;
+			continue;
+		}
+		for (size_t k = 0; k < n; k++)
+			bad += ids[k] < 0 || (uint32_t)ids[k] >= tokenizer_size(o.t);
+		free(ids);
+	}
+	for (int32_t id = -2; id < 300; id++) {
+		struct tokenizer_stream s = { 0 };
+		char out[TOKENIZER_PIECE];
+
+		tokenizer_decode(o.t, &s, id, out, sizeof(out));
+	}
+	ok(!bad, "and is used without harm");
+	close_built(&o);
+
+	bpe_begin();
+	put_vocab(&o.b, "gpt2", "tekken");
+	put_merges(&o.b, odd_merges, N(odd_merges));
+	build_key_bool(&o.b, "tokenizer.ggml.add_bos_token", 0);
+	ok(!open_built(&o), "odd merges open");
+	ok(encodes(o.t, "aaaa", false, false, "97 97 97 97"), "a merge to what is no token is spelt");
+	bad = 0;
+	for (size_t i = 0; i < N(words); i++)
+		bad += !round_trip(o.t, words[i].text, words[i].n);
+	ok(!bad, "odd merges: texts there and back");
+	close_built(&o);
+}
+
+/* Long texts of one kind, and vocabularies that make the most of them. */
+static void test_time(void)
+{
+	enum { SIZE = 1 << 20, MANY = 20000 };
+	char *s = malloc(SIZE), large[1024];
+	struct opened o;
+	int32_t *ids;
+	size_t n;
+	double t0, t;
+
+	memset(s, 'a', SIZE);
+	memset(large, 'a', sizeof(large));
+	spm_begin();
+	for (size_t i = 1; i < 256; i++)
+		add_n(large, i, (float)(i % 7), TOKEN_NORMAL);
+	put_vocab(&o.b, "llama", NULL);
+	open_built(&o);
+	t0 = now();
+	ok(!tokenizer_encode(o.t, s, SIZE, false, false, &ids, &n), "SentencePiece: a MiB of one letter");
+	t = now() - t0;
+	ok(t < 20, "in %.2f s", t);
+	free(ids);
+	close_built(&o);
+
+	bpe_begin();
+	put_vocab(&o.b, "gpt2", "llama-bpe");
+	put_merges(&o.b, (const char *const []) { "a a", "aa aa", "\xc4\xa0 \xc4\xa0" }, 3);
+	build_key_bool(&o.b, "tokenizer.ggml.add_bos_token", 0);
+	open_built(&o);
+	t0 = now();
+	ok(!tokenizer_encode(o.t, s, SIZE, false, false, &ids, &n) && n == SIZE, "BPE: a MiB of one letter");
+	free(ids);
+	memset(s, ' ', SIZE);
+	ok(!tokenizer_encode(o.t, s, SIZE, false, false, &ids, &n) && n == SIZE, "BPE: a MiB of spaces");
+	free(ids);
+	t = now() - t0;
+	ok(t < 20, "in %.2f s", t);
+	close_built(&o);
+
+	/* Special tokens with a common beginning. */
+	spm_begin();
+	memset(s, 'b', SIZE);
+	for (int i = 0; i < MANY; i++) {
+		char name[32];
+
+		add_copy(name, snprintf(name, sizeof(name), "bbbbbbbbbbbbbb%d", i), 0, TOKEN_USER);
+	}
+	put_vocab(&o.b, "llama", NULL);
+	open_built(&o);
+	t0 = now();
+	ok(!tokenizer_encode(o.t, s, SIZE, false, false, &ids, &n), "%d special tokens, a MiB of text", MANY);
+	t = now() - t0;
+	ok(t < 20, "in %.2f s", t);
+	free(ids);
+	close_built(&o);
+	free(s);
+}
+
+/* Each allocation fails once: -ENOMEM, and nothing is left behind. */
+static void test_no_memory(void)
+{
+	struct opened o;
+
+	if (!FAIL_ALLOC)
+		return;
+	for (int bpe = 0; bpe < 2; bpe++) {
+		long n = 0, wrong = 0, live;
+		int rc = -ENOMEM;
+
+		if (bpe)
+			bpe_words();
+		else
+			spm_words();
+		put_vocab(&o.b, bpe ? "gpt2" : "llama", "llama-bpe");
+		put_merges(&o.b, merges, N(merges));
+		build_key_u32(&o.b, "tokenizer.ggml.bos_token_id", 1);
+		open_built(&o);
+		tokenizer_free(o.t);
+		o.t = NULL;
+		live = fail_live;
+		while (rc && n < 1000) {
+			struct tokenizer *t = NULL;
+			int32_t *ids = NULL;
+			size_t n_ids;
+
+			fail_countdown = ++n;
+			rc = tokenizer_new(o.g, &t, err, sizeof(err));
+			if (!rc)
+				rc = tokenizer_encode(t, "hello <user> world", 18, true, true, &ids, &n_ids);
+			fail_countdown = 0;
+			if (!rc)
+				free(ids);
+			tokenizer_free(t);
+			wrong += (rc && rc != -ENOMEM) || fail_live != live;
+		}
+		ok(!wrong && n > 5 && !rc, "%s: without memory at each of %ld allocations",
+		   bpe ? "BPE" : "SentencePiece", n - 1);
+		close_built(&o);
+	}
+}
+
+int main(void)
+{
+	test_words();
+	test_words_time();
+	test_spm();
+	test_spm_keys();
+	test_spm_merging();
+	test_bpe();
+	test_round_trips();
+	test_stream();
+	test_refused();
+	test_damaged();
+	test_hostile();
+	test_time();
+	test_no_memory();
+	free(v.p);
+	return done();
+}

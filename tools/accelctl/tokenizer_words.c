@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Pre-tokenizers: how the text is cut into words before BPE merges within each.  They are
+ * published as regular expressions; the functions here are those expressions, alternative by
+ * alternative, in linear time.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "unicode.h"
+#include "vocab.h"
+
+struct text {
+	const char *s;
+	size_t n;
+};
+
+/* The code point at byte i; *len = 0 at the end. */
+static uint32_t at(const struct text *x, size_t i, uint32_t *len)
+{
+	*len = 0;
+	return i < x->n ? utf8_next(x->s + i, x->n - i, len) : 0;
+}
+
+static bool is_eol(uint32_t c)
+{
+	return c == '\r' || c == '\n';
+}
+
+static bool is_ascii_letter(uint32_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* [class]+ at i, at most max characters. */
+static size_t run(const struct text *x, size_t i, bool (*is)(uint32_t c), size_t max)
+{
+	uint32_t len, c;
+	size_t k = i;
+
+	for (; max-- && (c = at(x, k, &len), len) && is(c); k += len)
+		;
+	return k - i;
+}
+
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d) */
+static size_t contraction(const struct text *x, size_t i)
+{
+	static const char *const ends[] = { "s", "t", "re", "ve", "m", "ll", "d" };
+
+	if (x->s[i] != '\'')
+		return 0;
+	for (size_t k = 0; k < sizeof(ends) / sizeof(ends[0]); k++) {
+		size_t n = strlen(ends[k]), j = 0;
+
+		while (j < n && i + 1 + j < x->n && (x->s[i + 1 + j] | 32) == ends[k][j])
+			j++;
+		if (j == n)
+			return n + 1;
+	}
+	return 0;
+}
+
+/* [^\r\n\p{L}\p{N}]?\p{L}+ */
+static size_t letters(const struct text *x, size_t i)
+{
+	uint32_t len, c = at(x, i, &len);
+	size_t k = i, n;
+
+	if (!is_eol(c) && !unicode_letter(c) && !unicode_number(c))
+		k += len;
+	n = run(x, k, unicode_letter, SIZE_MAX);
+	return n ? k + n - i : 0;
+}
+
+static bool is_other(uint32_t c)	/* [^\s\p{L}\p{N}] */
+{
+	return !unicode_space(c) && !unicode_letter(c) && !unicode_number(c);
+}
+
+/*  ?[class]+[\r\n]*, with "/" among the line ends if asked for */
+static size_t spaced(const struct text *x, size_t i, bool (*is)(uint32_t c), bool slash)
+{
+	size_t k = i + (x->s[i] == ' '), n = run(x, k, is, SIZE_MAX);
+
+	if (!n)
+		return 0;
+	for (k += n; k < x->n && (is_eol(x->s[k]) || (slash && x->s[k] == '/')); k++)
+		;
+	return k - i;
+}
+
+/* \s*[\r\n]+|\s+(?!\S)|\s+ */
+static size_t spaces(const struct text *x, size_t i)
+{
+	size_t k = i, eol = 0, last = i;
+	uint32_t len, c;
+
+	for (; c = at(x, k, &len), len && unicode_space(c); k += len) {
+		last = k;
+		if (is_eol(c))
+			eol = k + len;
+	}
+	if (eol)
+		return eol - i;
+	if (k < x->n && last > i)	/* leave one for the word that follows */
+		return last - i;
+	return k - i;
+}
+
+/* ---- llama-bpe, qwen2 ---- */
+
+static size_t llama_word(const struct text *x, size_t i, size_t max_digits)
+{
+	size_t n = contraction(x, i);
+
+	if (!n)
+		n = letters(x, i);
+	if (!n)
+		n = run(x, i, unicode_number, max_digits);
+	if (!n)
+		n = spaced(x, i, is_other, false);
+	return n ? n : spaces(x, i);
+}
+
+/*
+ * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
+ *  ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ */
+static size_t llama_bpe(const char *s, size_t n, size_t i)
+{
+	return llama_word(&(struct text) { s, n }, i, 3);
+}
+
+/* The same with \p{N} for \p{N}{1,3}. */
+static size_t qwen2(const char *s, size_t n, size_t i)
+{
+	return llama_word(&(struct text) { s, n }, i, 1);
+}
+
+/* ---- tekken ---- */
+
+static bool is_caseless(uint32_t c)	/* in both sets below */
+{
+	enum unicode_class k = unicode_class(c);
+
+	return k == UNICODE_CASELESS || k == UNICODE_MARK;
+}
+
+static bool is_upper(uint32_t c)	/* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] */
+{
+	return unicode_class(c) == UNICODE_UPPER || is_caseless(c);
+}
+
+static bool is_lower(uint32_t c)	/* [\p{Ll}\p{Lm}\p{Lo}\p{M}] */
+{
+	return unicode_class(c) == UNICODE_LOWER || is_caseless(c);
+}
+
+/* upper*lower+: the end of the match, 0 = none.  What is in both sets may count as either. */
+static size_t upper_lower(const struct text *x, size_t i)
+{
+	size_t k = i, caseless = 0, n;
+	uint32_t len, c;
+
+	for (; c = at(x, k, &len), len && is_upper(c); k += len)
+		if (is_caseless(c))
+			caseless = k + len;
+	n = run(x, k, is_lower, SIZE_MAX);
+	return n ? k + n : caseless;
+}
+
+/* upper+lower* */
+static size_t upper_only(const struct text *x, size_t i)
+{
+	size_t n = run(x, i, is_upper, SIZE_MAX);
+
+	return n ? i + n + run(x, i + n, is_lower, SIZE_MAX) : 0;
+}
+
+/*
+ * [^\r\n\p{L}\p{N}]?upper*lower+|[^\r\n\p{L}\p{N}]?upper+lower*|\p{N}|
+ *  ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ */
+static size_t tekken(const char *s, size_t n, size_t i)
+{
+	struct text x = { s, n };
+	uint32_t len, c = at(&x, i, &len);
+	bool lead = !is_eol(c) && !unicode_letter(c) && !unicode_number(c);
+	size_t end = lead ? upper_lower(&x, i + len) : 0;
+
+	if (!end)
+		end = upper_lower(&x, i);
+	if (!end && lead)
+		end = upper_only(&x, i + len);
+	if (!end)
+		end = upper_only(&x, i);
+	if (end)
+		return end - i;
+	n = run(&x, i, unicode_number, 1);
+	if (!n)
+		n = spaced(&x, i, is_other, true);
+	return n ? n : spaces(&x, i);
+}
+
+/* ---- deepseek-llm ---- */
+
+static size_t one_eol(const char *s, size_t n, size_t i)	/* [\r\n] */
+{
+	return n && is_eol(s[i]);
+}
+
+/*
+ * The published set lists ranges: the letters with case of Latin, Greek, Cyrillic and some
+ * other scripts.  They are all such letters but those of these ranges.
+ */
+static bool is_listed_letter(uint32_t c)
+{
+	static const uint32_t but[][2] = {
+		{ 0x560, 0x588 }, { 0x10c6, 0x10ff }, { 0x1c80, 0x1c88 }, { 0x2d00, 0x2d2d },
+		{ 0xa790, 0xab68 }, { 0x10570, 0x105bc }, { 0x16e40, 0x16e7f }, { 0x1d400, 0x1df1e },
+	};
+	enum unicode_class k = unicode_class(c);
+
+	if (k != UNICODE_UPPER && k != UNICODE_LOWER)
+		return false;
+	for (size_t i = 0; i < sizeof(but) / sizeof(but[0]); i++)
+		if (c >= but[i][0] && c <= but[i][1])
+			return false;
+	return true;
+}
+
+/* [!-/:-~！-／：-～‘-‟　-。], Latin letters included */
+static bool is_listed_mark(uint32_t c)
+{
+	return (c >= '!' && c <= '/') || (c >= ':' && c <= '~') || (c >= 0xff01 && c <= 0xff0f) ||
+	       (c >= 0xff1a && c <= 0xff5e) || (c >= 0x2018 && c <= 0x201f) ||
+	       (c >= 0x3000 && c <= 0x3002);
+}
+
+/* \s?[class]+ */
+static size_t after_space(const struct text *x, size_t i, bool (*is)(uint32_t c))
+{
+	uint32_t len, c = at(x, i, &len);
+	size_t k = unicode_space(c) ? i + len : i;
+	size_t n = run(x, k, is, SIZE_MAX);
+
+	if (n)
+		return k + n - i;
+	return k > i ? run(x, i, is, SIZE_MAX) : 0;	/* a space may be in the class */
+}
+
+static size_t listed_letters(const char *s, size_t n, size_t i)
+{
+	return after_space(&(struct text) { s, n }, i, is_listed_letter);
+}
+
+static size_t listed_marks(const char *s, size_t n, size_t i)
+{
+	return after_space(&(struct text) { s, n }, i, is_listed_mark);
+}
+
+/* \s+$; a match begins where a run of spaces begins, to look at each run but once */
+static size_t last_spaces(const char *s, size_t n, size_t i)
+{
+	struct text x = { s, n };
+	size_t before = i, k;
+	uint32_t len;
+
+	while (before && (s[--before] & 0xc0) == 0x80)
+		;
+	if (i && unicode_space(at(&x, before, &len)))
+		return 0;
+	k = run(&x, i, unicode_space, SIZE_MAX);
+	return i + k == n ? k : 0;
+}
+
+static bool is_east_asian(uint32_t c)	/* [一-龥ࠀ-一가-퟿] */
+{
+	return (c >= 0x800 && c <= 0x9fa5) || (c >= 0xac00 && c <= 0xd7ff);
+}
+
+static size_t east_asian(const char *s, size_t n, size_t i)
+{
+	return run(&(struct text) { s, n }, i, is_east_asian, SIZE_MAX);
+}
+
+static size_t numbers(const char *s, size_t n, size_t i)	/* \p{N}+ */
+{
+	return run(&(struct text) { s, n }, i, unicode_number, SIZE_MAX);
+}
+
+/* ---- deepseek-v3 ---- */
+
+static size_t three_numbers(const char *s, size_t n, size_t i)	/* \p{N}{1,3} */
+{
+	return run(&(struct text) { s, n }, i, unicode_number, 3);
+}
+
+static bool is_han_or_kana(uint32_t c)	/* [一-龥぀-ゟ゠-ヿ] */
+{
+	return (c >= 0x4e00 && c <= 0x9fa5) || (c >= 0x3040 && c <= 0x30ff);
+}
+
+static size_t han_or_kana(const char *s, size_t n, size_t i)
+{
+	return run(&(struct text) { s, n }, i, is_han_or_kana, SIZE_MAX);
+}
+
+static bool is_letter_or_mark(uint32_t c)
+{
+	return unicode_letter(c) || unicode_class(c) == UNICODE_MARK;
+}
+
+static bool is_punctuation(uint32_t c)	/* [\p{P}\p{S}] */
+{
+	return unicode_class(c) >= UNICODE_PUNCTUATION;
+}
+
+/*
+ * [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|
+ *  ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ */
+static size_t deepseek_v3(const char *s, size_t n, size_t i)
+{
+	struct text x = { s, n };
+	uint32_t len, c = at(&x, i, &len);
+	size_t k;
+
+	if (c > ' ' && c < 127 && is_punctuation(c)) {
+		k = run(&x, i + 1, is_ascii_letter, SIZE_MAX);
+		if (k)
+			return 1 + k;
+	}
+	if (!is_eol(c) && !unicode_letter(c) && !is_punctuation(c)) {
+		k = run(&x, i + len, is_letter_or_mark, SIZE_MAX);
+		if (k)
+			return len + k;
+	}
+	k = run(&x, i, is_letter_or_mark, SIZE_MAX);
+	if (!k)
+		k = spaced(&x, i, is_punctuation, false);
+	return k ? k : spaces(&x, i);
+}
+
+/* ---- the list ---- */
+
+#define DEEPSEEK_LLM { one_eol, listed_letters, listed_marks, last_spaces, east_asian, numbers }
+
+static const struct pretokenizer all[] = {
+	{ "llama-bpe", true, true, { llama_bpe } },
+	{ "llama3", true, true, { llama_bpe } },
+	{ "llama-v3", true, true, { llama_bpe } },
+	{ "pixtral", true, true, { llama_bpe } },
+	{ "tekken", true, true, { tekken } },
+	{ "deepseek-llm", false, false, DEEPSEEK_LLM },
+	{ "deepseek-v3", false, false, { three_numbers, han_or_kana, deepseek_v3 } },
+	{ "qwen2", false, false, { qwen2 } },
+};
+
+#define N_ALL (sizeof(all) / sizeof(all[0]))
+
+const struct pretokenizer *pretokenizer_find(const char *name, size_t n)
+{
+	for (size_t i = 0; i < N_ALL; i++)
+		if (n == strlen(all[i].name) && !memcmp(name, all[i].name, n))
+			return &all[i];
+	return NULL;
+}
+
+void pretokenizer_names(char *s, size_t room)
+{
+	size_t n = 0;
+
+	*s = 0;
+	for (size_t i = 0; i < N_ALL && n < room; i++)
+		n += snprintf(s + n, room - n, "%s%s", i ? ", " : "", all[i].name);
+}
+
+struct cutting {
+	const struct pretokenizer *p;
+	int (*word)(void *arg, const char *s, size_t n);
+	void *arg;
+};
+
+/* Cuts a piece by rule number r and those after it. */
+static int cut(const struct cutting *k, unsigned int r, const char *s, size_t n)
+{
+	size_t begin = 0, i = 0, len;
+	int rc = 0;
+
+	if (!k->p->rule[r])
+		return k->word(k->arg, s, n);
+	while (i < n && !rc) {
+		len = k->p->rule[r](s, n, i);
+		if (!len) {		/* belongs to what lies between matches */
+			i++;
+			while (i < n && (s[i] & 0xc0) == 0x80)
+				i++;
+			continue;
+		}
+		if (i > begin)
+			rc = cut(k, r + 1, s + begin, i - begin);
+		if (!rc)
+			rc = cut(k, r + 1, s + i, len);
+		i += len;
+		begin = i;
+	}
+	if (!rc && i > begin)
+		rc = cut(k, r + 1, s + begin, i - begin);
+	return rc;
+}
+
+int words_of(const struct pretokenizer *p, const char *s, size_t n,
+	     int (*word)(void *arg, const char *s, size_t n), void *arg)
+{
+	struct cutting k = { p, word, arg };
+
+	return n ? cut(&k, 0, s, n) : 0;
+}
