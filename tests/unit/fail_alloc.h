@@ -21,6 +21,9 @@ void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t n);
 void __libc_free(void *p);
 
+/* Visible, so that libc's own calls come here, too. */
+#define FAIL_VISIBLE __attribute__((visibility("default")))
+
 static bool fail_now(void)
 {
 	if (!fail_countdown || --fail_countdown)
@@ -29,7 +32,7 @@ static bool fail_now(void)
 	return true;
 }
 
-void *malloc(size_t n)
+FAIL_VISIBLE void *malloc(size_t n)
 {
 	void *p = fail_now() ? NULL : __libc_malloc(n);
 
@@ -37,7 +40,7 @@ void *malloc(size_t n)
 	return p;
 }
 
-void *calloc(size_t n, size_t size)
+FAIL_VISIBLE void *calloc(size_t n, size_t size)
 {
 	void *p = fail_now() ? NULL : __libc_calloc(n, size);
 
@@ -45,7 +48,7 @@ void *calloc(size_t n, size_t size)
 	return p;
 }
 
-void *realloc(void *old, size_t n)
+FAIL_VISIBLE void *realloc(void *old, size_t n)
 {
 	void *p = fail_now() ? NULL : __libc_realloc(old, n);
 
@@ -53,7 +56,7 @@ void *realloc(void *old, size_t n)
 	return p;
 }
 
-void free(void *p)
+FAIL_VISIBLE void free(void *p)
 {
 	fail_live -= !!p;
 	__libc_free(p);
