@@ -81,13 +81,17 @@ def cut(text, rules):
     return out
 
 
+def odd_texts():
+    rnd = random.Random(7)
+    return ["".join(rnd.choice(PALETTE) for _ in range(rnd.randint(2, 24))) for _ in range(150)]
+
+
 def escaped(raw):
     return "".join("\\%03o" % b if b < 32 or b > 126 or chr(b) in '"\\?' else chr(b) for b in raw)
 
 
 def main():
-    rnd = random.Random(7)
-    texts = TEXTS + ["".join(rnd.choice(PALETTE) for _ in range(rnd.randint(2, 24))) for _ in range(150)]
+    texts = TEXTS + odd_texts()
     print("/* SPDX-License-Identifier: MIT */")
     print("/* Made by make_words.py.  Do not edit. */")
     print("static const char *const words_pre[] = { %s };\n" % ", ".join('"%s"' % n for n, _ in RULES))
@@ -104,4 +108,5 @@ def main():
     print("};")
 
 
-main()
+if __name__ == "__main__":
+    main()
