@@ -71,6 +71,16 @@ struct octans_info {
 };
 
 /**
+ * struct octans_vector - an MSI-X vector, as its handler sees it
+ *
+ * pci_irq_vector() takes a mutex, so a handler cannot ask which one it is.
+ */
+struct octans_vector {
+	struct octans_device *dev;
+	u32 index;
+};
+
+/**
  * struct octans_device - one processor
  *
  * Lives as long as its &drm_device, that is until the last file, exported buffer
@@ -85,8 +95,9 @@ struct octans_device {
 	struct octans_local local;
 	/** @dead: no more register writes or jobs; written under all ring locks */
 	bool dead;
-	/** @vectors: MSI-X vectors in use; events have 0, ring r has (1 + r) % vectors */
-	u32 vectors;
+	/** @n_vectors: in use; events have 0, ring r has (1 + r) % n_vectors */
+	u32 n_vectors;
+	struct octans_vector vectors[OCTANS_VECTORS(OCTANS_MAX_RINGS)];
 
 	/** @rings: info.rings of them */
 	struct octans_ring rings[OCTANS_MAX_RINGS];
@@ -169,7 +180,6 @@ void octans_wedge(struct octans_device *dev, const char *why);
 
 /* octans_irq.c */
 int octans_irq_init(struct octans_device *dev);
-void octans_irq_program(struct octans_device *dev);
 
 /* octans_event.c */
 int octans_event_init(struct octans_device *dev);

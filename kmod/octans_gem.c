@@ -89,9 +89,6 @@ static const struct vm_operations_struct local_vm_ops = {
 
 static int local_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 {
-	/* An unplug finds only the mappings of the device's own inode. */
-	if (vma->vm_file->f_mapping != obj->dev->anon_inode->i_mapping)
-		return -EOPNOTSUPP;
 	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE)
 		return -EINVAL;		/* copy on write */
 	vm_flags_set(vma, VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP);

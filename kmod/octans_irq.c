@@ -8,14 +8,14 @@
 /* A vector may stand for several sources; looking at all of them is cheap. */
 static irqreturn_t irq_handler(int irq, void *arg)
 {
-	struct octans_device *dev = arg;
-	struct pci_dev *pdev = octans_pdev(dev);
+	struct octans_vector *vector = arg;
+	struct octans_device *dev = vector->dev;
 	u32 i;
 
-	if (irq == pci_irq_vector(pdev, 0))
+	if (!vector->index)
 		octans_event_kick(dev);
 	for (i = 0; i < dev->info.rings; i++)
-		if (irq == pci_irq_vector(pdev, (1 + i) % dev->vectors))
+		if ((1 + i) % dev->n_vectors == vector->index)
 			octans_ring_irq(&dev->rings[i]);
 	return IRQ_HANDLED;
 }
@@ -34,10 +34,11 @@ int octans_irq_init(struct octans_device *dev)
 	n = pci_alloc_irq_vectors(pdev, 1, OCTANS_VECTORS(dev->info.rings), PCI_IRQ_MSIX);
 	if (n < 0)
 		return dev_err_probe(&pdev->dev, n, "no MSI-X vectors\n");
-	dev->vectors = n;
+	dev->n_vectors = n;
 	for (i = 0; i < n; i++) {
+		dev->vectors[i] = (struct octans_vector) { .dev = dev, .index = i };
 		ret = devm_request_irq(&pdev->dev, pci_irq_vector(pdev, i), irq_handler, 0,
-				       "octans", dev);
+				       "octans", &dev->vectors[i]);
 		if (ret)
 			return ret;
 	}

@@ -130,7 +130,7 @@ void octans_ring_start(struct octans_ring *ring)
 	octans_write64(dev, reg(ring, OCTANS_RING_BASE), ring->descs_dma);
 	octans_write64(dev, reg(ring, OCTANS_RING_WB), ring->wb_dma);
 	octans_write32(dev, reg(ring, OCTANS_RING_LOG2), RING_LOG2);
-	octans_write32(dev, reg(ring, OCTANS_RING_VECTOR), (1 + ring->index) % dev->vectors);
+	octans_write32(dev, reg(ring, OCTANS_RING_VECTOR), (1 + ring->index) % dev->n_vectors);
 	octans_write32(dev, reg(ring, OCTANS_RING_CTRL), OCTANS_RING_ENABLE);
 	spin_unlock_irqrestore(&ring->lock, flags);
 }

@@ -4,6 +4,7 @@
 #define OCTANS_KSELFTEST_H
 
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
@@ -228,25 +229,25 @@ static inline bool control(const char *line)
 	return !strncmp(reply, "ok", 2);
 }
 
-/* A number of debugfs' "objects", -1 = not there. */
+/* A number of debugfs' "objects", -1 = not there.  The folder is named after the minor, or
+ * from 6.16 on after the device. */
 static inline long long objects(const char *name)
 {
-	const char *path = getenv("OCTANS_OBJECTS");
 	char key[64];
-	long long value;
-	FILE *f = fopen(path ? path : "/sys/kernel/debug/accel/0/objects", "r");
+	long long value, found = -1;
+	glob_t g;
+	FILE *f;
 
-	if (!f)
-		f = fopen("/sys/kernel/debug/dri/0/objects", "r");
-	if (!f)
+	if (glob("/sys/kernel/debug/accel/*/objects", 0, NULL, &g))
 		return -1;
-	while (fscanf(f, "%63s %lld", key, &value) == 2)
-		if (!strcmp(key, name)) {
-			fclose(f);
-			return value;
-		}
-	fclose(f);
-	return -1;
+	f = fopen(g.gl_pathv[0], "r");
+	globfree(&g);
+	while (f && fscanf(f, "%63s %lld", key, &value) == 2)
+		if (!strcmp(key, name))
+			found = value;
+	if (f)
+		fclose(f);
+	return found;
 }
 
 /* An open node with an address space, a queue, and a page mapped at VA. */

@@ -215,13 +215,8 @@ TEST_F(jobs, corrupt_writeback)
 	if (!every_ring(self->rings, "corrupt-wb", " xor 0x100000"))
 		SKIP("no control port");
 	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, size, 0), -EIO);
-	/* each ring's next one is corrupt */
-	for (int i = 0; i < 64; i++) {
-		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
-		if (!run(self->c.fd, next, VA, size, 0) && i >= 8)
-			break;
-		queue_destroy(self->c.fd, next);
-	}
+	every_ring(self->rings, "corrupt-wb", " xor 0");
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
 	EXPECT_EQ(run(self->c.fd, next, VA, size, 0), 0);
 }
 

@@ -237,10 +237,13 @@ TEST_F(mem, dma_buf)
 	munmap(p, 16 * PAGE);
 	close(out.fd);
 	client_close(&other);
-	/* on-card memory: within the driver only */
+	/* on-card memory too, within the driver */
 	ASSERT_EQ(bo_create(self->c.fd, PAGE, DRM_OCTANS_BO_DEVICE, &out.handle), 0);
 	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &out), 0);
-	EXPECT_EQ(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, out.fd, 0), MAP_FAILED);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, out.fd, 0);
+	ASSERT_NE(p, MAP_FAILED);
+	p[0] = 9;
+	EXPECT_EQ(*(uint8_t *)bo_map(self->c.fd, out.handle, PAGE), 9);
 	close(out.fd);
 }
 
