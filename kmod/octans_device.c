@@ -136,6 +136,10 @@ int octans_device_init(struct octans_device *dev)
 		ret = octans_ring_init(dev, i);
 	if (ret)
 		return ret;
+	/* Whoever drove it before may have left rings enabled. */
+	ret = octans_reset_hw(dev);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "the device does not come out of reset\n");
 	pci_set_master(pdev);
 	ret = octans_irq_init(dev);
 	if (ret)

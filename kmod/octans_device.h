@@ -172,6 +172,7 @@ void octans_device_unplug(struct octans_device *dev);
 int octans_device_start(struct octans_device *dev);
 
 /* octans_reset.c */
+int octans_reset_hw(struct octans_device *dev);
 void octans_recover(struct octans_device *dev, struct octans_ring *guilty, int error);
 void octans_end_all(struct octans_device *dev, int error);
 void octans_reset_prepare(struct octans_device *dev);

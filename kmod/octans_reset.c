@@ -44,7 +44,13 @@ static void end(struct ended e, bool guilty)
 	octans_job_end(e.job, e.error);
 }
 
-static int reset_device(struct octans_device *dev)
+/**
+ * octans_reset_hw() - reset the device by its register
+ * @dev: device
+ *
+ * Return: 0 or -ETIMEDOUT.
+ */
+int octans_reset_hw(struct octans_device *dev)
 {
 	u32 status;
 
@@ -80,7 +86,7 @@ void octans_recover(struct octans_device *dev, struct octans_ring *guilty, int e
 		return;
 	}
 	drm_notice(&dev->drm, "%s could not be reset, resetting the device\n", guilty->name);
-	if (reset_device(dev)) {
+	if (octans_reset_hw(dev)) {
 		octans_wedge(dev, "it could not be reset");
 		return;
 	}
