@@ -71,6 +71,12 @@ static void on_alarm(int sig)
 
 #if defined(__SANITIZE_ADDRESS__)
 void __sanitizer_set_death_callback(void (*callback)(void));
+const char *__asan_default_options(void);
+
+const char *__asan_default_options(void)
+{
+	return "handle_abort=1";
+}
 #else
 static void on_crash(int sig)
 {
