@@ -20,7 +20,9 @@ static void copy_text(char *to, size_t len, const char *s, size_t n)
 {
 	if (n >= len)
 		n = len - 1;
-	memcpy(to, s, n);
+	/* Names out of the file must not talk to the terminal. */
+	for (size_t i = 0; i < n; i++)
+		to[i] = (unsigned char)s[i] < ' ' || s[i] == 127 ? '?' : s[i];
 	to[n] = 0;
 }
 

@@ -472,6 +472,9 @@ static void test_refused(void)
 		put_merges(&o.b, merges, N(merges));
 		ok(refused(&o, "deepseek-v3"), "the pre-tokenizer \"%s\"; the sentence names others", bad_pres[i]);
 	}
+	spm_words();
+	put_vocab(&o.b, "\x1b[2J", NULL);
+	ok(refused(&o, "\"?[2J\""), "a name that talks to the terminal");
 	bpe_words();
 	put_vocab(&o.b, "gpt2", "llama-bpe");
 	ok(refused(&o, "tokenizer.ggml.merges"), "no merges");

@@ -106,6 +106,10 @@ static int bad(char *err, size_t len, int rc, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err, len, fmt, ap);
 	va_end(ap);
+	/* Names out of the file must not talk to the terminal. */
+	for (char *s = err; len && *s; s++)
+		if ((uint8_t)*s < ' ' || *s == 127)
+			*s = '?';
 	return rc;
 }
 
