@@ -378,7 +378,9 @@ static void test_bpe(void)
 
 static void test_round_trips(void)
 {
-	static const char *const pres[] = { "llama-bpe", "tekken", "deepseek-llm", "deepseek-v3", "qwen2" };
+	static const char *const pres[] = {
+		"llama-bpe", "qwen2", "tekken", "deepseek-llm", "deepseek-v3", "gpt-2", "minerva-7b", "viking",
+	};
 	struct opened o;
 	size_t bad = 0;
 

@@ -63,7 +63,9 @@ static void check(const char *pre, const struct tokenizer *t, bool parse)
 
 int main(void)
 {
-	static const char *const pres[] = { "llama-bpe", "qwen2", "tekken", "deepseek-llm", "deepseek-v3" };
+	static const char *const pres[] = {
+		"llama-bpe", "qwen2", "tekken", "deepseek-llm", "deepseek-v3", "gpt-2", "minerva-7b", "viking",
+	};
 	struct opened o;
 
 	spm_vocab(&o.b);

@@ -43,8 +43,8 @@ static size_t run(const struct text *x, size_t i, bool (*is)(uint32_t c), size_t
 	return k - i;
 }
 
-/* (?i:'s|'t|'re|'ve|'m|'ll|'d) */
-static size_t contraction(const struct text *x, size_t i)
+/* 's|'t|'re|'ve|'m|'ll|'d; fold = 32: in capitals, too, else 0 */
+static size_t contraction(const struct text *x, size_t i, int fold)
 {
 	static const char *const ends[] = { "s", "t", "re", "ve", "m", "ll", "d" };
 
@@ -53,7 +53,7 @@ static size_t contraction(const struct text *x, size_t i)
 	for (size_t k = 0; k < sizeof(ends) / sizeof(ends[0]); k++) {
 		size_t n = strlen(ends[k]), j = 0;
 
-		while (j < n && i + 1 + j < x->n && (x->s[i + 1 + j] | 32) == ends[k][j])
+		while (j < n && i + 1 + j < x->n && (x->s[i + 1 + j] | fold) == ends[k][j])
 			j++;
 		if (j == n)
 			return n + 1;
@@ -90,8 +90,8 @@ static size_t spaced(const struct text *x, size_t i, bool (*is)(uint32_t c), boo
 	return k - i;
 }
 
-/* \s*[\r\n]+|\s+(?!\S)|\s+ */
-static size_t spaces(const struct text *x, size_t i)
+/* \s+(?!\S)|\s+, before them \s*[\r\n]+ if eols is asked for */
+static size_t some_spaces(const struct text *x, size_t i, bool eols)
 {
 	size_t k = i, eol = 0, last = i;
 	uint32_t len, c;
@@ -101,18 +101,23 @@ static size_t spaces(const struct text *x, size_t i)
 		if (is_eol(c))
 			eol = k + len;
 	}
-	if (eol)
+	if (eol && eols)
 		return eol - i;
 	if (k < x->n && last > i)	/* leave one for the word that follows */
 		return last - i;
 	return k - i;
 }
 
+static size_t spaces(const struct text *x, size_t i)
+{
+	return some_spaces(x, i, true);
+}
+
 /* ---- llama-bpe, qwen2 ---- */
 
 static size_t llama_word(const struct text *x, size_t i, size_t max_digits)
 {
-	size_t n = contraction(x, i);
+	size_t n = contraction(x, i, 32);
 
 	if (!n)
 		n = letters(x, i);
@@ -343,6 +348,51 @@ static size_t deepseek_v3(const char *s, size_t n, size_t i)
 	return k ? k : spaces(&x, i);
 }
 
+/* ---- gpt-2, viking ---- */
+
+/*
+ * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+ */
+static size_t gpt2(const char *s, size_t n, size_t i)
+{
+	struct text x = { s, n };
+	size_t k = contraction(&x, i, 0), from = i + (s[i] == ' ');
+
+	if (k)
+		return k;
+	k = run(&x, from, unicode_letter, SIZE_MAX);
+	if (!k)
+		k = run(&x, from, unicode_number, SIZE_MAX);
+	if (!k)
+		k = run(&x, from, is_other, SIZE_MAX);
+	return k ? from + k - i : some_spaces(&x, i, false);
+}
+
+static size_t one_number(const char *s, size_t n, size_t i)	/* \p{N} */
+{
+	return run(&(struct text) { s, n }, i, unicode_number, 1);
+}
+
+static bool is_no_mark(uint32_t c)	/* [^(\s|.,!?…。，、।۔،)] */
+{
+	static const uint32_t marks[] = {
+		'(', '|', '.', ',', '!', '?', 0x2026, 0x3002, 0xff0c, 0x3001, 0x964, 0x6d4, 0x60c, ')',
+	};
+
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (c == marks[i])
+			return false;
+	return !unicode_space(c);
+}
+
+static size_t viking(const char *s, size_t n, size_t i)		/*  ?[class]+ */
+{
+	size_t k = i + (s[i] == ' ');
+	size_t len = run(&(struct text) { s, n }, k, is_no_mark, SIZE_MAX);
+
+	return len ? k + len - i : 0;
+}
+
 /* ---- the list ---- */
 
 #define DEEPSEEK_LLM { one_eol, listed_letters, listed_marks, last_spaces, east_asian, numbers }
@@ -356,6 +406,10 @@ static const struct pretokenizer all[] = {
 	{ "deepseek-llm", false, false, DEEPSEEK_LLM },
 	{ "deepseek-v3", false, false, { three_numbers, han_or_kana, deepseek_v3 } },
 	{ "qwen2", false, false, { qwen2 } },
+	{ "gpt-2", false, false, { gpt2 } },
+	{ "smollm", false, false, { one_number, gpt2 } },
+	{ "minerva-7b", false, false, { one_number, gpt2 } },
+	{ "viking", false, false, { viking, one_number } },
 };
 
 #define N_ALL (sizeof(all) / sizeof(all[0]))
