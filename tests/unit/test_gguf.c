@@ -267,6 +267,23 @@ static void test_truncation(void)
 	ok(!bad, "cut at each of the %zu bytes of the header: refused", b.header);
 	build_end(&b);
 
+	/* Alone in its file, what is cut in a key is not caught by the count of keys before. */
+	bad = 0;
+	for (int kind = 0; kind < 3; kind++) {
+		build_begin(&b);
+		if (kind == 0)
+			build_key_text(&b, "a key", "its value");
+		else if (kind == 1)
+			key_value(&b, "a key", GGUF_F64, "12345678", 8);
+		else
+			build_key_array(&b, "a key", GGUF_STRING, 1), build_text(&b, "a text");
+		for (size_t i = 0; i < b.n; i++)
+			bad += !refused(&b, i, "");
+		bad += try_open(&b, b.n) != 0;
+		build_end(&b);
+	}
+	ok(!bad, "a single key, cut at each byte: refused");
+
 	/* A file of 100 KiB whose tensors reach its end. */
 	build_begin(&b);
 	build_tensor(&b, "big", ACCEL_F32, 2, (uint64_t []) { 1024, 25 });
