@@ -27,7 +27,8 @@ struct test_metadata {
 	struct test_metadata *next;
 };
 
-static struct test_metadata *test_list, **test_tail = &test_list;
+static struct test_metadata *test_list;
+__attribute__((unused)) static struct test_metadata **test_tail = &test_list;
 
 #define FIXTURE(f) struct f##_data
 #define FIXTURE_SETUP(f) \
@@ -76,6 +77,7 @@ static struct test_metadata *test_list, **test_tail = &test_list;
 #define ASSERT_TRUE(a) TH_CHECK(1, !!(a), !=, 0)
 #define SKIP(why) do { printf("# SKIP %s\n", why); _exit(KSFT_SKIP); } while (0)
 
+__attribute__((unused))
 static int test_one(struct test_metadata *m, int *status)
 {
 	pid_t pid;
@@ -92,6 +94,7 @@ static int test_one(struct test_metadata *m, int *status)
 	return pid < 0 || waitpid(pid, status, 0) != pid ? -1 : 0;
 }
 
+#ifndef HARNESS_NO_MAIN
 int main(int argc, char **argv)
 {
 	int n = 0, pass = 0, skip = 0, fail = 0, status;
@@ -125,5 +128,6 @@ int main(int argc, char **argv)
 	printf("# Totals: pass:%d fail:%d xfail:0 xpass:0 skip:%d error:0\n", pass, fail, skip);
 	return fail ? KSFT_FAIL : pass ? 0 : KSFT_SKIP;
 }
+#endif
 
 #endif
