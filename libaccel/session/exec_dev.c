@@ -19,6 +19,8 @@
  * and on the model, so that a queue's timeout tells hangs and a neighbour gets its turn. */
 #define JOB_MACS (1ull << 31)
 
+#define JOB_TIMEOUT_MS 10000u
+
 #define STREAM_BYTES_PER_LAYER 4096u
 #define JOB_TAG(first, last) ((uint64_t)(first) << 32 | (last))
 
@@ -151,6 +153,8 @@ int exec_dev_new(const struct accel_model *m, struct accel_dev *dev, uint32_t ba
 		 struct exec_dev **out, struct shared *io)
 {
 	struct exec_dev *e = calloc(1, sizeof(*e));
+	struct accel_devinfo info;
+	uint32_t timeout;
 	int err = -ENOMEM;
 
 	*out = NULL;
@@ -168,9 +172,13 @@ int exec_dev_new(const struct accel_model *m, struct accel_dev *dev, uint32_t ba
 		fail(-ENOMEM, "no memory for the device executor");
 		goto fail;
 	}
+	err = accel_dev_info(dev, &info);
+	if (err)
+		goto fail;
+	timeout = info.max_timeout_ms < JOB_TIMEOUT_MS ? info.max_timeout_ms : JOB_TIMEOUT_MS;
 	err = accel_vm_new(dev, &e->vm);
 	if (!err)
-		err = accel_queue_new(e->vm, ACCEL_PRIORITY_NORMAL, 0, &e->queue);
+		err = accel_queue_new(e->vm, ACCEL_PRIORITY_NORMAL, timeout, &e->queue);
 	if (!err)
 		err = make_buffers(e, io);
 	if (err)

@@ -12,7 +12,7 @@ static double octans(unsigned int seconds)
 {
 	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
 	struct drm_syncobj_wait w = { 0 };
-	struct client c;
+	struct client c = { 0 };
 	uint32_t size;
 	int64_t begin, end;
 	int n = 0;

@@ -103,6 +103,7 @@ static int apply_format(const struct options *o, const struct gguf *g, struct te
 struct timing {
 	double prompt, generation;
 	size_t prompt_tokens, generated;
+	bool newline;		/* the text ends with one */
 };
 
 static int generate(const struct options *o, struct accel_session *s, struct tokenizer *tok,
@@ -137,6 +138,8 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		if (tokenizer_is_eog(tok, id))
 			break;
 		len = tokenizer_decode(tok, &stream, id, piece, sizeof(piece));
+		if (len)
+			time->newline = piece[len - 1] == '\n';
 		if (fwrite(piece, 1, len, stdout) != len || fflush(stdout))
 			break;		/* the reader has gone; main() looks at stdout */
 		time->generated++;
@@ -228,7 +231,8 @@ int cmd_run(const struct options *o)
 	}
 	rc = generate(o, r.session, tok, ids, n, mi.n_vocab, accel_plan_ctx(r.plan), &time);
 	if (rc == EXIT_OK) {
-		putchar('\n');
+		if (!time.newline)
+			putchar('\n');
 		fflush(stdout);
 		summarise(&r, &time);
 	}
