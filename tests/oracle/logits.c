@@ -32,10 +32,10 @@ struct job {
 	bool step;
 };
 
-static void log_warnings(enum ggml_log_level level, const char *text, void *arg)
+static void log_errors(enum ggml_log_level level, const char *text, void *arg)
 {
 	(void)arg;
-	if (level == GGML_LOG_LEVEL_WARN || level == GGML_LOG_LEVEL_ERROR)
+	if (level == GGML_LOG_LEVEL_ERROR)
 		fputs(text, stderr);
 }
 
@@ -163,7 +163,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: logits [-b BACKEND.so] [-n N | -t 1,2,3] [-s] MODEL OUT\n");
 		return 2;
 	}
-	llama_log_set(log_warnings, NULL);
+	llama_log_set(log_errors, NULL);
 	if (!backend)
 		ggml_backend_load_all();
 	else if (!ggml_backend_load(backend))
