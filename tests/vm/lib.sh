@@ -32,23 +32,21 @@ module() {	# RELEASE: where its octans.ko is built
 	echo "$top/build/kmod-$1"
 }
 
-# Runs a program of the root with the root's libraries, without changing root.
-from_root() {	# PATH ARGS...
-	local m=x86_64-linux-gnu p=$root$1
-	shift
-	"$root/lib64/ld-linux-x86-64.so.2" \
-		--library-path "$root/usr/lib/$m:$root/usr/lib/$m/pulseaudio" "$p" "$@"
-}
+# A program of the root with the root's libraries, without changing root: the words before its
+# arguments.
+loader=("$root/lib64/ld-linux-x86-64.so.2" --library-path
+	"$root/usr/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu/pulseaudio")
 
-# The host's own QEMU if it knows vfio-user, else the root's.
-qemu() {
+# QEMU=(...): the host's own if it knows vfio-user, else the root's.  A command, not a function:
+# what is started in the background must be QEMU itself, to be killed.
+find_qemu() {
 	if [ -z "${OCTANS_ROOT_QEMU-}" ] && command -v qemu-system-x86_64 >/dev/null &&
 		qemu-system-x86_64 -device help 2>/dev/null | grep -q '"vfio-user-pci"'; then
-		qemu-system-x86_64 "$@"
+		QEMU=(qemu-system-x86_64)
 	else
-		QEMU_MODULE_DIR=$root/usr/lib/x86_64-linux-gnu/qemu from_root \
-			/usr/bin/qemu-system-x86_64 -L "$root/usr/share/qemu" \
-			-L "$root/usr/share/seabios" "$@"
+		QEMU=(env "QEMU_MODULE_DIR=$root/usr/lib/x86_64-linux-gnu/qemu" "${loader[@]}"
+			"$root/usr/bin/qemu-system-x86_64" -L "$root/usr/share/qemu"
+			-L "$root/usr/share/seabios")
 	fi
 }
 
@@ -59,15 +57,14 @@ accelerator() {	# RELEASE
 	if [ ! -s "$stamp" ]; then
 		echo tcg >"$stamp"
 		if [ -w /dev/kvm ]; then
-			(qemu -accel kvm -machine q35 -cpu max -m 512 -nodefaults -display none -no-reboot \
+			"${QEMU[@]}" -accel kvm -machine q35 -cpu max -m 512 -nodefaults -display none -no-reboot \
 				-kernel "$root/boot/vmlinuz-$1" -append "console=ttyS0 panic=-1" \
-				-serial "file:$stamp.log" >/dev/null 2>&1) &
+				-serial "file:$stamp.log" >/dev/null 2>&1 &
 			local probe=$! t
 			for ((t = 0; t < 40; t++)); do
 				kill -0 $probe 2>/dev/null || break
 				sleep 0.25
 			done
-			pkill -P $probe 2>/dev/null || true
 			kill $probe 2>/dev/null || true
 			wait $probe 2>/dev/null || true
 			grep -q 'Linux version' "$stamp.log" && grep -q 'Kernel panic' "$stamp.log" &&
