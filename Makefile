@@ -96,10 +96,12 @@ unit-build: $(units)
 unit: all $(units)
 	@tests/unit/run $(units)
 
-check: deps
+check:
+	@packaging/install-deps --test
 	@tests/check
 
-bench: deps
+bench:
+	@packaging/install-deps --test
 	@$(MAKE) --no-print-directory all
 	@tests/bench/run
 

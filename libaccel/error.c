@@ -21,6 +21,10 @@ int fail(int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	/* What a file holds may be quoted: nothing in it reaches a terminal raw. */
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
 	snprintf(message, sizeof(message), "%s", text);
 	return err;
 }

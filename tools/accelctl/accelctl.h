@@ -53,6 +53,8 @@ struct options {
 int complain(int exit_code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same with accel_error(), and the exit code that goes with err. */
 int complain_accel(int err);
+/* The same for a processor that was open. */
+int complain_eval(int err);
 
 /* Prints a JSON document {"schema": "accelctl.<command>/1", "generated": ..., ...} and
  * frees it; returns the exit code. */

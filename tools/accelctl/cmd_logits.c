@@ -29,7 +29,7 @@ static int write_logits(const struct options *o, struct accel_session *s, uint32
 		int err = accel_session_eval(s, tokens + at, per, ACCEL_LOGITS_ALL, &logits);
 
 		if (err)
-			return complain_accel(err);
+			return complain_eval(err);
 		bad = write_rows(f, logits, per * vocab * sizeof(float));
 	}
 	return bad ? complain(EXIT_FAILED, "%s could not be written: %s", o->args[1], strerror(errno)) :

@@ -119,7 +119,7 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 
 	err = accel_session_eval(s, ids, n, ACCEL_LOGITS_LAST, &logits);
 	if (err)
-		return complain_accel(err);
+		return complain_eval(err);
 	time->prompt_tokens = n;
 	time->prompt = seconds() - t0;
 	t0 = seconds();
@@ -153,7 +153,7 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		err = accel_session_eval(s, &id, 1, ACCEL_LOGITS_LAST, &logits);
 		if (err) {
 			putchar('\n');
-			rc = complain_accel(err);
+			rc = complain_eval(err);
 			break;
 		}
 	}

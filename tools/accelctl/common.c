@@ -40,6 +40,13 @@ int complain_accel(int err)
 	return complain(rc, "%s", accel_error());
 }
 
+int complain_eval(int err)
+{
+	int rc = complain_accel(err);
+
+	return rc == EXIT_NO_DEVICE ? EXIT_LOST : rc;	/* it was there when we began */
+}
+
 int print_json(const char *command, json_t *body)
 {
 	char schema[64], now[32];

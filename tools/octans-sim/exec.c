@@ -20,6 +20,10 @@
 #define ISSUE_CYCLES 64
 #define TRANSCENDENTAL_MACS 8
 #define COPY_CHUNK 65536u
+/* A product is made in pieces of at most this size, so that a command cannot ask the model
+ * for more memory than a machine has. */
+#define MATMUL_TOKENS 256u
+#define MATMUL_ROWS 65536u
 
 struct exec {
 	struct sim_mem *m;
@@ -186,7 +190,7 @@ static int embed(struct exec *e, const struct octans_cmd_embed *c)
 }
 
 struct matmul {
-	const struct octans_cmd_matmul *c;
+	struct octans_cmd_matmul c;
 	uint32_t m, n, k;
 	bool is_float;
 	struct arena a;
@@ -210,7 +214,7 @@ static bool matmul_arena(struct matmul *t)
 		t->bias = piece(&t->a, t->n * 4ull);
 		t->xf = piece(&t->a, t->m * sizeof(*t->xf));
 		t->xq = piece(&t->a, t->m * sizeof(*t->xq));
-		t->raw = piece(&t->a, row_bytes(&t->c->w));
+		t->raw = piece(&t->a, row_bytes(&t->c.w));
 		for (uint32_t i = 0; i < t->m && !t->is_float; i++) {
 			struct sim_quant q = {
 				.d = piece(&t->a, blocks * 4),
@@ -229,10 +233,9 @@ static bool matmul_arena(struct matmul *t)
 	return true;
 }
 
-/* Results are written when all are known: x, dst and bias may be the same memory. */
 static int matmul_write(struct exec *e, struct matmul *t)
 {
-	const struct octans_cmd_matmul *c = t->c;
+	const struct octans_cmd_matmul *c = &t->c;
 	float *old = t->w.f;
 	bool add = c->cmd.flags & OCTANS_MATMUL_ADD;
 
@@ -259,7 +262,7 @@ static int matmul_write(struct exec *e, struct matmul *t)
 
 static int matmul_run(struct exec *e, struct matmul *t)
 {
-	const struct octans_cmd_matmul *c = t->c;
+	const struct octans_cmd_matmul *c = &t->c;
 	uint64_t since_yield = 0;
 
 	for (uint32_t i = 0; i < t->m; i++) {
@@ -290,24 +293,46 @@ static int matmul_run(struct exec *e, struct matmul *t)
 	return matmul_write(e, t);
 }
 
-static int matmul(struct exec *e, const struct octans_cmd_matmul *c)
+/* Tokens [i, i + MATMUL_TOKENS) and rows of w [r, r + MATMUL_ROWS) of a checked command. */
+static int matmul_piece(struct exec *e, const struct octans_cmd_matmul *c, uint32_t i, uint32_t r)
 {
-	struct matmul t = { .c = c, .m = c->x.rows, .n = c->w.rows, .k = c->w.cols };
+	struct matmul t = { .c = *c, .k = c->w.cols, .is_float = sim_type_is_float(c->w.type) };
 	int rc;
 
-	if (c->cmd.flags & ~OCTANS_MATMUL_ADD || t.m > OCTANS_MAX_TOKENS ||
-	    !weights(&c->w, t.n, t.k) || !f32(&c->x, t.m, t.k) || !f32(&c->dst, t.m, t.n) ||
-	    (!absent(&c->bias) && !f32(&c->bias, 1, t.n)))
-		return OCTANS_JOB_BAD_CMD;
-	t.is_float = sim_type_is_float(c->w.type);
+	t.m = c->x.rows - i < MATMUL_TOKENS ? c->x.rows - i : MATMUL_TOKENS;
+	t.n = c->w.rows - r < MATMUL_ROWS ? c->w.rows - r : MATMUL_ROWS;
+	t.c.x.va += i * c->x.stride;
+	t.c.w.va += r * c->w.stride;
+	t.c.dst.va += i * c->dst.stride + r * 4ull;
+	t.c.x.rows = t.c.dst.rows = t.m;
+	t.c.w.rows = t.c.dst.cols = t.n;
+	if (!absent(&c->bias)) {
+		t.c.bias.va += r * 4ull;
+		t.c.bias.cols = t.n;
+	}
 	if (!matmul_arena(&t))
 		return OCTANS_JOB_BUS;
 	rc = matmul_run(e, &t);
 	free(t.a.base);
-	if (t.is_float)
-		e->macs_f32 += (uint64_t)t.m * t.n * t.k;
+	return rc;
+}
+
+static int matmul(struct exec *e, const struct octans_cmd_matmul *c)
+{
+	uint32_t m = c->x.rows, n = c->w.rows, k = c->w.cols;
+	uint64_t macs = (uint64_t)n * k;
+	int rc = OCTANS_JOB_OK;
+
+	if (c->cmd.flags & ~OCTANS_MATMUL_ADD || m > OCTANS_MAX_TOKENS || !weights(&c->w, n, k) ||
+	    !f32(&c->x, m, k) || !f32(&c->dst, m, n) || (!absent(&c->bias) && !f32(&c->bias, 1, n)))
+		return OCTANS_JOB_BAD_CMD;
+	for (uint32_t i = 0; i < m && !rc; i += MATMUL_TOKENS)
+		for (uint32_t r = 0; r < n && !rc; r += MATMUL_ROWS)
+			rc = matmul_piece(e, c, i, r);
+	if (sim_type_is_float(c->w.type))
+		e->macs_f32 += m * macs;
 	else
-		e->macs_int8 += (uint64_t)t.m * t.n * t.k;
+		e->macs_int8 += m * macs;
 	return rc;
 }
 
