@@ -40,8 +40,14 @@ static inline int octans_compat_sched_init(struct drm_gpu_scheduler *sched,
 
 /* 6.12.107: drm_sched_job_init() takes the client's id */
 #ifndef OCTANS_HAVE_SCHED_CLIENT_ID
-#define drm_sched_job_init(job, entity, credits, owner, client_id) \
-	drm_sched_job_init(job, entity, credits, owner)
+static inline int octans_compat_job_init(struct drm_sched_job *job,
+					 struct drm_sched_entity *entity, u32 credits,
+					 void *owner, u64 client_id)
+{
+	return drm_sched_job_init(job, entity, credits, owner);
+}
+
+#define drm_sched_job_init octans_compat_job_init
 #endif
 
 /* 6.18: struct drm_gpuvm_map_req */
@@ -81,7 +87,12 @@ static inline int octans_compat_sm_map(struct drm_gpuvm *gpuvm, void *priv,
 
 /* 6.12.107: pci_resize_resource() takes a mask of BARs to leave alone */
 #ifndef OCTANS_HAVE_RESIZE_BAR_EXCLUDE
-#define pci_resize_resource(pdev, bar, size, exclude) pci_resize_resource(pdev, bar, size)
+static inline int octans_compat_resize(struct pci_dev *pdev, int bar, int size, int exclude)
+{
+	return pci_resize_resource(pdev, bar, size);
+}
+
+#define pci_resize_resource octans_compat_resize
 #endif
 
 #endif

@@ -34,7 +34,8 @@ static int show_buffer(int id, void *ptr, void *data)
 	struct seq_file *m = data;
 
 	spin_lock(&bo->label_lock);
-	seq_printf(m, "  %6d %12zu %-6s %s\n", id, obj->size, bo->local ? "card" : "host", bo->label);
+	seq_printf(m, "  %6d %12zu %-6s %s\n", id, obj->size, bo->local ? "card" : "host",
+		   bo->label);
 	spin_unlock(&bo->label_lock);
 	return 0;
 }

@@ -12,20 +12,20 @@ static int read_info(struct octans_device *dev)
 {
 	struct octans_info *i = &dev->info;
 	u64 caps = octans_read64(dev, OCTANS_REG_CAPS);
-	u32 n;
+	u32 id = octans_read32(dev, OCTANS_REG_ID), n;
 
-	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC)
-		return dev_err_probe(dev->drm.dev, -ENODEV, "this is not an Octans processor (id 0x%x)\n",
-				     octans_read32(dev, OCTANS_REG_ID));
+	if (id != OCTANS_ID_MAGIC)
+		return dev_err_probe(dev->drm.dev, -ENODEV, "id 0x%x is not an Octans's\n", id);
 	i->version = octans_read32(dev, OCTANS_REG_VERSION);
 	if (i->version >> 16 != OCTANS_VERSION_1_0 >> 16)
-		return dev_err_probe(dev->drm.dev, -ENODEV, "hardware version %u.%u is not supported\n",
+		return dev_err_probe(dev->drm.dev, -ENODEV, "hardware %u.%u is not supported\n",
 				     i->version >> 16, i->version & 0xffff);
 	i->rings = OCTANS_CAPS_RINGS(caps);
 	i->ring_log2 = OCTANS_CAPS_RING_LOG2(caps);
 	if (!i->rings || i->rings > OCTANS_MAX_RINGS || !i->ring_log2 ||
 	    OCTANS_CAPS_VA_BITS(caps) != OCTANS_VA_BITS || OCTANS_CAPS_ASID_BITS(caps) < 10)
-		return dev_err_probe(dev->drm.dev, -ENODEV, "capabilities 0x%llx make no sense\n", caps);
+		return dev_err_probe(dev->drm.dev, -ENODEV, "capabilities 0x%llx make no sense\n",
+				     caps);
 	i->ops = octans_read64(dev, OCTANS_REG_OPS);
 	i->types = octans_read64(dev, OCTANS_REG_TYPES);
 	i->clock_hz = octans_read64(dev, OCTANS_REG_CLOCK_HZ);

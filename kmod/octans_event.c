@@ -10,7 +10,7 @@
 #include "octans_vm.h"
 
 #define EVENT_LOG2	6
-#define EVENTS		(1u << EVENT_LOG2)
+#define EVENTS		BIT(EVENT_LOG2)
 
 static void event_work(struct work_struct *work)
 {

@@ -41,7 +41,7 @@ int octans_local_init(struct octans_device *dev)
 
 	local->size = octans_read64(dev, OCTANS_REG_LOCAL_SIZE);
 	if (!local->size || local->size % PAGE_SIZE || local->size >> 40)
-		return dev_err_probe(&pdev->dev, -EIO, "on-card memory of 0x%llx bytes makes no sense\n",
+		return dev_err_probe(&pdev->dev, -EIO, "0x%llx bytes on the card make no sense\n",
 				     local->size);
 	resize_bar(dev);
 	local->bar = pci_resource_start(pdev, OCTANS_BAR_LOCAL);

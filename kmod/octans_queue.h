@@ -46,6 +46,7 @@ struct octans_queue {
  */
 struct octans_fence {
 	struct dma_fence base;
+	/** @lock: of @base */
 	spinlock_t lock;
 	struct octans_device *dev;
 	struct work_struct release;

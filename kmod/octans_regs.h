@@ -59,7 +59,7 @@
 #define OCTANS_REG_ASID_BASE		0x0100	/* 64: bus address of the ASID table, 4 KiB aligned */
 #define OCTANS_REG_MMU_CTRL		0x0108	/* 32 */
 #define  OCTANS_MMU_ENABLE		0x1
-#define OCTANS_REG_INVALIDATE		0x0110	/* 64, write only: starts one invalidation */
+#define OCTANS_REG_INVALIDATE		0x0110	/* 64, write only: starts an invalidation */
 #define  OCTANS_INVALIDATE_ASID(a)	((a) & 0xffffULL)
 #define  OCTANS_INVALIDATE_ALL		0x10000ULL
 #define OCTANS_REG_INVALIDATED		0x0118	/* 64: invalidations completed since device reset */
@@ -99,7 +99,7 @@
 #define  OCTANS_RING_RESETTING		0x4
 #define OCTANS_RING_HEAD		0x1c	/* 32, read only: descriptors completed, free running */
 #define OCTANS_RING_VECTOR		0x20	/* 32: MSI-X vector */
-#define OCTANS_RING_SINCE		0x28	/* 64, read only: TIME_NS at which the running job began, 0 = none */
+#define OCTANS_RING_SINCE		0x28	/* 64, read only: TIME_NS when the job began, 0 = none */
 #define OCTANS_RING_SEQNO		0x30	/* 64, read only: seqno of the running job, 0 = none */
 #define OCTANS_RING_PROGRESS		0x38	/* 64, read only: grows while a job advances */
 #define OCTANS_RING_CYCLES		0x40	/* 64, read only: modelled busy cycles since device reset */

@@ -137,7 +137,8 @@ void octans_end_all(struct octans_device *dev, int error)
 void octans_wedge(struct octans_device *dev, const char *why)
 {
 	/* drm_dev_wedged_event() wants a primary node, which accel devices lack. */
-	char *env[] = { "WEDGED=rebind,bus-reset", NULL };
+	static char wedged[] = "WEDGED=rebind,bus-reset";
+	char *env[] = { wedged, NULL };
 
 	if (READ_ONCE(dev->dead))
 		return;

@@ -11,7 +11,7 @@
 #include "octans_queue.h"
 
 #define RING_LOG2	1u	/* one job at a time needs no more */
-#define RING_ENTRIES	(1u << RING_LOG2)
+#define RING_ENTRIES	BIT(RING_LOG2)
 #define TICK		msecs_to_jiffies(250)
 #define RESET_TIMEOUT_US 200000
 
@@ -205,7 +205,8 @@ struct octans_job *octans_ring_take(struct octans_ring *ring, bool *finished)
 	spin_lock_irqsave(&ring->lock, flags);
 	job = ring->job;
 	ring->job = NULL;
-	*finished = job && le64_to_cpu(READ_ONCE(*ring->wb)) == OCTANS_WB(job->seqno, OCTANS_JOB_OK);
+	*finished = job &&
+		    le64_to_cpu(READ_ONCE(*ring->wb)) == OCTANS_WB(job->seqno, OCTANS_JOB_OK);
 	spin_unlock_irqrestore(&ring->lock, flags);
 	return job;
 }

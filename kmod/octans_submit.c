@@ -13,7 +13,7 @@
 #include "octans_queue.h"
 #include "octans_uobj.h"
 
-#define IN_SYNCS (1u << 31)	/* drm_octans_submit.failed_index */
+#define IN_SYNCS BIT(31)	/* drm_octans_submit.failed_index */
 
 /*
  * struct signal - a syncobj to signal after the jobs

@@ -497,7 +497,8 @@ int octans_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *fi
 
 	if (args->flags || args->done || args->pad)
 		return -EINVAL;
-	ops = octans_uobj_get_array(&args->ops, DRM_OCTANS_MAX_BIND_OPS, sizeof(*ops), sizeof(*ops));
+	ops = octans_uobj_get_array(&args->ops, DRM_OCTANS_MAX_BIND_OPS, sizeof(*ops),
+				    sizeof(*ops));
 	if (IS_ERR(ops))
 		return PTR_ERR(ops);
 	vm = octans_vm_get(file->driver_priv, args->vm_id);

@@ -47,6 +47,21 @@ const struct op *layer_ops(enum accel_layer_kind kind, unsigned int *n)
 	return NULL;
 }
 
+const char *accel_layer_kind_name(enum accel_layer_kind kind)
+{
+	switch (kind) {
+	case ACCEL_LAYER_EMBED:
+		return "EMBED";
+	case ACCEL_LAYER_ATTN_GQA:
+		return "ATTN_GQA";
+	case ACCEL_LAYER_FFN:
+		return "FFN";
+	case ACCEL_LAYER_HEAD:
+		return "HEAD";
+	}
+	return "?";
+}
+
 uint64_t layer_weight_bytes(const struct layer *l)
 {
 	uint64_t sum = 0;

@@ -26,21 +26,6 @@ struct accel_plan {
 	struct accel_layer *layers;	/* [m->n_layers] */
 };
 
-const char *accel_layer_kind_name(enum accel_layer_kind kind)
-{
-	switch (kind) {
-	case ACCEL_LAYER_EMBED:
-		return "EMBED";
-	case ACCEL_LAYER_ATTN_GQA:
-		return "ATTN_GQA";
-	case ACCEL_LAYER_FFN:
-		return "FFN";
-	case ACCEL_LAYER_HEAD:
-		return "HEAD";
-	}
-	return "?";
-}
-
 const char *accel_reason_name(enum accel_reason reason)
 {
 	static const char *const names[] = {

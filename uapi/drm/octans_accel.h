@@ -130,9 +130,9 @@ struct drm_octans_query_memory {
 };
 
 /** @DRM_OCTANS_BO_DEVICE: on-card memory; without it, host memory */
-#define DRM_OCTANS_BO_DEVICE	(1u << 0)
+#define DRM_OCTANS_BO_DEVICE	0x1
 /** @DRM_OCTANS_BO_NO_MMAP: never mapped by the CPU; may lie outside the BAR */
-#define DRM_OCTANS_BO_NO_MMAP	(1u << 1)
+#define DRM_OCTANS_BO_NO_MMAP	0x2
 
 /**
  * struct drm_octans_bo_create - DRM_IOCTL_OCTANS_BO_CREATE
@@ -163,7 +163,7 @@ struct drm_octans_bo_mmap_offset {
 };
 
 /** @DRM_OCTANS_BO_IMPORTED: came from another driver as a dma-buf (BO_QUERY) */
-#define DRM_OCTANS_BO_IMPORTED	(1u << 31)
+#define DRM_OCTANS_BO_IMPORTED	0x80000000
 
 /**
  * struct drm_octans_bo_query - DRM_IOCTL_OCTANS_BO_QUERY
@@ -219,7 +219,7 @@ enum drm_octans_bind_kind {
 };
 
 /** @DRM_OCTANS_BIND_READONLY: the processor may not write (MAP only) */
-#define DRM_OCTANS_BIND_READONLY (1u << 0)
+#define DRM_OCTANS_BIND_READONLY 0x1
 
 /**
  * struct drm_octans_bind_op - one change of an address space
@@ -342,7 +342,7 @@ struct drm_octans_queue_destroy {
 };
 
 /** @DRM_OCTANS_QUEUE_BANNED: a job timed out or failed; SUBMIT gives -ECANCELED */
-#define DRM_OCTANS_QUEUE_BANNED	(1u << 0)
+#define DRM_OCTANS_QUEUE_BANNED	0x1
 
 /**
  * struct drm_octans_queue_query - DRM_IOCTL_OCTANS_QUEUE_QUERY
@@ -366,9 +366,9 @@ struct drm_octans_queue_query {
 };
 
 /** @DRM_OCTANS_SYNC_SIGNAL: signal after the jobs; without it, wait before them */
-#define DRM_OCTANS_SYNC_SIGNAL		(1u << 0)
+#define DRM_OCTANS_SYNC_SIGNAL		0x1
 /** @DRM_OCTANS_SYNC_TIMELINE: the syncobj is a timeline, @point is used */
-#define DRM_OCTANS_SYNC_TIMELINE	(1u << 1)
+#define DRM_OCTANS_SYNC_TIMELINE	0x2
 
 /**
  * struct drm_octans_sync - one syncobj of a submission
