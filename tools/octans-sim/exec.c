@@ -20,6 +20,12 @@
 #define ISSUE_CYCLES 64
 #define TRANSCENDENTAL_MACS 8
 #define COPY_CHUNK 65536u
+/* Activations and results that MATMUL keeps at once; more rows are another pass over w. */
+#define MATMUL_KEEPS (64ull << 20)
+/* Query heads that share one reading of their key/value head. */
+#define ATTN_HEADS 8u
+/* Between two yields: multiply-adds that take well below a millisecond. */
+#define YIELD_MACS 400000u
 /* A product is made in pieces of at most this size, so that a command cannot ask the model
  * for more memory than a machine has. */
 #define MATMUL_TOKENS 256u
@@ -69,18 +75,24 @@ static bool tensor_ok(const struct octans_tensor *t, bool any_weight, uint32_t t
 		return false;
 	}
 	size = row_bytes(t);
-	if (t->rows > 1 && t->stride < size)
-		return false;
-	/* rows <= 2^24 and stride <= 2^40 keep this below 2^64 */
-	if (t->stride > 1ull << 39)
-		return false;
-	size += (t->rows - 1) * t->stride;
+	if (t->rows > 1) {
+		/* Compared by division: rows times a hostile stride would wrap. */
+		if (t->stride < size || t->stride > top / (t->rows - 1))
+			return false;
+		size += (t->rows - 1) * t->stride;
+	}
 	return t->va < top && size <= top - t->va;
 }
 
 static bool f32(const struct octans_tensor *t, uint32_t rows, uint32_t cols)
 {
 	return tensor_ok(t, false, OCTANS_TYPE_F32) && t->rows == rows && t->cols == cols;
+}
+
+/* x, q, dst of the operations on tokens. */
+static bool tokens(const struct octans_tensor *t, uint32_t rows, uint32_t cols)
+{
+	return rows <= OCTANS_MAX_TOKENS && f32(t, rows, cols);
 }
 
 static bool weights(const struct octans_tensor *t, uint32_t rows, uint32_t cols)
@@ -138,6 +150,7 @@ static void row_pieces(struct arena *a, struct sim_row *w, uint32_t cols)
 {
 	w->f = piece(a, cols * 4ull);
 	w->code = piece(a, cols);
+	w->scaled = piece(a, cols * 2ull);
 	w->d = piece(a, cols / 32 * 4ull + 4);
 	w->dmin = piece(a, cols / 32 * 4ull + 4);
 	w->scale = piece(a, cols / 16 * 2ull + 4);
@@ -155,9 +168,9 @@ static int embed(struct exec *e, const struct octans_cmd_embed *c)
 	uint8_t *raw;
 	int rc = OCTANS_JOB_OK;
 
-	if (!tensor_ok(&c->ids, false, OCTANS_TYPE_I32) || c->ids.rows != 1 ||
-	    c->ids.cols > OCTANS_MAX_TOKENS || !weights(&c->table, c->table.rows, c->table.cols) ||
-	    !f32(&c->dst, c->ids.cols, c->table.cols))
+	if (c->cmd.flags || !tensor_ok(&c->ids, false, OCTANS_TYPE_I32) || c->ids.rows != 1 ||
+	    !weights(&c->table, c->table.rows, c->table.cols) ||
+	    !tokens(&c->dst, c->ids.cols, c->table.cols))
 		return OCTANS_JOB_BAD_CMD;
 	for (int pass = 0; pass < 2; pass++) {
 		a.used = 0;
@@ -190,9 +203,10 @@ static int embed(struct exec *e, const struct octans_cmd_embed *c)
 }
 
 struct matmul {
-	struct octans_cmd_matmul c;
-	uint32_t m, n, k;
-	bool is_float;
+	const struct octans_cmd_matmul *c;
+	uint32_t m, n, k;	/* of the command */
+	uint32_t first, tokens;	/* rows of x in this pass */
+	bool is_float, has_bias;
 	struct arena a;
 	struct sim_row w;
 	float *x, *y, *bias, *column;
@@ -208,22 +222,24 @@ static bool matmul_arena(struct matmul *t)
 	for (int pass = 0; pass < 2; pass++) {
 		t->a.used = 0;
 		row_pieces(&t->a, &t->w, t->k);
-		t->x = piece(&t->a, (size_t)t->m * t->k * 4);
-		t->y = piece(&t->a, (size_t)t->m * t->n * 4);
-		t->column = piece(&t->a, t->m * 4ull);
+		t->x = piece(&t->a, (size_t)t->tokens * t->k * 4);
+		t->y = piece(&t->a, (size_t)t->tokens * t->n * 4);
+		t->column = piece(&t->a, t->tokens * 4ull);
 		t->bias = piece(&t->a, t->n * 4ull);
-		t->xf = piece(&t->a, t->m * sizeof(*t->xf));
-		t->xq = piece(&t->a, t->m * sizeof(*t->xq));
-		t->raw = piece(&t->a, row_bytes(&t->c.w));
-		for (uint32_t i = 0; i < t->m && !t->is_float; i++) {
+		t->xf = piece(&t->a, t->tokens * sizeof(*t->xf));
+		t->xq = piece(&t->a, t->tokens * sizeof(*t->xq));
+		t->raw = piece(&t->a, row_bytes(&t->c->w));
+		for (uint32_t i = 0; i < t->tokens; i++) {
 			struct sim_quant q = {
 				.d = piece(&t->a, blocks * 4),
 				.xs = piece(&t->a, blocks * 4),
 				.q = piece(&t->a, t->k),
 			};
 
-			if (t->a.base)
-				t->xq[i] = q;
+			if (!t->a.base)
+				continue;
+			t->xf[i] = t->x + (size_t)i * t->k;
+			t->xq[i] = q;
 		}
 		if (!t->a.base)
 			t->a.base = malloc(t->a.used);
@@ -233,28 +249,62 @@ static bool matmul_arena(struct matmul *t)
 	return true;
 }
 
+static int matmul_read_x(struct exec *e, struct matmul *t)
+{
+	for (uint32_t i = 0; i < t->tokens; i++) {
+		FAILED(get(e, &t->c->x, t->first + i, t->x + (size_t)i * t->k));
+		if (!t->is_float)
+			sim_quantize(&t->xq[i], t->xf[i], t->k);
+		FAILED(yield(e));
+	}
+	return OCTANS_JOB_OK;
+}
+
+/* One row of w, unpacked once, with every token. */
+static int matmul_row(struct exec *e, struct matmul *t, uint32_t r, uint64_t *since_yield)
+{
+	const struct octans_cmd_matmul *c = t->c;
+	const uint8_t *row = sim_read(e->m, c->w.va + r * c->w.stride, row_bytes(&c->w), t->raw);
+	uint32_t step = YIELD_MACS / t->k + 1;
+
+	if (!row)
+		return OCTANS_JOB_FAULT;
+	sim_unpack(&t->w, row, c->w.type, t->k);
+	for (uint32_t i = 0; i < t->tokens; i += step) {
+		uint32_t n = t->tokens - i < step ? t->tokens - i : step;
+
+		sim_dot_row(t->column + i, &t->w, c->w.type, t->k, t->xf + i, t->xq + i, n);
+		*since_yield += (uint64_t)t->k * (n + 2);
+		if (*since_yield > YIELD_MACS) {
+			FAILED(yield(e));
+			*since_yield = 0;
+		}
+	}
+	for (uint32_t i = 0; i < t->tokens; i++)
+		t->y[(size_t)i * t->n + r] = t->has_bias ? t->column[i] + t->bias[r] : t->column[i];
+	return OCTANS_JOB_OK;
+}
+
 static int matmul_write(struct exec *e, struct matmul *t)
 {
-	const struct octans_cmd_matmul *c = &t->c;
+	const struct octans_cmd_matmul *c = t->c;
 	float *old = t->w.f;
-	bool add = c->cmd.flags & OCTANS_MATMUL_ADD;
 
-	for (uint32_t i = 0; i < t->m; i++) {
+	for (uint32_t i = 0; i < t->tokens; i++) {
+		uint64_t va = c->dst.va + (t->first + i) * c->dst.stride;
 		float *y = t->y + (size_t)i * t->n;
 
-		if (add) {	/* column by column: dst may be wider than w's rows */
-			for (uint32_t at = 0; at < t->n; at += t->k) {
-				uint32_t n = t->n - at < t->k ? t->n - at : t->k;
-				const float *p = sim_read(e->m, c->dst.va + i * c->dst.stride + at * 4ull,
-							  n * 4ull, old);
+		/* In pieces, because old has room for k and dst is n wide. */
+		for (uint32_t at = 0; at < t->n && c->cmd.flags & OCTANS_MATMUL_ADD; at += t->k) {
+			uint32_t n = t->n - at < t->k ? t->n - at : t->k;
+			const float *p = sim_read(e->m, va + at * 4ull, n * 4ull, old);
 
-				if (!p)
-					return OCTANS_JOB_FAULT;
-				for (uint32_t r = 0; r < n; r++)
-					y[at + r] = p[r] + y[at + r];
-			}
+			if (!p)
+				return OCTANS_JOB_FAULT;
+			for (uint32_t r = 0; r < n; r++)
+				y[at + r] = p[r] + y[at + r];
 		}
-		FAILED(put(e, &c->dst, i, y));
+		FAILED(put(e, &c->dst, t->first + i, y));
 		FAILED(yield(e));
 	}
 	return OCTANS_JOB_OK;
@@ -262,77 +312,43 @@ static int matmul_write(struct exec *e, struct matmul *t)
 
 static int matmul_run(struct exec *e, struct matmul *t)
 {
-	const struct octans_cmd_matmul *c = &t->c;
+	uint32_t room = t->tokens;
 	uint64_t since_yield = 0;
 
-	for (uint32_t i = 0; i < t->m; i++) {
-		t->xf[i] = t->x + (size_t)i * t->k;
-		FAILED(get(e, &c->x, i, t->x + (size_t)i * t->k));
-		if (!t->is_float)
-			sim_quantize(&t->xq[i], t->xf[i], t->k);
-		FAILED(yield(e));
+	if (t->has_bias)
+		FAILED(get(e, &t->c->bias, 0, t->bias));
+	for (; t->first < t->m; t->first += t->tokens) {
+		t->tokens = t->m - t->first < room ? t->m - t->first : room;
+		FAILED(matmul_read_x(e, t));
+		for (uint32_t r = 0; r < t->n; r++)
+			FAILED(matmul_row(e, t, r, &since_yield));
+		FAILED(matmul_write(e, t));
 	}
-	if (!absent(&c->bias))
-		FAILED(get(e, &c->bias, 0, t->bias));
-	for (uint32_t r = 0; r < t->n; r++) {
-		const uint8_t *row = sim_read(e->m, c->w.va + r * c->w.stride, row_bytes(&c->w), t->raw);
-
-		if (!row)
-			return OCTANS_JOB_FAULT;
-		sim_unpack(&t->w, row, c->w.type, t->k);
-		sim_dot_row(t->column, &t->w, c->w.type, t->k, t->xf, t->xq, t->m);
-		for (uint32_t i = 0; i < t->m; i++)
-			t->y[(size_t)i * t->n + r] = absent(&c->bias) ? t->column[i] :
-						     t->column[i] + t->bias[r];
-		since_yield += (uint64_t)t->k * (t->m + 4);
-		if (since_yield > 100000) {
-			FAILED(yield(e));
-			since_yield = 0;
-		}
-	}
-	return matmul_write(e, t);
-}
-
-/* Tokens [i, i + MATMUL_TOKENS) and rows of w [r, r + MATMUL_ROWS) of a checked command. */
-static int matmul_piece(struct exec *e, const struct octans_cmd_matmul *c, uint32_t i, uint32_t r)
-{
-	struct matmul t = { .c = *c, .k = c->w.cols, .is_float = sim_type_is_float(c->w.type) };
-	int rc;
-
-	t.m = c->x.rows - i < MATMUL_TOKENS ? c->x.rows - i : MATMUL_TOKENS;
-	t.n = c->w.rows - r < MATMUL_ROWS ? c->w.rows - r : MATMUL_ROWS;
-	t.c.x.va += i * c->x.stride;
-	t.c.w.va += r * c->w.stride;
-	t.c.dst.va += i * c->dst.stride + r * 4ull;
-	t.c.x.rows = t.c.dst.rows = t.m;
-	t.c.w.rows = t.c.dst.cols = t.n;
-	if (!absent(&c->bias)) {
-		t.c.bias.va += r * 4ull;
-		t.c.bias.cols = t.n;
-	}
-	if (!matmul_arena(&t))
-		return OCTANS_JOB_BUS;
-	rc = matmul_run(e, &t);
-	free(t.a.base);
-	return rc;
+	return OCTANS_JOB_OK;
 }
 
 static int matmul(struct exec *e, const struct octans_cmd_matmul *c)
 {
-	uint32_t m = c->x.rows, n = c->w.rows, k = c->w.cols;
-	uint64_t macs = (uint64_t)n * k;
-	int rc = OCTANS_JOB_OK;
+	struct matmul t = { .c = c, .m = c->x.rows, .n = c->w.rows, .k = c->w.cols };
+	uint64_t room;
+	int rc;
 
-	if (c->cmd.flags & ~OCTANS_MATMUL_ADD || m > OCTANS_MAX_TOKENS || !weights(&c->w, n, k) ||
-	    !f32(&c->x, m, k) || !f32(&c->dst, m, n) || (!absent(&c->bias) && !f32(&c->bias, 1, n)))
+	if (c->cmd.flags & ~OCTANS_MATMUL_ADD || !weights(&c->w, t.n, t.k) ||
+	    !tokens(&c->x, t.m, t.k) || !tokens(&c->dst, t.m, t.n) ||
+	    (!absent(&c->bias) && !f32(&c->bias, 1, t.n)))
 		return OCTANS_JOB_BAD_CMD;
-	for (uint32_t i = 0; i < m && !rc; i += MATMUL_TOKENS)
-		for (uint32_t r = 0; r < n && !rc; r += MATMUL_ROWS)
-			rc = matmul_piece(e, c, i, r);
-	if (sim_type_is_float(c->w.type))
-		e->macs_f32 += m * macs;
+	t.is_float = sim_type_is_float(c->w.type);
+	t.has_bias = !absent(&c->bias);
+	room = MATMUL_KEEPS / (4ull * (t.k + t.n));
+	t.tokens = room < 1 ? 1 : room < t.m ? (uint32_t)room : t.m;
+	if (!matmul_arena(&t))
+		return OCTANS_JOB_BUS;
+	rc = matmul_run(e, &t);
+	free(t.a.base);
+	if (t.is_float)
+		e->macs_f32 += (uint64_t)t.m * t.n * t.k;
 	else
-		e->macs_int8 += m * macs;
+		e->macs_int8 += (uint64_t)t.m * t.n * t.k;
 	return rc;
 }
 
@@ -342,8 +358,8 @@ static int rmsnorm(struct exec *e, const struct octans_cmd_rmsnorm *c)
 	float *x, *w;
 	int rc;
 
-	if (c->cmd.flags || !zero(c->reserved, sizeof(c->reserved)) || !f32(&c->x, m, n) ||
-	    !f32(&c->dst, m, n) || !f32(&c->w, 1, n) || !(c->eps >= 0))
+	if (c->cmd.flags || !zero(c->reserved, sizeof(c->reserved)) || !tokens(&c->x, m, n) ||
+	    !tokens(&c->dst, m, n) || !f32(&c->w, 1, n) || !(c->eps >= 0))
 		return OCTANS_JOB_BAD_CMD;
 	x = malloc(n * 8ull);
 	if (!x)
@@ -372,8 +388,8 @@ static int rope(struct exec *e, const struct octans_cmd_rope *c)
 
 	if (c->cmd.flags & ~OCTANS_ROPE_HALF || c->reserved || !c->heads || !c->head_dim ||
 	    c->heads > OCTANS_MAX_HEADS || c->head_dim > OCTANS_MAX_HEAD_DIM || c->rot % 2 ||
-	    c->rot < 2 || c->rot > c->head_dim || !f32(&c->x, m, cols) || !f32(&c->dst, m, cols) ||
-	    !f32(&c->cs, m, c->rot))
+	    c->rot < 2 || c->rot > c->head_dim || !tokens(&c->x, m, cols) ||
+	    !tokens(&c->dst, m, cols) || !tokens(&c->cs, m, c->rot))
 		return OCTANS_JOB_BAD_CMD;
 	x = malloc((2ull * cols + c->rot) * 4);
 	if (!x)
@@ -402,7 +418,7 @@ struct attn {
 	const struct octans_cmd_attn *c;
 	uint32_t dim;		/* of a head */
 	float *q, *out;		/* [heads * dim] */
-	float *scores;		/* [pos + m] */
+	float *scores;		/* [ATTN_HEADS][pos + m] */
 	float *kv;		/* [dim] scratch */
 };
 
@@ -413,34 +429,50 @@ static const float *cached(struct exec *e, const struct octans_tensor *cache, ui
 			a->kv);
 }
 
-static int attn_head(struct exec *e, struct attn *a, uint32_t head, uint32_t n)
+static int attn_yield(struct exec *e, uint64_t *work, uint64_t macs)
+{
+	*work += macs;
+	if (*work < YIELD_MACS)
+		return OCTANS_JOB_OK;
+	*work = 0;
+	return yield(e);
+}
+
+/* @heads heads from @head on, which share a key/value head, over @n positions. */
+static int attn_heads(struct exec *e, struct attn *a, uint32_t head, uint32_t heads, uint32_t n)
 {
 	const struct octans_cmd_attn *c = a->c;
-	uint32_t kv_head = head / (c->heads / c->kv_heads), work = 0;
-	float *out = a->out + head * a->dim, inverse;
+	uint32_t kv_head = head / (c->heads / c->kv_heads), room = c->pos + c->q.rows;
+	const float *q = a->q + head * a->dim;
+	float *out = a->out + head * a->dim, inverse[ATTN_HEADS];
+	uint64_t work = 0, macs = heads * (a->dim + 16);	/* with what an access takes */
 
 	for (uint32_t t = 0; t < n; t++) {
 		const float *k = cached(e, &c->k_cache, t, kv_head, a);
 
 		if (!k)
 			return OCTANS_JOB_FAULT;
-		a->scores[t] = sim_dot8(a->q + head * a->dim, k, a->dim) * c->scale;
-		if (!(++work % 256))
-			FAILED(yield(e));
+		for (uint32_t h = 0; h < heads; h++)
+			a->scores[(size_t)h * room + t] = sim_dot8(q + h * a->dim, k, a->dim) * c->scale;
+		FAILED(attn_yield(e, &work, macs));
 	}
-	inverse = sim_softmax(a->scores, n);
-	memset(out, 0, a->dim * 4ull);
+	for (uint32_t h = 0; h < heads; h++) {
+		inverse[h] = sim_softmax(a->scores + (size_t)h * room, n);
+		FAILED(attn_yield(e, &work, n * 16ull));
+	}
+	memset(out, 0, heads * a->dim * 4ull);
 	for (uint32_t t = 0; t < n; t++) {
 		const float *v = cached(e, &c->v_cache, t, kv_head, a);
 
 		if (!v)
 			return OCTANS_JOB_FAULT;
-		sim_accumulate(out, v, a->scores[t], a->dim);
-		if (!(++work % 256))
-			FAILED(yield(e));
+		for (uint32_t h = 0; h < heads; h++)
+			sim_accumulate(out + h * a->dim, v, a->scores[(size_t)h * room + t], a->dim);
+		FAILED(attn_yield(e, &work, macs));
 	}
-	for (uint32_t d = 0; d < a->dim; d++)
-		out[d] *= inverse;
+	for (uint32_t h = 0; h < heads; h++)
+		for (uint32_t d = 0; d < a->dim; d++)
+			out[h * a->dim + d] *= inverse[h];
 	return OCTANS_JOB_OK;
 }
 
@@ -459,12 +491,17 @@ static int attn_append(struct exec *e, const struct octans_cmd_attn *c, float *r
 static int attn_rows(struct exec *e, struct attn *a)
 {
 	const struct octans_cmd_attn *c = a->c;
+	uint32_t group = c->heads / c->kv_heads, heads;
 
 	FAILED(attn_append(e, c, a->out));
 	for (uint32_t i = 0; i < c->q.rows; i++) {
 		FAILED(get(e, &c->q, i, a->q));
-		for (uint32_t h = 0; h < c->heads; h++)
-			FAILED(attn_head(e, a, h, c->pos + i + 1));
+		for (uint32_t h = 0; h < c->heads; h += heads) {
+			uint32_t left = group - h % group;
+
+			heads = left < ATTN_HEADS ? left : ATTN_HEADS;
+			FAILED(attn_heads(e, a, h, heads, c->pos + i + 1));
+		}
 		FAILED(put(e, &c->dst, i, a->out));
 		FAILED(yield(e));
 		e->macs_f32 += (2ull * a->dim + TRANSCENDENTAL_MACS) * c->heads * (c->pos + i + 1);
@@ -478,12 +515,12 @@ static bool attn_ok(const struct octans_cmd_attn *c, uint32_t max_ctx)
 
 	if (c->cmd.flags || !zero(c->reserved, sizeof(c->reserved)) || !c->kv_heads || !c->heads ||
 	    c->heads > OCTANS_MAX_HEADS || c->heads % c->kv_heads || !c->head_dim ||
-	    c->head_dim > OCTANS_MAX_HEAD_DIM || m > OCTANS_MAX_TOKENS)
+	    c->head_dim > OCTANS_MAX_HEAD_DIM)
 		return false;
 	cols = c->heads * c->head_dim;
 	kv_cols = c->kv_heads * c->head_dim;
-	return f32(&c->q, m, cols) && f32(&c->dst, m, cols) && f32(&c->k, m, kv_cols) &&
-	       f32(&c->v, m, kv_cols) && f32(&c->k_cache, ctx, kv_cols) &&
+	return tokens(&c->q, m, cols) && tokens(&c->dst, m, cols) && tokens(&c->k, m, kv_cols) &&
+	       tokens(&c->v, m, kv_cols) && f32(&c->k_cache, ctx, kv_cols) &&
 	       f32(&c->v_cache, ctx, kv_cols) && c->pos <= ctx && m <= ctx - c->pos &&
 	       c->pos + m <= max_ctx;
 }
@@ -497,7 +534,7 @@ static int attn(struct exec *e, const struct octans_cmd_attn *c)
 	if (!attn_ok(c, e->ex->profile->max_ctx))
 		return OCTANS_JOB_BAD_CMD;
 	cols = (size_t)c->heads * c->head_dim;
-	a.q = malloc((2 * cols + c->pos + c->q.rows + a.dim) * 4);
+	a.q = malloc((2 * cols + a.dim + ATTN_HEADS * ((size_t)c->pos + c->q.rows)) * 4);
 	if (!a.q)
 		return OCTANS_JOB_BUS;
 	a.out = a.q + cols;
@@ -548,7 +585,8 @@ static int elementwise(struct exec *e, const struct octans_cmd_elementwise *c)
 	if (c->cmd.flags > OCTANS_ELT_SCALE || !zero(c->reserved, sizeof(c->reserved)) ||
 	    !f32(&c->a, m, n) || !f32(&c->dst, m, n))
 		return OCTANS_JOB_BAD_CMD;
-	if (scale ? !absent(&c->b) : !f32(&c->b, broadcast ? 1 : m, n) || c->imm != 0)
+	if (scale ? !absent(&c->b) :
+		    !f32(&c->b, broadcast ? 1 : m, n) || !zero(&c->imm, sizeof(c->imm)))
 		return OCTANS_JOB_BAD_CMD;
 	a = malloc(n * 8ull);
 	if (!a)
@@ -589,7 +627,10 @@ static int copy(struct exec *e, const struct octans_cmd_copy *c)
 		size_t n = c->size - done < COPY_CHUNK ? c->size - done : COPY_CHUNK;
 		const void *p = sim_read(e->m, c->src + done, n, chunk);
 
-		if (!p || sim_write(e->m, c->dst + done, p, n))
+		/* By way of the chunk: two addresses may be one page. */
+		if (p && p != chunk)
+			memcpy(chunk, p, n);
+		if (!p || sim_write(e->m, c->dst + done, chunk, n))
 			rc = OCTANS_JOB_FAULT;
 		else
 			rc = yield(e);

@@ -11,11 +11,17 @@
 
 #include <accel/octans_isa.h>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define CLONES __attribute__((target_clones("arch=haswell", "default"), optimize("O3")))
+/* A level, not a model: "arch=haswell" would leave every other maker's processor out. */
+#if defined(__x86_64__) && defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && \
+	!defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v3", "default"), optimize("O3")))
 #else
 #define CLONES
 #endif
+/* gcc unrolls a short loop before it could vectorise it. */
+#define ROLLED _Pragma("GCC unroll 1")
+/* What a cloned function calls must become part of it, or it is compiled only once. */
+#define PART static inline __attribute__((always_inline))
 
 static const struct {
 	uint32_t type, elements, bytes;
@@ -46,7 +52,7 @@ bool sim_type_is_float(uint32_t type)
 	return false;
 }
 
-static float from_bits(uint32_t bits)
+PART float from_bits(uint32_t bits)
 {
 	float f;
 
@@ -54,90 +60,101 @@ static float from_bits(uint32_t bits)
 	return f;
 }
 
-static uint16_t half_at(const uint8_t *p)
+PART uint32_t half_at(const uint8_t *p)
 {
-	return (uint16_t)(p[0] | p[1] << 8);
+	return p[0] | (uint32_t)p[1] << 8;
 }
 
-static float f16(const uint8_t *p)
+PART float f16(const uint8_t *p)
 {
-	uint16_t h = half_at(p);
-	int exponent = h >> 10 & 31;
-	float magnitude;
+	uint32_t h = half_at(p), special = (h & 0x7c00) == 0x7c00 ? 0x7f800000 : 0;
+	/* Exponent and mantissa in their new places: too small by the difference of the biases.
+	 * The product is exact, for subnormals too. */
+	float magnitude = from_bits((h & 0x7fff) << 13) * 0x1p112f;
+	uint32_t bits;
 
-	if (exponent == 31)
-		magnitude = h & 0x3ff ? NAN : INFINITY;
-	else if (exponent == 0)
-		magnitude = ldexpf(h & 0x3ff, -24);
-	else
-		magnitude = ldexpf(1024 + (h & 0x3ff), exponent - 25);
-	return h & 0x8000 ? -magnitude : magnitude;
+	memcpy(&bits, &magnitude, sizeof(bits));
+	return from_bits(bits | special | (h & 0x8000) << 16);
 }
 
-static float bf16(const uint8_t *p)
+PART float bf16(const uint8_t *p)
 {
-	return from_bits((uint32_t)half_at(p) << 16);
+	return from_bits(half_at(p) << 16);
 }
 
 /* ---- activations ---- */
 
-void sim_quantize(struct sim_quant *x, const float *row, uint32_t cols)
+CLONES void sim_quantize(struct sim_quant *x, const float *row, uint32_t cols)
 {
 	for (uint32_t b = 0; b < cols / 32; b++) {
 		const float *v = row + 32 * b;
 		int8_t *q = x->q + 32 * b;
-		float largest = 0;
-		bool finite = true;
-		int sum = 0;
+		uint32_t bits[32], most = 0;
+		float code[32], wrong[32], amax, least = INFINITY;
+		int32_t sum = 0;
 
-		for (int i = 0; i < 32; i++) {
-			if (!isfinite(v[i]))
-				finite = false;
-			else if (fabsf(v[i]) > largest)
-				largest = fabsf(v[i]);
-		}
-		memset(q, 0, 32);
-		x->d[b] = x->xs[b] = finite ? 0 : NAN;
-		if (!finite || largest < 0x1p-100f)
+		/* The bits of magnitudes sort as the magnitudes do, infinities and NaNs last. */
+		memcpy(bits, v, sizeof(bits));
+		for (int i = 0; i < 32; i++)
+			most = (bits[i] & 0x7fffffff) > most ? bits[i] & 0x7fffffff : most;
+		amax = from_bits(most);
+		if (!(amax >= 0x1p-100f && amax < INFINITY)) {
+			memset(q, 0, 32);
+			x->d[b] = x->xs[b] = amax < 0x1p-100f ? 0 : NAN;
 			continue;
-		for (int i = 0; i < 32; i++) {
-			q[i] = (int8_t)rintf(v[i] * (127 / largest));
-			sum += q[i];
 		}
-		x->d[b] = largest / 127;
+		/* 127 / amax first: it stays unless another scale is really better. */
+		for (int steps = 127; steps >= 120; steps--) {
+			float up = (float)steps / amax, down = amax / (float)steps, squares;
+
+			for (int i = 0; i < 32; i++) {
+				code[i] = rintf(v[i] * up);
+				wrong[i] = fmaf(-down, code[i], v[i]);
+			}
+			squares = sim_dot8(wrong, wrong, 32);
+			if (steps != 127 && !(squares < least))
+				continue;
+			least = squares;
+			x->d[b] = down;
+			for (int i = 0; i < 32; i++)
+				q[i] = (int8_t)code[i];
+		}
+		for (int i = 0; i < 32; i++)
+			sum += q[i];
 		x->xs[b] = x->d[b] * (float)sum;
 	}
 }
 
 /* ---- weights ---- */
 
-static void unpack_nibbles(int8_t *code, const uint8_t *q, int offset)
+PART void unpack_nibbles(int8_t *restrict code, const uint8_t *restrict q, int offset)
 {
-	for (int i = 0; i < 16; i++) {
+	ROLLED
+	for (int i = 0; i < 16; i++)
 		code[i] = (int8_t)((q[i] & 15) - offset);
+	ROLLED
+	for (int i = 0; i < 16; i++)
 		code[i + 16] = (int8_t)((q[i] >> 4) - offset);
-	}
 }
 
-static void unpack_q5_0(int8_t *code, const uint8_t *block)
+PART void unpack_q5_0(int8_t *restrict code, const uint8_t *restrict block)
 {
-	unpack_nibbles(code, block + 6, 0);
-	for (int i = 0; i < 32; i++) {
-		int bit = block[2 + i / 8] >> (i % 8) & 1;
+	uint32_t high = half_at(block + 2) | half_at(block + 4) << 16;
 
-		code[i] = (int8_t)(code[i] + 16 * bit - 16);
-	}
+	unpack_nibbles(code, block + 6, 16);
+	for (int i = 0; i < 32; i++)
+		code[i] = (int8_t)(code[i] + 16 * (int)(high >> i & 1));
 }
 
-static void unpack_q4_k(struct sim_row *w, uint32_t b, const uint8_t *block)
+PART void unpack_q4_k(struct sim_row *w, uint32_t b, const uint8_t *block)
 {
 	const uint8_t *s = block + 4;
 
 	w->d[b] = f16(block);
 	w->dmin[b] = f16(block + 2);
 	for (int j = 0; j < 8; j++) {
-		const uint8_t *q = block + 16 + 32 * (j / 2);
-		int8_t *code = w->code + 256 * b + 32 * j;
+		const uint8_t *restrict q = block + 16 + 32 * (j / 2);
+		int8_t *restrict code = w->code + 256 * b + 32 * j;
 		uint8_t sc, m;
 
 		if (j < 4) {
@@ -154,66 +171,86 @@ static void unpack_q4_k(struct sim_row *w, uint32_t b, const uint8_t *block)
 	}
 }
 
-static void unpack_q6_k(struct sim_row *w, uint32_t b, const uint8_t *block)
+PART void unpack_q6_k(struct sim_row *w, uint32_t b, const uint8_t *block)
 {
 	w->d[b] = f16(block + 208);
 	for (int j = 0; j < 16; j++)
 		w->scale[16 * b + j] = (int8_t)block[192 + j];
 	for (int h = 0; h < 2; h++) {
-		const uint8_t *ql = block + 64 * h, *qh = block + 128 + 32 * h;
-		int8_t *code = w->code + 256 * b + 128 * h;
+		const uint8_t *restrict ql = block + 64 * h, *restrict qh = block + 128 + 32 * h;
+		int8_t *restrict code = w->code + 256 * b + 128 * h;
 
 		for (int l = 0; l < 32; l++) {
-			code[l] = (int8_t)((ql[l] % 16) + 16 * (qh[l] % 4) - 32);
-			code[l + 32] = (int8_t)((ql[l + 32] % 16) + 16 * (qh[l] / 4 % 4) - 32);
-			code[l + 64] = (int8_t)((ql[l] / 16) + 16 * (qh[l] / 16 % 4) - 32);
-			code[l + 96] = (int8_t)((ql[l + 32] / 16) + 16 * (qh[l] / 64) - 32);
+			uint8_t low = ql[l], next = ql[l + 32], high = qh[l];
+
+			code[l] = (int8_t)(((low & 15) | (high & 3) << 4) - 32);
+			code[l + 32] = (int8_t)(((next & 15) | (high >> 2 & 3) << 4) - 32);
+			code[l + 64] = (int8_t)((low >> 4 | (high >> 4 & 3) << 4) - 32);
+			code[l + 96] = (int8_t)((next >> 4 | high >> 6 << 4) - 32);
 		}
+	}
+	for (int j = 0; j < 16; j++) {
+		int16_t scale = w->scale[16 * b + j];
+		const int8_t *restrict code = w->code + 256 * b + 16 * j;
+		int16_t *restrict scaled = w->scaled + 256 * b + 16 * j;
+
+		ROLLED
+		for (int i = 0; i < 16; i++)
+			scaled[i] = (int16_t)(scale * code[i]);
 	}
 }
 
-void sim_unpack(struct sim_row *w, const uint8_t *row, uint32_t type, uint32_t cols)
+CLONES void sim_unpack(struct sim_row *w, const uint8_t *row, uint32_t type, uint32_t cols)
 {
-	uint32_t elements, bytes;
+	uint32_t elements, bytes, blocks;
 
 	if (!sim_type_block(type, &elements, &bytes))
 		return;
-	for (uint32_t b = 0; b < cols / elements; b++, row += bytes) {
-		switch (type) {
-		case OCTANS_TYPE_F32:
-			memcpy(&w->f[b], row, 4);
-			break;
-		case OCTANS_TYPE_F16:
-			w->f[b] = f16(row);
-			break;
-		case OCTANS_TYPE_BF16:
-			w->f[b] = bf16(row);
-			break;
-		case OCTANS_TYPE_Q4_0:
+	blocks = cols / elements;
+	switch (type) {
+	case OCTANS_TYPE_F32:
+		memcpy(w->f, row, cols * 4ull);
+		break;
+	case OCTANS_TYPE_F16:
+		for (uint32_t i = 0; i < cols; i++)
+			w->f[i] = f16(row + 2ull * i);
+		break;
+	case OCTANS_TYPE_BF16:
+		for (uint32_t i = 0; i < cols; i++)
+			w->f[i] = bf16(row + 2ull * i);
+		break;
+	case OCTANS_TYPE_Q4_0:
+		for (uint32_t b = 0; b < blocks; b++, row += bytes) {
 			w->d[b] = f16(row);
 			unpack_nibbles(w->code + 32 * b, row + 2, 8);
-			break;
-		case OCTANS_TYPE_Q5_0:
+		}
+		break;
+	case OCTANS_TYPE_Q5_0:
+		for (uint32_t b = 0; b < blocks; b++, row += bytes) {
 			w->d[b] = f16(row);
 			unpack_q5_0(w->code + 32 * b, row);
-			break;
-		case OCTANS_TYPE_Q8_0:
+		}
+		break;
+	case OCTANS_TYPE_Q8_0:
+		for (uint32_t b = 0; b < blocks; b++, row += bytes) {
 			w->d[b] = f16(row);
 			memcpy(w->code + 32 * b, row + 2, 32);
-			break;
-		case OCTANS_TYPE_Q4_K:
-			unpack_q4_k(w, b, row);
-			break;
-		case OCTANS_TYPE_Q6_K:
-			unpack_q6_k(w, b, row);
-			break;
 		}
+		break;
+	case OCTANS_TYPE_Q4_K:
+		for (uint32_t b = 0; b < blocks; b++, row += bytes)
+			unpack_q4_k(w, b, row);
+		break;
+	case OCTANS_TYPE_Q6_K:
+		for (uint32_t b = 0; b < blocks; b++, row += bytes)
+			unpack_q6_k(w, b, row);
+		break;
 	}
 }
 
 /* ---- products ---- */
 
-static float fold8(const float *a)
+PART float fold8(const float *a)
 {
 	float b0 = a[0] + a[4], b1 = a[1] + a[5], b2 = a[2] + a[6], b3 = a[3] + a[7];
 
@@ -233,7 +270,7 @@ CLONES float sim_dot8(const float *x, const float *y, uint32_t n)
 	return fold8(lane);
 }
 
-CLONES static int32_t sum32(const int8_t *a, const int8_t *b)
+PART int32_t sum32(const int8_t *a, const int8_t *b)
 {
 	int32_t sum = 0;
 
@@ -242,12 +279,12 @@ CLONES static int32_t sum32(const int8_t *a, const int8_t *b)
 	return sum;
 }
 
-CLONES static int32_t sum16(const int8_t *a, const int8_t *b)
+PART int32_t sum32_scaled(const int16_t *a, const int8_t *b)
 {
 	int32_t sum = 0;
 
-	for (int i = 0; i < 16; i++)
-		sum += (int16_t)a[i] * (int16_t)b[i];
+	for (int i = 0; i < 32; i++)
+		sum += a[i] * (int16_t)b[i];
 	return sum;
 }
 
@@ -290,8 +327,7 @@ CLONES static float dot_q6_k(const struct sim_row *w, const struct sim_quant *x,
 		float products = 0;
 
 		for (uint32_t j = 8 * b; j < 8 * b + 8; j++) {
-			int32_t sum = w->scale[2 * j] * sum16(w->code + 32 * j, x->q + 32 * j) +
-				      w->scale[2 * j + 1] * sum16(w->code + 32 * j + 16, x->q + 32 * j + 16);
+			int32_t sum = sum32_scaled(w->scaled + 32 * j, x->q + 32 * j);
 
 			products = fmaf(x->d[j], (float)sum, products);
 		}
@@ -334,25 +370,24 @@ void sim_dequantize(float *out, const struct sim_row *w, uint32_t type, uint32_t
 
 /* ---- the rest ---- */
 
-static inline __attribute__((always_inline)) float exponential(float x)
+PART float exponential(float x)
 {
 	static const float coefficient[] = {
 		0x1.a0d2cep-13f, 0x1.6e879cp-10f, 0x1.111210p-7f, 0x1.555382p-5f, 0x1.555554p-3f, 0x1p-1f,
 	};
-	float n = rintf(x * 0x1.715476p+0f), r, p, y;
+	/* What lies outside is put right at the end, without a branch. */
+	float inside = x >= -87 && x <= 88 ? x : 0;
+	float n = rintf(inside * 0x1.715476p+0f), r, p, y;
 
-	if (isnan(x))
-		return x;
-	if (x > 88)
-		return INFINITY;
-	if (x < -87)
-		return 0;
-	r = fmaf(n, 0x1.bd0106p-13f, fmaf(n, -0x1.63p-1f, x));
+	r = fmaf(n, 0x1.bd0106p-13f, fmaf(n, -0x1.63p-1f, inside));
 	p = coefficient[0];
 	for (int i = 1; i < 6; i++)
 		p = fmaf(p, r, coefficient[i]);
 	y = fmaf(p, r * r, r) + 1;
-	return y * ldexpf(1, (int)n);
+	y = y * from_bits((uint32_t)((int32_t)n + 127) << 23);	/* 2^n: n is -126 .. 127 */
+	y = x > 88 ? INFINITY : y;
+	y = x < -87 ? 0 : y;
+	return isnan(x) ? NAN : y;
 }
 
 CLONES void sim_rmsnorm(float *y, const float *x, const float *w, uint32_t n, float eps)

@@ -17,6 +17,7 @@ struct sim_quant {
 struct sim_row {
 	float *f;		/* [cols] */
 	int8_t *code;		/* [cols]: signed code; Q4_K: unsigned */
+	int16_t *scaled;	/* [cols]: Q6_K, code * scale */
 	float *d, *dmin;	/* [cols / block] */
 	int16_t *scale;		/* [cols / 16]: Q4_K one per 32 (two equal), Q6_K one per 16 */
 	uint8_t *min;		/* [cols / 32]: Q4_K */
