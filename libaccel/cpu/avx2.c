@@ -10,13 +10,29 @@
 
 #include "avx2.h"
 
+/* Quantises with the scale amax / n: codes as floats to q, the squared error is returned. */
+static inline float try_scale(const __m256 v[4], float amax, float n, __m256 q[4])
+{
+	const __m256 id = _mm256_set1_ps(n / amax), d = _mm256_set1_ps(amax / n);
+	__m256 sum = _mm256_setzero_ps();
+
+	for (int i = 0; i < 4; i++) {
+		__m256 e;
+
+		q[i] = _mm256_round_ps(_mm256_mul_ps(v[i], id),
+				       _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+		e = _mm256_fnmadd_ps(d, q[i], v[i]);
+		sum = _mm256_fmadd_ps(e, e, sum);
+	}
+	return sum8(sum);
+}
+
 static void quantize_block(struct q8_block *b, const float *x)
 {
 	const __m256 sign = _mm256_set1_ps(-0.0f), top = _mm256_set1_ps(0x1.fffffep127f);
-	__m256 v[4], a, max, odd = _mm256_setzero_ps(), id;
-	__m256i q[4], p01, p23, all;
-	__m128i sums;
-	float amax;
+	__m256 v[4], a, max, odd = _mm256_setzero_ps(), q[4], kept[4];
+	float amax, best, scale = 127;
+	__m256i all;
 
 	for (int i = 0; i < 4; i++)
 		v[i] = _mm256_loadu_ps(x + 8 * i);
@@ -36,22 +52,29 @@ static void quantize_block(struct q8_block *b, const float *x)
 		memset(b, 0, sizeof(*b));
 		return;
 	}
-	id = _mm256_set1_ps(127 / amax);
-	for (int i = 0; i < 4; i++)	/* rounds as MXCSR says: to nearest, ties to even */
-		q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], id));
-	p01 = _mm256_packs_epi32(q[0], q[1]);
-	p23 = _mm256_packs_epi32(q[2], q[3]);
-	all = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(p01, p23),
-					  _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+	best = try_scale(v, amax, 127, kept);
+	for (float n = 126; n >= 120; n--) {
+		float error = try_scale(v, amax, n, q);
+
+		if (!(error < best))
+			continue;
+		best = error;
+		scale = n;
+		memcpy(kept, q, sizeof(kept));
+	}
+	all = _mm256_packs_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(kept[0]),
+						    _mm256_cvtps_epi32(kept[1])),
+				 _mm256_packs_epi32(_mm256_cvtps_epi32(kept[2]),
+						    _mm256_cvtps_epi32(kept[3])));
+	all = _mm256_permutevar8x32_epi32(all, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 	_mm256_storeu_si256((__m256i *)b->q, all);
 	/* lanes 0..3 are the first sixteen values, 4..7 the others */
 	all = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), all), _mm256_set1_epi16(1));
 	all = _mm256_hadd_epi32(all, all);
 	all = _mm256_hadd_epi32(all, all);
-	sums = _mm256_castsi256_si128(all);
-	b->half[0] = (int16_t)_mm_cvtsi128_si32(sums);
+	b->half[0] = (int16_t)_mm_cvtsi128_si32(_mm256_castsi256_si128(all));
 	b->half[1] = (int16_t)_mm_cvtsi128_si32(_mm256_extracti128_si256(all, 1));
-	b->d = amax / 127;
+	b->d = amax / scale;
 	b->xs = b->d * (float)(b->half[0] + b->half[1]);
 }
 

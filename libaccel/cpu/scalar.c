@@ -4,9 +4,18 @@
 
 #include "model/gguf.h"
 
+static float dot(const float *x, const float *y, uint32_t n)
+{
+	float a[8] = { 0 };
+
+	for (uint32_t i = 0; i < n; i++)
+		a[i % 8] = fmaf(x[i], y[i], a[i % 8]);
+	return tree8(a);
+}
+
 static void quantize_block(struct q8_block *b, const float *x)
 {
-	float amax = 0, id;
+	float amax = 0, best = 0, q[32], e[32];
 
 	for (int i = 0; i < 32; i++) {
 		float a = fabsf(x[i]);
@@ -19,17 +28,26 @@ static void quantize_block(struct q8_block *b, const float *x)
 		if (a > amax)
 			amax = a;
 	}
-	if (amax < 0x1p-100f) {
-		memset(b, 0, sizeof(*b));
+	memset(b, 0, sizeof(*b));
+	if (amax < 0x1p-100f)
 		return;
+	for (int n = 127; n >= 120; n--) {
+		float id = (float)n / amax, d = amax / (float)n, error;
+
+		for (int i = 0; i < 32; i++) {
+			q[i] = rintf(x[i] * id);
+			e[i] = fmaf(-d, q[i], x[i]);
+		}
+		error = dot(e, e, 32);
+		if (n < 127 && !(error < best))
+			continue;
+		best = error;
+		b->d = d;
+		for (int i = 0; i < 32; i++)
+			b->q[i] = (int8_t)q[i];
 	}
-	id = 127 / amax;
-	b->half[0] = b->half[1] = 0;
-	for (int i = 0; i < 32; i++) {
-		b->q[i] = (int8_t)rintf(x[i] * id);
+	for (int i = 0; i < 32; i++)
 		b->half[i / 16] += b->q[i];
-	}
-	b->d = amax / 127;
 	b->xs = b->d * (float)(b->half[0] + b->half[1]);
 }
 
@@ -37,15 +55,6 @@ static void quantize(struct q8_block *q, const float *x, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i += 32)
 		quantize_block(q++, x + i);
-}
-
-static float dot(const float *x, const float *y, uint32_t n)
-{
-	float a[8] = { 0 };
-
-	for (uint32_t i = 0; i < n; i++)
-		a[i % 8] = fmaf(x[i], y[i], a[i % 8]);
-	return tree8(a);
 }
 
 static float dot_f16(const uint8_t *w, const float *x, uint32_t n)

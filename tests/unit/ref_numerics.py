@@ -230,9 +230,14 @@ def quantize(row):
             if amax < hexf('0x1p-100'):
                 d1, q1 = ZERO, [0] * 32
             else:
-                scale = div(from_int(127), amax)
-                q1 = [to_int(mul(v, scale)) for v in x]
-                d1 = div(amax, from_int(127))
+                best = None
+                for n in range(127, 119, -1):
+                    scale, dn = div(from_int(n), amax), div(amax, from_int(n))
+                    qn = [to_int(mul(v, scale)) for v in x]
+                    e = [fma(dn ^ NEG, from_int(k), v) for k, v in zip(qn, x)]
+                    error = dot8(e, e)
+                    if best is None or error < best:        # not negative: bits sort as numbers
+                        best, q1, d1 = error, qn, dn
         assert all(-127 <= v <= 127 for v in q1)
         d.append(d1)
         xs.append(mul(d1, from_int(sum(q1))))
