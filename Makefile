@@ -45,7 +45,7 @@ ctl_obj := $(call obj,$(ctl_src))
 ctl_lib_obj := $(filter-out %/main.o,$(ctl_obj))
 units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
 
-all: $(O)/libaccel.so.$(VERSION) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user $(O)/libaccel.pc
+all: $(O)/libaccel.so.$(VERSION) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
@@ -66,10 +66,6 @@ $(O)/libaccel.so.$(VERSION): $(lib_obj) $(O)/liboctans-sim.a libaccel/libaccel.m
 		$(SAN) -o $@ $(lib_obj) $(O)/liboctans-sim.a $(LIBS)
 	ln -sf $(@F) $(O)/$(SONAME)
 	ln -sf $(@F) $(O)/libaccel.so
-
-$(O)/libaccel.pc: libaccel/libaccel.pc.in
-	@mkdir -p $(@D)
-	sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' $< > $@
 
 $(O)/accelctl: $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
 	$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
@@ -114,7 +110,8 @@ install: all
 	install -m 755 $(O)/libaccel.so.$(VERSION) $(DESTDIR)$(LIBDIR)
 	ln -sf libaccel.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libaccel.so
-	install -m 644 $(O)/libaccel.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' \
+		libaccel/libaccel.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libaccel.pc
 	install -m 644 libaccel/include/accel/*.h $(DESTDIR)$(PREFIX)/include/accel
 	install -m 644 uapi/drm/octans_accel.h $(DESTDIR)$(PREFIX)/include/drm
 	install -m 644 Documentation/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
