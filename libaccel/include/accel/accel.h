@@ -21,6 +21,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define ACCEL_VERSION_MAJOR 0
 #define ACCEL_VERSION_MINOR 1
@@ -89,6 +90,7 @@ int accel_dev_fd(const struct accel_dev *dev);
  * gets its reply.  MT */
 int accel_dev_control(struct accel_dev *dev, const char *line, char *reply, size_t len);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -13,6 +13,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct accel_bo;
 struct accel_vm;
@@ -90,6 +91,7 @@ int accel_fence_wait(struct accel_fence *fence, int64_t abs_ns);
 int accel_fence_export(struct accel_fence *fence, int *fd);
 void accel_fence_free(struct accel_fence *fence);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -13,6 +13,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* ---- model: immutable once loaded, may be used by any number of threads ---- */
 
@@ -148,6 +149,7 @@ void accel_session_stats(const struct accel_session *s, struct accel_session_sta
 /* As accel_plan_layer(), but where the layer runs now. */
 int accel_session_layer(const struct accel_session *s, uint32_t index, struct accel_layer *layer);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
