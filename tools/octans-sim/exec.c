@@ -20,16 +20,13 @@
 #define ISSUE_CYCLES 64
 #define TRANSCENDENTAL_MACS 8
 #define COPY_CHUNK 65536u
-/* Activations and results that MATMUL keeps at once; more rows are another pass over w. */
+/* Bytes of activations and results that MATMUL keeps at once, so that no command asks for more
+ * memory than a machine has; more rows of x are another pass over w. */
 #define MATMUL_KEEPS (64ull << 20)
 /* Query heads that share one reading of their key/value head. */
 #define ATTN_HEADS 8u
 /* Between two yields: multiply-adds that take well below a millisecond. */
 #define YIELD_MACS 400000u
-/* A product is made in pieces of at most this size, so that a command cannot ask the model
- * for more memory than a machine has. */
-#define MATMUL_TOKENS 256u
-#define MATMUL_ROWS 65536u
 
 struct exec {
 	struct sim_mem *m;
