@@ -7,8 +7,8 @@
  *    layouts are the same for 32- and 64-bit processes; there are no unions.
  *  - Padding and unknown flags must be zero: -EINVAL otherwise.
  *  - Structures grow at the end only; zero in a new field means the old behaviour.
- *    A shorter or longer structure of another version is accepted; bytes that the
- *    kernel does not know must be zero.
+ *    A shorter or longer structure of another version is accepted; in array elements
+ *    the bytes that the kernel does not know must be zero.
  *  - Ids are never 0.  Ioctl numbers are appended, never re-used.
  *  - The minor version grows with each flag, field or ioctl.
  *
@@ -332,8 +332,8 @@ struct drm_octans_queue_create {
 
 /**
  * struct drm_octans_queue_destroy - DRM_IOCTL_OCTANS_QUEUE_DESTROY
- * @id: queue; jobs that have not started end with -ECANCELED, one that runs is
- *	stopped or finishes
+ * @id: queue; jobs that have not started end with -ECANCELED (-ESRCH if they still
+ *	waited for another fence), one that runs is stopped or finishes
  * @pad: zero
  */
 struct drm_octans_queue_destroy {
