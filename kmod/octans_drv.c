@@ -131,15 +131,23 @@ static long octans_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 	return ret ?: drm_ioctl(filp, cmd, arg);
 }
 
+#ifdef CONFIG_COMPAT
+static long octans_compat_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	long ret = filter(cmd, arg);
+
+	return ret ?: drm_compat_ioctl(filp, cmd, arg);
+}
+#else
+#define octans_compat_ioctl NULL
+#endif
+
 static const struct file_operations octans_fops = {
 	.owner = THIS_MODULE,
 	.open = accel_open,
 	.release = drm_release,
 	.unlocked_ioctl = octans_ioctl,
-	/* Our structures, and those of the core that pass the filter, are the same for
-	 * 32-bit processes.
-	 */
-	.compat_ioctl = compat_ptr_ioctl,
+	.compat_ioctl = octans_compat_ioctl,
 	.poll = drm_poll,
 	.read = drm_read,
 	.llseek = noop_llseek,

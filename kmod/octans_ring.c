@@ -114,9 +114,32 @@ int octans_ring_init(struct octans_device *dev, u32 index)
 	return ret;
 }
 
+/* Writes the descriptor of the job on the ring and rings the doorbell.  Lock held. */
+static void emit(struct octans_ring *ring)
+{
+	struct octans_desc *desc = &ring->descs[ring->tail % RING_ENTRIES];
+	struct octans_job *job = ring->job;
+
+	job->started = ktime_get();
+	*desc = (struct octans_desc) {
+		.seqno = cpu_to_le64(job->seqno),
+		.cmd_va = cpu_to_le64(job->va),
+		.cmd_size = cpu_to_le32(job->size),
+		.asid = cpu_to_le16(octans_queue_asid(job->queue)),
+		.flags = cpu_to_le16(OCTANS_DESC_IRQ),
+		.tag = cpu_to_le64(job->tag),
+	};
+	ring->tail++;
+	/* the descriptor, and what user space wrote, before the doorbell (writel orders) */
+	octans_write32(ring->dev, OCTANS_DOORBELL(ring->index), ring->tail);
+}
+
 /**
  * octans_ring_start() - program and enable a ring that was reset
- * @ring: ring, no job on it
+ * @ring: ring
+ *
+ * A job on it came while the device was in reset, which ignores doorbells; it is emitted
+ * again.
  */
 void octans_ring_start(struct octans_ring *ring)
 {
@@ -125,13 +148,15 @@ void octans_ring_start(struct octans_ring *ring)
 
 	spin_lock_irqsave(&ring->lock, flags);
 	ring->tail = 0;
-	ring->done = ring->seqno;
+	ring->done = ring->job ? ring->seqno - 1 : ring->seqno;
 	WRITE_ONCE(*ring->wb, cpu_to_le64(OCTANS_WB(ring->done, OCTANS_JOB_OK)));
 	octans_write64(dev, reg(ring, OCTANS_RING_BASE), ring->descs_dma);
 	octans_write64(dev, reg(ring, OCTANS_RING_WB), ring->wb_dma);
 	octans_write32(dev, reg(ring, OCTANS_RING_LOG2), RING_LOG2);
 	octans_write32(dev, reg(ring, OCTANS_RING_VECTOR), (1 + ring->index) % dev->n_vectors);
 	octans_write32(dev, reg(ring, OCTANS_RING_CTRL), OCTANS_RING_ENABLE);
+	if (ring->job)
+		emit(ring);
 	spin_unlock_irqrestore(&ring->lock, flags);
 }
 
@@ -162,7 +187,6 @@ int octans_ring_stop(struct octans_ring *ring)
 int octans_ring_emit(struct octans_ring *ring, struct octans_job *job)
 {
 	struct octans_device *dev = ring->dev;
-	struct octans_desc *desc;
 	unsigned long flags;
 
 	spin_lock_irqsave(&ring->lock, flags);
@@ -171,20 +195,8 @@ int octans_ring_emit(struct octans_ring *ring, struct octans_job *job)
 		return -ENODEV;
 	}
 	job->seqno = ++ring->seqno;
-	job->started = ktime_get();
 	ring->job = job;
-	desc = &ring->descs[ring->tail % RING_ENTRIES];
-	*desc = (struct octans_desc) {
-		.seqno = cpu_to_le64(job->seqno),
-		.cmd_va = cpu_to_le64(job->va),
-		.cmd_size = cpu_to_le32(job->size),
-		.asid = cpu_to_le16(octans_queue_asid(job->queue)),
-		.flags = cpu_to_le16(OCTANS_DESC_IRQ),
-		.tag = cpu_to_le64(job->tag),
-	};
-	ring->tail++;
-	/* the descriptor, and what user space wrote, before the doorbell (writel orders) */
-	octans_write32(dev, OCTANS_DOORBELL(ring->index), ring->tail);
+	emit(ring);
 	spin_unlock_irqrestore(&ring->lock, flags);
 	queue_delayed_work(dev->reset_wq, &ring->watchdog, TICK);
 	return 0;

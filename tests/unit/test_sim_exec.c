@@ -8,6 +8,11 @@
 #include "golden.h"
 #include "tap.h"
 
+/* Of the model's limits, those that a test of reasonable size would not meet. */
+static uint64_t keeps = 64 << 20;
+static uint32_t yield_macs = 400000;
+#define MATMUL_KEEPS keeps
+#define YIELD_MACS yield_macs
 #include "exec.c"
 
 union command {
@@ -54,12 +59,15 @@ struct variant {
 	enum rig_mode mode;
 	uint32_t pad;
 	bool in_place;
+	uint64_t keeps;
+	uint32_t yield_macs;
 };
 
 static const struct variant variants[] = {
-	{ "packed, in views", RIG_VIEW, 0, false },
-	{ "with gaps, scattered", RIG_SCRATCH, 12, false },
-	{ "in place", RIG_VIEW, 4, true },
+	{ "packed, in views", RIG_VIEW, 0, false, 64 << 20, 400000 },
+	{ "with gaps, scattered", RIG_SCRATCH, 12, false, 64 << 20, 400000 },
+	{ "in place", RIG_VIEW, 4, true, 64 << 20, 400000 },
+	{ "in passes, with many yields", RIG_VIEW, 0, false, 2500, 100 },
 };
 
 /* The expected results and where they will be. */
@@ -111,6 +119,8 @@ static bool build(struct sim_mem *m, const struct golden *g, const struct varian
 
 	rig_clear(m);
 	m->mode = v->mode;
+	keeps = v->keeps;
+	yield_macs = v->yield_macs;
 	memset(c, 0, sizeof(*c));
 	c->cmd.op = g->op;
 	c->cmd.flags = g->flags;
@@ -242,6 +252,8 @@ static void test_golden(struct sim_mem *m, uint32_t op, uint32_t type, const cha
 			ok(good == all, "%s, %s: %u of %u golden vectors", name, variants[i].name, good,
 			   all);
 	}
+	keeps = variants[0].keeps;
+	yield_macs = variants[0].yield_macs;
 }
 
 /* The memory refuses any one access or yield: FAULT, no access after it, nothing else touched. */
@@ -650,6 +662,25 @@ static void test_fields(struct sim_mem *m)
 	BAD(TIMESTAMP, c.stamp.va = TOP);
 }
 
+/* However long a command is, the MMU gets its turn. */
+static void test_yields(struct sim_mem *m)
+{
+	union command c;
+	unsigned long few;
+
+	make_good(m, OCTANS_OP_MATMUL, &c);
+	run_on(m, &c, NULL);
+	few = m->yields;
+	make_good(m, OCTANS_OP_MATMUL, &c);
+	yield_macs = 200;
+	run_on(m, &c, NULL);
+	ok(m->yields >= few + 15, "MATMUL yields within a row of w: %lu times", m->yields);
+	make_good(m, OCTANS_OP_ATTN, &c);
+	run_on(m, &c, NULL);
+	ok(m->yields >= 27, "ATTN yields between positions: %lu times", m->yields);
+	yield_macs = 400000;
+}
+
 static void test_copy_and_stamp(struct sim_mem *m)
 {
 	uint64_t stamp[2];
@@ -706,6 +737,10 @@ static void test_cycles(struct sim_mem *m)
 	c.matmul.w.type = OCTANS_TYPE_F16;
 	c.matmul.w.stride = 512;
 	expect_cycles(m, &c, "MATMUL of F16 with ADD", 0, 3 * 5 * 256, 3 * 1024 + 5 * 512 + 20 + 60, 60);
+	make_good(m, OCTANS_OP_MATMUL, &c);
+	keeps = 2 * 4 * (256 + 5);
+	expect_cycles(m, &c, "MATMUL in passes of two rows", 3 * 5 * 256, 0, 3 * 1024 + 2 * 5 * 144 + 20, 60);
+	keeps = 64 << 20;
 	make_good(m, OCTANS_OP_RMSNORM, &c);
 	expect_cycles(m, &c, "RMSNORM", 0, 2 * 24, 32 + 96, 96);
 	make_good(m, OCTANS_OP_ROPE, &c);
@@ -732,6 +767,9 @@ static uint64_t random64(uint64_t *state)
 	return *state;
 }
 
+#ifndef NOISE
+#define NOISE 4000
+#endif
 /* Commands that are in order but for a few fields: any outcome, no harm. */
 static void test_noise(struct sim_mem *m)
 {
@@ -740,7 +778,7 @@ static void test_noise(struct sim_mem *m)
 	unsigned int count[4] = { 0 }, other = 0;
 	uint64_t state = 88172645463325252ull;
 
-	for (int n = 0; n < 4000; n++) {
+	for (int n = 0; n < NOISE; n++) {
 		union command c;
 		uint32_t words;
 		int status;
@@ -760,7 +798,7 @@ static void test_noise(struct sim_mem *m)
 			other++;
 	}
 	ok(!other && count[OCTANS_JOB_BAD_CMD] && count[OCTANS_JOB_FAULT],
-	   "4000 commands with odd fields: %u ran, %u refused, %u faulted, %u something else",
+	   "%d commands with odd fields: %u ran, %u refused, %u faulted, %u something else", NOISE,
 	   count[OCTANS_JOB_OK], count[OCTANS_JOB_BAD_CMD], count[OCTANS_JOB_FAULT], other);
 }
 
@@ -796,6 +834,7 @@ int main(void)
 	test_tensors(&m);
 	test_limits(&m);
 	test_fields(&m);
+	test_yields(&m);
 	test_copy_and_stamp(&m);
 	test_cycles(&m);
 	test_noise(&m);

@@ -22,12 +22,18 @@
 #define COPY_CHUNK 65536u
 /* Bytes of activations and results that MATMUL keeps at once, so that no command asks for more
  * memory than a machine has; more rows of x are another pass over w. */
+#ifndef MATMUL_KEEPS		/* tests make these smaller */
 #define MATMUL_KEEPS (64ull << 20)
+#endif
 /* Query heads that share one reading of their key/value head. */
 #define ATTN_HEADS 8u
 /* Between two yields: multiply-adds that take well below a millisecond. */
+#ifndef YIELD_MACS
 #define YIELD_MACS 400000u
+#endif
 
+/* OCTANS_JOB_BUS is also what a command ends with when the model has no memory for it: a status of
+ * real processors that says "not the command's fault". */
 struct exec {
 	struct sim_mem *m;
 	struct sim_exec *ex;
