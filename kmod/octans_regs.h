@@ -56,7 +56,7 @@
 #define OCTANS_REG_SERIAL		0x0078	/* 64 */
 
 /* Device MMU */
-#define OCTANS_REG_ASID_BASE		0x0100	/* 64: bus address of the ASID table, 4 KiB aligned */
+#define OCTANS_REG_ASID_BASE		0x0100	/* 64: ASID table, 4 KiB aligned */
 #define OCTANS_REG_MMU_CTRL		0x0108	/* 32 */
 #define  OCTANS_MMU_ENABLE		0x1
 #define OCTANS_REG_INVALIDATE		0x0110	/* 64, write only: starts an invalidation */
@@ -88,7 +88,7 @@
 /* Rings: one block each */
 #define OCTANS_RING(r)			(0x1000 + (r) * 0x100)
 #define OCTANS_RING_BASE		0x00	/* 64: bus address, 64-byte aligned */
-#define OCTANS_RING_WB			0x08	/* 64: bus address of the writeback, 8-byte aligned */
+#define OCTANS_RING_WB			0x08	/* 64: writeback, 8-byte aligned */
 #define OCTANS_RING_LOG2		0x10	/* 32: log2 of the number of descriptors, 1..CAPS */
 #define OCTANS_RING_CTRL		0x14	/* 32 */
 #define  OCTANS_RING_ENABLE		0x1
@@ -97,12 +97,12 @@
 #define  OCTANS_RING_BUSY		0x1	/* a job is running */
 #define  OCTANS_RING_HALTED		0x2	/* a job failed; needs a ring reset */
 #define  OCTANS_RING_RESETTING		0x4
-#define OCTANS_RING_HEAD		0x1c	/* 32, read only: descriptors completed, free running */
+#define OCTANS_RING_HEAD		0x1c	/* 32, read only: completed, free running */
 #define OCTANS_RING_VECTOR		0x20	/* 32: MSI-X vector */
-#define OCTANS_RING_SINCE		0x28	/* 64, read only: TIME_NS when the job began, 0 = none */
-#define OCTANS_RING_SEQNO		0x30	/* 64, read only: seqno of the running job, 0 = none */
+#define OCTANS_RING_SINCE		0x28	/* 64, read only: TIME_NS at its start, 0 = none */
+#define OCTANS_RING_SEQNO		0x30	/* 64, read only: of the running job, 0 = none */
 #define OCTANS_RING_PROGRESS		0x38	/* 64, read only: grows while a job advances */
-#define OCTANS_RING_CYCLES		0x40	/* 64, read only: modelled busy cycles since device reset */
+#define OCTANS_RING_CYCLES		0x40	/* 64, read only: modelled busy cycles */
 
 /* Doorbells: a page each; the value is the free-running count of descriptors written */
 #define OCTANS_DOORBELL(r)		(0x8000 + (r) * 0x1000)	/* 32, write only */
