@@ -630,7 +630,7 @@ def make_attn():
     attn_case(1, 2, 1, 4, 2, ONE, spoil=[('q', 1, NAN)])
     attn_case(1, 1, 1, 3, 2, ONE, wide)
     # One head of one element and k = the argument: the weights are exp() itself.
-    x = [bits(-0.25 * i) for i in range(0, 400, 7)]
+    x = [bits(-0.25 * i) for i in range(0, 400, 13)]
     zero = [ZERO] * len(x)
     kc, vc = zero[:1] + x, [ZERO] + [ONE] * len(x)
     for t in range(1, len(kc)):
@@ -643,10 +643,12 @@ def make_attn():
 
 def exp_arguments():
     x = list(SPECIAL)
-    for v in (88.0, -87.0, 87.9, -86.9):
-        x += [bits(v) - 1, bits(v), bits(v) + 1]
-    x += [bits((i + 0.5) * math.log(2)) for i in range(-126, 127, 9)]       # ties of n
-    x += [bits(-90 + 180 * rng.random()) for _ in range(300)]
+    for v in (88.0, -87.0, 87.9, -86.9):        # GLU takes the exponential of -x: both signs
+        x += [s | b for b in (bits(v) - 1, bits(v), bits(v) + 1) for s in (0, NEG)]
+        x += [b & 0x7fffffff for b in (bits(v) - 1, bits(v), bits(v) + 1)]
+    for i in range(-126, 127, 9):               # where n changes, to the last bit
+        x += [bits((i + 0.5) * math.log(2)) + step for step in range(-2, 3)]
+    x += [bits(-90 + 180 * rng.random()) for _ in range(170)]
     x += [bits(2 * rng.random() - 1) for _ in range(100)]
     x += [bits(math.ldexp(1.0, -e)) for e in range(0, 30, 3)]
     return x
