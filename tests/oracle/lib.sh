@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # Where the oracle's root file system is, and how programs run in it.  Sourced.
 
-oracle=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${OCTANS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/octans}/oracle
 root=$cache/sid
 me=$(basename "$0")
