@@ -62,7 +62,10 @@ PART float from_bits(uint32_t bits)
 
 PART uint32_t half_at(const uint8_t *p)
 {
-	return p[0] | (uint32_t)p[1] << 8;
+	uint16_t h;
+
+	memcpy(&h, p, sizeof(h));	/* the model runs on little-endian machines */
+	return h;
 }
 
 PART float f16(const uint8_t *p)
