@@ -739,7 +739,8 @@ static void test_cycles(struct sim_mem *m)
 	expect_cycles(m, &c, "MATMUL of F16 with ADD", 0, 3 * 5 * 256, 3 * 1024 + 5 * 512 + 20 + 60, 60);
 	make_good(m, OCTANS_OP_MATMUL, &c);
 	keeps = 2 * 4 * (256 + 5);
-	expect_cycles(m, &c, "MATMUL in passes of two rows", 3 * 5 * 256, 0, 3 * 1024 + 2 * 5 * 144 + 20, 60);
+	expect_cycles(m, &c, "MATMUL in passes of two rows", 3 * 5 * 256, 0,
+		      3 * 1024 + 2 * 5 * 144 + 20, 60);
 	keeps = 64 << 20;
 	make_good(m, OCTANS_OP_RMSNORM, &c);
 	expect_cycles(m, &c, "RMSNORM", 0, 2 * 24, 32 + 96, 96);

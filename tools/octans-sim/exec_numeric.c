@@ -19,7 +19,11 @@
 #define CLONES
 #endif
 /* gcc unrolls a short loop before it could vectorise it. */
+#ifdef __clang__
+#define ROLLED
+#else
 #define ROLLED _Pragma("GCC unroll 1")
+#endif
 /* What a cloned function calls must become part of it, or it is compiled only once. */
 #define PART static inline __attribute__((always_inline))
 
