@@ -20,11 +20,22 @@
 #define PAGE 4096ull
 #define VA 0x100000000ull
 
+/* The newest node: a device that is bound anew gets another number while anybody still holds
+ * the old one. */
 static inline const char *node(void)
 {
-	const char *path = getenv("OCTANS_NODE");
+	static char path[64];
+	const char *given = getenv("OCTANS_NODE");
+	glob_t g;
 
-	return path ? path : "/dev/accel/accel0";
+	if (given)
+		return given;
+	snprintf(path, sizeof(path), "/dev/accel/accel0");
+	if (!glob("/dev/accel/accel*", 0, NULL, &g)) {
+		snprintf(path, sizeof(path), "%.63s", g.gl_pathv[g.gl_pathc - 1]);
+		globfree(&g);
+	}
+	return path;
 }
 
 static inline int node_open(void)

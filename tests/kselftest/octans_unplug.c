@@ -45,8 +45,11 @@ static bool rescan(void)
 
 FIXTURE_SETUP(unplug)
 {
-	char link[256], *name;
-	ssize_t n = readlink("/sys/class/accel/accel0/device", link, sizeof(link) - 1);
+	char path[128], link[256], *name;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/class/accel/%s/device", strrchr(node(), '/') + 1);
+	n = readlink(path, link, sizeof(link) - 1);
 
 	ASSERT_GE(n, 1);
 	link[n] = 0;
