@@ -32,11 +32,49 @@ struct panel {
 
 INLINE __m256 load_d(const uint8_t *const *row, size_t at)
 {
-	uint16_t h[ROWS];
+	/* from memory to lanes: narrow stores and a wide load would stall */
+	__m128i h = _mm_cvtsi32_si128(load_u16(row[0] + at));
 
-	for (int r = 0; r < ROWS; r++)
-		memcpy(&h[r], row[r] + at, 2);
-	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)h));
+	h = _mm_insert_epi16(h, load_u16(row[1] + at), 1);
+	h = _mm_insert_epi16(h, load_u16(row[2] + at), 2);
+	h = _mm_insert_epi16(h, load_u16(row[3] + at), 3);
+	h = _mm_insert_epi16(h, load_u16(row[4] + at), 4);
+	h = _mm_insert_epi16(h, load_u16(row[5] + at), 5);
+	h = _mm_insert_epi16(h, load_u16(row[6] + at), 6);
+	h = _mm_insert_epi16(h, load_u16(row[7] + at), 7);
+	return _mm256_cvtph_ps(h);
+}
+
+/* Eight rows of eight bytes to eight columns, two in a vector. */
+INLINE void transpose_bytes(const uint64_t in[ROWS], __m128i out[4])
+{
+	__m128i a[4], b[4];
+
+	for (int i = 0; i < 4; i++)	/* rows i and i + 4, byte by byte */
+		a[i] = _mm_unpacklo_epi8(_mm_cvtsi64_si128((long long)in[i]),
+					 _mm_cvtsi64_si128((long long)in[i + 4]));
+	b[0] = _mm_unpacklo_epi8(a[0], a[2]);
+	b[1] = _mm_unpackhi_epi8(a[0], a[2]);
+	b[2] = _mm_unpacklo_epi8(a[1], a[3]);
+	b[3] = _mm_unpackhi_epi8(a[1], a[3]);
+	out[0] = _mm_unpacklo_epi8(b[0], b[2]);
+	out[1] = _mm_unpackhi_epi8(b[0], b[2]);
+	out[2] = _mm_unpacklo_epi8(b[1], b[3]);
+	out[3] = _mm_unpackhi_epi8(b[1], b[3]);
+}
+
+/* The scales and mins of a Q4_K block as q4k_scales() has them, a byte each. */
+INLINE void q4k_scale_words(const uint8_t *s, uint64_t *sc, uint64_t *m)
+{
+	uint32_t a, b, c;
+
+	memcpy(&a, s, 4);
+	memcpy(&b, s + 4, 4);
+	memcpy(&c, s + 8, 4);
+	*sc = (a & 0x3f3f3f3f) |
+	      (uint64_t)((c & 0x0f0f0f0f) | (a >> 6 & 0x03030303) << 4) << 32;
+	*m = (b & 0x3f3f3f3f) |
+	     (uint64_t)((c >> 4 & 0x0f0f0f0f) | (b >> 6 & 0x03030303) << 4) << 32;
 }
 
 INLINE __m256i nibbles(const uint8_t *p)
@@ -84,12 +122,13 @@ INLINE void unpack_32(struct panel *p, const uint8_t *const *row, uint32_t type,
 INLINE void unpack_q4_k(struct panel *p, const uint8_t *const *row)
 {
 	const __m256i low = _mm256_set1_epi8(15);
-	uint8_t sc[ROWS][8], m[ROWS][8], by_block[8];
+	uint64_t sc[ROWS], m[ROWS];
+	__m128i by_sc[4], by_m[4];
 
 	p->d[0] = load_d(row, 0);
 	p->dmin = load_d(row, 2);
 	for (int r = 0; r < ROWS; r++) {
-		q4k_scales(row[r] + 4, sc[r], m[r]);
+		q4k_scale_words(row[r] + 4, &sc[r], &m[r]);
 		for (int g = 0; g < 4; g++) {
 			__m256i v = _mm256_loadu_si256((const __m256i *)(row[r] + 16 + 32 * g));
 
@@ -97,14 +136,14 @@ INLINE void unpack_q4_k(struct panel *p, const uint8_t *const *row)
 			p->code[2 * g + 1][r] = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
 		}
 	}
+	transpose_bytes(sc, by_sc);
+	transpose_bytes(m, by_m);
 	for (int b = 0; b < BLOCKS; b++) {
-		for (int r = 0; r < ROWS; r++)
-			by_block[r] = sc[r][b];
-		p->scale[b] = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)by_block));
-		for (int r = 0; r < ROWS; r++)
-			by_block[r] = m[r][b];
-		p->min[b] = _mm256_cvtepi32_ps(
-			_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)by_block)));
+		__m128i s = b & 1 ? _mm_unpackhi_epi64(by_sc[b / 2], by_sc[b / 2]) : by_sc[b / 2];
+		__m128i n = b & 1 ? _mm_unpackhi_epi64(by_m[b / 2], by_m[b / 2]) : by_m[b / 2];
+
+		p->scale[b] = _mm256_cvtepu8_epi32(s);
+		p->min[b] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(n));
 	}
 }
 
@@ -133,18 +172,24 @@ INLINE void unpack_q6_k(struct panel *p, const uint8_t *const *row)
 				_mm256_and_si256(_mm256_srli_epi16(q, 2), high2));
 		}
 	}
-	for (int b = 0; b < BLOCKS; b++) {
-		int8_t s[2][8];
+	for (int half = 0; half < 2; half++) {
+		uint64_t s[ROWS];
+		__m128i columns[4];
 
-		for (int r = 0; r < ROWS; r++) {
-			s[0][r] = (int8_t)row[r][192 + 2 * b];
-			s[1][r] = (int8_t)row[r][192 + 2 * b + 1];
-			p->pairs[b][r] = _mm256_set_m128i(_mm_set1_epi16(s[1][r]),
-							  _mm_set1_epi16(s[0][r]));
+		for (int r = 0; r < ROWS; r++)
+			memcpy(&s[r], row[r] + 192 + 8 * half, 8);
+		transpose_bytes(s, columns);
+		for (int i = 0; i < 4; i++) {
+			p->scale2[4 * half + i][0] = _mm256_cvtepi8_epi32(columns[i]);
+			p->scale2[4 * half + i][1] = _mm256_cvtepi8_epi32(
+				_mm_unpackhi_epi64(columns[i], columns[i]));
 		}
-		for (int h = 0; h < 2; h++)
-			p->scale2[b][h] = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)s[h]));
 	}
+	for (int b = 0; b < BLOCKS; b++)
+		for (int r = 0; r < ROWS; r++)
+			p->pairs[b][r] = _mm256_set_m128i(
+				_mm_set1_epi16((int8_t)row[r][192 + 2 * b + 1]),
+				_mm_set1_epi16((int8_t)row[r][192 + 2 * b]));
 }
 
 /* [row][32 bytes] to [quad][row]: an 8 x 8 transpose of 32-bit words. */
