@@ -147,7 +147,7 @@ INLINE void unpack_q4_k(struct panel *p, const uint8_t *const *row)
 	}
 }
 
-INLINE void unpack_q6_k(struct panel *p, const uint8_t *const *row)
+INLINE void unpack_q6_k(struct panel *p, const uint8_t *const *row, bool transposed)
 {
 	const __m256i low4 = _mm256_set1_epi8(15), high2 = _mm256_set1_epi8(0x30);
 
@@ -185,11 +185,17 @@ INLINE void unpack_q6_k(struct panel *p, const uint8_t *const *row)
 				_mm_unpackhi_epi64(columns[i], columns[i]));
 		}
 	}
-	for (int b = 0; b < BLOCKS; b++)
-		for (int r = 0; r < ROWS; r++)
-			p->pairs[b][r] = _mm256_set_m128i(
-				_mm_set1_epi16((int8_t)row[r][192 + 2 * b + 1]),
-				_mm_set1_epi16((int8_t)row[r][192 + 2 * b]));
+	if (transposed)
+		return;
+	for (int r = 0; r < ROWS; r++) {
+		__m128i s = _mm_loadu_si128((const __m128i *)(row[r] + 192));
+		__m128i pick = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+
+		for (int b = 0; b < BLOCKS; b++) {
+			p->pairs[b][r] = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(s, pick));
+			pick = _mm_add_epi8(pick, _mm_set1_epi8(2));
+		}
+	}
 }
 
 /* [row][32 bytes] to [quad][row]: an 8 x 8 transpose of 32-bit words. */
@@ -340,7 +346,7 @@ INLINE void eight_rows(float *y, size_t y_stride, const uint8_t *const *row, uin
 		if (type == ACCEL_Q4_K)
 			unpack_q4_k(&p, at);
 		else if (type == ACCEL_Q6_K)
-			unpack_q6_k(&p, at);
+			unpack_q6_k(&p, at, transposed);
 		else
 			unpack_32(&p, at, type, bytes, blocks);
 		for (uint32_t i = 0; transposed && i < blocks; i++)
