@@ -52,7 +52,8 @@ $(O)/%.o: %.c
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
-$(call obj,$(wildcard libaccel/cpu/avx2*.c)): CFLAGS += -mavx2 -mfma -mf16c
+$(call obj,$(wildcard libaccel/cpu/avx2*.c)): CFLAGS += -mavx2 -mfma -mf16c \
+	-fno-tree-vectorize	# vectors are written by hand; gcc would put pointers into some
 endif
 
 $(O)/liboctans-sim.a: $(sim_obj)

@@ -335,12 +335,19 @@ INLINE void eight_rows(float *y, size_t y_stride, const uint8_t *const *row, uin
 	bool k_type = type == ACCEL_Q4_K || type == ACCEL_Q6_K, transposed = tokens >= TRANSPOSE_FROM;
 	size_t bytes = type == ACCEL_Q4_0 ? 18 : type == ACCEL_Q5_0 ? 22 : type == ACCEL_Q8_0 ? 34 :
 		       type == ACCEL_Q4_K ? 144 : 210;
+	size_t panel_bytes = ROWS * (k_type ? bytes : BLOCKS * bytes);
+	/* The next eight rows lie behind these: eight short streams side by side are more than
+	 * the hardware foresees, so it is told. */
+	const char *ahead = (const char *)row[ROWS - 1] + (row[ROWS - 1] - row[ROWS - 2]);
 	const uint8_t *at[ROWS];
 	struct panel p;
 
 	for (uint32_t b = 0; b < per_token; b += BLOCKS) {
 		uint32_t blocks = per_token - b < BLOCKS ? per_token - b : BLOCKS;
 
+		for (size_t i = 0; i < panel_bytes; i += 64)
+			_mm_prefetch(ahead + i, _MM_HINT_T0);
+		ahead += panel_bytes;
 		for (int r = 0; r < ROWS; r++)
 			at[r] = row[r] + (k_type ? b / BLOCKS : b) * bytes;
 		if (type == ACCEL_Q4_K)
