@@ -71,6 +71,10 @@ $(O)/libaccel.so.$(VERSION): $(lib_obj) $(O)/liboctans-sim.a libaccel/libaccel.m
 $(O)/accelctl: $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
 	$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
 
+# accelctl on many damaged models in one process, for tests/e2e/bad-models.
+$(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
+	$(CC) $(SAN) -Wl,--wrap=main -o $@ $^ -ljansson $(LIBS)
+
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
 	$(CC) $(SAN) -o $@ $^ $(LIBS)
 
