@@ -14,21 +14,44 @@ suite() {
 	shift
 	suite_start=$(date +%s)
 	"$@" >"$tap_log" 2>&1
-	suite_rc=$?
-	suite_ok=$(grep -c '^ok ' "$tap_log")
-	suite_bad=$(grep -c '^not ok ' "$tap_log")
-	if [ "$suite_rc" -ne 0 ] && [ "$suite_bad" -eq 0 ]; then
+	report "$suite_name" $? $(($(date +%s) - suite_start)) "$tap_log"
+}
+
+# beside NAME COMMAND...: starts a suite that mostly waits, to run beside the next ones, one at
+# a time; collect waits for its end and counts it.
+beside() {
+	beside_name=$1
+	shift
+	beside_log=$(mktemp)
+	{
+		suite_start=$(date +%s)
+		"$@" >"$beside_log" 2>&1
+		echo "$? $(($(date +%s) - suite_start))" >"$beside_log.end"
+	} &
+	beside_pid=$!
+}
+
+collect() {
+	wait "$beside_pid"
+	read -r suite_rc suite_seconds <"$beside_log.end"
+	report "$beside_name" "$suite_rc" "$suite_seconds" "$beside_log"
+	rm -f "$beside_log" "$beside_log.end"
+}
+
+report() {	# NAME STATUS SECONDS LOG
+	suite_ok=$(grep -c '^ok ' "$4")
+	suite_bad=$(grep -c '^not ok ' "$4")
+	if [ "$2" -ne 0 ] && [ "$suite_bad" -eq 0 ]; then
 		suite_bad=1
 	elif [ "$suite_ok" -eq 0 ] && [ "$suite_bad" -eq 0 ]; then
-		echo "the suite ran no test" >>"$tap_log"
+		echo "the suite ran no test" >>"$4"
 		suite_bad=1
 	fi
 	passed=$((passed + suite_ok))
 	failed=$((failed + suite_bad))
-	printf '%-28s %5d passed %3d failed  %4d s\n' "$suite_name" "$suite_ok" "$suite_bad" \
-		$(($(date +%s) - suite_start))
+	printf '%-28s %5d passed %3d failed  %4d s\n' "$1" "$suite_ok" "$suite_bad" "$3"
 	if [ "$suite_bad" -ne 0 ]; then
-		grep -v '^ok ' "$tap_log" | tail -60 | sed 's/^/    /'
+		grep -v '^ok ' "$4" | tail -60 | sed 's/^/    /'
 	fi
 }
 
