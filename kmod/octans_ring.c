@@ -27,6 +27,9 @@ static int verdict(struct octans_ring *ring)
 	struct octans_job *job = ring->job;
 	s64 ran = ktime_ms_delta(ktime_get(), job->started);
 
+	/* ended well since the watchdog looked: its interrupt or the next tick takes it */
+	if (wb == OCTANS_WB(job->seqno, OCTANS_JOB_OK))
+		return 0;
 	if (OCTANS_WB_SEQNO(wb) == job->seqno)
 		return OCTANS_WB_STATUS(wb) == OCTANS_JOB_FAULT ? -EFAULT : -EIO;
 	if (wb != OCTANS_WB(ring->done, OCTANS_JOB_OK))

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Jobs: order, fences, and what happens to those that fail, hang or are killed. */
+#include <pthread.h>
+
 #include "octans.h"
 
 FIXTURE(jobs) {
@@ -119,6 +121,61 @@ TEST_F(jobs, binary_and_timeline)
 	both[1].flags = DRM_OCTANS_SYNC_TIMELINE;
 	both[1].point = 6;
 	EXPECT_EQ(submit(self->c.fd, queue2, VA, size, 0, &both[1], 1), 0);
+}
+
+struct honest {
+	struct client c;
+	pthread_t thread;
+	int64_t end;
+	long jobs;
+	int error;
+};
+
+static void *honest_client(void *arg)
+{
+	struct honest *h = arg;
+	uint32_t size = put_nop(h->c.map);
+
+	while (!h->error && now_ns() < h->end) {
+		h->error = run(h->c.fd, h->c.queue, VA, size, 0);
+		h->jobs++;
+	}
+	return NULL;
+}
+
+/*
+ * A healthy processor is never reset, however its jobs meet the watchdog.  That they meet
+ * badly is rare, once in some thousand jobs: OCTANS_LOAD_SECONDS=150 looks for longer.
+ */
+TEST_F(jobs, honest_load)
+{
+	const char *given = getenv("OCTANS_LOAD_SECONDS");
+	int seconds = given ? atoi(given) : 8;
+	struct drm_octans_queue_query q;
+	long long resets = objects("resets");
+	struct honest h[12] = { 0 };
+	long jobs = 0;
+
+	ASSERT_GE(seconds, 1);
+	ASSERT_GE(resets, 0);
+	alarm(seconds + 60);
+	for (int i = 0; i < 12; i++)
+		ASSERT_EQ(client_open(&h[i].c, 10000), 0);
+	for (int i = 0; i < 12; i++) {
+		h[i].end = now_ns() + seconds * 1000000000ll;
+		ASSERT_EQ(pthread_create(&h[i].thread, NULL, honest_client, &h[i]), 0);
+	}
+	for (int i = 0; i < 12; i++) {
+		ASSERT_EQ(pthread_join(h[i].thread, NULL), 0);
+		jobs += h[i].jobs;
+		EXPECT_EQ(h[i].error, 0);
+		EXPECT_EQ(state(&h[i].c, &q), 0);
+		EXPECT_EQ(q.state, 0);
+		EXPECT_EQ(q.failed, 0);
+		client_close(&h[i].c);
+	}
+	EXPECT_EQ(objects("resets"), resets);
+	printf("# %ld jobs in %d s\n", jobs, seconds);
 }
 
 TEST_F(jobs, bad_commands)
