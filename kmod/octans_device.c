@@ -17,7 +17,7 @@ static int read_info(struct octans_device *dev)
 	if (id != OCTANS_ID_MAGIC)
 		return dev_err_probe(dev->drm.dev, -ENODEV, "id 0x%x is not an Octans's\n", id);
 	i->version = octans_read32(dev, OCTANS_REG_VERSION);
-	if (i->version >> 16 != OCTANS_VERSION_1_0 >> 16)
+	if (i->version >> 16 != OCTANS_VERSION_2_0 >> 16)
 		return dev_err_probe(dev->drm.dev, -ENODEV, "hardware %u.%u is not supported\n",
 				     i->version >> 16, i->version & 0xffff);
 	i->rings = OCTANS_CAPS_RINGS(caps);
@@ -30,11 +30,13 @@ static int read_info(struct octans_device *dev)
 	i->types = octans_read64(dev, OCTANS_REG_TYPES);
 	i->clock_hz = octans_read64(dev, OCTANS_REG_CLOCK_HZ);
 	i->macs_int8 = octans_read32(dev, OCTANS_REG_MACS_INT8);
+	i->macs_f16 = octans_read32(dev, OCTANS_REG_MACS_F16);
 	i->macs_f32 = octans_read32(dev, OCTANS_REG_MACS_F32);
 	i->local_bpc = octans_read32(dev, OCTANS_REG_LOCAL_BPC);
 	i->pcie_bpc = octans_read32(dev, OCTANS_REG_PCIE_BPC);
 	i->max_ctx = octans_read32(dev, OCTANS_REG_MAX_CTX);
 	i->serial = octans_read64(dev, OCTANS_REG_SERIAL);
+	i->sram_size = octans_read64(dev, OCTANS_REG_SRAM_SIZE);
 	for (n = 0; n < 32; n += 8) {
 		u64 part = octans_read64(dev, OCTANS_REG_PROFILE_NAME + n);
 
@@ -57,7 +59,6 @@ int octans_device_start(struct octans_device *dev)
 	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC ||
 	    !(octans_read32(dev, OCTANS_REG_STATUS) & OCTANS_STATUS_READY))
 		return -EIO;
-	WRITE_ONCE(dev->invalidations, 0);
 	octans_mmu_start(dev);
 	octans_write32(dev, OCTANS_REG_EVT_VECTOR, 0);
 	octans_event_start(dev);
@@ -90,6 +91,7 @@ static int init_software(struct octans_device *dev)
 	ret = drmm_add_action_or_reset(&dev->drm, free_vms, &dev->vms);
 	if (ret)
 		return ret;
+	INIT_WORK(&dev->reset_work, octans_reset_work);
 	dev->reset_wq = alloc_ordered_workqueue("octans-reset", 0);
 	if (!dev->reset_wq)
 		return -ENOMEM;
@@ -163,6 +165,7 @@ void octans_device_unplug(struct octans_device *dev)
 	octans_end_all(dev, -ENODEV);
 	for (i = 0; i < dev->info.rings; i++)
 		disable_delayed_work_sync(&dev->rings[i].watchdog);
+	disable_work_sync(&dev->reset_work);
 	disable_work_sync(&dev->event_work);
 	drm_dev_unplug(&dev->drm);
 	octans_vm_unplug(dev);

@@ -65,8 +65,8 @@ struct octans_info {
 	u32 version;
 	u32 rings;
 	u32 ring_log2;
-	u32 macs_int8, macs_f32, local_bpc, pcie_bpc, max_ctx;
-	u64 ops, types, clock_hz, serial;
+	u32 macs_int8, macs_f16, macs_f32, local_bpc, pcie_bpc, max_ctx;
+	u64 ops, types, clock_hz, serial, sram_size;
 	char profile[40];
 };
 
@@ -105,6 +105,8 @@ struct octans_device {
 	struct drm_gpu_scheduler *scheds[OCTANS_MAX_RINGS];
 	/** @reset_wq: ordered; everything that may reset */
 	struct workqueue_struct *reset_wq;
+	/** @reset_work: resets the device for somebody who must not do it himself */
+	struct work_struct reset_work;
 	/** @resets: ring and device resets so far */
 	atomic_t resets;
 
@@ -113,10 +115,10 @@ struct octans_device {
 	dma_addr_t asid_table_dma;
 	/** @vms: by ASID; entries hold no reference */
 	struct xarray vms;
-	/** @mmu_lock: serialises invalidations, protects @invalidations */
+	/** @mmu_lock: tickets reach the device in order; protects @ticket */
 	struct mutex mmu_lock;
-	/** @invalidations: written to the device since its last reset */
-	u64 invalidations;
+	/** @ticket: of the newest invalidation */
+	u32 ticket;
 
 	/** @events: queue written by the device */
 	struct octans_event *events;
@@ -174,6 +176,8 @@ int octans_device_start(struct octans_device *dev);
 /* octans_reset.c */
 int octans_reset_hw(struct octans_device *dev);
 void octans_recover(struct octans_device *dev, struct octans_ring *guilty, int error);
+void octans_reset_work(struct work_struct *work);
+void octans_reset_request(struct octans_device *dev);
 void octans_end_all(struct octans_device *dev, int error);
 void octans_reset_prepare(struct octans_device *dev);
 void octans_reset_done(struct octans_device *dev);

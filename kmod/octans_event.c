@@ -129,6 +129,8 @@ void octans_event_drain(struct octans_device *dev)
 	}
 	if (n)
 		octans_write32(dev, OCTANS_REG_EVT_HEAD, dev->event_head);
+	if (n == EVENTS && octans_read32(dev, OCTANS_REG_EVT_DROPPED))
+		drm_notice_once(&dev->drm, "fault records were lost, the event queue was full\n");
 	mutex_unlock(&dev->event_lock);
 }
 

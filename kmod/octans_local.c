@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* On-card memory: the BAR and its allocator. */
+#include <linux/sizes.h>
+
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 
@@ -60,6 +62,19 @@ int octans_local_init(struct octans_device *dev)
 	return drmm_add_action_or_reset(&dev->drm, local_fini, local);
 }
 
+/* Large pages need memory that begins where they do; with none left like that, small ones will do. */
+static int insert(struct drm_mm *mm, struct drm_mm_node *node, u64 size)
+{
+	static const u64 alignments[] = { SZ_1G, SZ_2M, SZ_64K };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(alignments); i++)
+		if (size >= alignments[i] &&
+		    !drm_mm_insert_node_generic(mm, node, size, alignments[i], 0, DRM_MM_INSERT_BEST))
+			return 0;
+	return drm_mm_insert_node(mm, node, size);
+}
+
 /**
  * octans_local_alloc() - allocate on-card memory and clear it
  * @dev: device
@@ -76,7 +91,7 @@ int octans_local_alloc(struct octans_device *dev, struct drm_mm_node *node, u64 
 	if (!drm_dev_enter(&dev->drm, &idx))
 		return -ENODEV;
 	mutex_lock(&local->lock);
-	ret = drm_mm_insert_node(&local->mm, node, size);
+	ret = insert(&local->mm, node, size);
 	if (!ret)
 		local->used += size;
 	mutex_unlock(&local->lock);

@@ -4,6 +4,7 @@
 #include <linux/iopoll.h>
 
 #include <drm/drm_managed.h>
+#include <drm/drm_print.h>
 
 #include "octans_device.h"
 
@@ -46,39 +47,58 @@ void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root)
 	WRITE_ONCE(dev->asid_table[asid], cpu_to_le64(root ? root | OCTANS_ASID_VALID : 0));
 }
 
+/* Is the invalidation with this ticket complete?  All-ones: the device was pulled out. */
+static bool flushed(struct octans_device *dev, u32 ticket)
+{
+	u32 done = octans_read32(dev, OCTANS_REG_INVALIDATED);
+
+	return done != U32_MAX && (s32)(done - ticket) >= 0;
+}
+
+static bool wait_flushed(struct octans_device *dev, u32 ticket)
+{
+	bool done;
+
+	read_poll_timeout(flushed, done, done || READ_ONCE(dev->dead), 20, FLUSH_TIMEOUT_US, false,
+			  dev, ticket);
+	return done || READ_ONCE(dev->dead);
+}
+
 /**
  * octans_mmu_flush() - make the device forget translations of an ASID
  * @dev: device
  * @asid: ASID
  *
- * On return no access by the device uses what was in the tables before the call.  A
- * device that does not acknowledge in time is cut off from memory, which has the same
- * effect: so this cannot fail.
+ * On return no access by the device uses what was in the tables before the call.  Resets
+ * complete every ticket, so one that falls into the wait does no harm.  A device that does not
+ * acknowledge has the rings that are busy reset, then itself, and is at last cut off from
+ * memory, which has the same effect: so this cannot fail.
  */
 void octans_mmu_flush(struct octans_device *dev, u32 asid)
 {
-	u64 done;
-	int idx, ret;
+	u32 ticket;
+	int idx;
 
 	/* A device that is gone, or cut off, reaches no memory. */
 	if (!drm_dev_enter(&dev->drm, &idx))
 		return;
 	mutex_lock(&dev->mmu_lock);
-	if (!READ_ONCE(dev->dead)) {
-		/* entries before the command that makes them count */
-		wmb();
-		octans_write64(dev, OCTANS_REG_INVALIDATE, OCTANS_INVALIDATE_ASID(asid));
-		dev->invalidations++;
-		/* After a device reset the count starts again, and all is forgotten. */
-		ret = read_poll_timeout(octans_read64, done,
-					done >= READ_ONCE(dev->invalidations) ||
-					READ_ONCE(dev->dead),
-					20, FLUSH_TIMEOUT_US, false, dev,
-					OCTANS_REG_INVALIDATED);
-		/* all-ones: the device was pulled out */
-		if (ret || done == U64_MAX)
-			octans_wedge(dev, "a TLB invalidation was not acknowledged");
-	}
+	if (++dev->ticket == U32_MAX)	/* reads like a device that is gone */
+		++dev->ticket;
+	ticket = dev->ticket;
+	wmb();	/* entries before the command that makes them count */
+	octans_write64(dev, OCTANS_REG_INVALIDATE,
+		       OCTANS_INVALIDATE_ASID(asid) | OCTANS_INVALIDATE_TICKET(ticket));
 	mutex_unlock(&dev->mmu_lock);
+	if (wait_flushed(dev, ticket))
+		goto out;
+	drm_notice(&dev->drm, "a TLB invalidation is late, ending the jobs that run\n");
+	octans_ring_kill_all(dev);
+	if (wait_flushed(dev, ticket))
+		goto out;
+	octans_reset_request(dev);
+	if (!wait_flushed(dev, ticket))
+		octans_wedge(dev, "a TLB invalidation was not acknowledged");
+out:
 	drm_dev_exit(idx);
 }

@@ -22,7 +22,8 @@ struct octans_pt {
 int octans_pt_init(struct octans_pt *pt, struct device *dev, atomic_t *count);
 void octans_pt_fini(struct octans_pt *pt);
 u64 octans_pt_root(const struct octans_pt *pt);
-int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size);
+int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size, u64 addr);
+int octans_pt_split(struct octans_pt *pt, u64 va);
 void octans_pt_map(struct octans_pt *pt, u64 va, u64 size, u64 addr, u64 flags);
 void octans_pt_unmap(struct octans_pt *pt, u64 va, u64 size);
 

@@ -19,12 +19,14 @@ static int query_device(struct octans_device *dev, struct drm_octans_dev_query *
 		.types = i->types,
 		.clock_hz = i->clock_hz,
 		.macs_int8 = i->macs_int8,
+		.macs_f16 = i->macs_f16,
 		.macs_f32 = i->macs_f32,
 		.local_bpc = i->local_bpc,
 		.pcie_bpc = i->pcie_bpc,
 		.max_ctx = i->max_ctx,
 		.max_timeout_ms = octans_max_timeout_ms,
 		.serial = i->serial,
+		.sram_size = i->sram_size,
 	};
 	u32 room = q->size;
 

@@ -63,8 +63,8 @@ struct octans_job {
 	struct octans_fence *fence;
 	/** @hw: the same fence while the job is on a ring; a reference of the ring's */
 	struct octans_fence *hw;
-	u64 va, tag;
-	u32 size;
+	u64 va, tag, param_va;
+	u32 size, param_count;
 	/** @seqno, @started, @kill: on the ring; protected by its lock */
 	u64 seqno;
 	ktime_t started;

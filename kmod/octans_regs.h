@@ -11,6 +11,8 @@
 #ifndef OCTANS_REGS_H
 #define OCTANS_REGS_H
 
+#include <linux/types.h>
+
 #define OCTANS_PCI_VENDOR		0x1af4
 #define OCTANS_PCI_DEVICE		0x10f5
 
@@ -29,7 +31,7 @@
 #define OCTANS_REG_ID			0x0000	/* 32 */
 #define  OCTANS_ID_MAGIC		0x4e54434f	/* "OCTN" */
 #define OCTANS_REG_VERSION		0x0004	/* 32: major << 16 | minor */
-#define  OCTANS_VERSION_1_0		0x00010000
+#define  OCTANS_VERSION_2_0		0x00020000
 #define OCTANS_REG_STATUS		0x0008	/* 32 */
 #define  OCTANS_STATUS_READY		0x1
 #define  OCTANS_STATUS_RESETTING	0x2
@@ -52,8 +54,14 @@
 #define OCTANS_REG_MACS_F32		0x0064	/* 32: per cycle */
 #define OCTANS_REG_LOCAL_BPC		0x0068	/* 32: on-card memory bytes per cycle */
 #define OCTANS_REG_PCIE_BPC		0x006c	/* 32: PCIe bytes per cycle */
-#define OCTANS_REG_MAX_CTX		0x0070	/* 32: most positions one ATTN command attends to */
+#define OCTANS_REG_MAX_CTX		0x0070	/* 32: most positions one row of ATTEND attends to */
+#define OCTANS_REG_MACS_F16		0x0074	/* 32: per cycle */
 #define OCTANS_REG_SERIAL		0x0078	/* 64 */
+#define OCTANS_REG_SRAM_SIZE		0x0080	/* 64: bytes of on-chip memory */
+#define OCTANS_REG_LOCAL_LATENCY	0x0088	/* 32: cycles of a read from on-card memory */
+#define OCTANS_REG_PCIE_LATENCY		0x008c	/* 32: cycles of a read over PCIe */
+#define OCTANS_REG_TLB_ENTRIES		0x0090	/* 32 */
+#define OCTANS_REG_WALKERS		0x0094	/* 32: page walks at a time */
 
 /* Device MMU */
 #define OCTANS_REG_ASID_BASE		0x0100	/* 64: ASID table, 4 KiB aligned */
@@ -62,9 +70,11 @@
 #define OCTANS_REG_INVALIDATE		0x0110	/* 64, write only: starts an invalidation */
 #define  OCTANS_INVALIDATE_ASID(a)	((a) & 0xffffULL)
 #define  OCTANS_INVALIDATE_ALL		0x10000ULL
-#define OCTANS_REG_INVALIDATED		0x0118	/* 64: invalidations completed since device reset */
+#define  OCTANS_INVALIDATE_TICKET(t)	((__u64)(t) << 32)	/* the driver's name for it */
+#define OCTANS_REG_INVALIDATED		0x0118	/* 32, read only: newest ticket that is complete */
 
 #define OCTANS_ASID_VALID		0x1ULL	/* ASID table: u64[OCTANS_MAX_ASIDS] */
+#define OCTANS_ASID_LOCAL		0x4ULL	/* the root lies on the card */
 #define OCTANS_ADDR_MASK		0x000ffffffffff000ULL	/* bits 51:12 of entries */
 
 #define OCTANS_VA_BITS			48
@@ -72,8 +82,9 @@
 #define OCTANS_PT_ENTRIES		512
 #define OCTANS_PTE_VALID		0x1ULL
 #define OCTANS_PTE_WRITE		0x2ULL	/* leaf only */
-#define OCTANS_PTE_LOCAL		0x4ULL	/* leaf only: address is an on-card offset */
-#define OCTANS_PTE_LARGE		0x8ULL	/* leaf one level above the last: 2 MiB */
+#define OCTANS_PTE_LOCAL		0x4ULL	/* address (of page or table) is an on-card offset */
+#define OCTANS_PTE_LARGE		0x8ULL	/* leaf of 2 MiB (third table) or 1 GiB (second) */
+#define OCTANS_PTE_CONT			0x10ULL	/* one of 16 entries that make a page of 64 KiB */
 
 /* Event queue */
 #define OCTANS_REG_EVT_BASE		0x0200	/* 64: bus address, 64-byte aligned */
@@ -84,6 +95,10 @@
 #define OCTANS_REG_EVT_HEAD		0x0214	/* 32: records consumed, free running */
 #define OCTANS_REG_EVT_DROPPED		0x0218	/* 32, read only: records lost to a full queue */
 #define OCTANS_REG_EVT_VECTOR		0x021c	/* 32: MSI-X vector */
+
+/* Counters of the processor, modelled, read only: struct octans_counters, u64 each */
+#define OCTANS_REG_COUNTERS		0x0300
+#define OCTANS_REG_COUNTER(n)		(OCTANS_REG_COUNTERS + 8 * (n))	/* n < 16 */
 
 /* Rings: one block each */
 #define OCTANS_RING(r)			(0x1000 + (r) * 0x100)
@@ -103,6 +118,10 @@
 #define OCTANS_RING_SEQNO		0x30	/* 64, read only: of the running job, 0 = none */
 #define OCTANS_RING_PROGRESS		0x38	/* 64, read only: grows while a job advances */
 #define OCTANS_RING_CYCLES		0x40	/* 64, read only: modelled busy cycles */
+/* The newest failure since the ring was enabled, read only; kept by a ring reset */
+#define OCTANS_RING_FAULT_SEQNO		0x48	/* 64: of the job, 0 = none */
+#define OCTANS_RING_FAULT_VA		0x50	/* 64: as octans_event.va */
+#define OCTANS_RING_FAULT_CODE		0x58	/* 64: status | code << 8 | write << 16 | offset << 32 */
 
 /* Doorbells: a page each; the value is the free-running count of descriptors written */
 #define OCTANS_DOORBELL(r)		(0x8000 + (r) * 0x1000)	/* 32, write only */
@@ -129,8 +148,6 @@
 #define OCTANS_EVT_JOB_FAULT		2
 #define OCTANS_EVT_DEVICE_ERROR		3
 
-#include <linux/types.h>
-
 struct octans_desc {
 	__le64 seqno;		/* 1 .. 2^56 - 1 */
 	__le64 cmd_va;		/* 16-byte aligned */
@@ -138,11 +155,15 @@ struct octans_desc {
 	__le16 asid;
 	__le16 flags;
 	__le64 tag;		/* echoed in events */
-	__le64 reserved[4];	/* zero */
+	__le64 param_va;	/* device address of the parameters, a multiple of 4 */
+	__le32 param_count;	/* u32s there, 0 .. OCTANS_PARAM_MAX */
+	__le32 pad;		/* zero */
+	__le64 reserved[2];	/* zero */
 };
 
 #define OCTANS_DESC_IRQ			0x1	/* interrupt after the writeback */
 #define OCTANS_CMD_MAX			0x1000000
+#define OCTANS_PARAM_MAX		64
 
 struct octans_event {
 	__le32 type;		/* OCTANS_EVT_* */

@@ -3,8 +3,8 @@
  * Resets.  The iron rule: the fence of a job is signalled only when the hardware can no
  * longer write its memory; and only when its ring can take the next one.
  *
- * The ladder: ring reset, device reset, and, if that fails too, the device is cut off
- * ("wedged") until it is bound anew.
+ * The ladder: ring reset, device reset, function-level reset, and, if that fails too, the device
+ * is cut off ("wedged") until it is bound anew.
  */
 #include <linux/iopoll.h>
 
@@ -15,7 +15,7 @@
 #include "octans_device.h"
 #include "octans_queue.h"
 
-#define DEVICE_RESET_TIMEOUT_US	1000000
+#define DEVICE_RESET_TIMEOUT_US	2000000
 
 /* A job that is off its ring, and how it ends. */
 struct ended {
@@ -44,21 +44,63 @@ static void end(struct ended e, bool guilty)
 	octans_job_end(e.job, e.error);
 }
 
+static int wait_ready(struct octans_device *dev)
+{
+	u32 status;
+
+	return read_poll_timeout(octans_read32, status,
+				 status != U32_MAX && status & OCTANS_STATUS_READY, 1000,
+				 DEVICE_RESET_TIMEOUT_US, false, dev, OCTANS_REG_STATUS);
+}
+
+/*
+ * The last resort short of giving up.  Not pci_reset_function(): it calls back into
+ * octans_reset_prepare(), which waits for the work item that this runs in.
+ */
+static int reset_function(struct octans_device *dev)
+{
+	struct pci_dev *pdev = octans_pdev(dev);
+	int ret;
+
+	drm_notice(&dev->drm, "the device could not be reset, resetting the function\n");
+	pci_save_state(pdev);
+	ret = pcie_flr(pdev);
+	pci_restore_state(pdev);
+	return ret ? ret : wait_ready(dev);
+}
+
 /**
- * octans_reset_hw() - reset the device by its register
+ * octans_reset_hw() - reset the device by its register, or else the whole function
  * @dev: device
  *
  * Return: 0 or -ETIMEDOUT.
  */
 int octans_reset_hw(struct octans_device *dev)
 {
-	u32 status;
-
 	octans_write32(dev, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
-	return read_poll_timeout(octans_read32, status,
-				 status != U32_MAX && status & OCTANS_STATUS_READY &&
-				 !(status & OCTANS_STATUS_RESETTING), 1000,
-				 DEVICE_RESET_TIMEOUT_US, false, dev, OCTANS_REG_STATUS);
+	if (!wait_ready(dev))
+		return 0;
+	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC)
+		return -ETIMEDOUT;	/* gone: there is nothing to reset */
+	return reset_function(dev);
+}
+
+/* What runs on other rings than the guilty one (NULL: on any) ends with -ECANCELED. */
+static void reset_device(struct octans_device *dev, struct octans_ring *guilty, int error)
+{
+	struct ended ended[OCTANS_MAX_RINGS] = { };
+	u32 i;
+
+	if (octans_reset_hw(dev)) {
+		octans_wedge(dev, "it could not be reset");
+		return;
+	}
+	for (i = 0; i < dev->info.rings; i++)
+		ended[i] = take(&dev->rings[i], &dev->rings[i] == guilty ? error : -ECANCELED);
+	if (octans_device_start(dev))
+		octans_wedge(dev, "it did not start after a reset");
+	for (i = 0; i < dev->info.rings; i++)
+		end(ended[i], &dev->rings[i] == guilty && error != -ECANCELED);
 }
 
 /**
@@ -72,9 +114,6 @@ int octans_reset_hw(struct octans_device *dev)
  */
 void octans_recover(struct octans_device *dev, struct octans_ring *guilty, int error)
 {
-	struct ended ended[OCTANS_MAX_RINGS] = { };
-	u32 i;
-
 	octans_event_drain(dev);	/* who waits for the fence finds the fault record */
 	atomic_inc(&dev->resets);
 	drm_dbg(&dev->drm, "%s: reset, job ends with %d\n", guilty->name, error);
@@ -86,16 +125,34 @@ void octans_recover(struct octans_device *dev, struct octans_ring *guilty, int e
 		return;
 	}
 	drm_notice(&dev->drm, "%s could not be reset, resetting the device\n", guilty->name);
-	if (octans_reset_hw(dev)) {
-		octans_wedge(dev, "it could not be reset");
+	reset_device(dev, guilty, error);
+}
+
+/**
+ * octans_reset_work() - &octans_device.reset_work
+ * @work: of a device
+ */
+void octans_reset_work(struct work_struct *work)
+{
+	struct octans_device *dev = container_of(work, struct octans_device, reset_work);
+	int idx;
+
+	if (!drm_dev_enter(&dev->drm, &idx))
 		return;
+	if (!READ_ONCE(dev->dead)) {
+		atomic_inc(&dev->resets);
+		reset_device(dev, NULL, 0);
 	}
-	for (i = 0; i < dev->info.rings; i++)
-		ended[i] = take(&dev->rings[i], &dev->rings[i] == guilty ? error : -ECANCELED);
-	if (octans_device_start(dev))
-		octans_wedge(dev, "it did not start after a reset");
-	for (i = 0; i < dev->info.rings; i++)
-		end(ended[i], &dev->rings[i] == guilty && error != -ECANCELED);
+	drm_dev_exit(idx);
+}
+
+/**
+ * octans_reset_request() - have the device reset
+ * @dev: device
+ */
+void octans_reset_request(struct octans_device *dev)
+{
+	queue_work(dev->reset_wq, &dev->reset_work);
 }
 
 /* From here on nothing is emitted. */

@@ -13,11 +13,24 @@
 #define RING_LOG2	1u	/* one job at a time needs no more */
 #define RING_ENTRIES	BIT(RING_LOG2)
 #define TICK		msecs_to_jiffies(250)
-#define RESET_TIMEOUT_US 200000
+#define RESET_TIMEOUT_US 500000
 
 static u32 reg(const struct octans_ring *ring, u32 offset)
 {
 	return OCTANS_RING(ring->index) + offset;
+}
+
+/*
+ * The device has counted the job as ended, or halted, but its writeback does not show.  It may be on
+ * its way at the first look; at the second it is lost, or there was no seqno to write.
+ */
+static bool writeback_lost(struct octans_ring *ring)
+{
+	bool before = ring->ended;
+
+	ring->ended = octans_read32(ring->dev, reg(ring, OCTANS_RING_HEAD)) == ring->tail ||
+		      octans_read32(ring->dev, reg(ring, OCTANS_RING_STATUS)) & OCTANS_RING_HALTED;
+	return ring->ended && before;
 }
 
 /* Why the job on the ring must be ended, or 0.  Called with the lock held. */
@@ -38,10 +51,7 @@ static int verdict(struct octans_ring *ring)
 		return -ECANCELED;
 	if (ran > job->queue->timeout_ms)
 		return -ETIME;
-	/* halted without a writeback: the descriptor could not be read */
-	if (octans_read32(ring->dev, reg(ring, OCTANS_RING_STATUS)) & OCTANS_RING_HALTED)
-		return -EIO;
-	return 0;
+	return writeback_lost(ring) ? -EIO : 0;
 }
 
 static void watchdog(struct work_struct *work)
@@ -124,6 +134,7 @@ static void emit(struct octans_ring *ring)
 	struct octans_job *job = ring->job;
 
 	job->started = ktime_get();
+	ring->ended = false;
 	*desc = (struct octans_desc) {
 		.seqno = cpu_to_le64(job->seqno),
 		.cmd_va = cpu_to_le64(job->va),
@@ -131,6 +142,8 @@ static void emit(struct octans_ring *ring)
 		.asid = cpu_to_le16(octans_queue_asid(job->queue)),
 		.flags = cpu_to_le16(OCTANS_DESC_IRQ),
 		.tag = cpu_to_le64(job->tag),
+		.param_va = cpu_to_le64(job->param_va),
+		.param_count = cpu_to_le32(job->param_count),
 	};
 	ring->tail++;
 	/* the descriptor, and what user space wrote, before the doorbell (writel orders) */
@@ -259,6 +272,21 @@ void octans_ring_irq(struct octans_ring *ring)
 		mod_delayed_work(ring->dev->reset_wq, &ring->watchdog, 0);
 }
 
+/* Ends the job on the ring if it is of @queue, or whatever it is if that is NULL. */
+static void kill(struct octans_ring *ring, const struct octans_queue *queue)
+{
+	unsigned long flags;
+	bool hit;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	hit = ring->job && (!queue || ring->job->queue == queue);
+	if (hit)
+		ring->job->kill = true;
+	spin_unlock_irqrestore(&ring->lock, flags);
+	if (hit)
+		mod_delayed_work(ring->dev->reset_wq, &ring->watchdog, 0);
+}
+
 /**
  * octans_ring_kill_queue() - stop the job on the ring if it is of this queue
  * @ring: ring
@@ -266,14 +294,19 @@ void octans_ring_irq(struct octans_ring *ring)
  */
 void octans_ring_kill_queue(struct octans_ring *ring, struct octans_queue *queue)
 {
-	unsigned long flags;
-	bool hit;
+	kill(ring, queue);
+}
 
-	spin_lock_irqsave(&ring->lock, flags);
-	hit = ring->job && ring->job->queue == queue;
-	if (hit)
-		ring->job->kill = true;
-	spin_unlock_irqrestore(&ring->lock, flags);
-	if (hit)
-		mod_delayed_work(ring->dev->reset_wq, &ring->watchdog, 0);
+/**
+ * octans_ring_kill_all() - stop the jobs on all rings
+ * @dev: device
+ *
+ * They end with -ECANCELED; their queues are not banned.
+ */
+void octans_ring_kill_all(struct octans_device *dev)
+{
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++)
+		kill(&dev->rings[i], NULL);
 }

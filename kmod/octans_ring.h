@@ -46,6 +46,8 @@ struct octans_ring {
 	u64 done;
 	/** @tail: descriptors written since the ring was enabled */
 	u32 tail;
+	/** @ended: at the watchdog's last look the device had ended @job, without a writeback */
+	bool ended;
 
 	/** @watchdog: ticks while a job runs; ends jobs that failed or hang */
 	struct delayed_work watchdog;
@@ -57,6 +59,7 @@ int octans_ring_stop(struct octans_ring *ring);
 int octans_ring_emit(struct octans_ring *ring, struct octans_job *job);
 void octans_ring_irq(struct octans_ring *ring);
 void octans_ring_kill_queue(struct octans_ring *ring, struct octans_queue *queue);
+void octans_ring_kill_all(struct octans_device *dev);
 struct octans_job *octans_ring_take(struct octans_ring *ring, bool *finished);
 
 #endif

@@ -49,8 +49,12 @@ static bool job_ok(const struct drm_octans_job *job)
 {
 	u64 top = 1ULL << OCTANS_VA_BITS;
 
-	return !job->flags && IS_ALIGNED(job->va, 16) && IS_ALIGNED(job->size, 16) && job->size &&
-	       job->size <= OCTANS_CMD_MAX && job->va < top && job->size <= top - job->va;
+	return !job->flags && !job->pad && IS_ALIGNED(job->va, 16) && IS_ALIGNED(job->size, 16) &&
+	       job->size && job->size <= OCTANS_CMD_MAX && job->va < top &&
+	       job->size <= top - job->va && IS_ALIGNED(job->param_va, 4) &&
+	       job->param_count <= OCTANS_PARAM_MAX && job->param_va < top &&
+	       job->param_count * sizeof(u32) <= top - job->param_va &&
+	       (job->param_count || !job->param_va);
 }
 
 static int make_jobs(struct submit *s)
@@ -68,6 +72,8 @@ static int make_jobs(struct submit *s)
 		job->va = s->ujobs[i].va;
 		job->size = s->ujobs[i].size;
 		job->tag = s->ujobs[i].tag;
+		job->param_va = s->ujobs[i].param_va;
+		job->param_count = s->ujobs[i].param_count;
 		s->jobs[s->n_jobs++] = job;
 	}
 	return 0;

@@ -47,34 +47,49 @@ static void link_va(struct octans_va *va, struct drm_gpuvm_bo *vm_bo)
 	dma_resv_unlock(resv);
 }
 
-static void write_entries(struct octans_vm *vm, const struct octans_va *va)
+/* Calls @fn for each piece of a buffer that is contiguous for the device; the first that fails ends it. */
+static int each_piece(struct octans_vm *vm, struct octans_bo *bo, u64 va, u64 offset, u64 size,
+		      u64 flags, int (*fn)(struct octans_vm *vm, u64 va, u64 size, u64 addr, u64 flags))
 {
-	struct drm_gem_object *obj = va->base.gem.obj;
-	struct octans_bo *bo = to_octans_bo(obj);
-	u64 flags = va->readonly ? 0 : OCTANS_PTE_WRITE, addr = va->base.va.addr;
-	u64 skip = va->base.gem.offset, left = va->base.va.range;
 	struct scatterlist *sg;
 	unsigned int i;
+	int ret = 0;
 
-	if (bo->local) {
-		octans_pt_map(&vm->pt, addr, left, bo->node.start + skip, flags | OCTANS_PTE_LOCAL);
-		return;
-	}
+	if (bo->local)
+		return fn(vm, va, size, bo->node.start + offset, flags | OCTANS_PTE_LOCAL);
 	for_each_sgtable_dma_sg(bo->base.sgt, sg, i) {
 		u64 n = sg_dma_len(sg);
 
-		if (skip >= n) {
-			skip -= n;
+		if (offset >= n) {
+			offset -= n;
 			continue;
 		}
-		n = min(n - skip, left);
-		octans_pt_map(&vm->pt, addr, n, sg_dma_address(sg) + skip, flags);
-		skip = 0;
-		addr += n;
-		left -= n;
-		if (!left)
+		n = min(n - offset, size);
+		ret = fn(vm, va, n, sg_dma_address(sg) + offset, flags);
+		offset = 0;
+		va += n;
+		size -= n;
+		if (!size || ret)
 			break;
 	}
+	return ret;
+}
+
+static int reserve_piece(struct octans_vm *vm, u64 va, u64 size, u64 addr, u64 flags)
+{
+	return octans_pt_reserve(&vm->pt, va, size, addr);
+}
+
+static int map_piece(struct octans_vm *vm, u64 va, u64 size, u64 addr, u64 flags)
+{
+	octans_pt_map(&vm->pt, va, size, addr, flags);
+	return 0;
+}
+
+static void write_entries(struct octans_vm *vm, const struct octans_va *va)
+{
+	each_piece(vm, to_octans_bo(va->base.gem.obj), va->base.va.addr, va->base.gem.offset,
+		   va->base.va.range, va->readonly ? 0 : OCTANS_PTE_WRITE, map_piece);
 }
 
 static int step_map(struct drm_gpuva_op *op, void *arg)
@@ -421,7 +436,7 @@ static int bind_map(struct bind *b, const struct drm_octans_bind_op *op, struct 
 		if (IS_ERR(sgt))
 			return PTR_ERR(sgt);
 	}
-	ret = octans_pt_reserve(&b->vm->pt, op->va, op->size);
+	ret = each_piece(b->vm, bo, op->va, op->offset, op->size, 0, reserve_piece);
 	if (ret)
 		return ret;
 	dma_resv_lock(obj->resv, NULL);
@@ -444,6 +459,11 @@ static int bind_one(struct bind *b, const struct drm_octans_bind_op *op, struct 
 
 	if (!ret)
 		ret = prepare_vas(b);
+	/* Whatever is mapped over the ends of the range stays outside of it. */
+	if (!ret)
+		ret = octans_pt_split(&b->vm->pt, op->va);
+	if (!ret)
+		ret = octans_pt_split(&b->vm->pt, op->va + op->size);
 	if (ret)
 		return ret;
 	if (op->kind == DRM_OCTANS_BIND_UNMAP)

@@ -2,79 +2,94 @@
 /*
  * AVX2, FMA and F16C: the bits of scalar.c, faster.  What makes that possible at no cost is
  * the contract: integer sums are exact in any order, one result is one lane, and the eight
- * accumulators of dot8 are a vector.  The matrix products are in avx2_matmul.c.
+ * accumulators of dot8 are a vector.  Here: what goes along rows.  Matrix products, attention and
+ * recurrences are in avx2_matmul.c, avx2_attend.c and avx2_state.c.
  */
 #include "kernels.h"
 
 #if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
+#include <cpuid.h>
+
 #include "avx2.h"
 
-/* Quantises with the scale amax / n: codes as floats to q, the squared error is returned. */
-static inline float try_scale(const __m256 v[4], float amax, float n, __m256 q[4])
+/* ---- int8 blocks ---- */
+
+/* Four vectors of whole numbers -128 .. 127 to 32 bytes. */
+INLINE __m256i pack_bytes(const __m256 q[4])
 {
-	const __m256 id = _mm256_set1_ps(n / amax), d = _mm256_set1_ps(amax / n);
-	__m256 sum = _mm256_setzero_ps();
+	__m256i all = _mm256_packs_epi16(
+		_mm256_packs_epi32(_mm256_cvtps_epi32(q[0]), _mm256_cvtps_epi32(q[1])),
+		_mm256_packs_epi32(_mm256_cvtps_epi32(q[2]), _mm256_cvtps_epi32(q[3])));
+
+	return _mm256_permutevar8x32_epi32(all, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+INLINE __m256 times_rounded(__m256 x, __m256 by)
+{
+	return _mm256_round_ps(_mm256_mul_ps(x, by), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* Loads a block; its largest magnitude, or a NaN if an infinity or a NaN is in it. */
+INLINE float load_block(__m256 v[4], const float *x)
+{
+	__m256 max = _mm256_setzero_ps(), odd = max;
 
 	for (int i = 0; i < 4; i++) {
-		__m256 e;
+		__m256 a;
 
-		q[i] = _mm256_round_ps(_mm256_mul_ps(v[i], id),
-				       _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-		e = _mm256_fnmadd_ps(d, q[i], v[i]);
-		sum = _mm256_fmadd_ps(e, e, sum);
+		v[i] = _mm256_loadu_ps(x + 8 * i);
+		a = magnitude(v[i]);
+		odd = _mm256_or_ps(odd, _mm256_cmp_ps(a, splat(0x1.fffffep127f), _CMP_NLE_UQ));
+		max = _mm256_max_ps(max, a);
 	}
-	return sum8(sum);
+	return _mm256_movemask_ps(odd) ? NAN : max8(max);
 }
 
 static void quantize_block(struct q8_block *b, const float *x)
 {
-	const __m256 sign = _mm256_set1_ps(-0.0f), top = _mm256_set1_ps(0x1.fffffep127f);
-	__m256 v[4], a, max, odd = _mm256_setzero_ps(), q[4], kept[4];
-	float amax, best, scale = 127;
+	const __m256 n = _mm256_setr_ps(127, 126, 125, 124, 123, 122, 121, 120);
+	float amax, id[8], d[8];
+	__m256 v[4], sums[8], errors, least;
+	unsigned int best;
 	__m256i all;
 
-	for (int i = 0; i < 4; i++)
-		v[i] = _mm256_loadu_ps(x + 8 * i);
-	max = _mm256_setzero_ps();
-	for (int i = 0; i < 4; i++) {
-		a = _mm256_andnot_ps(sign, v[i]);
-		odd = _mm256_or_ps(odd, _mm256_cmp_ps(a, top, _CMP_NLE_UQ));
-		max = _mm256_max_ps(max, a);
-	}
-	if (_mm256_movemask_ps(odd)) {
+	amax = load_block(v, x);
+	if (!(amax >= 0x1p-100f)) {
 		memset(b, 0, sizeof(*b));
-		b->d = b->xs = NAN;
+		b->d = b->xs = amax != amax ? NAN : 0;
 		return;
 	}
-	amax = max8(max);
-	if (amax < 0x1p-100f) {
-		memset(b, 0, sizeof(*b));
-		return;
-	}
-	best = try_scale(v, amax, 127, kept);
-	for (float n = 126; n >= 120; n--) {
-		float error = try_scale(v, amax, n, q);
+	_mm256_storeu_ps(id, _mm256_div_ps(n, splat(amax)));
+	_mm256_storeu_ps(d, _mm256_div_ps(splat(amax), n));
+	for (int t = 0; t < 8; t++) {	/* the eight scales that are tried */
+		const __m256 by = _mm256_broadcast_ss(id + t), back = _mm256_broadcast_ss(d + t);
 
-		if (!(error < best))
-			continue;
-		best = error;
-		scale = n;
-		memcpy(kept, q, sizeof(kept));
+		sums[t] = _mm256_setzero_ps();
+		for (int i = 0; i < 4; i++) {
+			__m256 e = _mm256_fnmadd_ps(back, times_rounded(v[i], by), v[i]);
+
+			sums[t] = _mm256_fmadd_ps(e, e, sums[t]);
+		}
 	}
-	all = _mm256_packs_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(kept[0]),
-						    _mm256_cvtps_epi32(kept[1])),
-				 _mm256_packs_epi32(_mm256_cvtps_epi32(kept[2]),
-						    _mm256_cvtps_epi32(kept[3])));
-	all = _mm256_permutevar8x32_epi32(all, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+	errors = sum8_of_8(sums);	/* no NaNs: everything is finite, or a square too large */
+	least = _mm256_min_ps(errors, _mm256_permute2f128_ps(errors, errors, 1));
+	least = _mm256_min_ps(least, _mm256_permute_ps(least, _MM_SHUFFLE(1, 0, 3, 2)));
+	least = _mm256_min_ps(least, _mm256_permute_ps(least, _MM_SHUFFLE(2, 3, 0, 1)));
+	best = (unsigned int)__builtin_ctz(
+		(unsigned int)_mm256_movemask_ps(_mm256_cmp_ps(errors, least, _CMP_EQ_OQ)));
+	for (int i = 0; i < 4; i++)
+		v[i] = times_rounded(v[i], _mm256_broadcast_ss(id + best));
+	all = pack_bytes(v);
 	_mm256_storeu_si256((__m256i *)b->q, all);
 	/* lanes 0..3 are the first sixteen values, 4..7 the others */
-	all = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), all), _mm256_set1_epi16(1));
+	all = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), all),
+				_mm256_set1_epi16(1));
 	all = _mm256_hadd_epi32(all, all);
 	all = _mm256_hadd_epi32(all, all);
 	b->half[0] = (int16_t)_mm_cvtsi128_si32(_mm256_castsi256_si128(all));
 	b->half[1] = (int16_t)_mm_cvtsi128_si32(_mm256_extracti128_si256(all, 1));
-	b->d = amax / scale;
+	b->d = d[best];
 	b->xs = b->d * (float)(b->half[0] + b->half[1]);
 }
 
@@ -84,173 +99,393 @@ static void quantize(struct q8_block *q, const float *x, uint32_t n)
 		quantize_block(q++, x + i);
 }
 
-static float dot(const float *x, const float *y, uint32_t n)
+/* ---- conversion ---- */
+
+static void load(float *dst, const uint8_t *src, uint32_t type, uint32_t n)
+{
+	uint32_t whole = n / 8 * 8;
+
+	switch (type) {
+	case OCTANS_TYPE_F32:
+		memcpy(dst, src, (size_t)n * 4);
+		return;
+	case OCTANS_TYPE_F16:
+		for (uint32_t i = 0; i < whole; i += 8)
+			_mm256_storeu_ps(dst + i, _mm256_cvtph_ps(
+				_mm_loadu_si128((const __m128i *)(src + 2 * i))));
+		break;
+	case OCTANS_TYPE_BF16:
+		for (uint32_t i = 0; i < whole; i += 8) {
+			__m128i h = _mm_loadu_si128((const __m128i *)(src + 2 * i));
+			__m256i bits = _mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16);
+
+			_mm256_storeu_ps(dst + i, _mm256_castsi256_ps(bits));
+		}
+		break;
+	default:
+		whole = 0;
+	}
+	load_row(dst + whole, src + 2 * whole, type, n - whole);
+}
+
+INLINE __m128i to_bf16(__m256 v)
+{
+	__m256i bits = _mm256_castps_si256(canonical8(v)), odd;
+
+	odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+	bits = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+	bits = _mm256_srli_epi32(bits, 16);
+	return _mm_packus_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
+}
+
+INLINE void store_q8_0(uint8_t *dst, const float *x)
+{
+	__m256 v[4];
+	float amax = load_block(v, x);
+	uint16_t d = amax != amax ? 0x7e00 : 0;
+
+	if (!(amax >= 0x1p-100f)) {
+		memset(dst + 2, 0, 32);
+	} else {
+		for (int i = 0; i < 4; i++)
+			v[i] = times_rounded(v[i], splat(127 / amax));
+		_mm256_storeu_si256((__m256i *)(dst + 2), pack_bytes(v));
+		d = _cvtss_sh(amax / 127, _MM_FROUND_TO_NEAREST_INT);
+	}
+	memcpy(dst, &d, 2);
+}
+
+static void store(uint8_t *dst, const float *src, uint32_t type, uint32_t n)
+{
+	uint32_t whole = n / 8 * 8;
+
+	switch (type) {
+	case OCTANS_TYPE_F32:
+		for (uint32_t i = 0; i < n; i += 8)
+			store_first((float *)dst + i, canonical8(load_first(src + i, n - i)),
+				    n - i);
+		return;
+	case OCTANS_TYPE_F16:
+		for (uint32_t i = 0; i < whole; i += 8)
+			_mm_storeu_si128((__m128i *)(dst + 2 * i),
+					 to_f16(_mm256_loadu_ps(src + i)));
+		break;
+	case OCTANS_TYPE_BF16:
+		for (uint32_t i = 0; i < whole; i += 8)
+			_mm_storeu_si128((__m128i *)(dst + 2 * i),
+					 to_bf16(_mm256_loadu_ps(src + i)));
+		break;
+	case OCTANS_TYPE_Q8_0:
+		for (uint32_t i = 0; i < n; i += 32)
+			store_q8_0(dst + i / 32 * 34, src + i);
+		return;
+	}
+	store_row(dst + 2 * whole, src + whole, type, n - whole);
+}
+
+static void store_product(float *dst, const float *y, const float *bias, bool add, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i += 8) {
+		__m256 v = load_first(y + i, n - i);
+
+		if (bias)
+			v = _mm256_add_ps(v, load_first(bias + i, n - i));
+		if (add)
+			v = _mm256_add_ps(load_first(dst + i, n - i), v);
+		store_first(dst + i, canonical8(v), n - i);
+	}
+}
+
+/* ---- ROW ---- */
+
+static float sum(const float *x, uint32_t n)
 {
 	__m256 acc = _mm256_setzero_ps();
-	float lanes[8];
-	uint32_t i;
 
-	for (i = 0; i + 8 <= n; i += 8)
-		acc = _mm256_fmadd_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i), acc);
-	if (i == n)
-		return sum8(acc);
-	_mm256_storeu_ps(lanes, acc);
-	for (; i < n; i++)
-		lanes[i % 8] = fmaf(x[i], y[i], lanes[i % 8]);
-	return tree8(lanes);
+	for (uint32_t i = 0; i < n; i += 8)
+		acc = keep_first(acc, _mm256_add_ps(acc, load_first(x + i, n - i)), n - i);
+	return sum8(acc);
 }
 
-static __m256 exp8(__m256 x)
+/* dot8(c, c) of c[i] = x[i] - mean. */
+static float sum_squares(const float *x, float mean, uint32_t n)
 {
-	const __m256 one = _mm256_set1_ps(1);
-	__m256 n, r, p, y, big, small;
-	__m256i e;
+	__m256 acc = _mm256_setzero_ps(), mean8 = splat(mean);
 
-	n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(0x1.715476p+0f)),
-			    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-	r = _mm256_fmadd_ps(n, _mm256_set1_ps(-0x1.63p-1f), x);
-	r = _mm256_fmadd_ps(n, _mm256_set1_ps(0x1.bd0106p-13f), r);
-	p = _mm256_set1_ps(0x1.a0d2cep-13f);
-	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0x1.6e879cp-10f));
-	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0x1.111210p-7f));
-	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0x1.555382p-5f));
-	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0x1.555554p-3f));
-	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0x1p-1f));
-	y = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r), one);
-	e = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
-	y = _mm256_mul_ps(y, _mm256_castsi256_ps(e));
-	big = _mm256_cmp_ps(x, _mm256_set1_ps(88), _CMP_GT_OQ);
-	small = _mm256_cmp_ps(x, _mm256_set1_ps(-87), _CMP_LT_OQ);
-	y = _mm256_blendv_ps(y, _mm256_set1_ps(INFINITY), big);
-	y = _mm256_andnot_ps(small, y);
-	return _mm256_blendv_ps(y, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
-}
+	for (uint32_t i = 0; i < n; i += 8) {
+		__m256 c = _mm256_sub_ps(load_first(x + i, n - i), mean8);
 
-static void rmsnorm(float *y, const float *x, const float *w, uint32_t n, float eps)
-{
-	float mean = dot(x, x, n) / (float)n, r = 1 / sqrtf(mean + eps);
-	__m256 r8 = _mm256_set1_ps(r);
-	uint32_t i;
-
-	for (i = 0; i + 8 <= n; i += 8)
-		_mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), r8),
-						      _mm256_loadu_ps(w + i)));
-	for (; i < n; i++)
-		y[i] = (x[i] * r) * w[i];
-}
-
-static void glu(float *y, const float *gate, const float *up, uint32_t n)
-{
-	const __m256 one = _mm256_set1_ps(1), sign = _mm256_set1_ps(-0.0f);
-	uint32_t i;
-
-	for (i = 0; i + 8 <= n; i += 8) {
-		__m256 g = _mm256_loadu_ps(gate + i);
-		__m256 d = _mm256_add_ps(one, exp8(_mm256_xor_ps(g, sign)));
-
-		_mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_div_ps(g, d), _mm256_loadu_ps(up + i)));
+		acc = keep_first(acc, _mm256_fmadd_ps(c, c, acc), n - i);
 	}
-	for (; i < n; i++)
-		y[i] = (gate[i] / (1 + exp_f32(-gate[i]))) * up[i];
+	return sum8(acc);
 }
 
-static void add(float *y, const float *a, const float *b, uint32_t n)
+static void softmax(float *y, const float *x, uint32_t n)
 {
-	uint32_t i;
+	__m256 m = splat(largest(-INFINITY, x, n)), acc = _mm256_setzero_ps(), r;
 
-	for (i = 0; i + 8 <= n; i += 8)
-		_mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i)));
-	for (; i < n; i++)
-		y[i] = a[i] + b[i];
-}
+	for (uint32_t i = 0; i < n; i += 8) {
+		__m256 e = exp8(_mm256_sub_ps(load_first(x + i, n - i), m));
 
-/* Scores to weights; the result is 1 / their sum. */
-static float softmax(float *scores, uint32_t n)
-{
-	__m256 max = _mm256_set1_ps(-INFINITY), lanes = _mm256_setzero_ps();
-	float m, tail[8] = { 0 };
-	uint32_t i;
-
-	for (i = 0; i + 8 <= n; i += 8)	/* a NaN loses: the second operand wins then */
-		max = _mm256_max_ps(_mm256_loadu_ps(scores + i), max);
-	m = max8(max);
-	for (; i < n; i++)
-		if (scores[i] > m)
-			m = scores[i];
-	max = _mm256_set1_ps(m);
-	for (i = 0; i + 8 <= n; i += 8) {
-		__m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(scores + i), max));
-
-		_mm256_storeu_ps(scores + i, e);
-		lanes = _mm256_add_ps(lanes, e);
+		store_first(y + i, e, n - i);
+		acc = keep_first(acc, _mm256_add_ps(acc, e), n - i);
 	}
-	for (; i < n; i++)
-		tail[i % 8] = scores[i] = exp_f32(scores[i] - m);
-	/* adding +0 to sums that are never -0 changes nothing */
-	return 1 / sum8(_mm256_add_ps(lanes, _mm256_loadu_ps(tail)));
+	r = splat(1 / sum8(acc));
+	for (uint32_t i = 0; i < n; i += 8)
+		store_first(y + i, canonical8(_mm256_mul_ps(load_first(y + i, n - i), r)), n - i);
 }
 
-static void weigh(float *dst, const float *scores, const float *v, size_t stride, uint32_t n,
-		  uint32_t dims, float inverse)
+static void row(float *y, const float *x, const float *w, const float *bias, uint32_t n,
+		uint32_t kind, float eps)
 {
-	const __m256 inv = _mm256_set1_ps(inverse);
-	uint32_t d = 0;
+	float mean = 0, square;
+	__m256 r, mean8;
 
-	for (; d + 32 <= dims; d += 32) {
-		__m256 a[4] = { _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-				_mm256_setzero_ps() };
+	if (kind == OCTANS_ROW_SUM) {
+		*y = canonical(sum(x, n));
+		return;
+	}
+	if (kind == OCTANS_ROW_SOFTMAX) {
+		softmax(y, x, n);
+		return;
+	}
+	if (kind == OCTANS_ROW_LAYER)
+		mean = sum(x, n) / (float)n;
+	square = sum_squares(x, mean, n);	/* x - 0 is x */
+	if (kind != OCTANS_ROW_L2)
+		square = square / (float)n;
+	r = splat(1 / sqrtf(square + eps));
+	mean8 = splat(mean);
+	for (uint32_t i = 0; i < n; i += 8) {
+		__m256 v = _mm256_mul_ps(_mm256_sub_ps(load_first(x + i, n - i), mean8), r);
 
-		for (uint32_t t = 0; t < n; t++) {
-			const float *p = v + t * stride + d;
-			__m256 e = _mm256_broadcast_ss(scores + t);
+		if (w)
+			v = _mm256_mul_ps(v, load_first(w + i, n - i));
+		if (bias)
+			v = _mm256_add_ps(v, load_first(bias + i, n - i));
+		store_first(y + i, canonical8(v), n - i);
+	}
+}
 
-			for (int i = 0; i < 4; i++)
-				a[i] = _mm256_fmadd_ps(e, _mm256_loadu_ps(p + 8 * i), a[i]);
+/* ---- MAP ---- */
+
+/* t / (1 + exp(-x)) */
+INLINE __m256 gated(__m256 t, __m256 x)
+{
+	return _mm256_div_ps(t, _mm256_add_ps(splat(1), exp8(negate(x))));
+}
+
+INLINE __m256 gelu8(__m256 t)
+{
+	__m256 a = _mm256_mul_ps(magnitude(t), splat(0x1.6a09e6p-1f)), u, p, e;
+
+	u = _mm256_div_ps(splat(1), _mm256_fmadd_ps(splat(0.5f), a, splat(1)));
+	p = splat(0x1.2552fap-3f);
+	p = _mm256_fmadd_ps(p, u, splat(-0x1.57b616p-1f));
+	p = _mm256_fmadd_ps(p, u, splat(0x1.223a06p+0f));
+	p = _mm256_fmadd_ps(p, u, splat(-0x1.5442b0p-1f));
+	p = _mm256_fmadd_ps(p, u, splat(-0x1.b843dep-4f));
+	p = _mm256_fmadd_ps(p, u, splat(0x1.0be514p-6f));
+	p = _mm256_fmadd_ps(p, u, splat(0x1.dec8cep-6f));
+	p = _mm256_fmadd_ps(p, u, splat(0x1.8d225ep-2f));
+	p = _mm256_fmadd_ps(p, u, splat(0x1.ff39a8p-1f));
+	p = _mm256_fmadd_ps(p, u, splat(-0x1.43f3e6p+0f));
+	e = _mm256_mul_ps(u, exp8(_mm256_fnmadd_ps(a, a, p)));
+	e = _mm256_blendv_ps(_mm256_sub_ps(splat(2), e), e,
+			     _mm256_cmp_ps(t, _mm256_setzero_ps(), _CMP_LT_OQ));
+	return _mm256_mul_ps(_mm256_mul_ps(splat(0.5f), t), e);
+}
+
+INLINE __m256 xielu8(__m256 t, float alpha_p, float alpha_n)
+{
+	__m256 half = _mm256_mul_ps(splat(0.5f), t), limit = splat(-0x1.0c6f7ap-20f);
+	__m256 x, above, below;
+
+	above = _mm256_fmadd_ps(_mm256_mul_ps(splat(alpha_p), t), t, half);
+	x = _mm256_blendv_ps(limit, t, _mm256_cmp_ps(t, limit, _CMP_LT_OQ));
+	below = _mm256_fmadd_ps(_mm256_sub_ps(expm1_8(x), t), splat(alpha_n), half);
+	return _mm256_blendv_ps(below, above, _mm256_cmp_ps(t, _mm256_setzero_ps(), _CMP_GT_OQ));
+}
+
+/* t where it is above 0 (or, if nan, a NaN), else +0 */
+INLINE __m256 relu8(__m256 t, bool nan)
+{
+	__m256 zero = _mm256_setzero_ps();
+
+	return _mm256_and_ps(t, nan ? _mm256_cmp_ps(t, zero, _CMP_NLE_UQ) :
+			     _mm256_cmp_ps(t, zero, _CMP_GT_OQ));
+}
+
+INLINE __m256 map8(uint32_t f, __m256 t, float c, float d)
+{
+	__m256 x;
+
+	switch (f) {
+	case OCTANS_MAP_SILU:
+		return gated(t, t);
+	case OCTANS_MAP_GELU:
+		return gelu8(t);
+	case OCTANS_MAP_GELU_TANH:
+		x = _mm256_fmadd_ps(splat(0x1.2444f2p-4f), _mm256_mul_ps(t, t),
+				    splat(0x1.988454p+0f));
+		return gated(t, _mm256_mul_ps(t, x));
+	case OCTANS_MAP_RELU:
+		return relu8(t, true);
+	case OCTANS_MAP_RELU2:
+		x = relu8(t, true);
+		return _mm256_mul_ps(x, x);
+	case OCTANS_MAP_XIELU:
+		return xielu8(t, c, d);
+	case OCTANS_MAP_SIGMOID:
+		return gated(splat(1), t);
+	case OCTANS_MAP_SOFTPLUS:
+		return _mm256_add_ps(relu8(t, false), log1p_8(exp8(negate(magnitude(t)))));
+	case OCTANS_MAP_EXP:
+		return exp8(t);
+	case OCTANS_MAP_TANH:
+		return tanh8(t);
+	case OCTANS_MAP_SQRT:
+		return _mm256_sqrt_ps(t);
+	case OCTANS_MAP_CLAMP:
+		x = _mm256_blendv_ps(t, splat(d), _mm256_cmp_ps(t, splat(d), _CMP_GT_OQ));
+		return _mm256_blendv_ps(x, splat(c), _mm256_cmp_ps(t, splat(c), _CMP_LT_OQ));
+	}
+	return t;
+}
+
+/* f is a constant in each call, so the switch is gone. */
+INLINE void map_row(uint32_t f, float *dst, const float *a, const float *b, bool b_one, uint32_t n,
+		    uint16_t flags, const float imm[4])
+{
+	__m256 with = b && b_one ? splat(*b) : _mm256_setzero_ps();
+
+	for (uint32_t i = 0; i < n; i += 8) {
+		__m256 t = load_first(a + i, n - i);
+
+		if (flags & OCTANS_MAP_AFFINE)
+			t = _mm256_add_ps(_mm256_mul_ps(t, splat(imm[0])), splat(imm[1]));
+		t = map8(f, t, imm[2], imm[3]);
+		if (b && !b_one)
+			with = load_first(b + i, n - i);
+		if (b)
+			t = OCTANS_MAP_OP(flags) == OCTANS_MAP_ADD ? _mm256_add_ps(t, with) :
+			    _mm256_mul_ps(t, with);
+		store_first(dst + i, canonical8(t), n - i);
+	}
+}
+
+static void map(float *dst, const float *a, const float *b, bool b_one, uint32_t n, uint16_t flags,
+		const float imm[4])
+{
+#define MAP_ROW(f) case f: map_row(f, dst, a, b, b_one, n, flags, imm); break
+	switch (OCTANS_MAP_F(flags)) {
+	MAP_ROW(OCTANS_MAP_ID);
+	MAP_ROW(OCTANS_MAP_SILU);
+	MAP_ROW(OCTANS_MAP_GELU);
+	MAP_ROW(OCTANS_MAP_GELU_TANH);
+	MAP_ROW(OCTANS_MAP_RELU);
+	MAP_ROW(OCTANS_MAP_RELU2);
+	MAP_ROW(OCTANS_MAP_XIELU);
+	MAP_ROW(OCTANS_MAP_SIGMOID);
+	MAP_ROW(OCTANS_MAP_SOFTPLUS);
+	MAP_ROW(OCTANS_MAP_EXP);
+	MAP_ROW(OCTANS_MAP_TANH);
+	MAP_ROW(OCTANS_MAP_SQRT);
+	MAP_ROW(OCTANS_MAP_CLAMP);
+	}
+#undef MAP_ROW
+}
+
+/* ---- ROPE ---- */
+
+INLINE __m128 load_first4(const float *p, uint32_t n)
+{
+	return n >= 4 ? _mm_loadu_ps(p)
+		      : _mm256_castps256_ps128(_mm256_maskload_ps(p, first_lanes(n)));
+}
+
+static void rotate(float *dst, const float *x, const float *cs, uint32_t rot, bool half)
+{
+	uint32_t n = rot / 2;
+
+	if (half) {
+		for (uint32_t i = 0; i < n; i += 8) {
+			__m256 a = load_first(x + i, n - i), b = load_first(x + n + i, n - i);
+			__m256 c = load_first(cs + i, n - i), s = load_first(cs + n + i, n - i);
+			__m256 ra = _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s));
+			__m256 rb = _mm256_fmadd_ps(a, s, _mm256_mul_ps(b, c));
+
+			store_first(dst + i, canonical8(ra), n - i);
+			store_first(dst + n + i, canonical8(rb), n - i);
 		}
-		for (int i = 0; i < 4; i++)
-			_mm256_storeu_ps(dst + d + 8 * i, _mm256_mul_ps(a[i], inv));
+		return;
 	}
-	for (; d + 8 <= dims; d += 8) {
-		__m256 a = _mm256_setzero_ps();
+	for (uint32_t i = 0; i < n; i += 4) {	/* lanes 2j, 2j + 1: a pair */
+		uint32_t left = 2 * (n - i);
+		__m128 c = load_first4(cs + i, n - i), s = load_first4(cs + n + i, n - i);
+		__m128 minus = _mm_xor_ps(s, _mm_set1_ps(-0.0f));
+		__m256 v = load_first(x + 2 * i, left);
+		__m256 by_a = _mm256_set_m128(_mm_unpackhi_ps(c, s), _mm_unpacklo_ps(c, s));
+		__m256 by_b = _mm256_set_m128(_mm_unpackhi_ps(minus, c), _mm_unpacklo_ps(minus, c));
 
-		for (uint32_t t = 0; t < n; t++)
-			a = _mm256_fmadd_ps(_mm256_broadcast_ss(scores + t),
-					    _mm256_loadu_ps(v + t * stride + d), a);
-		_mm256_storeu_ps(dst + d, _mm256_mul_ps(a, inv));
-	}
-	for (; d < dims; d++) {
-		float a = 0;
-
-		for (uint32_t t = 0; t < n; t++)
-			a = fmaf(scores[t], v[t * stride + d], a);
-		dst[d] = a * inverse;
+		/* (a c, a s) + (b (-s), b c), the second product rounded */
+		v = _mm256_fmadd_ps(_mm256_moveldup_ps(v), by_a,
+				    _mm256_mul_ps(_mm256_movehdup_ps(v), by_b));
+		store_first(dst + 2 * i, canonical8(v), left);
 	}
 }
 
-static void attend(float *dst, const float *q, const float *k, const float *v, size_t stride,
-		   uint32_t n, uint32_t head_dim, float scale, float *scores)
+/* ---- TOPK ---- */
+
+static uint32_t find_above(const float *x, const float *bias, uint32_t from, uint32_t to, float key)
 {
-	for (uint32_t t = 0; t < n; t++)
-		scores[t] = dot(q, k + t * stride, head_dim) * scale;
-	weigh(dst, scores, v, stride, n, head_dim, softmax(scores, n));
+	__m256 limit = splat(key);
+
+	for (; from < to; from += 8) {
+		__m256 v = load_first(x + from, to - from);
+		unsigned int above;
+
+		if (bias)
+			v = _mm256_add_ps(v, load_first(bias + from, to - from));
+		above = (unsigned int)_mm256_movemask_ps(_mm256_cmp_ps(v, limit, _CMP_GT_OQ));
+		if (to - from < 8)
+			above &= (1u << (to - from)) - 1;
+		if (above)
+			return from + (uint32_t)__builtin_ctz(above);
+	}
+	return to;
 }
 
 static const struct kernels kernels = {
 	.name = "avx2",
 	.quantize = quantize,
 	.matmul = avx2_matmul,
-	.dot = dot,
-	.rmsnorm = rmsnorm,
-	.glu = glu,
-	.add = add,
-	.attend = attend,
+	.store_product = store_product,
+	.load = load,
+	.store = store,
+	.row = row,
+	.map = map,
+	.rotate = rotate,
+	.attend = avx2_attend,
+	.find_above = find_above,
+	.conv = avx2_conv,
+	.scan = avx2_scan,
 };
+
+/* F16C by CPUID: not every compiler knows its name. */
+static bool has_f16c(void)
+{
+	unsigned int a, b, c, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
 
 const struct kernels *kernels_avx2(void)
 {
 	__builtin_cpu_init();	/* which also asks the OS whether it saves the registers */
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-	       __builtin_cpu_supports("f16c") ? &kernels : NULL;
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c())
+		return NULL;
+	return &kernels;
 }
 
 #else

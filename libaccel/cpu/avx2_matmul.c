@@ -11,13 +11,10 @@
 #if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
 #include "avx2.h"
-#include "model/gguf.h"
 
 #define ROWS 8
 #define BLOCKS 8		/* of 32 columns: one block of a K type */
 #define TRANSPOSE_FROM 3	/* tokens from which transposing pays */
-
-#define INLINE static inline __attribute__((always_inline))
 
 /* Eight rows x 256 columns, unpacked. */
 struct panel {
@@ -50,6 +47,7 @@ INLINE void transpose_bytes(const uint64_t in[ROWS], __m128i out[4])
 {
 	__m128i a[4], b[4];
 
+	UNROLL
 	for (int i = 0; i < 4; i++)	/* rows i and i + 4, byte by byte */
 		a[i] = _mm_unpacklo_epi8(_mm_cvtsi64_si128((long long)in[i]),
 					 _mm_cvtsi64_si128((long long)in[i + 4]));
@@ -109,9 +107,9 @@ INLINE void unpack_32(struct panel *p, const uint8_t *const *row, uint32_t type,
 		for (int r = 0; r < ROWS; r++) {
 			const uint8_t *w = row[r] + at + 2;
 
-			if (type == ACCEL_Q8_0)
+			if (type == OCTANS_TYPE_Q8_0)
 				p->code[b][r] = _mm256_loadu_si256((const __m256i *)w);
-			else if (type == ACCEL_Q4_0)
+			else if (type == OCTANS_TYPE_Q4_0)
 				p->code[b][r] = nibbles(w);
 			else
 				p->code[b][r] = _mm256_or_si256(nibbles(w + 4), fifth_bits(w));
@@ -203,16 +201,19 @@ INLINE void transpose(__m256i v[8])
 {
 	__m256i t[8], u[8];
 
+	UNROLL
 	for (int i = 0; i < 4; i++) {
 		t[2 * i] = _mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
 		t[2 * i + 1] = _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
 	}
+	UNROLL
 	for (int i = 0; i < 2; i++) {
 		u[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
 		u[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
 		u[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
 		u[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
 	}
+	UNROLL
 	for (int i = 0; i < 4; i++) {
 		v[i] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x20);
 		v[i + 4] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x31);
@@ -232,7 +233,7 @@ INLINE __m256i sum_rows(const __m256i v[8])
 /* Products of signed (Q8_0) or unsigned codes with activations, summed in pairs. */
 INLINE __m256i products(__m256i code, __m256i x, uint32_t type)
 {
-	if (type == ACCEL_Q8_0)		/* |code| <= 128, |x| <= 127: 2 * 128 * 127 fits */
+	if (type == OCTANS_TYPE_Q8_0)		/* |code| <= 128, |x| <= 127: 2 * 128 * 127 fits */
 		return _mm256_maddubs_epi16(_mm256_abs_epi8(code), _mm256_sign_epi8(x, code));
 	return _mm256_maddubs_epi16(code, x);
 }
@@ -243,23 +244,26 @@ INLINE __m256i block_sum(const struct panel *p, uint32_t b, const struct q8_bloc
 			 bool transposed)
 {
 	const __m256i one = _mm256_set1_epi16(1);
-	int offset = type == ACCEL_Q4_0 ? 8 : type == ACCEL_Q5_0 ? 16 : 0;
+	int offset = type == OCTANS_TYPE_Q4_0 ? 8 : type == OCTANS_TYPE_Q5_0 ? 16 : 0;
 	__m256i s, v[ROWS];
 
 	if (!transposed) {
 		__m256i xv = _mm256_loadu_si256((const __m256i *)x->q);
 
+		UNROLL
 		for (int r = 0; r < ROWS; r++)
 			v[r] = _mm256_madd_epi16(products(p->code[b][r], xv, type),
-						 type == ACCEL_Q6_K ? p->pairs[b][r] : one);
+						 type == OCTANS_TYPE_Q6_K ? p->pairs[b][r] : one);
 		s = sum_rows(v);
-	} else if (type == ACCEL_Q6_K) {
+	} else if (type == OCTANS_TYPE_Q6_K) {
 		__m256i h[2];
 
+		UNROLL
 		for (int half = 0; half < 2; half++) {
 			/* 4 * 2 * 63 * 127 does not fit 16 bits, 2 * 2 * 63 * 127 does */
 			__m256i a = _mm256_setzero_si256();
 
+			UNROLL
 			for (int i = 0; i < 4; i += 2) {
 				int q = 4 * half + i;
 				int32_t w[2];
@@ -275,9 +279,10 @@ INLINE __m256i block_sum(const struct panel *p, uint32_t b, const struct q8_bloc
 		}
 		s = _mm256_add_epi32(h[0], h[1]);
 	} else {
-		bool narrow = type == ACCEL_Q4_0 || type == ACCEL_Q4_K;
+		bool narrow = type == OCTANS_TYPE_Q4_0 || type == OCTANS_TYPE_Q4_K;
 		__m256i a = _mm256_setzero_si256();
 
+		UNROLL
 		for (int q = 0; q < 8; q++) {
 			__m256i pq;
 			int32_t w;
@@ -292,9 +297,9 @@ INLINE __m256i block_sum(const struct panel *p, uint32_t b, const struct q8_bloc
 	}
 	if (offset)
 		s = _mm256_sub_epi32(s, _mm256_set1_epi32(offset * (x->half[0] + x->half[1])));
-	if (type == ACCEL_Q4_K)
+	if (type == OCTANS_TYPE_Q4_K)
 		s = _mm256_mullo_epi32(s, p->scale[b]);
-	if (type == ACCEL_Q6_K) {
+	if (type == OCTANS_TYPE_Q6_K) {
 		__m256i c = _mm256_add_epi32(
 			_mm256_mullo_epi32(p->scale2[b][0], _mm256_set1_epi32(x->half[0])),
 			_mm256_mullo_epi32(p->scale2[b][1], _mm256_set1_epi32(x->half[1])));
@@ -313,28 +318,29 @@ INLINE __m256 panel_product(const struct panel *p, uint32_t blocks, const struct
 		__m256 dx = _mm256_set1_ps(x->d);
 		__m256 sum = _mm256_cvtepi32_ps(block_sum(p, b, x, type, transposed));
 
-		if (type == ACCEL_Q4_K || type == ACCEL_Q6_K)
+		if (type == OCTANS_TYPE_Q4_K || type == OCTANS_TYPE_Q6_K)
 			a = _mm256_fmadd_ps(dx, sum, a);
 		else
 			acc = _mm256_fmadd_ps(_mm256_mul_ps(p->d[b], dx), sum, acc);
-		if (type == ACCEL_Q4_K)
+		if (type == OCTANS_TYPE_Q4_K)
 			m = _mm256_fmadd_ps(p->min[b], _mm256_set1_ps(x->xs), m);
 	}
-	if (type == ACCEL_Q4_K || type == ACCEL_Q6_K)
+	if (type == OCTANS_TYPE_Q4_K || type == OCTANS_TYPE_Q6_K)
 		acc = _mm256_fmadd_ps(p->d[0], a, acc);
-	if (type == ACCEL_Q4_K)
+	if (type == OCTANS_TYPE_Q4_K)
 		acc = _mm256_fnmadd_ps(p->dmin, m, acc);	/* -dmin * m + acc */
 	return acc;
 }
 
 /* Eight rows; y has room for eight results of each token. */
 INLINE void eight_rows(float *y, size_t y_stride, const uint8_t *const *row, uint32_t type,
-		       uint32_t cols, const struct q8_block *xq, uint32_t tokens)
+		       uint32_t cols, const struct q8_block *xq, const uint32_t *pick,
+		       uint32_t tokens)
 {
 	uint32_t per_token = cols / 32;
-	bool k_type = type == ACCEL_Q4_K || type == ACCEL_Q6_K, transposed = tokens >= TRANSPOSE_FROM;
-	size_t bytes = type == ACCEL_Q4_0 ? 18 : type == ACCEL_Q5_0 ? 22 : type == ACCEL_Q8_0 ? 34 :
-		       type == ACCEL_Q4_K ? 144 : 210;
+	bool k_type = type == OCTANS_TYPE_Q4_K || type == OCTANS_TYPE_Q6_K;
+	bool transposed = tokens >= TRANSPOSE_FROM;
+	size_t bytes = type_bytes(type, k_type ? 256 : 32);
 	size_t panel_bytes = ROWS * (k_type ? bytes : BLOCKS * bytes);
 	/* The next eight rows lie behind these: eight short streams side by side are more than
 	 * the hardware foresees, so it is told. */
@@ -350,16 +356,17 @@ INLINE void eight_rows(float *y, size_t y_stride, const uint8_t *const *row, uin
 		ahead += panel_bytes;
 		for (int r = 0; r < ROWS; r++)
 			at[r] = row[r] + (k_type ? b / BLOCKS : b) * bytes;
-		if (type == ACCEL_Q4_K)
+		if (type == OCTANS_TYPE_Q4_K)
 			unpack_q4_k(&p, at);
-		else if (type == ACCEL_Q6_K)
+		else if (type == OCTANS_TYPE_Q6_K)
 			unpack_q6_k(&p, at, transposed);
 		else
 			unpack_32(&p, at, type, bytes, blocks);
 		for (uint32_t i = 0; transposed && i < blocks; i++)
 			transpose(p.code[i]);
 		for (uint32_t t = 0; t < tokens; t++) {
-			const struct q8_block *x = xq + (size_t)t * per_token + b;
+			size_t token = pick ? pick[t] : t;
+			const struct q8_block *x = xq + token * per_token + b;
 			float *out = y + t * y_stride;
 			__m256 acc = b ? _mm256_loadu_ps(out) : _mm256_setzero_ps();
 
@@ -372,15 +379,15 @@ INLINE void eight_rows(float *y, size_t y_stride, const uint8_t *const *row, uin
 
 #define EIGHT_ROWS(name, type) \
 static void name(float *y, size_t y_stride, const uint8_t *const *row, uint32_t cols, \
-		 const struct q8_block *xq, uint32_t tokens) \
+		 const struct q8_block *xq, const uint32_t *pick, uint32_t tokens) \
 { \
-	eight_rows(y, y_stride, row, type, cols, xq, tokens); \
+	eight_rows(y, y_stride, row, type, cols, xq, pick, tokens); \
 }
-EIGHT_ROWS(rows_q4_0, ACCEL_Q4_0)
-EIGHT_ROWS(rows_q5_0, ACCEL_Q5_0)
-EIGHT_ROWS(rows_q8_0, ACCEL_Q8_0)
-EIGHT_ROWS(rows_q4_k, ACCEL_Q4_K)
-EIGHT_ROWS(rows_q6_k, ACCEL_Q6_K)
+EIGHT_ROWS(rows_q4_0, OCTANS_TYPE_Q4_0)
+EIGHT_ROWS(rows_q5_0, OCTANS_TYPE_Q5_0)
+EIGHT_ROWS(rows_q8_0, OCTANS_TYPE_Q8_0)
+EIGHT_ROWS(rows_q4_k, OCTANS_TYPE_Q4_K)
+EIGHT_ROWS(rows_q6_k, OCTANS_TYPE_Q6_K)
 
 /* ---- float weights ---- */
 
@@ -388,10 +395,10 @@ INLINE __m256 load8(const uint8_t *w, uint32_t i, uint32_t type)
 {
 	__m128i h;
 
-	if (type == ACCEL_F32)
+	if (type == OCTANS_TYPE_F32)
 		return _mm256_loadu_ps((const float *)w + i);
 	h = _mm_loadu_si128((const __m128i *)(w + 2 * i));
-	if (type == ACCEL_F16)
+	if (type == OCTANS_TYPE_F16)
 		return _mm256_cvtph_ps(h);
 	return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
 }
@@ -400,9 +407,9 @@ INLINE float load1(const uint8_t *w, uint32_t i, uint32_t type)
 {
 	float f;
 
-	if (type == ACCEL_F16)
+	if (type == OCTANS_TYPE_F16)
 		return load_f16(w + 2 * i);
-	if (type == ACCEL_BF16)
+	if (type == OCTANS_TYPE_BF16)
 		return load_bf16(w + 2 * i);
 	memcpy(&f, w + 4 * i, 4);
 	return f;
@@ -410,27 +417,34 @@ INLINE float load1(const uint8_t *w, uint32_t i, uint32_t type)
 
 /* R rows by T tokens at once, for as many accumulators as hide the latency of an FMA. */
 INLINE void float_tile(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
-		       uint32_t cols, const float *x, size_t x_stride, int R, int T)
+		       uint32_t cols, const float *const *x, int R, int T)
 {
 	__m256 acc[4][4];
 	uint32_t k;
 
+	UNROLL
 	for (int r = 0; r < R; r++)
+		UNROLL
 		for (int t = 0; t < T; t++)
 			acc[r][t] = _mm256_setzero_ps();
 	for (k = 0; k + 8 <= cols; k += 8) {
 		__m256 xv[4];
 
+		UNROLL
 		for (int t = 0; t < T; t++)
-			xv[t] = _mm256_loadu_ps(x + t * x_stride + k);
+			xv[t] = _mm256_loadu_ps(x[t] + k);
+		UNROLL
 		for (int r = 0; r < R; r++) {
 			__m256 wv = load8(w + r * w_stride, k, type);
 
+			UNROLL
 			for (int t = 0; t < T; t++)
 				acc[r][t] = _mm256_fmadd_ps(wv, xv[t], acc[r][t]);
 		}
 	}
+	UNROLL
 	for (int r = 0; r < R; r++)
+		UNROLL
 		for (int t = 0; t < T; t++) {
 			float lanes[8];
 
@@ -441,47 +455,56 @@ INLINE void float_tile(float *y, size_t y_stride, const uint8_t *w, size_t w_str
 			_mm256_storeu_ps(lanes, acc[r][t]);
 			for (uint32_t i = k; i < cols; i++)
 				lanes[i % 8] = fmaf(load1(w + r * w_stride, i, type),
-						    x[t * x_stride + i], lanes[i % 8]);
+						    x[t][i], lanes[i % 8]);
 			y[t * y_stride + r] = tree8(lanes);
 		}
 }
 
 INLINE void float_rows(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
-		       uint32_t rows, uint32_t cols, const float *x, size_t x_stride, uint32_t tokens)
+		       uint32_t rows, uint32_t cols, const float *xf, size_t x_stride,
+		       const uint32_t *pick, uint32_t tokens)
 {
 	uint32_t t = 0, r;
 
-	for (; t + 4 <= tokens; t += 4) {
-		for (r = 0; r + 2 <= rows; r += 2)
-			float_tile(y + t * y_stride + r, y_stride, w + r * w_stride, w_stride, type, cols,
-				   x + t * x_stride, x_stride, 2, 4);
-		for (; r < rows; r++)
-			float_tile(y + t * y_stride + r, y_stride, w + r * w_stride, w_stride, type, cols,
-				   x + t * x_stride, x_stride, 1, 4);
-	}
-	for (; t < tokens; t++) {
+	for (; t < tokens; t += tokens - t >= 4 ? 4 : 1) {
+		const float *x[4];
+
+		for (uint32_t i = 0; i < 4 && t + i < tokens; i++)
+			x[i] = xf + (pick ? pick[t + i] : t + i) * x_stride;
+		if (tokens - t >= 4) {
+			for (r = 0; r + 2 <= rows; r += 2)
+				float_tile(y + t * y_stride + r, y_stride, w + r * w_stride,
+					   w_stride, type, cols, x, 2, 4);
+			for (; r < rows; r++)
+				float_tile(y + t * y_stride + r, y_stride, w + r * w_stride,
+					   w_stride, type, cols, x, 1, 4);
+			continue;
+		}
 		for (r = 0; r + 4 <= rows; r += 4)
-			float_tile(y + t * y_stride + r, y_stride, w + r * w_stride, w_stride, type, cols,
-				   x + t * x_stride, x_stride, 4, 1);
+			float_tile(y + t * y_stride + r, y_stride, w + r * w_stride, w_stride, type,
+				   cols, x, 4, 1);
 		for (; r < rows; r++)
-			float_tile(y + t * y_stride + r, y_stride, w + r * w_stride, w_stride, type, cols,
-				   x + t * x_stride, x_stride, 1, 1);
+			float_tile(y + t * y_stride + r, y_stride, w + r * w_stride, w_stride, type,
+				   cols, x, 1, 1);
 	}
 }
 
 void avx2_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
 		 uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,
-		 size_t x_stride, uint32_t tokens)
+		 size_t x_stride, const uint32_t *pick, uint32_t tokens)
 {
 	switch (type) {
-	case ACCEL_F32:
-		float_rows(y, y_stride, w, w_stride, ACCEL_F32, rows, cols, xf, x_stride, tokens);
+	case OCTANS_TYPE_F32:
+		float_rows(y, y_stride, w, w_stride, OCTANS_TYPE_F32, rows, cols, xf, x_stride,
+			   pick, tokens);
 		return;
-	case ACCEL_F16:
-		float_rows(y, y_stride, w, w_stride, ACCEL_F16, rows, cols, xf, x_stride, tokens);
+	case OCTANS_TYPE_F16:
+		float_rows(y, y_stride, w, w_stride, OCTANS_TYPE_F16, rows, cols, xf, x_stride,
+			   pick, tokens);
 		return;
-	case ACCEL_BF16:
-		float_rows(y, y_stride, w, w_stride, ACCEL_BF16, rows, cols, xf, x_stride, tokens);
+	case OCTANS_TYPE_BF16:
+		float_rows(y, y_stride, w, w_stride, OCTANS_TYPE_BF16, rows, cols, xf, x_stride,
+			   pick, tokens);
 		return;
 	}
 	for (uint32_t r = 0; r < rows; r += ROWS) {
@@ -491,20 +514,20 @@ void avx2_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, u
 		for (uint32_t i = 0; i < ROWS; i++)
 			row[i] = w + (r + i < rows ? r + i : rows - 1) * w_stride;
 		switch (type) {
-		case ACCEL_Q4_0:
-			rows_q4_0(y + r, y_stride, row, cols, xq, tokens);
+		case OCTANS_TYPE_Q4_0:
+			rows_q4_0(y + r, y_stride, row, cols, xq, pick, tokens);
 			break;
-		case ACCEL_Q5_0:
-			rows_q5_0(y + r, y_stride, row, cols, xq, tokens);
+		case OCTANS_TYPE_Q5_0:
+			rows_q5_0(y + r, y_stride, row, cols, xq, pick, tokens);
 			break;
-		case ACCEL_Q8_0:
-			rows_q8_0(y + r, y_stride, row, cols, xq, tokens);
+		case OCTANS_TYPE_Q8_0:
+			rows_q8_0(y + r, y_stride, row, cols, xq, pick, tokens);
 			break;
-		case ACCEL_Q4_K:
-			rows_q4_k(y + r, y_stride, row, cols, xq, tokens);
+		case OCTANS_TYPE_Q4_K:
+			rows_q4_k(y + r, y_stride, row, cols, xq, pick, tokens);
 			break;
-		case ACCEL_Q6_K:
-			rows_q6_k(y + r, y_stride, row, cols, xq, tokens);
+		case OCTANS_TYPE_Q6_K:
+			rows_q6_k(y + r, y_stride, row, cols, xq, pick, tokens);
 			break;
 		}
 	}

@@ -1,44 +1,46 @@
 // SPDX-License-Identifier: MIT
-/* Checking shapes and sharing operations out among threads: over rows, heads and tokens,
- * never over the sum of one result. */
+/* The stream: headers, descriptors, rows in effect; what the operations share. */
 #include "cpu.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "kernels.h"
-#include "model/gguf.h"
-#include "pool.h"
+#include "op.h"
 
-#define ROWS_PER_PART 32u
+/* Work that is worth a part of its own, and that is worth waking other threads. */
+#define PART_NS 5000u
+#define SHARE_NS 15000u
 
-struct cpu {
-	const struct kernels *k;
-	struct pool *pool;
-	void *scratch;
-	size_t room;
+static const struct op op_nop = { .size = sizeof(struct octans_cmd) };
+
+static const struct op *const ops[OCTANS_OP_COUNT] = {
+	[OCTANS_OP_NOP] = &op_nop,
+	[OCTANS_OP_MOVE] = &op_move,
+	[OCTANS_OP_MATMUL] = &op_matmul,
+	[OCTANS_OP_ROW] = &op_row,
+	[OCTANS_OP_MAP] = &op_map,
+	[OCTANS_OP_ROPE] = &op_rope,
+	[OCTANS_OP_ATTEND] = &op_attend,
+	[OCTANS_OP_TOPK] = &op_topk,
+	[OCTANS_OP_CONV] = &op_conv,
+	[OCTANS_OP_SCAN] = &op_scan,
+	[OCTANS_OP_COPY] = &op_copy,
+	[OCTANS_OP_PREFETCH] = &op_prefetch,
 };
 
 bool cpu_type_supported(uint32_t type)
 {
-	switch (type) {
-	case ACCEL_F32:
-	case ACCEL_F16:
-	case ACCEL_BF16:
-	case ACCEL_Q4_0:
-	case ACCEL_Q5_0:
-	case ACCEL_Q8_0:
-	case ACCEL_Q4_K:
-	case ACCEL_Q6_K:
-		return true;
-	}
-	return false;
+	return type < 32 && (WEIGHTS >> type & 1);
 }
 
-static bool is_float(uint32_t type)
+uint64_t cpu_ops(void)
 {
-	return type == ACCEL_F32 || type == ACCEL_F16 || type == ACCEL_BF16;
+	uint64_t bits = 0;
+
+	for (unsigned int i = 0; i < OCTANS_OP_COUNT; i++)
+		if (ops[i])
+			bits |= 1ull << i;
+	return bits;
 }
 
 int cpu_new(enum cpu_isa isa, unsigned int threads, struct cpu **out)
@@ -61,6 +63,8 @@ int cpu_new(enum cpu_isa isa, unsigned int threads, struct cpu **out)
 	if (!cpu)
 		return -ENOMEM;
 	cpu->k = k;
+	cpu->part_ns = PART_NS;
+	cpu->share_ns = SHARE_NS;
 	err = pool_new(threads, &cpu->pool);
 	if (err) {
 		free(cpu);
@@ -75,7 +79,8 @@ void cpu_free(struct cpu *cpu)
 	if (!cpu)
 		return;
 	pool_free(cpu->pool);
-	free(cpu->scratch);
+	free(cpu->scratch.data);
+	free(cpu->kept.buffer.data);
 	free(cpu);
 }
 
@@ -89,267 +94,176 @@ unsigned int cpu_threads(const struct cpu *cpu)
 	return pool_threads(cpu->pool);
 }
 
-static void *scratch(struct cpu *cpu, size_t size)
+void *buffer_get(struct buffer *b, size_t size)
 {
-	if (size > cpu->room) {
-		free(cpu->scratch);
-		size = (size + 63) / 64 * 64;
-		cpu->scratch = aligned_alloc(64, size);
-		cpu->room = cpu->scratch ? size : 0;
+	if (size > b->size || !b->data) {
+		free(b->data);
+		b->data = NULL;
+		b->size = 0;
+		if (size > SIZE_MAX / 2)
+			return NULL;
+		size = (size + 63) / 64 * 64 + 64;
+		b->data = aligned_alloc(64, size);
+		if (b->data)
+			b->size = size;
 	}
-	return cpu->scratch;
+	return b->data;
 }
 
-static float *row(const struct cpu_tensor *t, uint32_t r)
+void *scratch_per_thread(struct cpu *cpu, size_t *size)
 {
-	return (float *)((uint8_t *)t->data + r * t->stride);
+	size_t all;
+
+	if (*size > SIZE_MAX / 2)
+		return NULL;
+	*size = (*size + 63) / 64 * 64;
+	if (__builtin_mul_overflow(*size, (size_t)pool_threads(cpu->pool), &all))
+		return NULL;
+	return buffer_get(&cpu->scratch, all);
 }
 
-static bool is_f32(const struct cpu_tensor *t, uint32_t rows, uint32_t cols)
-{
-	return t->type == ACCEL_F32 && t->rows == rows && t->cols == cols && t->stride % 4 == 0 &&
-	       t->stride >= (uint64_t)cols * 4;
-}
-
-static bool is_weight(const struct cpu_tensor *t)
-{
-	uint32_t elements, bytes;
-
-	return cpu_type_supported(t->type) && accel_type_block(t->type, &elements, &bytes) &&
-	       t->cols && t->cols % elements == 0 && t->stride >= (uint64_t)t->cols / elements * bytes;
-}
-
-/* ---- operations: a task structure, its part function, the call ---- */
-
-struct embed {
-	const struct cpu_tensor *dst, *table;
-	const int32_t *ids;
+struct shared {
+	share_fn fn;
+	void *arg;
+	uint32_t items, chunk;
 };
 
-static void embed_part(void *arg, uint32_t part, uint32_t thread)
+static void run_part(void *arg, uint32_t part, uint32_t thread)
 {
-	const struct embed *t = arg;
+	const struct shared *s = arg;
+	uint32_t from = part * s->chunk, left = s->items - from;
 
-	(void)thread;
-	dequantize_row(row(t->dst, part),
-		       (const uint8_t *)t->table->data + (uint32_t)t->ids[part] * t->table->stride,
-		       t->table->type, t->dst->cols);
+	s->fn(s->arg, from, from + (left < s->chunk ? left : s->chunk), thread);
 }
 
-int cpu_embed(struct cpu *cpu, const struct cpu_tensor *dst, const struct cpu_tensor *table,
-	      const int32_t *ids)
+void share(struct cpu *cpu, uint32_t items, uint64_t ns, share_fn fn, void *arg)
 {
-	struct embed t = { dst, table, ids };
+	struct shared s = { fn, arg, items, 1 };
 
-	if (!is_weight(table) || !is_f32(dst, dst->rows, table->cols))
-		return -EINVAL;
-	for (uint32_t i = 0; i < dst->rows; i++)
-		if (ids[i] < 0 || (uint32_t)ids[i] >= table->rows)
-			return -EINVAL;
-	pool_run(cpu->pool, dst->rows, embed_part, &t);
-	return 0;
-}
-
-struct matmul {
-	struct cpu *cpu;
-	const struct cpu_tensor *dst, *x, *w;
-	const float *bias;
-	bool add;
-	struct q8_block *xq;
-	float *y;		/* [threads][tokens][ROWS_PER_PART] */
-};
-
-static void quantize_part(void *arg, uint32_t part, uint32_t thread)
-{
-	const struct matmul *t = arg;
-
-	(void)thread;
-	t->cpu->k->quantize(t->xq + (size_t)part * (t->x->cols / 32), row(t->x, part), t->x->cols);
-}
-
-static void matmul_part(void *arg, uint32_t part, uint32_t thread)
-{
-	const struct matmul *t = arg;
-	uint32_t first = part * ROWS_PER_PART, rows = t->w->rows - first, tokens = t->x->rows;
-	float *y = t->y + (size_t)thread * tokens * ROWS_PER_PART;
-
-	if (rows > ROWS_PER_PART)
-		rows = ROWS_PER_PART;
-	t->cpu->k->matmul(y, ROWS_PER_PART, (const uint8_t *)t->w->data + first * t->w->stride,
-			  t->w->stride, t->w->type, rows, t->w->cols, t->xq, t->x->data,
-			  t->x->stride / 4, tokens);
-	for (uint32_t i = 0; i < tokens; i++) {
-		float *dst = row(t->dst, i) + first, *from = y + (size_t)i * ROWS_PER_PART;
-
-		for (uint32_t r = 0; r < rows; r++) {
-			float acc = from[r];
-
-			if (t->bias)
-				acc += t->bias[first + r];
-			dst[r] = t->add ? dst[r] + acc : acc;
-		}
+	if (!ns)
+		ns = 1;
+	if (pool_threads(cpu->pool) == 1 || items == 1 || ns < cpu->share_ns / items) {
+		if (items)
+			fn(arg, 0, items, 0);
+		return;
 	}
+	if (ns < cpu->part_ns)
+		s.chunk = (uint32_t)(cpu->part_ns / ns);
+	pool_run(cpu->pool, (uint32_t)(((uint64_t)items + s.chunk - 1) / s.chunk), run_part, &s);
 }
 
-int cpu_matmul(struct cpu *cpu, const struct cpu_tensor *dst, const struct cpu_tensor *x,
-	       const struct cpu_tensor *w, const float *bias, bool add)
+static bool is_absent(const struct octans_tensor *t)
 {
-	size_t quantized = is_float(w->type) ? 0 :
-			   (size_t)x->rows * (x->cols / 32) * sizeof(struct q8_block);
-	size_t out = (size_t)pool_threads(cpu->pool) * x->rows * ROWS_PER_PART * sizeof(float);
-	struct matmul t = { .cpu = cpu, .dst = dst, .x = x, .w = w, .bias = bias, .add = add };
+	return !t->va && !t->stride && !t->rows && !t->cols && !t->type && !t->dyn;
+}
 
-	if (!is_weight(w) || !is_f32(x, x->rows, w->cols) || !is_f32(dst, x->rows, w->rows))
+/* Checks a descriptor as it stands and makes the tensor in effect; its rows may then be 0. */
+static int resolve(const struct octans_tensor *t, const struct operand *o, const uint32_t *params,
+		   uint32_t n_params, struct view *view)
+{
+	uint32_t elements, block, align, first = 0, rows, by_rows = OCTANS_DYN_ROWS_OF(t->dyn);
+	uint32_t by_first = OCTANS_DYN_FIRST_OF(t->dyn);
+	uint64_t bytes, stride = t->stride;
+
+	*view = (struct view) { .rows = 1 };
+	if (is_absent(t))
+		return o->optional ? 0 : -EINVAL;
+	if (t->type >= 32 || !(o->types >> t->type & 1) || !type_block(t->type, &elements, &block))
 		return -EINVAL;
-	quantized = (quantized + 63) / 64 * 64;
-	t.y = scratch(cpu, quantized + out);
-	if (!t.y)
-		return -ENOMEM;
-	if (quantized) {
-		t.xq = (void *)t.y;
-		t.y = (float *)((uint8_t *)t.xq + quantized);
-		pool_run(cpu->pool, x->rows, quantize_part, &t);
-	}
-	pool_run(cpu->pool, (w->rows + ROWS_PER_PART - 1) / ROWS_PER_PART, matmul_part, &t);
-	return 0;
-}
-
-struct rowwise {
-	struct cpu *cpu;
-	const struct cpu_tensor *dst, *a, *b;
-	const float *w;
-	float eps;
-	uint32_t heads, head_dim, rot;
-	bool half;
-};
-
-static void rmsnorm_part(void *arg, uint32_t part, uint32_t thread)
-{
-	const struct rowwise *t = arg;
-
-	(void)thread;
-	t->cpu->k->rmsnorm(row(t->dst, part), row(t->a, part), t->w, t->a->cols, t->eps);
-}
-
-int cpu_rmsnorm(struct cpu *cpu, const struct cpu_tensor *dst, const struct cpu_tensor *x,
-		const float *w, float eps)
-{
-	struct rowwise t = { .cpu = cpu, .dst = dst, .a = x, .w = w, .eps = eps };
-
-	if (!is_f32(x, x->rows, x->cols) || !is_f32(dst, x->rows, x->cols))
+	align = block == 4 ? 4 : 2;
+	if (!t->rows || t->rows > OCTANS_MAX_ROWS || !t->cols || t->cols > OCTANS_MAX_COLS ||
+	    t->cols % elements || t->va % align || t->dyn >> 16)
 		return -EINVAL;
-	pool_run(cpu->pool, x->rows, rmsnorm_part, &t);
-	return 0;
-}
-
-static void rope_part(void *arg, uint32_t part, uint32_t thread)
-{
-	const struct rowwise *t = arg;
-
-	(void)thread;
-	rope_heads(row(t->dst, part), row(t->a, part), row(t->b, part), t->heads, t->head_dim, t->rot,
-		   t->half);
-}
-
-int cpu_rope(struct cpu *cpu, const struct cpu_tensor *dst, const struct cpu_tensor *x,
-	     const struct cpu_tensor *cs, uint32_t heads, uint32_t head_dim, uint32_t rot, bool half)
-{
-	struct rowwise t = {
-		.dst = dst, .a = x, .b = cs, .heads = heads, .head_dim = head_dim, .rot = rot,
-		.half = half,
+	bytes = (uint64_t)t->cols / elements * block;
+	if (t->va > ADDRESS_END - bytes)
+		return -EINVAL;
+	if (t->rows == 1)
+		stride = bytes;
+	else if (stride % align || stride < bytes ||
+		 stride > (ADDRESS_END - bytes - t->va) / (t->rows - 1))
+		return -EINVAL;
+	if (by_rows > n_params || by_first > n_params)
+		return -EINVAL;
+	if (by_first)
+		first = params[by_first - 1];
+	if (first > t->rows)
+		return -EINVAL;
+	rows = by_rows ? params[by_rows - 1] : t->rows - first;
+	if (rows > t->rows - first)
+		return -EINVAL;
+	*view = (struct view) {
+		.data = (uint8_t *)(uintptr_t)t->va + first * stride,
+		.stride = stride,
+		.rows = rows,
+		.cols = t->cols,
+		.type = t->type,
 	};
+	/* A tensor at address 0 that is none would read as absent. */
+	return view->data || !rows ? 0 : -EINVAL;
+}
 
-	if (!is_f32(x, x->rows, heads * head_dim) || !is_f32(dst, x->rows, x->cols) ||
-	    !is_f32(cs, x->rows, rot) || rot > head_dim || rot % 2)
+/* cmd: the whole command, 16-byte aligned. */
+static int run_command(struct cpu *cpu, const struct op *op, const struct octans_cmd *cmd,
+		       const uint32_t *params, uint32_t n_params)
+{
+	struct view view[MAX_OPERANDS];
+	bool skip = false, fixed = true;
+
+	if (cmd->reserved || (op->flags ? !op->flags(cmd->flags) : cmd->flags))
 		return -EINVAL;
-	pool_run(cpu->pool, x->rows, rope_part, &t);
-	return 0;
-}
+	for (unsigned int i = 0; i < op->operands; i++) {
+		struct octans_tensor t;
+		int err;
 
-static void glu_part(void *arg, uint32_t part, uint32_t thread)
-{
-	const struct rowwise *t = arg;
-
-	(void)thread;
-	t->cpu->k->glu(row(t->dst, part), row(t->a, part), row(t->b, part), t->a->cols);
-}
-
-static void add_part(void *arg, uint32_t part, uint32_t thread)
-{
-	const struct rowwise *t = arg;
-
-	(void)thread;
-	t->cpu->k->add(row(t->dst, part), row(t->a, part), row(t->b, part), t->a->cols);
-}
-
-static int pairwise(struct cpu *cpu, const struct cpu_tensor *dst, const struct cpu_tensor *a,
-		    const struct cpu_tensor *b, pool_fn fn)
-{
-	struct rowwise t = { .cpu = cpu, .dst = dst, .a = a, .b = b };
-
-	if (!is_f32(a, a->rows, a->cols) || !is_f32(b, a->rows, a->cols) ||
-	    !is_f32(dst, a->rows, a->cols))
-		return -EINVAL;
-	pool_run(cpu->pool, a->rows, fn, &t);
-	return 0;
-}
-
-int cpu_swiglu(struct cpu *cpu, const struct cpu_tensor *dst, const struct cpu_tensor *gate,
-	       const struct cpu_tensor *up)
-{
-	return pairwise(cpu, dst, gate, up, glu_part);
-}
-
-int cpu_add(struct cpu *cpu, const struct cpu_tensor *dst, const struct cpu_tensor *a,
-	    const struct cpu_tensor *b)
-{
-	return pairwise(cpu, dst, a, b, add_part);
-}
-
-struct attn {
-	struct cpu *cpu;
-	const struct cpu_tensor *dst, *q, *k_cache, *v_cache;
-	uint32_t heads, group, head_dim, pos;
-	float scale;
-	float *scores;		/* [threads][pos + tokens] */
-};
-
-static void attn_part(void *arg, uint32_t part, uint32_t thread)
-{
-	const struct attn *t = arg;
-	uint32_t token = part / t->heads, head = part % t->heads;
-	size_t at = (size_t)head * t->head_dim, kv = (size_t)(head / t->group) * t->head_dim;
-
-	t->cpu->k->attend(row(t->dst, token) + at, row(t->q, token) + at, row(t->k_cache, 0) + kv,
-			  row(t->v_cache, 0) + kv, t->k_cache->stride / 4, t->pos + token + 1,
-			  t->head_dim, t->scale,
-			  t->scores + (size_t)thread * (t->pos + t->q->rows));
-}
-
-int cpu_attn(struct cpu *cpu, const struct cpu_tensor *dst, const struct cpu_tensor *q,
-	     const struct cpu_tensor *k, const struct cpu_tensor *v,
-	     const struct cpu_tensor *k_cache, const struct cpu_tensor *v_cache,
-	     uint32_t heads, uint32_t kv_heads, uint32_t head_dim, uint32_t pos, float scale)
-{
-	uint32_t m = q->rows, kv_cols = kv_heads * head_dim;
-	struct attn t = {
-		.cpu = cpu, .dst = dst, .q = q, .k_cache = k_cache, .v_cache = v_cache, .heads = heads,
-		.group = kv_heads ? heads / kv_heads : 0, .head_dim = head_dim, .pos = pos,
-		.scale = scale,
-	};
-
-	if (!t.group || heads % kv_heads || !is_f32(q, m, heads * head_dim) ||
-	    !is_f32(dst, m, heads * head_dim) || !is_f32(k, m, kv_cols) || !is_f32(v, m, kv_cols) ||
-	    !is_f32(k_cache, k_cache->rows, kv_cols) || !is_f32(v_cache, k_cache->rows, kv_cols) ||
-	    k_cache->stride != v_cache->stride || pos > k_cache->rows || m > k_cache->rows - pos)
-		return -EINVAL;
-	t.scores = scratch(cpu, (size_t)pool_threads(cpu->pool) * (pos + m) * sizeof(float));
-	if (!t.scores)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < m; i++) {
-		memcpy(row(k_cache, pos + i), row(k, i), (size_t)kv_cols * 4);
-		memcpy(row(v_cache, pos + i), row(v, i), (size_t)kv_cols * 4);
+		memcpy(&t, (const uint8_t *)cmd + op->operand[i].offset, sizeof(t));
+		err = resolve(&t, &op->operand[i], params, n_params, &view[i]);
+		if (err)
+			return err;
+		skip |= !view[i].rows;
+		fixed &= !op->operand[i].fixed || !t.dyn;
 	}
-	pool_run(cpu->pool, m * heads, attn_part, &t);
-	return 0;
+	if (skip || !op->run)
+		return 0;
+	return fixed ? op->run(cpu, cmd, view) : -EINVAL;
+}
+
+/* Do commands of this kind leave what was kept of x alone?  (MATMUL sees to that itself.) */
+static bool keeps_x(unsigned int op)
+{
+	return op == OCTANS_OP_MATMUL || op == OCTANS_OP_NOP || op == OCTANS_OP_PREFETCH;
+}
+
+int cpu_run(struct cpu *cpu, const void *stream, size_t size, const uint32_t *params,
+	    uint32_t n_params, size_t *at)
+{
+	union {
+		struct octans_cmd header;
+		uint8_t bytes[OCTANS_MAX_COMMAND];
+	} cmd __attribute__((aligned(16)));
+	const uint8_t *p = stream;
+	size_t offset = 0;
+	int err = 0;
+
+	cpu->kept.x.data = NULL;
+	while (offset < size) {
+		const struct op *op;
+
+		err = -EINVAL;
+		if (size - offset < sizeof(cmd.header))
+			break;
+		memcpy(&cmd.header, p + offset, sizeof(cmd.header));
+		op = cmd.header.op < OCTANS_OP_COUNT ? ops[cmd.header.op] : NULL;
+		if (!op || cmd.header.size != op->size || op->size > size - offset)
+			break;
+		memcpy(cmd.bytes, p + offset, op->size);
+		err = run_command(cpu, op, &cmd.header, params, n_params);
+		if (err)
+			break;
+		if (!keeps_x(cmd.header.op))
+			cpu->kept.x.data = NULL;
+		offset += op->size;
+	}
+	if (err && at)
+		*at = offset;
+	return err;
 }

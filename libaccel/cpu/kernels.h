@@ -1,10 +1,66 @@
 /* SPDX-License-Identifier: MIT */
-/* What one ISA provides: operations on rows, which cpu.c shares out among threads. */
+/* What one ISA provides: operations on rows, which op_*.c share out among threads. */
 #ifndef ACCEL_KERNELS_H
 #define ACCEL_KERNELS_H
 
-#include "cpu.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "numeric.h"
+
+#define ATTEND_HEADS	4u	/* that a kernel takes at once */
+
+/* One row of q, some heads of one group, which share their keys and values. */
+struct attend {
+	uint32_t heads;		/* 1 .. ATTEND_HEADS */
+	uint32_t dk, dv;
+	uint32_t k_type, v_type;
+	float *dst;		/* [heads][dv] */
+	const float *q;		/* [heads][dk] */
+	const uint8_t *k, *v;	/* row 0 of the pools, at the group's elements */
+	uint64_t k_stride, v_stride;
+	uint32_t n;		/* positions, at least 1 */
+	const uint32_t *row;	/* [n]: rows of the pools */
+	const int32_t *position;	/* [n] */
+	float scale, cap;
+	const float *sinks, *slopes;	/* of these heads, or NULL */
+	/* scratch */
+	float *q_used;		/* [heads][dk] */
+	float *scores;		/* [heads][scores_stride], a multiple of eight not below n */
+	size_t scores_stride;
+	float *acc;		/* [heads][dv] */
+};
+
+/* All rows of some channels.  Strides are in floats. */
+struct conv {
+	float *dst;
+	const float *x, *w, *bias;	/* bias or NULL */
+	size_t dst_stride, x_stride, w_stride;
+	uint32_t taps, m;
+	uint32_t channels;	/* of the whole command: floats from input to input of a slot */
+	float *state;
+	size_t state_stride;
+	const uint8_t *slot;	/* row i, two i32, at slot + i * slot_stride */
+	size_t slot_stride;
+};
+
+/* All rows of one head.  Pointers are to the head's elements of row 0; strides are in floats. */
+struct scan {
+	bool delta;
+	float *dst;
+	const float *v, *k, *q, *g, *beta;	/* beta: DELTA alone */
+	size_t dst_stride, v_stride, k_stride, q_stride, g_stride, beta_stride;
+	bool decays;		/* DELTA: g has one of each j, else one of the head */
+	float a, d, scale;
+	bool has_d;
+	uint32_t dk, dv, m;
+	float *state;		/* the head's [dv][dk] of slot 0 */
+	size_t state_stride;
+	const uint8_t *slot;	/* as in struct conv */
+	size_t slot_stride;
+	float *decay, *s;	/* scratch, [dk] each */
+};
 
 struct kernels {
 	const char *name;
@@ -14,28 +70,83 @@ struct kernels {
 	 * y[t * y_stride + r] for rows [0, rows) of w and tokens [0, tokens): the sum of
 	 * products, without bias or addition.  xq: quantised tokens, blocks of a token
 	 * together; xf: the tokens themselves, x_stride floats apart, for float weights.
+	 * Token t is number pick[t] of them, or t if pick is NULL.
 	 * y may be anything before, and has room for rows rounded up to eight.
 	 */
 	void (*matmul)(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
 		       uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,
-		       size_t x_stride, uint32_t tokens);
-	float (*dot)(const float *x, const float *y, uint32_t n);
-	void (*rmsnorm)(float *y, const float *x, const float *w, uint32_t n, float eps);
-	void (*glu)(float *y, const float *gate, const float *up, uint32_t n);
-	void (*add)(float *y, const float *a, const float *b, uint32_t n);
-	/* One head of one token: scores is scratch of n floats; k, v rows are stride floats apart. */
-	void (*attend)(float *dst, const float *q, const float *k, const float *v, size_t stride,
-		       uint32_t n, uint32_t head_dim, float scale, float *scores);
+		       size_t x_stride, const uint32_t *pick, uint32_t tokens);
+	/* dst = y (+ bias) or dst + (y (+ bias)); bias may be NULL */
+	void (*store_product)(float *dst, const float *y, const float *bias, bool add, uint32_t n);
+	/* Weights to F32; F32 to F32, F16, BF16 or Q8_0, rounded, NaNs canonical. */
+	void (*load)(float *dst, const uint8_t *src, uint32_t type, uint32_t n);
+	void (*store)(uint8_t *dst, const float *src, uint32_t type, uint32_t n);
+	/* One group of ROW; kind: enum octans_row; w, bias: [n] or NULL.  y may be x but for SUM */
+	void (*row)(float *y, const float *x, const float *w, const float *bias, uint32_t n,
+		    uint32_t kind, float eps);
+	/* One row of MAP; b: [n], or one element if b_one, or NULL. */
+	void (*map)(float *dst, const float *a, const float *b, bool b_one, uint32_t n,
+		    uint16_t flags, const float imm[4]);
+	/* The rotated elements of one head, rot of them; cs as in ROPE. */
+	void (*rotate)(float *dst, const float *x, const float *cs, uint32_t rot, bool half);
+	void (*attend)(const struct attend *a);
+	/* The first c in from .. to - 1 with x[c] (+ bias[c]) > key, else to.  bias may be NULL. */
+	uint32_t (*find_above)(const float *x, const float *bias, uint32_t from, uint32_t to,
+			       float key);
+	/* Channels from .. to - 1. */
+	void (*conv)(const struct conv *c, uint32_t from, uint32_t to);
+	void (*scan)(const struct scan *s);
 };
 
 extern const struct kernels kernels_scalar;
 /* NULL if this build or this machine has none. */
 const struct kernels *kernels_avx2(void);
 
-/* Row of weights to F32 (numerics.rst, EMBED); the same code for every ISA. */
-void dequantize_row(float *dst, const uint8_t *src, uint32_t type, uint32_t n);
-void rope_heads(float *dst, const float *x, const float *cs, uint32_t heads, uint32_t head_dim,
-		uint32_t rot, bool half);
+/* Elements and bytes of a block of a type of the command set; false: there is no such type. */
+static inline bool type_block(uint32_t type, uint32_t *elements, uint32_t *bytes)
+{
+	static const struct { uint16_t elements, bytes; } blocks[] = {
+		[OCTANS_TYPE_F32] = { 1, 4 }, [OCTANS_TYPE_F16] = { 1, 2 },
+		[OCTANS_TYPE_BF16] = { 1, 2 }, [OCTANS_TYPE_I32] = { 1, 4 },
+		[OCTANS_TYPE_Q4_0] = { 32, 18 }, [OCTANS_TYPE_Q5_0] = { 32, 22 },
+		[OCTANS_TYPE_Q8_0] = { 32, 34 }, [OCTANS_TYPE_Q4_K] = { 256, 144 },
+		[OCTANS_TYPE_Q6_K] = { 256, 210 },
+	};
+
+	if (type >= sizeof(blocks) / sizeof(blocks[0]) || !blocks[type].elements)
+		return false;
+	*elements = blocks[type].elements;
+	*bytes = blocks[type].bytes;
+	return true;
+}
+
+/* Bytes of n elements, whole blocks of a type that there is. */
+static inline uint64_t type_bytes(uint32_t type, uint32_t n)
+{
+	uint32_t elements = 1, bytes = 0;
+
+	type_block(type, &elements, &bytes);
+	return (uint64_t)n / elements * bytes;
+}
+
+/* The two slots of row i of CONV and SCAN. */
+static inline void load_slots(const uint8_t *slot, size_t stride, uint32_t i, int32_t slots[2])
+{
+	memcpy(slots, slot + i * stride, 8);
+}
+
+/* n elements, whole blocks, of a row of a pool as ATTEND multiplies them: F16 unless F32. */
+void pool_elements(float *dst, const uint8_t *src, uint32_t type, uint32_t n);
+
+/* The scalar load and store, for types that an ISA has nothing faster for. */
+void load_row(float *dst, const uint8_t *src, uint32_t type, uint32_t n);
+void store_row(uint8_t *dst, const float *src, uint32_t type, uint32_t n);
+
+/* Scalar matrix products (scalar_matmul.c). */
+void scalar_quantize(struct q8_block *q, const float *x, uint32_t n);
+void scalar_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
+		   uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,
+		   size_t x_stride, const uint32_t *pick, uint32_t tokens);
 
 /* The eight scales and mins of a Q4_K block. */
 static inline void q4k_scales(const uint8_t *s, uint8_t sc[8], uint8_t m[8])
@@ -46,6 +157,16 @@ static inline void q4k_scales(const uint8_t *s, uint8_t sc[8], uint8_t m[8])
 		sc[j + 4] = (s[j + 8] & 15) | (s[j] >> 6) << 4;
 		m[j + 4] = (s[j + 8] >> 4) | (s[j + 4] >> 6) << 4;
 	}
+}
+
+/* Value i of a Q6_K block, 0..63. */
+static inline int q6k_value(const uint8_t *w, int i)
+{
+	int h = i / 128, l = i % 32, part = i % 128 / 32;
+	const uint8_t *ql = w + 64 * h, *qh = w + 128 + 32 * h;
+	int low = part < 2 ? ql[l + 32 * part] & 15 : ql[l + 32 * (part - 2)] >> 4;
+
+	return low | (qh[l] >> (2 * part) & 3) << 4;
 }
 
 #endif

@@ -2,269 +2,7 @@
 /* The scalar reference: numerics.rst in plain C, for every machine and to compare with. */
 #include "kernels.h"
 
-#include "model/gguf.h"
-
-static float dot(const float *x, const float *y, uint32_t n)
-{
-	float a[8] = { 0 };
-
-	for (uint32_t i = 0; i < n; i++)
-		a[i % 8] = fmaf(x[i], y[i], a[i % 8]);
-	return tree8(a);
-}
-
-static void quantize_block(struct q8_block *b, const float *x)
-{
-	float amax = 0, best = 0, q[32], e[32];
-
-	for (int i = 0; i < 32; i++) {
-		float a = fabsf(x[i]);
-
-		if (!(a <= 0x1.fffffep127f)) {	/* infinity or NaN */
-			memset(b, 0, sizeof(*b));
-			b->d = b->xs = NAN;
-			return;
-		}
-		if (a > amax)
-			amax = a;
-	}
-	memset(b, 0, sizeof(*b));
-	if (amax < 0x1p-100f)
-		return;
-	for (int n = 127; n >= 120; n--) {
-		float id = (float)n / amax, d = amax / (float)n, error;
-
-		for (int i = 0; i < 32; i++) {
-			q[i] = rintf(x[i] * id);
-			e[i] = fmaf(-d, q[i], x[i]);
-		}
-		error = dot(e, e, 32);
-		if (n < 127 && !(error < best))
-			continue;
-		best = error;
-		b->d = d;
-		for (int i = 0; i < 32; i++)
-			b->q[i] = (int8_t)q[i];
-	}
-	for (int i = 0; i < 32; i++)
-		b->half[i / 16] += b->q[i];
-	b->xs = b->d * (float)(b->half[0] + b->half[1]);
-}
-
-static void quantize(struct q8_block *q, const float *x, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i += 32)
-		quantize_block(q++, x + i);
-}
-
-static float dot_f16(const uint8_t *w, const float *x, uint32_t n)
-{
-	float a[8] = { 0 };
-
-	for (uint32_t i = 0; i < n; i++)
-		a[i % 8] = fmaf(load_f16(w + 2 * i), x[i], a[i % 8]);
-	return tree8(a);
-}
-
-static float dot_bf16(const uint8_t *w, const float *x, uint32_t n)
-{
-	float a[8] = { 0 };
-
-	for (uint32_t i = 0; i < n; i++)
-		a[i % 8] = fmaf(load_bf16(w + 2 * i), x[i], a[i % 8]);
-	return tree8(a);
-}
-
-static float dot_q4_0(const uint8_t *w, const struct q8_block *x, uint32_t n)
-{
-	float acc = 0;
-
-	for (uint32_t k = 0; k < n; k += 32, w += 18, x++) {
-		int sum = 0;
-
-		for (int i = 0; i < 16; i++)
-			sum += ((w[2 + i] & 15) - 8) * x->q[i] + ((w[2 + i] >> 4) - 8) * x->q[i + 16];
-		acc = fmaf(load_f16(w) * x->d, (float)sum, acc);
-	}
-	return acc;
-}
-
-static float dot_q5_0(const uint8_t *w, const struct q8_block *x, uint32_t n)
-{
-	float acc = 0;
-
-	for (uint32_t k = 0; k < n; k += 32, w += 22, x++) {
-		uint32_t high = w[2] | w[3] << 8 | w[4] << 16 | (uint32_t)w[5] << 24;
-		int sum = 0;
-
-		for (int i = 0; i < 16; i++) {
-			int lo = (w[6 + i] & 15) | (high >> i & 1) << 4;
-			int hi = (w[6 + i] >> 4) | (high >> (i + 16) & 1) << 4;
-
-			sum += (lo - 16) * x->q[i] + (hi - 16) * x->q[i + 16];
-		}
-		acc = fmaf(load_f16(w) * x->d, (float)sum, acc);
-	}
-	return acc;
-}
-
-static float dot_q8_0(const uint8_t *w, const struct q8_block *x, uint32_t n)
-{
-	float acc = 0;
-
-	for (uint32_t k = 0; k < n; k += 32, w += 34, x++) {
-		int sum = 0;
-
-		for (int i = 0; i < 32; i++)
-			sum += (int8_t)w[2 + i] * x->q[i];
-		acc = fmaf(load_f16(w) * x->d, (float)sum, acc);
-	}
-	return acc;
-}
-
-static float dot_q4_k(const uint8_t *w, const struct q8_block *x, uint32_t n)
-{
-	float acc = 0;
-
-	for (uint32_t k = 0; k < n; k += 256, w += 144, x += 8) {
-		float a = 0, b = 0;
-		uint8_t sc[8], m[8];
-
-		q4k_scales(w + 4, sc, m);
-		for (int j = 0; j < 8; j++) {
-			const uint8_t *q = w + 16 + 32 * (j / 2);
-			int sum = 0;
-
-			for (int i = 0; i < 32; i++)
-				sum += (j & 1 ? q[i] >> 4 : q[i] & 15) * x[j].q[i];
-			a = fmaf(x[j].d, (float)(sc[j] * sum), a);
-			b = fmaf((float)m[j], x[j].xs, b);
-		}
-		acc = fmaf(load_f16(w), a, acc);
-		acc = fmaf(-load_f16(w + 2), b, acc);
-	}
-	return acc;
-}
-
-/* Value i of a Q6_K block, 0..63. */
-static int q6k_value(const uint8_t *w, int i)
-{
-	int h = i / 128, l = i % 32, part = i % 128 / 32;
-	const uint8_t *ql = w + 64 * h, *qh = w + 128 + 32 * h;
-	int low = part < 2 ? ql[l + 32 * part] & 15 : ql[l + 32 * (part - 2)] >> 4;
-
-	return low | (qh[l] >> (2 * part) & 3) << 4;
-}
-
-static float dot_q6_k(const uint8_t *w, const struct q8_block *x, uint32_t n)
-{
-	float acc = 0;
-
-	for (uint32_t k = 0; k < n; k += 256, w += 210, x += 8) {
-		const int8_t *sc = (const int8_t *)w + 192;
-		float a = 0;
-
-		for (int j = 0; j < 8; j++) {
-			int sum = 0;
-
-			for (int i = 0; i < 32; i++)
-				sum += sc[2 * j + i / 16] * (q6k_value(w, 32 * j + i) - 32) * x[j].q[i];
-			a = fmaf(x[j].d, (float)sum, a);
-		}
-		acc = fmaf(load_f16(w + 208), a, acc);
-	}
-	return acc;
-}
-
-static float dot_row(const uint8_t *w, uint32_t type, uint32_t n, const struct q8_block *xq,
-		     const float *xf)
-{
-	switch (type) {
-	case ACCEL_F32:
-		return dot((const float *)w, xf, n);
-	case ACCEL_F16:
-		return dot_f16(w, xf, n);
-	case ACCEL_BF16:
-		return dot_bf16(w, xf, n);
-	case ACCEL_Q4_0:
-		return dot_q4_0(w, xq, n);
-	case ACCEL_Q5_0:
-		return dot_q5_0(w, xq, n);
-	case ACCEL_Q8_0:
-		return dot_q8_0(w, xq, n);
-	case ACCEL_Q4_K:
-		return dot_q4_k(w, xq, n);
-	case ACCEL_Q6_K:
-		return dot_q6_k(w, xq, n);
-	}
-	return NAN;
-}
-
-static void matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
-		   uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,
-		   size_t x_stride, uint32_t tokens)
-{
-	for (uint32_t r = 0; r < rows; r++)
-		for (uint32_t t = 0; t < tokens; t++)
-			y[t * y_stride + r] = dot_row(w + r * w_stride, type, cols,
-						      xq ? xq + (size_t)t * (cols / 32) : NULL,
-						      xf + t * x_stride);
-}
-
-static void rmsnorm(float *y, const float *x, const float *w, uint32_t n, float eps)
-{
-	float mean = dot(x, x, n) / (float)n, r = 1 / sqrtf(mean + eps);
-
-	for (uint32_t i = 0; i < n; i++)
-		y[i] = (x[i] * r) * w[i];
-}
-
-static void glu(float *y, const float *gate, const float *up, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		y[i] = (gate[i] / (1 + exp_f32(-gate[i]))) * up[i];
-}
-
-static void add(float *y, const float *a, const float *b, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		y[i] = a[i] + b[i];
-}
-
-static void attend(float *dst, const float *q, const float *k, const float *v, size_t stride,
-		   uint32_t n, uint32_t head_dim, float scale, float *scores)
-{
-	float max = -INFINITY, lanes[8] = { 0 }, inverse;
-
-	for (uint32_t t = 0; t < n; t++) {
-		scores[t] = dot(q, k + t * stride, head_dim) * scale;
-		if (scores[t] > max)
-			max = scores[t];
-	}
-	for (uint32_t t = 0; t < n; t++) {
-		scores[t] = exp_f32(scores[t] - max);
-		lanes[t % 8] += scores[t];
-	}
-	inverse = 1 / tree8(lanes);
-	for (uint32_t d = 0; d < head_dim; d++) {
-		float acc = 0;
-
-		for (uint32_t t = 0; t < n; t++)
-			acc = fmaf(scores[t], v[t * stride + d], acc);
-		dst[d] = acc * inverse;
-	}
-}
-
-const struct kernels kernels_scalar = {
-	.name = "scalar",
-	.quantize = quantize,
-	.matmul = matmul,
-	.dot = dot,
-	.rmsnorm = rmsnorm,
-	.glu = glu,
-	.add = add,
-	.attend = attend,
-};
+/* ---- conversion ---- */
 
 static void dequantize_q4_k(float *dst, const uint8_t *w)
 {
@@ -289,9 +27,9 @@ static void dequantize_32(float *dst, const uint8_t *w, uint32_t type)
 	for (int i = 0; i < 32; i++) {
 		int q;
 
-		if (type == ACCEL_Q8_0) {
+		if (type == OCTANS_TYPE_Q8_0) {
 			q = (int8_t)w[2 + i];
-		} else if (type == ACCEL_Q4_0) {
+		} else if (type == OCTANS_TYPE_Q4_0) {
 			q = (i < 16 ? w[2 + i] & 15 : w[2 + i - 16] >> 4) - 8;
 		} else {
 			high = w[2] | w[3] << 8 | w[4] << 16 | (uint32_t)w[5] << 24;
@@ -302,27 +40,27 @@ static void dequantize_32(float *dst, const uint8_t *w, uint32_t type)
 	}
 }
 
-void dequantize_row(float *dst, const uint8_t *src, uint32_t type, uint32_t n)
+void load_row(float *dst, const uint8_t *src, uint32_t type, uint32_t n)
 {
 	uint32_t elements, bytes;
 
-	if (!accel_type_block(type, &elements, &bytes))
+	if (!type_block(type, &elements, &bytes))
 		return;
 	for (uint32_t i = 0; i < n; i += elements, src += bytes, dst += elements) {
 		switch (type) {
-		case ACCEL_F32:
+		case OCTANS_TYPE_F32:
 			memcpy(dst, src, 4);
 			break;
-		case ACCEL_F16:
+		case OCTANS_TYPE_F16:
 			*dst = load_f16(src);
 			break;
-		case ACCEL_BF16:
+		case OCTANS_TYPE_BF16:
 			*dst = load_bf16(src);
 			break;
-		case ACCEL_Q4_K:
+		case OCTANS_TYPE_Q4_K:
 			dequantize_q4_k(dst, src);
 			break;
-		case ACCEL_Q6_K:
+		case OCTANS_TYPE_Q6_K:
 			for (int k = 0; k < 256; k++)
 				dst[k] = (load_f16(src + 208) * (float)(int8_t)src[192 + k / 16]) *
 					 (float)(q6k_value(src, k) - 32);
@@ -333,20 +71,338 @@ void dequantize_row(float *dst, const uint8_t *src, uint32_t type, uint32_t n)
 	}
 }
 
-void rope_heads(float *dst, const float *x, const float *cs, uint32_t heads, uint32_t head_dim,
-		uint32_t rot, bool half)
+static void store_u16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)v;
+	p[1] = (uint8_t)(v >> 8);
+}
+
+static void store_q8_0(uint8_t *dst, const float *x)
+{
+	float amax = 0, id;
+
+	memset(dst, 0, 34);
+	for (int i = 0; i < 32; i++) {
+		float a = fabsf(x[i]);
+
+		if (!(a <= 0x1.fffffep127f)) {	/* infinity or NaN */
+			store_u16(dst, 0x7e00);
+			return;
+		}
+		if (a > amax)
+			amax = a;
+	}
+	if (amax < 0x1p-100f)
+		return;
+	id = 127 / amax;
+	for (int i = 0; i < 32; i++)
+		dst[2 + i] = (uint8_t)(int8_t)rintf(x[i] * id);
+	store_u16(dst, f32_f16(amax / 127));
+}
+
+void store_row(uint8_t *dst, const float *src, uint32_t type, uint32_t n)
+{
+	switch (type) {
+	case OCTANS_TYPE_F32:
+		for (uint32_t i = 0; i < n; i++) {
+			float v = canonical(src[i]);
+
+			memcpy(dst + 4 * i, &v, 4);
+		}
+		break;
+	case OCTANS_TYPE_F16:
+		for (uint32_t i = 0; i < n; i++)
+			store_u16(dst + 2 * i, f32_f16(src[i]));
+		break;
+	case OCTANS_TYPE_BF16:
+		for (uint32_t i = 0; i < n; i++)
+			store_u16(dst + 2 * i, f32_bf16(src[i]));
+		break;
+	case OCTANS_TYPE_Q8_0:
+		for (uint32_t i = 0; i < n; i += 32)
+			store_q8_0(dst + i / 32 * 34, src + i);
+		break;
+	}
+}
+
+/* ---- sums ---- */
+
+static float dot(const float *x, const float *y, uint32_t n)
+{
+	float a[8] = { 0 };
+
+	for (uint32_t i = 0; i < n; i++)
+		a[i % 8] = fmaf(x[i], y[i], a[i % 8]);
+	return tree8(a);
+}
+
+static float sum(const float *x, uint32_t n)
+{
+	float a[8] = { 0 };
+
+	for (uint32_t i = 0; i < n; i++)
+		a[i % 8] += x[i];
+	return tree8(a);
+}
+
+static void store_product(float *dst, const float *y, const float *bias, bool add, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		float acc = y[i];
+
+		if (bias)
+			acc = acc + bias[i];
+		dst[i] = canonical(add ? dst[i] + acc : acc);
+	}
+}
+
+/* ---- ROW ---- */
+
+static void softmax(float *y, const float *x, uint32_t n)
+{
+	float m = -INFINITY, r;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (x[i] > m)
+			m = x[i];
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = exp_f32(x[i] - m);
+	r = 1 / sum(y, n);
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = canonical(y[i] * r);
+}
+
+static void row(float *y, const float *x, const float *w, const float *bias, uint32_t n,
+		uint32_t kind, float eps)
+{
+	float mean = 0, square, r, a[8] = { 0 };
+
+	if (kind == OCTANS_ROW_SUM) {
+		*y = canonical(sum(x, n));
+		return;
+	}
+	if (kind == OCTANS_ROW_SOFTMAX) {
+		softmax(y, x, n);
+		return;
+	}
+	if (kind == OCTANS_ROW_LAYER) {
+		mean = sum(x, n) / (float)n;
+		for (uint32_t i = 0; i < n; i++) {
+			float c = x[i] - mean;
+
+			a[i % 8] = fmaf(c, c, a[i % 8]);
+		}
+		square = tree8(a) / (float)n;
+	} else {
+		square = dot(x, x, n);
+		if (kind == OCTANS_ROW_RMS)
+			square = square / (float)n;
+	}
+	r = 1 / sqrtf(square + eps);
+	for (uint32_t i = 0; i < n; i++) {
+		float v = (kind == OCTANS_ROW_LAYER ? x[i] - mean : x[i]) * r;
+
+		if (w)
+			v = v * w[i];
+		if (bias)
+			v = v + bias[i];
+		y[i] = canonical(v);
+	}
+}
+
+/* ---- MAP, ROPE, TOPK ---- */
+
+static void map(float *dst, const float *a, const float *b, bool b_one, uint32_t n, uint16_t flags,
+		const float imm[4])
+{
+	for (uint32_t i = 0; i < n; i++) {
+		float t = a[i], y, with;
+
+		if (flags & OCTANS_MAP_AFFINE)
+			t = t * imm[0] + imm[1];
+		y = map_f32(OCTANS_MAP_F(flags), t, imm[2], imm[3]);
+		if (b) {
+			with = b_one ? *b : b[i];
+			y = OCTANS_MAP_OP(flags) == OCTANS_MAP_ADD ? y + with : y * with;
+		}
+		dst[i] = canonical(y);
+	}
+}
+
+static void rotate(float *dst, const float *x, const float *cs, uint32_t rot, bool half)
 {
 	uint32_t n = rot / 2;
 
-	for (uint32_t h = 0; h < heads; h++, x += head_dim, dst += head_dim) {
-		for (uint32_t i = 0; i < n; i++) {
-			uint32_t ia = half ? i : 2 * i, ib = half ? i + n : 2 * i + 1;
-			float a = x[ia], b = x[ib], c = cs[i], s = cs[n + i];
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t ia = half ? i : 2 * i, ib = half ? i + n : 2 * i + 1;
+		float a = x[ia], b = x[ib], c = cs[i], s = cs[n + i];
 
-			dst[ia] = fmaf(a, c, -(b * s));
-			dst[ib] = fmaf(a, s, b * c);
-		}
-		for (uint32_t i = rot; i < head_dim; i++)
-			dst[i] = x[i];
+		dst[ia] = canonical(fmaf(a, c, -(b * s)));
+		dst[ib] = canonical(fmaf(a, s, b * c));
 	}
 }
+
+static uint32_t find_above(const float *x, const float *bias, uint32_t from, uint32_t to, float key)
+{
+	for (; from < to; from++)
+		if ((bias ? x[from] + bias[from] : x[from]) > key)
+			break;
+	return from;
+}
+
+/* ---- ATTEND ---- */
+
+void pool_elements(float *dst, const uint8_t *src, uint32_t type, uint32_t n)
+{
+	load_row(dst, src, type, n);
+	if (type == OCTANS_TYPE_Q8_0)
+		for (uint32_t i = 0; i < n; i++)
+			dst[i] = f16_f32(f32_f16(dst[i]));
+}
+
+static float score(const struct attend *a, uint32_t head, uint32_t j, const float *q)
+{
+	float k[OCTANS_MAX_HEAD_DIM], s;
+
+	pool_elements(k, a->k + a->row[j] * a->k_stride, a->k_type, a->dk);
+	s = dot(q, k, a->dk) * a->scale;
+	if (a->cap > 0)
+		s = a->cap * tanh_f32(s / a->cap);
+	if (a->slopes)
+		s = fmaf(a->slopes[head], (float)(a->position[j] - a->position[a->n - 1]), s);
+	return s;
+}
+
+static void attend_head(const struct attend *a, uint32_t head)
+{
+	const float *q = a->q + (size_t)head * a->dk;
+	float *dst = a->dst + (size_t)head * a->dv, *s = a->scores, *acc = a->acc;
+	float m = a->sinks ? a->sinks[head] : -INFINITY, l, v[OCTANS_MAX_HEAD_DIM];
+
+	for (uint32_t i = 0; i < a->dk; i++)
+		a->q_used[i] = a->k_type == OCTANS_TYPE_F32 ? q[i] : f16_f32(f32_f16(q[i]));
+	for (uint32_t j = 0; j < a->n; j++) {
+		s[j] = score(a, head, j, a->q_used);
+		if (s[j] > m)
+			m = s[j];
+	}
+	for (uint32_t j = 0; j < a->n; j++) {
+		s[j] = exp_f32(s[j] - m);
+		if (a->v_type != OCTANS_TYPE_F32)
+			s[j] = f16_f32(f32_f16(s[j]));
+	}
+	l = sum(s, a->n);
+	if (a->sinks)
+		l = l + exp_f32(a->sinks[head] - m);
+	memset(acc, 0, a->dv * sizeof(*acc));
+	for (uint32_t j = 0; j < a->n; j++) {
+		pool_elements(v, a->v + a->row[j] * a->v_stride, a->v_type, a->dv);
+		for (uint32_t d = 0; d < a->dv; d++)
+			acc[d] = fmaf(s[j], v[d], acc[d]);
+	}
+	for (uint32_t d = 0; d < a->dv; d++)
+		dst[d] = canonical(acc[d] * (1 / l));
+}
+
+static void attend(const struct attend *a)
+{
+	for (uint32_t h = 0; h < a->heads; h++)
+		attend_head(a, h);
+}
+
+/* ---- CONV, SCAN ---- */
+
+static void conv(const struct conv *c, uint32_t from, uint32_t to)
+{
+	uint32_t before = c->taps - 1;
+
+	for (uint32_t i = 0; i < c->m; i++) {
+		int32_t slots[2];
+
+		load_slots(c->slot, c->slot_stride, i, slots);
+		for (uint32_t ch = from; ch < to; ch++) {
+			const float *w = c->w + ch * c->w_stride;
+			float in[OCTANS_MAX_CONV], acc = 0;
+
+			for (uint32_t j = 0; j < before; j++)
+				in[j] = slots[0] < 0 ? 0 :
+					c->state[slots[0] * c->state_stride + j * c->channels + ch];
+			in[before] = c->x[i * c->x_stride + ch];
+			for (uint32_t j = 0; j < c->taps; j++)
+				acc = fmaf(w[j], in[j], acc);
+			if (c->bias)
+				acc = acc + c->bias[ch];
+			for (uint32_t j = 0; slots[1] >= 0 && j < before; j++)
+				c->state[slots[1] * c->state_stride + j * c->channels + ch] =
+					canonical(in[j + 1]);
+			c->dst[i * c->dst_stride + ch] = canonical(acc);
+		}
+	}
+}
+
+/* Row d of the state of a head: from s to s, which may be the same as what it is stored to. */
+static float scan_row(const struct scan *c, float *s, const float *k, const float *q, float v,
+		      float g, float beta, float decay)
+{
+	float u, y;
+
+	if (c->delta) {
+		for (uint32_t j = 0; j < c->dk; j++)
+			s[j] = s[j] * (c->decays ? c->decay[j] : decay);
+		u = (v - dot(s, k, c->dk)) * beta;
+		for (uint32_t j = 0; j < c->dk; j++)
+			s[j] = fmaf(u, k[j], s[j]);
+		return dot(s, q, c->dk) * c->scale;
+	}
+	u = v * g;
+	for (uint32_t j = 0; j < c->dk; j++)
+		s[j] = fmaf(s[j], decay, u * k[j]);
+	y = dot(s, q, c->dk);
+	return c->has_d ? fmaf(c->d, v, y) : y;
+}
+
+static void scan(const struct scan *c)
+{
+	for (uint32_t i = 0; i < c->m; i++) {
+		const float *k = c->k + i * c->k_stride, *q = c->q + i * c->q_stride;
+		const float *g = c->g + i * c->g_stride;
+		float decay = exp_f32(c->delta ? *g : *g * c->a);
+		float beta = c->delta ? c->beta[i * c->beta_stride] : 0;
+		int32_t slots[2];
+
+		for (uint32_t j = 0; c->decays && j < c->dk; j++)
+			c->decay[j] = exp_f32(g[j]);
+		load_slots(c->slot, c->slot_stride, i, slots);
+		for (uint32_t d = 0; d < c->dv; d++) {
+			size_t at = (size_t)d * c->dk;
+			float y;
+
+			if (slots[0] < 0)
+				memset(c->s, 0, c->dk * sizeof(float));
+			else
+				memcpy(c->s, c->state + slots[0] * c->state_stride + at,
+				       c->dk * sizeof(float));
+			y = scan_row(c, c->s, k, q, c->v[i * c->v_stride + d], *g, beta, decay);
+			c->dst[i * c->dst_stride + d] = canonical(y);
+			if (slots[1] >= 0)
+				store_row((uint8_t *)(c->state + slots[1] * c->state_stride + at),
+					  c->s, OCTANS_TYPE_F32, c->dk);
+		}
+	}
+}
+
+const struct kernels kernels_scalar = {
+	.name = "scalar",
+	.quantize = scalar_quantize,
+	.matmul = scalar_matmul,
+	.store_product = store_product,
+	.load = load_row,
+	.store = store_row,
+	.row = row,
+	.map = map,
+	.rotate = rotate,
+	.attend = attend,
+	.find_above = find_above,
+	.conv = conv,
+	.scan = scan,
+};

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <accel/octans_isa.h>
+
 #include "error.h"
 #include "transport.h"
 
@@ -256,7 +258,27 @@ void accel_queue_free(struct accel_queue *q)
 	free(q);
 }
 
-int accel_submit(struct accel_queue *q, uint64_t va, uint32_t size, uint64_t tag,
+static int check_job(const struct accel_dev *dev, const struct accel_job *j, size_t i)
+{
+	uint64_t top = 1ull << dev->info.va_bits;
+
+	if (j->va % 16 || j->size % 16 || j->size < 16 || j->size > ACCEL_MAX_STREAM)
+		return fail(-EINVAL, "job %zu: a command stream of %u bytes at 0x%llx is not 16 bytes to 16 MiB, in multiples of 16",
+			    i, j->size, (unsigned long long)j->va);
+	if (j->param_count > OCTANS_MAX_PARAMS)
+		return fail(-EINVAL, "job %zu: %u parameters are too many; a job has at most %u", i,
+			    j->param_count, OCTANS_MAX_PARAMS);
+	if (j->param_va && !j->param_count)
+		return fail(-EINVAL, "job %zu: an address of parameters (0x%llx), but no parameters: set param_count, or param_va to 0",
+			    i, (unsigned long long)j->param_va);
+	if (j->param_va % 4 || j->param_va > top - j->param_count * sizeof(uint32_t))
+		return fail(-EINVAL, "job %zu: %u parameters at 0x%llx are not at a multiple of 4 below 0x%llx",
+			    i, j->param_count, (unsigned long long)j->param_va,
+			    (unsigned long long)top);
+	return 0;
+}
+
+int accel_submit(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,
 		 struct accel_fence *const *deps, size_t n, struct accel_fence **out)
 {
 	struct accel_dev *dev = q->vm->dev;
@@ -265,15 +287,20 @@ int accel_submit(struct accel_queue *q, uint64_t va, uint32_t size, uint64_t tag
 
 	if (out)
 		*out = NULL;
-	if (va % 16 || size % 16 || size < 16)
-		return fail(-EINVAL, "a command stream of %u bytes at 0x%llx is not a multiple of 16",
-			    size, (unsigned long long)va);
+	if (!n_jobs || n_jobs > ACCEL_MAX_JOBS)
+		return fail(-EINVAL, "%zu jobs cannot be submitted at once; 1 to %d can", n_jobs,
+			    ACCEL_MAX_JOBS);
+	for (size_t i = 0; i < n_jobs; i++) {
+		err = check_job(dev, &jobs[i], i);
+		if (err)
+			return err;
+	}
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return fail(-ENOMEM, "no memory for a fence");
 	f->dev = dev;
 	f->queue = q;
-	err = dev->t->submit(q, va, size, tag, deps, n, f);
+	err = dev->t->submit(q, jobs, n_jobs, deps, n, f);
 	if (err) {
 		free(f);
 		return err;

@@ -17,6 +17,8 @@
 
 #define MAX_DEPS (DRM_OCTANS_MAX_SYNCS - 1)
 
+_Static_assert(ACCEL_MAX_JOBS == DRM_OCTANS_MAX_JOBS, "one call takes them all");
+
 static int call(struct accel_dev *dev, unsigned long request, void *arg, const char *what)
 {
 	if (!drmIoctl(dev->fd, request, arg))
@@ -72,11 +74,13 @@ static int identify(struct accel_dev *dev)
 	info->types = d.types;
 	info->clock_hz = d.clock_hz;
 	info->macs_int8 = d.macs_int8;
+	info->macs_f16 = d.macs_f16;
 	info->macs_f32 = d.macs_f32;
 	info->local_bpc = d.local_bpc;
 	info->pcie_bpc = d.pcie_bpc;
 	info->max_ctx = d.max_ctx;
 	info->max_timeout_ms = d.max_timeout_ms;
+	info->sram_size = d.sram_size;
 	info->serial = d.serial;
 	memcpy(info->profile, d.profile, sizeof(info->profile));
 	info->profile[sizeof(info->profile) - 1] = 0;
@@ -285,15 +289,26 @@ static void kernel_queue_free(struct accel_queue *q)
 	drmIoctl(q->vm->dev->fd, DRM_IOCTL_OCTANS_QUEUE_DESTROY, &d);
 }
 
-static int kernel_submit(struct accel_queue *q, uint64_t va, uint32_t size, uint64_t tag,
+static int submit_error(struct accel_dev *dev, int err, const struct drm_octans_submit *s)
+{
+	if (err == -ECANCELED)
+		return fail(err, "%s: the queue is stopped because an earlier job failed",
+			    dev->info.name);
+	if ((err == -EINVAL || err == -ENOENT) && s->failed_index < s->jobs.count)
+		return fail(err, "%s: job %u of %u is refused", dev->info.name, s->failed_index,
+			    s->jobs.count);
+	return err;
+}
+
+static int kernel_submit(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,
 			 struct accel_fence *const *deps, size_t n, struct accel_fence *out)
 {
 	struct accel_dev *dev = q->vm->dev;
 	struct drm_octans_sync syncs[DRM_OCTANS_MAX_SYNCS];
-	struct drm_octans_job job = { .va = va, .size = size, .tag = tag };
+	struct drm_octans_job kjobs[ACCEL_MAX_JOBS];
 	struct drm_octans_submit s = {
 		.queue_id = q->id,
-		.jobs = { .stride = sizeof(job), .count = 1, .ptr = (uintptr_t)&job },
+		.jobs = { .stride = sizeof(kjobs[0]), .count = n_jobs, .ptr = (uintptr_t)kjobs },
 		.syncs = { .stride = sizeof(syncs[0]), .count = n + 1, .ptr = (uintptr_t)syncs },
 	};
 	int err;
@@ -302,6 +317,14 @@ static int kernel_submit(struct accel_queue *q, uint64_t va, uint32_t size, uint
 		return fail(-EINVAL, "a job cannot wait for %zu fences, at most for %d", n, MAX_DEPS);
 	if (drmSyncobjCreate(dev->fd, 0, &out->handle))
 		return fail(-errno, "%s: no fence: %s", dev->info.name, strerror(errno));
+	for (size_t i = 0; i < n_jobs; i++)
+		kjobs[i] = (struct drm_octans_job) {
+			.va = jobs[i].va,
+			.size = jobs[i].size,
+			.tag = jobs[i].tag,
+			.param_va = jobs[i].param_va,
+			.param_count = jobs[i].param_count,
+		};
 	for (size_t i = 0; i < n; i++)
 		syncs[i] = (struct drm_octans_sync) { .handle = deps[i]->handle };
 	syncs[n] = (struct drm_octans_sync) {
@@ -309,11 +332,11 @@ static int kernel_submit(struct accel_queue *q, uint64_t va, uint32_t size, uint
 		.handle = out->handle,
 	};
 	err = call(dev, DRM_IOCTL_OCTANS_SUBMIT, &s, "submission");
-	if (err == -ECANCELED)
-		fail(err, "%s: the queue is stopped because an earlier job failed", dev->info.name);
-	if (err)
+	if (err) {
 		drmSyncobjDestroy(dev->fd, out->handle);
-	return err;
+		return submit_error(dev, err, &s);
+	}
+	return 0;
 }
 
 static int fence_sync_file(struct accel_fence *f, int *fd)

@@ -17,7 +17,8 @@ struct sim {
 };
 
 /* ACCEL_SIM_CONTROL="N:line": the model gets this line of fault injection before its Nth
- * job, so that any program can be tried on a processor that fails in the middle. */
+ * job, when the queue's jobs before that have ended, so that any program can be tried on a
+ * processor that fails in the middle. */
 static void plan_fault(struct sim *sim)
 {
 	const char *env = getenv("ACCEL_SIM_CONTROL");
@@ -47,7 +48,8 @@ static int sim_open(struct accel_dev *dev, const char *where)
 	err = octans_inproc_open(where, &sim->model, text, sizeof(text));
 	if (err) {
 		free(sim);
-		return fail(err, "%s", text);
+		return where ? fail(err, "device \"sim:%s\": %s", where, text)
+			     : fail(err, "device \"sim\": %s", text);
 	}
 	dev->priv = sim;
 	plan_fault(sim);
@@ -63,11 +65,14 @@ static int sim_open(struct accel_dev *dev, const char *where)
 	info->types = i.types;
 	info->clock_hz = i.clock_hz;
 	info->macs_int8 = i.macs_int8;
+	info->macs_f16 = i.macs_f16;
 	info->macs_f32 = i.macs_f32;
 	info->local_bpc = i.local_bpc;
 	info->pcie_bpc = i.pcie_bpc;
 	info->max_ctx = i.max_ctx;
 	info->max_timeout_ms = i.max_timeout_ms;
+	info->sram_size = i.sram_size;
+	info->timing_only = i.timing_only;
 	info->serial = i.serial;
 	info->memory_size = i.local_size;
 	info->memory_used = i.local_used;
@@ -224,22 +229,59 @@ static int sim_fence_wait(struct accel_fence *f, int64_t abs_ns)
 	return result(octans_inproc_wait(f->queue->priv, f->seq, abs_ns));
 }
 
-static int sim_submit(struct accel_queue *q, uint64_t va, uint32_t size, uint64_t tag,
+/* How many of the next n jobs come before the planned fault; n: it is not due among them. */
+static size_t jobs_before_fault(struct sim *sim, size_t n)
+{
+	long left;
+
+	if (!sim->fault)
+		return n;
+	left = atomic_fetch_sub(&sim->jobs_to_fault, n);
+	return left >= 1 && (size_t)left <= n ? (size_t)left - 1 : n;
+}
+
+static int send(struct accel_queue *q, const struct octans_inproc_job *jobs, size_t n,
+		struct accel_fence *out)
+{
+	int err = n ? octans_inproc_submit(q->priv, jobs, n, &out->seq) : 0;
+
+	if (n && !err)
+		q->newest = out->seq;
+	return err;
+}
+
+static int sim_submit(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,
 		      struct accel_fence *const *deps, size_t n, struct accel_fence *out)
 {
+	struct octans_inproc_job list[ACCEL_MAX_JOBS];
 	struct sim *sim = q->vm->dev->priv;
-	char reply[128];
+	size_t before;
 	int err;
 
-	if (sim->fault && atomic_fetch_sub(&sim->jobs_to_fault, 1) == 1)
-		octans_inproc_control(sim->model, sim->fault, reply, sizeof(reply));
 	for (size_t i = 0; i < n; i++)	/* a queue is in order by itself */
 		if (deps[i]->queue != q) {
 			err = sim_fence_wait(deps[i], INT64_MAX);
 			if (err)
 				return err;
 		}
-	err = octans_inproc_submit(q->priv, va, size, tag, &out->seq);
+	for (size_t i = 0; i < n_jobs; i++)
+		list[i] = (struct octans_inproc_job) {
+			.va = jobs[i].va,
+			.tag = jobs[i].tag,
+			.param_va = jobs[i].param_va,
+			.size = jobs[i].size,
+			.param_count = jobs[i].param_count,
+		};
+	before = jobs_before_fault(sim, n_jobs);
+	err = send(q, list, before, out);
+	if (!err && before < n_jobs) {
+		char reply[4096];
+
+		if (q->newest)
+			octans_inproc_wait(q->priv, q->newest, INT64_MAX);
+		octans_inproc_control(sim->model, sim->fault, reply, sizeof(reply));
+		err = send(q, list + before, n_jobs - before, out);
+	}
 	return err ? result(err) : 0;
 }
 

@@ -37,13 +37,14 @@ struct accel_queue {
 	struct accel_vm *vm;
 	uint32_t id;			/* kernel */
 	void *priv;			/* sim */
+	_Atomic uint64_t newest;	/* sim: number of the newest job */
 };
 
 struct accel_fence {
 	struct accel_dev *dev;
 	uint32_t handle;		/* kernel: binary syncobj */
 	struct accel_queue *queue;	/* sim */
-	uint64_t seq;			/* sim */
+	uint64_t seq;			/* sim: of the last job */
 };
 
 /* Each returns 0 or -errno with the sentence set; create functions get the object
@@ -69,7 +70,7 @@ struct transport {
 
 	int (*queue_new)(struct accel_queue *q, enum accel_priority priority, uint32_t timeout_ms);
 	void (*queue_free)(struct accel_queue *q);
-	int (*submit)(struct accel_queue *q, uint64_t va, uint32_t size, uint64_t tag,
+	int (*submit)(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,
 		      struct accel_fence *const *deps, size_t n, struct accel_fence *out);
 	int (*fence_wait)(struct accel_fence *f, int64_t abs_ns);
 	int (*fence_export)(struct accel_fence *f, int *fd);

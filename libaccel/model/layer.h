@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Layers: what a model is made of once its file has been read, and what is scheduled.
- * A layer kind is a short list of operations on named buffers and weights; executors
- * run that list without knowing architectures.
+ * What a kind of layer computes is written down once, as commands: session/record.c.
  */
 #ifndef ACCEL_LAYER_H
 #define ACCEL_LAYER_H
@@ -21,31 +20,18 @@ struct weight {
 	uint32_t type;		/* enum accel_type */
 };
 
-/* Activations of one batch; every row is a token. */
+/* Activations of one step; every row is a token. */
 enum buf {
 	BUF_X,			/* residual stream [n_embd] */
-	BUF_CS,			/* cosines and sines [rot] */
-	BUF_LOGITS,		/* [n_vocab] */
-	BUF_SHARED,		/* the ones before are seen by every executor ... */
-	BUF_NORM = BUF_SHARED,	/* ... those from here live within a layer */
+	BUF_NORM,		/* the others live within a layer */
 	BUF_Q,
 	BUF_K,
 	BUF_V,
 	BUF_ATT,
 	BUF_GATE,
 	BUF_UP,
+	BUF_LOGITS,		/* [n_vocab], of the rows wanted */
 	BUF_COUNT,
-	BUF_NONE = BUF_COUNT,
-};
-
-enum op_kind { OP_EMBED, OP_RMSNORM, OP_MATMUL, OP_ROPE, OP_ATTN, OP_GLU };
-
-struct op {
-	enum op_kind kind;
-	enum buf dst, a, b;	/* ATTN: a = q; k and v are BUF_K, BUF_V */
-	int8_t w;		/* slot in layer.w, -1 = none */
-	int8_t bias;
-	bool add;		/* MATMUL: onto dst */
 };
 
 /* Weight slots */
@@ -61,12 +47,7 @@ struct layer {
 	struct weight w[LAYER_WEIGHTS];
 };
 
-/* The operations of a layer kind, in order. */
-const struct op *layer_ops(enum accel_layer_kind kind, unsigned int *n);
-
 uint64_t layer_weight_bytes(const struct layer *l);
-/* Multiply-adds for one token, attention scores left out. */
-uint64_t layer_macs(const struct layer *l);
 
 struct gguf;
 
@@ -90,8 +71,10 @@ struct accel_model {
 
 /* Columns of a buffer. */
 uint32_t model_buf_cols(const struct accel_model *m, enum buf buf);
-/* Bytes of one position in the KV cache of one layer. */
-uint64_t model_kv_bytes(const struct accel_model *m);
+/* Bytes of the keys (or the values) of one position of one layer in a cache of this type. */
+uint64_t model_kv_row(const struct accel_model *m, enum accel_kv_type type);
+/* That type's number among those of weights. */
+uint32_t kv_element(enum accel_kv_type type);
 const struct gguf *accel_model_gguf(const struct accel_model *m);
 
 /* Architectures: fill *m from m->file; -EINVAL with a sentence.  layers is freed by

@@ -103,8 +103,6 @@ uint32_t model_buf_cols(const struct accel_model *m, enum buf buf)
 	case BUF_X:
 	case BUF_NORM:
 		return m->n_embd;
-	case BUF_CS:
-		return m->rot;
 	case BUF_LOGITS:
 		return m->n_vocab;
 	case BUF_Q:
@@ -122,7 +120,15 @@ uint32_t model_buf_cols(const struct accel_model *m, enum buf buf)
 	return 0;
 }
 
-uint64_t model_kv_bytes(const struct accel_model *m)
+uint32_t kv_element(enum accel_kv_type type)
 {
-	return 2ull * m->n_kv_heads * m->head_dim * sizeof(float);
+	return type == ACCEL_KV_F32 ? ACCEL_F32 : type == ACCEL_KV_Q8_0 ? ACCEL_Q8_0 : ACCEL_F16;
+}
+
+uint64_t model_kv_row(const struct accel_model *m, enum accel_kv_type type)
+{
+	uint32_t elements = 1, bytes = 0;
+
+	accel_type_block(kv_element(type), &elements, &bytes);
+	return (uint64_t)m->n_kv_heads * m->head_dim / elements * bytes;
 }

@@ -12,17 +12,22 @@
 
 #include "error.h"
 #include "model/gguf.h"
-#include "model/layer.h"
-#include "session/exec.h"
+#include "session/cost.h"
+#include "session/footprint.h"
 
 #define DEFAULT_CTX 4096u
-#define DEFAULT_BATCH 64u
+#define DEFAULT_BATCH 512u
+#define LEAST_BATCH 16u
 #define MAX_CTX (1u << 24)
+/* Logits of a step, beyond the first row. */
+#define LOGITS_BYTES (16ull << 20)
+/* A single layer cannot be cut: it may be this many times what a job is meant to hold. */
+#define LAYER_JOBS 4
 
 struct accel_plan {
 	const struct accel_model *m;
-	uint32_t ctx, batch;
-	uint64_t device_bytes;
+	struct shape shape;
+	struct footprint footprint;	/* of the layers on the processor */
 	struct accel_layer *layers;	/* [m->n_layers] */
 };
 
@@ -41,30 +46,6 @@ const char *accel_reason_name(enum accel_reason reason)
 
 	return (unsigned int)reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "?";
 }
-
-static enum octans_op opcode(enum op_kind kind)
-{
-	switch (kind) {
-	case OP_EMBED:
-		return OCTANS_OP_EMBED;
-	case OP_RMSNORM:
-		return OCTANS_OP_RMSNORM;
-	case OP_MATMUL:
-		return OCTANS_OP_MATMUL;
-	case OP_ROPE:
-		return OCTANS_OP_ROPE;
-	case OP_ATTN:
-		return OCTANS_OP_ATTN;
-	case OP_GLU:
-		return OCTANS_OP_GLU;
-	}
-	return OCTANS_OP_NOP;
-}
-
-static const char *const op_names[] = {
-	[OP_EMBED] = "EMBED", [OP_RMSNORM] = "RMSNORM", [OP_MATMUL] = "MATMUL",
-	[OP_ROPE] = "ROPE", [OP_ATTN] = "ATTN", [OP_GLU] = "GLU",
-};
 
 static void list_types(const struct layer *l, char *text, size_t len)
 {
@@ -99,13 +80,13 @@ static void decide(struct accel_layer *a, enum accel_reason reason, const char *
 static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, struct accel_layer *a)
 {
 	const struct layer *l = &p->m->layers[a->index];
-	unsigned int n;
-	const struct op *ops = layer_ops(l->kind, &n);
+	uint64_t ops;
 
-	for (unsigned int i = 0; i < n; i++)
-		if (!(dev->ops >> opcode(ops[i].kind) & 1)) {
-			decide(a, ACCEL_REASON_KIND, "%s does not implement %s", dev->name,
-			       op_names[ops[i].kind]);
+	record_size(p->m, &p->shape, a->index, &ops);
+	ops |= 1ull << OCTANS_OP_MOVE | 1ull << OCTANS_OP_SIGNAL;	/* around every run of layers */
+	for (uint32_t op = 0; op < OCTANS_OP_COUNT; op++)
+		if (ops >> op & ~(dev->ops >> op) & 1) {
+			decide(a, ACCEL_REASON_KIND, "%s does not implement %s", dev->name, op_name(op));
 			return false;
 		}
 	for (int i = 0; i < LAYER_WEIGHTS; i++)
@@ -114,9 +95,9 @@ static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, st
 			       accel_type_name(l->w[i].type));
 			return false;
 		}
-	if (l->kind == ACCEL_LAYER_ATTN_GQA && p->ctx > dev->max_ctx) {
+	if (l->kind == ACCEL_LAYER_ATTN_GQA && p->shape.ctx > dev->max_ctx) {
 		decide(a, ACCEL_REASON_CTX, "a context of %u is longer than the %u positions that %s attends to",
-		       p->ctx, dev->max_ctx, dev->name);
+		       p->shape.ctx, dev->max_ctx, dev->name);
 		return false;
 	}
 	return true;
@@ -125,9 +106,8 @@ static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, st
 static void place(struct accel_plan *p, const struct accel_devinfo *dev,
 		  const struct accel_plan_opts *o, uint64_t room, struct accel_layer *a)
 {
-	uint64_t need = exec_dev_layer_bytes(p->m, a->index, p->ctx);
-	/* The first layer on the card brings the activations with it. */
-	uint64_t base = p->device_bytes ? p->device_bytes : exec_dev_scratch_bytes(p->m, p->batch);
+	struct footprint f = p->footprint;
+	uint64_t before = footprint_bytes(&f), after;
 
 	if (!dev && !o->cpu) {
 		decide(a, ACCEL_REASON_NO_DEVICE, "there is no processor");
@@ -139,14 +119,65 @@ static void place(struct accel_plan *p, const struct accel_devinfo *dev,
 	}
 	if (!able(p, dev, a))
 		return;
-	if (base > room || need > room - base) {
+	footprint_add(&f, p->m, &p->shape, a->index, NULL);
+	after = footprint_bytes(&f);
+	if (after > room) {
 		decide(a, ACCEL_REASON_NO_MEMORY, "needs %llu KiB of on-card memory, %llu KiB are left",
-		       (unsigned long long)(need + 1023) / 1024,
-		       (unsigned long long)(room > base ? room - base : 0) / 1024);
+		       (unsigned long long)(after - before + 1023) / 1024,
+		       (unsigned long long)(room - before) / 1024);
 		return;
 	}
-	p->device_bytes = base + need;
+	p->footprint = f;
 	decide(a, ACCEL_REASON_FITS, "%s can run it and has room", dev->name);
+}
+
+/* On-card bytes of what does not belong to any layer. */
+static uint64_t work_bytes(const struct accel_model *m, const struct shape *shape)
+{
+	struct footprint f;
+
+	footprint_begin(&f, m, shape, NULL);
+	return f.work;
+}
+
+static uint32_t logits_rows(const struct accel_model *m, uint32_t batch)
+{
+	uint64_t rows = LOGITS_BYTES / sizeof(float) / m->n_vocab;
+
+	return !rows ? 1 : rows < batch ? rows : batch;
+}
+
+/* Tokens at once: so many that weights are read seldom; not so many that a layer could run into a
+ * timeout, nor, unless the user wants it so, that activations take the room of layers. */
+static void choose_batch(struct accel_plan *p, const struct accel_devinfo *dev, uint64_t room,
+			 uint32_t wanted)
+{
+	const struct accel_model *m = p->m;
+	struct shape *shape = &p->shape;
+	uint32_t batch = wanted ? wanted : DEFAULT_BATCH;
+	uint64_t most = 1;
+
+	if (batch > shape->ctx)
+		batch = shape->ctx;
+	if (batch > OCTANS_MAX_TOKENS)
+		batch = OCTANS_MAX_TOKENS;
+	shape->batch = batch;
+	shape->out = logits_rows(m, batch);
+	if (!dev)
+		return;
+	for (uint32_t i = 0; i < m->n_layers; i++) {
+		struct step st = { .n = batch, .pos = shape->ctx - batch, .out = shape->out };
+		struct cost c = { 0 };
+
+		cost_add(&c, m, shape, i, &st);
+		if (cost_macs(&c) > most)
+			most = cost_macs(&c);
+	}
+	while (shape->batch > 1 && most / batch * shape->batch > LAYER_JOBS * exec_dev_job_macs(dev))
+		shape->batch = (shape->batch + 1) / 2;
+	while (!wanted && shape->batch > LEAST_BATCH && work_bytes(m, shape) > room / 8)
+		shape->batch = (shape->batch + 1) / 2;
+	shape->out = logits_rows(m, shape->batch);
 }
 
 static int read_opts(struct accel_plan *p, const struct accel_plan_opts *opts,
@@ -163,14 +194,16 @@ static int read_opts(struct accel_plan *p, const struct accel_plan_opts *opts,
 	} else {
 		o->all = true;
 	}
-	p->ctx = o->ctx ? o->ctx : m->n_ctx_train < DEFAULT_CTX ? m->n_ctx_train : DEFAULT_CTX;
-	p->batch = o->batch ? o->batch : DEFAULT_BATCH;
-	if (p->ctx > MAX_CTX)
-		return fail(-EINVAL, "a context of %u positions is above the limit of %u", p->ctx, MAX_CTX);
-	if (p->batch > p->ctx)
-		p->batch = p->ctx;
-	if (p->batch > OCTANS_MAX_TOKENS)
-		p->batch = OCTANS_MAX_TOKENS;
+	p->shape.ctx = o->ctx ? o->ctx : m->n_ctx_train < DEFAULT_CTX ? m->n_ctx_train : DEFAULT_CTX;
+	p->shape.kv_type = o->kv_type;
+	if (p->shape.ctx > MAX_CTX)
+		return fail(-EINVAL, "a context of %u positions is above the limit of %u", p->shape.ctx,
+			    MAX_CTX);
+	if ((unsigned int)o->kv_type > ACCEL_KV_Q8_0)
+		return fail(-EINVAL, "%d is not a type of KV cache", o->kv_type);
+	if (o->kv_type == ACCEL_KV_Q8_0 && m->head_dim % 32)
+		return fail(-EINVAL, "a KV cache in Q8_0 needs heads of a multiple of 32 elements, this model's have %u: use f16 or f32",
+			    m->head_dim);
 	if (!o->all && !o->cpu && (o->first > o->last || o->last >= m->n_layers))
 		return fail(-EINVAL, "layers %u-%u are not among the model's layers 0-%u", o->first,
 			    o->last, m->n_layers - 1);
@@ -202,6 +235,8 @@ int accel_plan_new(const struct accel_model *m, const struct accel_devinfo *dev,
 
 		room = reach > dev->memory_used ? reach - dev->memory_used : 0;
 	}
+	choose_batch(p, dev, room, o.batch);
+	footprint_begin(&p->footprint, m, &p->shape, NULL);
 	for (uint32_t i = 0; i < m->n_layers; i++) {
 		struct accel_layer *a = &p->layers[i];
 		const struct layer *l = &m->layers[i];
@@ -210,7 +245,8 @@ int accel_plan_new(const struct accel_model *m, const struct accel_devinfo *dev,
 		a->block = l->block;
 		a->kind = l->kind;
 		a->weight_bytes = layer_weight_bytes(l);
-		a->kv_bytes = l->kind == ACCEL_LAYER_ATTN_GQA ? p->ctx * model_kv_bytes(m) : 0;
+		a->kv_bytes = l->kind == ACCEL_LAYER_ATTN_GQA ?
+			      2 * p->shape.ctx * model_kv_row(m, p->shape.kv_type) : 0;
 		list_types(l, a->types, sizeof(a->types));
 		place(p, dev, &o, room, a);
 	}
@@ -242,12 +278,17 @@ uint32_t accel_plan_layers_on_device(const struct accel_plan *p)
 
 uint32_t accel_plan_ctx(const struct accel_plan *p)
 {
-	return p->ctx;
+	return p->shape.ctx;
 }
 
-uint32_t plan_batch(const struct accel_plan *p)
+uint32_t accel_plan_batch(const struct accel_plan *p)
 {
-	return p->batch;
+	return p->shape.batch;
+}
+
+const struct shape *plan_shape(const struct accel_plan *p)
+{
+	return &p->shape;
 }
 
 bool plan_on_device(const struct accel_plan *p, uint32_t layer)
@@ -265,5 +306,5 @@ int accel_plan_layer(const struct accel_plan *p, uint32_t index, struct accel_la
 
 uint64_t accel_plan_device_bytes(const struct accel_plan *p)
 {
-	return p->device_bytes;
+	return footprint_bytes(&p->footprint);
 }

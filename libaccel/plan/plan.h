@@ -4,7 +4,9 @@
 
 #include <accel/model.h>
 
-uint32_t plan_batch(const struct accel_plan *plan);
+#include "session/record.h"
+
+const struct shape *plan_shape(const struct accel_plan *plan);
 bool plan_on_device(const struct accel_plan *plan, uint32_t layer);
 
 #endif

@@ -1,45 +1,54 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Executors: they run layers on a batch of tokens.  What passes between two executors
- * (token ids, the residual stream, cosines and sines, logits) lies in memory that both see.
+ * Executors: they run layers on a step's tokens.  Each records the layers that are its own as
+ * streams, one for each run of layers that follow each other, when it is made; a step is the
+ * same stream again with other parameters.  What passes between executors and the session
+ * lies in memory that all see.
  */
 #ifndef ACCEL_EXEC_H
 #define ACCEL_EXEC_H
 
-#include "model/layer.h"
+#include "record.h"
 
-/* Memory that every executor sees; from malloc, or a host buffer mapped by both. */
-struct shared {
-	int32_t *ids;			/* [batch] */
-	float *buf[BUF_SHARED];		/* X and CS [batch][cols], LOGITS [batch][n_vocab] */
+/* Memory that every executor sees: on the heap, or a host buffer that the processor reaches.
+ * The first part, the block, is all that a step writes. */
+struct io {
+	uint32_t *params;		/* [P_COUNT] */
+	int32_t *tokens, *positions;	/* [batch] */
+	int32_t *ranges;		/* [batch][2] */
+	int32_t *wanted;		/* [out] */
+	float *x;			/* [batch][n_embd], between executors */
+	float *logits;			/* [out][n_vocab] */
+	int32_t *top_ids;		/* [OCTANS_MAX_TOPK] */
+	float *top_values;
+	struct octans_counters *counters;	/* [2]: before and after */
 };
+
+/* Places everything from base on; returns the bytes.  base NULL: only counts. */
+size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base);
 
 /* What one step computes. */
-struct batch {
+struct step {
 	uint32_t n;		/* tokens */
 	uint32_t pos;		/* position of the first */
-	uint32_t logits;	/* rows of logits wanted: of the last ones */
+	uint32_t out;		/* of how many, the last ones, logits are computed */
+	uint32_t logits;	/* rows of them that io->logits gets: 0 or out */
+	uint32_t top;		/* how many of the largest of row 0 io->top_ids gets, 0 = none */
 };
 
-/* Rows [first, first + rows) of the batch that an operation of this layer works on. */
-static inline uint32_t batch_rows(const struct batch *b, const struct layer *l, uint32_t *first)
-{
-	*first = l->kind == ACCEL_LAYER_HEAD ? b->n - b->logits : 0;
-	return b->n - *first;
-}
+/* The parameters and arrays of a step; returns the bytes written. */
+size_t io_write(const struct io *io, const struct step *st, const int32_t *tokens);
 
 /* ---- CPU ---- */
 
 struct exec_cpu;
 
-int exec_cpu_new(const struct accel_model *m, uint32_t batch, uint32_t ctx, uint32_t threads,
-		 enum accel_isa isa, struct exec_cpu **out);
+/* mine[n_layers]: its layers.  Weights stay in the file; the KV cache is zeroed. */
+int exec_cpu_new(const struct accel_model *m, const struct shape *shape, const bool *mine,
+		 const struct io *io, uint32_t threads, enum accel_isa isa, struct exec_cpu **out);
 void exec_cpu_free(struct exec_cpu *e);
-/* Makes the KV cache of an attention layer, zeroed; does nothing for other kinds or if
- * there is one already. */
-int exec_cpu_add(struct exec_cpu *e, uint32_t layer);
-int exec_cpu_run(struct exec_cpu *e, uint32_t layer, const struct batch *b,
-		 const struct shared *io);
+/* Runs the layers from first on that follow each other. */
+int exec_cpu_run(struct exec_cpu *e, uint32_t first);
 const char *exec_cpu_isa(const struct exec_cpu *e);
 uint32_t exec_cpu_threads(const struct exec_cpu *e);
 
@@ -47,20 +56,17 @@ uint32_t exec_cpu_threads(const struct exec_cpu *e);
 
 struct exec_dev;
 
-/* io: filled with the host buffer that the executor makes for it. */
-int exec_dev_new(const struct accel_model *m, struct accel_dev *dev, uint32_t batch, uint32_t ctx,
-		 struct exec_dev **out, struct shared *io);
+/* Copies its layers' weights onto the card; *io: in the host buffer that it makes. */
+int exec_dev_new(const struct accel_model *m, const struct shape *shape, const bool *mine,
+		 struct accel_dev *dev, void (*progress)(void *arg, uint64_t done, uint64_t total),
+		 void *progress_arg, struct exec_dev **out, struct io *io);
 void exec_dev_free(struct exec_dev *e);
-/* Copies a layer's weights onto the card and makes its KV cache. */
-int exec_dev_add(struct exec_dev *e, uint32_t layer);
-/* Most tokens that one call may compute. */
-uint32_t exec_dev_batch(const struct exec_dev *e);
-/* Runs layers first .. last, all of which were added, and waits. */
-int exec_dev_run(struct exec_dev *e, uint32_t first, uint32_t last, const struct batch *b);
-uint64_t exec_dev_jobs(const struct exec_dev *e);
-uint64_t exec_dev_cycles(const struct exec_dev *e);
-/* On-card bytes that exec_dev_new() and exec_dev_add() take. */
-uint64_t exec_dev_scratch_bytes(const struct accel_model *m, uint32_t batch);
-uint64_t exec_dev_layer_bytes(const struct accel_model *m, uint32_t layer, uint32_t ctx);
+/* Runs the layers from first on that follow each other, and waits. */
+int exec_dev_run(struct exec_dev *e, uint32_t first, const struct step *st);
+/* Adds its figures. */
+void exec_dev_stats(const struct exec_dev *e, struct accel_session_stats *st);
+
+/* Multiply-adds that one job may hold without being in danger of its queue's timeout. */
+uint64_t exec_dev_job_macs(const struct accel_devinfo *dev);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The CPU executor: the fallback for every layer, straight from the mapped file. */
+/* The CPU executor: the fallback for every layer, with weights straight from the mapped file. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,46 +7,156 @@
 #include "cpu/cpu.h"
 #include "error.h"
 #include "exec.h"
+#include "rope.h"
+
+struct run {			/* layers that follow each other */
+	void *stream;
+	size_t size;
+};
 
 struct exec_cpu {
 	const struct accel_model *m;
+	const struct io *io;
 	struct cpu *cpu;
-	uint32_t ctx;
-	float *buf[BUF_COUNT];		/* [batch][cols]; from BUF_SHARED on */
-	float **k, **v;			/* [n_layers]: [ctx][kv_heads * head_dim] */
+	float *buf[BUF_COUNT];		/* those that are not part of io */
+	float *rope;			/* [ctx][rot] */
+	void **kv;			/* [2 * n_layers] */
+	struct run *runs;		/* [n_layers], at the first layer of each */
 };
 
-int exec_cpu_new(const struct accel_model *m, uint32_t batch, uint32_t ctx, uint32_t threads,
-		 enum accel_isa isa, struct exec_cpu **out)
+static uint64_t address(const void *p)
+{
+	return (uintptr_t)p;
+}
+
+static int make_buffers(struct exec_cpu *e, const struct shape *shape, struct places *at)
+{
+	const struct accel_model *m = e->m;
+
+	for (int i = 0; i < BUF_COUNT; i++) {
+		if (i == BUF_X || i == BUF_LOGITS) {
+			at->buf[i] = address(i == BUF_X ? e->io->x : e->io->logits);
+			continue;
+		}
+		e->buf[i] = calloc(shape->batch, sizeof(float) * model_buf_cols(m, i));
+		if (!e->buf[i])
+			return fail(-ENOMEM, "no memory for activations of %u tokens; choose a smaller --batch",
+				    shape->batch);
+		at->buf[i] = address(e->buf[i]);
+	}
+	e->rope = malloc(sizeof(float) * shape->ctx * m->rot);
+	if (!e->rope)
+		return fail(-ENOMEM, "no memory for a context of %u positions; choose a smaller --ctx",
+			    shape->ctx);
+	rope_table(m, shape->ctx, e->rope);
+	at->rope = address(e->rope);
+	at->step.tokens = address(e->io->tokens);
+	at->step.positions = address(e->io->positions);
+	at->step.ranges = address(e->io->ranges);
+	at->step.wanted = address(e->io->wanted);
+	at->logits = address(e->io->logits);
+	at->top_ids = address(e->io->top_ids);
+	at->top_values = address(e->io->top_values);
+	return 0;
+}
+
+static int place_layer(struct exec_cpu *e, const struct shape *shape, uint32_t layer,
+		       struct layer_places *at)
+{
+	const struct layer *l = &e->m->layers[layer];
+	void **kv = &e->kv[2 * layer];
+
+	for (int i = 0; i < LAYER_WEIGHTS; i++)
+		at->w[i] = address(l->w[i].data);
+	if (l->kind != ACCEL_LAYER_ATTN_GQA)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		kv[i] = calloc(shape->ctx, model_kv_row(e->m, shape->kv_type));
+		if (!kv[i])
+			return fail(-ENOMEM, "no memory for the KV cache of %u positions; choose a smaller --ctx",
+				    shape->ctx);
+	}
+	at->k = address(kv[0]);
+	at->v = address(kv[1]);
+	return 0;
+}
+
+static int record_run(struct exec_cpu *e, const struct shape *shape, const struct places *at,
+		      uint32_t first, uint32_t end)
+{
+	struct recorder r;
+
+	recorder_begin(&r, e->m, shape, at);
+	for (uint32_t i = first; i < end; i++)
+		record_layer(&r, i);
+	r.base = malloc(r.size);
+	if (!r.base)
+		return fail(-ENOMEM, "no memory for %zu bytes of commands", r.size);
+	e->runs[first].stream = r.base;
+	e->runs[first].size = r.size;
+	r.size = 0;
+	for (uint32_t i = first; i < end; i++)
+		record_layer(&r, i);
+	return 0;
+}
+
+static int record_all(struct exec_cpu *e, const struct shape *shape, const bool *mine)
+{
+	uint32_t n = e->m->n_layers;
+	struct layer_places *layers = calloc(n, sizeof(*layers));
+	struct places at = { .layers = layers };
+	int err;
+
+	if (!layers)
+		return fail(-ENOMEM, "no memory for %u layers", n);
+	err = make_buffers(e, shape, &at);
+	for (uint32_t i = 0; i < n && !err; i++)
+		if (mine[i])
+			err = place_layer(e, shape, i, &layers[i]);
+	for (uint32_t i = 0, end; i < n && !err; i = end) {
+		end = i + 1;
+		if (!mine[i])
+			continue;
+		while (end < n && mine[end])
+			end++;
+		err = record_run(e, shape, &at, i, end);
+	}
+	free(layers);
+	return err;
+}
+
+int exec_cpu_new(const struct accel_model *m, const struct shape *shape, const bool *mine,
+		 const struct io *io, uint32_t threads, enum accel_isa isa, struct exec_cpu **out)
 {
 	struct exec_cpu *e = calloc(1, sizeof(*e));
-	int err = -ENOMEM;
+	int err;
 
 	*out = NULL;
 	if (!e)
 		return fail(-ENOMEM, "no memory for the CPU executor");
 	e->m = m;
-	e->ctx = ctx;
-	e->k = calloc(m->n_layers, sizeof(*e->k));
-	e->v = calloc(m->n_layers, sizeof(*e->v));
-	if (!e->k || !e->v)
+	e->io = io;
+	e->kv = calloc(2ull * m->n_layers, sizeof(*e->kv));
+	e->runs = calloc(m->n_layers, sizeof(*e->runs));
+	if (!e->kv || !e->runs) {
+		err = fail(-ENOMEM, "no memory for the CPU executor");
 		goto fail;
-	for (int i = BUF_SHARED; i < BUF_COUNT; i++) {
-		e->buf[i] = calloc(batch, sizeof(float) * model_buf_cols(m, i));
-		if (!e->buf[i])
-			goto fail;
 	}
 	err = cpu_new(isa == ACCEL_ISA_SCALAR ? CPU_ISA_SCALAR :
 		      isa == ACCEL_ISA_AVX2 ? CPU_ISA_AVX2 : CPU_ISA_AUTO, threads, &e->cpu);
+	if (err == -ENOTSUP)
+		fail(err, "this machine's CPU has no AVX2 with FMA: use --isa scalar or auto");
+	else if (err)
+		fail(err, "the CPU executor cannot be made: %s", strerror(-err));
+	else
+		err = record_all(e, shape, mine);
 	if (err)
 		goto fail;
 	*out = e;
 	return 0;
 fail:
 	exec_cpu_free(e);
-	if (err == -ENOTSUP)
-		return fail(err, "this machine's CPU has no AVX2 with FMA: use --isa scalar or auto");
-	return fail(err, "the CPU executor cannot be made: %s", strerror(-err));
+	return err;
 }
 
 void exec_cpu_free(struct exec_cpu *e)
@@ -58,134 +168,29 @@ void exec_cpu_free(struct exec_cpu *e)
 	for (int i = 0; i < BUF_COUNT; i++)
 		free(e->buf[i]);
 	for (uint32_t i = 0; i < e->m->n_layers; i++) {
-		if (e->k)
-			free(e->k[i]);
-		if (e->v)
-			free(e->v[i]);
+		if (e->kv) {
+			free(e->kv[2 * i]);
+			free(e->kv[2 * i + 1]);
+		}
+		if (e->runs)
+			free(e->runs[i].stream);
 	}
-	free(e->k);
-	free(e->v);
+	free(e->rope);
+	free(e->kv);
+	free(e->runs);
 	free(e);
 }
 
-int exec_cpu_add(struct exec_cpu *e, uint32_t layer)
+int exec_cpu_run(struct exec_cpu *e, uint32_t first)
 {
-	const struct accel_model *m = e->m;
-	size_t n = (size_t)m->n_kv_heads * m->head_dim;
+	const struct run *run = &e->runs[first];
+	size_t at = 0;
+	int err = cpu_run(e->cpu, run->stream, run->size, e->io->params, P_COUNT, &at);
 
-	if (m->layers[layer].kind != ACCEL_LAYER_ATTN_GQA || e->k[layer])
-		return 0;
-	e->k[layer] = calloc(e->ctx, sizeof(float) * n);
-	e->v[layer] = calloc(e->ctx, sizeof(float) * n);
-	if (!e->k[layer] || !e->v[layer])
-		return fail(-ENOMEM, "no memory for the KV cache of %u positions; choose a smaller --ctx",
-			    e->ctx);
-	return 0;
-}
-
-static struct cpu_tensor rows_of(const struct exec_cpu *e, const struct shared *io, enum buf buf,
-				 uint32_t first, uint32_t rows)
-{
-	uint32_t cols = model_buf_cols(e->m, buf);
-	float *base = buf < BUF_SHARED ? io->buf[buf] : e->buf[buf];
-
-	return (struct cpu_tensor) {
-		/* logits hold only the rows asked for */
-		.data = base + (buf == BUF_LOGITS ? 0 : (size_t)first * cols),
-		.stride = (uint64_t)cols * sizeof(float),
-		.rows = rows,
-		.cols = cols,
-		.type = 0,
-	};
-}
-
-static struct cpu_tensor weight_of(const struct weight *w)
-{
-	return (struct cpu_tensor) {
-		.data = (void *)w->data,
-		.stride = w->stride,
-		.rows = w->rows,
-		.cols = w->cols,
-		.type = w->type,
-	};
-}
-
-static int run_attn(struct exec_cpu *e, uint32_t layer, const struct cpu_tensor *dst,
-		    const struct cpu_tensor *q, const struct cpu_tensor *k,
-		    const struct cpu_tensor *v, uint32_t pos)
-{
-	const struct accel_model *m = e->m;
-	struct cpu_tensor kc = *k, vc = *v;
-
-	kc.data = e->k[layer];
-	vc.data = e->v[layer];
-	kc.rows = vc.rows = e->ctx;
-	return cpu_attn(e->cpu, dst, q, k, v, &kc, &vc, m->n_heads, m->n_kv_heads, m->head_dim, pos,
-			m->attn_scale);
-}
-
-static int run_op(struct exec_cpu *e, uint32_t layer, const struct op *op, const struct batch *b,
-		  const struct shared *io)
-{
-	const struct accel_model *m = e->m;
-	const struct layer *l = &m->layers[layer];
-	const struct weight *w = op->w >= 0 ? &l->w[op->w] : NULL;
-	struct cpu_tensor dst, a, c, wt;
-	uint32_t first, rows = batch_rows(b, l, &first);
-
-	dst = rows_of(e, io, op->dst, first, rows);
-	if (op->a != BUF_NONE)
-		a = rows_of(e, io, op->a, first, rows);
-	if (op->b != BUF_NONE)
-		c = rows_of(e, io, op->b, first, rows);
-	switch (op->kind) {
-	case OP_EMBED:
-		wt = weight_of(w);
-		return cpu_embed(e->cpu, &dst, &wt, io->ids);
-	case OP_RMSNORM:
-		return cpu_rmsnorm(e->cpu, &dst, &a, w->data, m->eps);
-	case OP_MATMUL:
-		wt = weight_of(w);
-		/* A buffer is as wide as the widest layer needs. */
-		dst.cols = wt.rows;
-		a.cols = wt.cols;
-		return cpu_matmul(e->cpu, &dst, &a, &wt, op->bias >= 0 ? l->w[op->bias].data : NULL,
-				  op->add);
-	case OP_ROPE:
-		a = rows_of(e, io, op->a, first, rows);
-		return cpu_rope(e->cpu, &dst, &a, &c, op->dst == BUF_Q ? m->n_heads : m->n_kv_heads,
-				m->head_dim, m->rot, m->rope_half);
-	case OP_ATTN: {
-		struct cpu_tensor k = rows_of(e, io, BUF_K, first, rows);
-		struct cpu_tensor v = rows_of(e, io, BUF_V, first, rows);
-
-		return run_attn(e, layer, &dst, &a, &k, &v, b->pos);
-	}
-	case OP_GLU:
-		dst.cols = a.cols = c.cols = l->w[FFN_GATE].rows;
-		return cpu_swiglu(e->cpu, &dst, &a, &c);
-	}
-	return -EINVAL;
-}
-
-int exec_cpu_run(struct exec_cpu *e, uint32_t layer, const struct batch *b,
-		 const struct shared *io)
-{
-	const struct layer *l = &e->m->layers[layer];
-	unsigned int n;
-	const struct op *ops = layer_ops(l->kind, &n);
-	uint32_t first;
-
-	if (!batch_rows(b, l, &first))
-		return 0;
-	for (unsigned int i = 0; i < n; i++) {
-		int err = run_op(e, layer, &ops[i], b, io);
-
-		if (err)
-			return fail(err, "layer %u (%s) on the CPU: %s", layer,
-				    accel_layer_kind_name(l->kind), strerror(-err));
-	}
-	return 0;
+	if (err == -EINVAL)
+		return fail(err, "the CPU refused the command at byte %zu of the stream from layer %u on",
+			    at, first);
+	return err ? fail(err, "layers from %u on on the CPU: %s", first, strerror(-err)) : 0;
 }
 
 const char *exec_cpu_isa(const struct exec_cpu *e)

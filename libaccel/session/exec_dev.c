@@ -1,188 +1,413 @@
 // SPDX-License-Identifier: MIT
-/* The device executor: layers as command streams on a processor. */
+/*
+ * The device executor.  Weights, KV cache, activations and the recorded streams lie on the card;
+ * a step writes one small block in host memory and submits, and no byte of a stream.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <accel/device.h>
 
-#include "device/stream.h"
+#include "cost.h"
 #include "error.h"
-#include "exec.h"
+#include "footprint.h"
+#include "rope.h"
 
-#define ALIGN_UP(x, a) (((x) + (a) - 1) / (a) * (a))
-#define TENSOR_ALIGN 64ull
-#define VA_ALIGN (2ull << 20)	/* lets the MMU use large pages */
 #define VA_FIRST (1ull << 32)	/* small integers are never addresses */
+#define VA_ALIGN (1ull << 30)	/* lets the MMU use the largest pages */
 
-/* A job is cut after about this many multiply-adds: well below a second on any processor
- * and on the model, so that a queue's timeout tells hangs and a neighbour gets its turn. */
-#define JOB_MACS (1ull << 31)
+/* A queue's timeout tells hangs.  Nothing that runs jobs, the model on one busy CPU included, does
+ * fewer multiply-adds than this. */
+#define SLOWEST_MACS_PER_MS 1000000ull
+#define DEFAULT_TIMEOUT_MS 10000u
 
-#define JOB_TIMEOUT_MS 10000u
-
-#define STREAM_BYTES_PER_LAYER 4096u
 #define JOB_TAG(first, last) ((uint64_t)(first) << 32 | (last))
 
-struct resident {		/* a layer on the card */
+struct buffer {
 	struct accel_bo *bo;
-	uint64_t va[LAYER_WEIGHTS];
-	uint64_t k, v;
+	uint64_t va;
+	uint8_t *map;			/* NULL: not mapped by the process */
+};
+
+struct run {				/* layers that follow each other; at its first */
+	uint32_t end;			/* past the last, 0 = no run begins here */
+	uint32_t stream_end;		/* offset in the stream buffer */
 };
 
 struct exec_dev {
 	const struct accel_model *m;
+	struct shape shape;
 	struct accel_dev *dev;
-	uint32_t batch, ctx;
+	struct accel_devinfo info;
 	struct accel_vm *vm;
 	struct accel_queue *queue;
-	struct accel_bo *io, *scratch, *stream;
-	uint64_t buf_va[BUF_COUNT], ids_va, stamp_va, stream_va;
-	uint8_t *stream_map;
-	uint64_t *stamps;		/* {cycles, ns} before and after each job */
-	uint32_t stream_room, max_jobs;
-	struct resident *layers;	/* [n_layers] */
-	struct accel_fence **fences;	/* [max_jobs] */
+	struct buffer host, weights, kv, work, stream;
 	uint64_t next_va;
-	uint64_t jobs, cycles;
+	struct io io;
+	struct run *runs;		/* [n_layers] */
+	uint32_t *begins;		/* [n_layers]: where a layer's commands begin in the stream buffer */
+	bool recorded;			/* all streams are */
+	uint64_t submits, jobs, stream_bytes, stream_writes, ceiling;
+	struct octans_counters sum;
+	uint64_t newest_end;		/* cycles when the newest run had ended, 0 = none */
+	uint64_t launch;		/* fewest cycles ever seen between two runs, UINT64_MAX = none were */
 };
 
-static uint64_t buf_bytes(const struct accel_model *m, enum buf buf, uint32_t batch)
+uint64_t exec_dev_job_macs(const struct accel_devinfo *dev)
 {
-	return ALIGN_UP((uint64_t)batch * model_buf_cols(m, buf) * sizeof(float), TENSOR_ALIGN);
+	return (dev->max_timeout_ms ? dev->max_timeout_ms : DEFAULT_TIMEOUT_MS) * SLOWEST_MACS_PER_MS;
 }
 
-uint64_t exec_dev_scratch_bytes(const struct accel_model *m, uint32_t batch)
+/* ---- memory ---- */
+
+/* A buffer at the next free device address; nothing if size is 0. */
+static int make_buffer(struct exec_dev *e, uint64_t size, uint32_t bo_flags, uint32_t map_flags,
+		       const char *label, struct buffer *b)
 {
-	uint64_t sum = 0;
+	int err;
 
-	for (int i = BUF_SHARED; i < BUF_COUNT; i++)
-		sum += buf_bytes(m, i, batch);
-	return ALIGN_UP(sum, 4096);
-}
-
-uint64_t exec_dev_layer_bytes(const struct accel_model *m, uint32_t layer, uint32_t ctx)
-{
-	const struct layer *l = &m->layers[layer];
-	uint64_t sum = 0;
-
-	for (int i = 0; i < LAYER_WEIGHTS; i++)
-		sum += ALIGN_UP(l->w[i].size, TENSOR_ALIGN);
-	if (l->kind == ACCEL_LAYER_ATTN_GQA)
-		sum += ALIGN_UP(ctx * model_kv_bytes(m), TENSOR_ALIGN);
-	return ALIGN_UP(sum, 4096);
-}
-
-/* A buffer at the next free device address. */
-static int place(struct exec_dev *e, uint64_t size, uint32_t flags, const char *label,
-		 struct accel_bo **bo, uint64_t *va)
-{
-	int err = accel_bo_new(e->dev, size, flags, label, bo);
-
+	if (!size)
+		return 0;
+	err = accel_bo_new(e->dev, size, bo_flags, label, &b->bo);
 	if (err)
 		return err;
-	*va = e->next_va;
-	err = accel_vm_map(e->vm, *bo, 0, *va, accel_bo_size(*bo), 0);
+	b->va = e->next_va;
+	err = accel_vm_map(e->vm, b->bo, 0, b->va, accel_bo_size(b->bo), map_flags);
 	if (err)
 		return err;
-	e->next_va += ALIGN_UP(accel_bo_size(*bo), VA_ALIGN);
+	e->next_va += (accel_bo_size(b->bo) + VA_ALIGN - 1) / VA_ALIGN * VA_ALIGN;
 	return 0;
 }
 
-static int make_buffers(struct exec_dev *e, struct shared *io)
+static int map_buffer(struct buffer *b)
+{
+	b->map = accel_bo_map(b->bo);
+	return b->map ? 0 : -ENOMEM;
+}
+
+static int make_buffers(struct exec_dev *e, const struct footprint *f, struct io *io)
+{
+	int err = make_buffer(e, footprint_buffer(f->weights), ACCEL_BO_DEVICE, ACCEL_MAP_READONLY,
+			      "weights", &e->weights);
+
+	if (!err)
+		err = make_buffer(e, footprint_buffer(f->kv), ACCEL_BO_DEVICE, 0, "KV cache", &e->kv);
+	if (!err)
+		err = make_buffer(e, footprint_buffer(f->work), ACCEL_BO_DEVICE, 0, "activations",
+				  &e->work);
+	if (!err)
+		err = make_buffer(e, footprint_buffer(f->stream), ACCEL_BO_DEVICE, ACCEL_MAP_READONLY,
+				  "commands", &e->stream);
+	if (!err)
+		err = make_buffer(e, io_place(io, e->m, &e->shape, NULL), ACCEL_BO_HOST, 0, "steps",
+				  &e->host);
+	if (!err)
+		err = map_buffer(&e->host);
+	if (!err)
+		err = map_buffer(&e->stream);
+	if (err)
+		return err;
+	io_place(io, e->m, &e->shape, e->host.map);
+	return 0;
+}
+
+/* The device address of something in the host buffer. */
+static uint64_t host_va(const struct exec_dev *e, const void *p)
+{
+	return e->host.va + ((const uint8_t *)p - e->host.map);
+}
+
+/* Offsets in buffers become addresses. */
+static void relocate(const struct exec_dev *e, const bool *mine, struct places *at,
+		     struct layer_places *layers)
+{
+	at->rope += e->weights.va;
+	for (int i = 0; i < BUF_COUNT; i++)
+		at->buf[i] += e->work.va;
+	at->step.tokens += e->work.va;
+	at->step.positions += e->work.va;
+	at->step.ranges += e->work.va;
+	at->step.wanted += e->work.va;
+	at->logits = host_va(e, e->io.logits);
+	at->top_ids = host_va(e, e->io.top_ids);
+	at->top_values = host_va(e, e->io.top_values);
+	for (uint32_t i = 0; i < e->m->n_layers; i++) {
+		if (!mine[i])
+			continue;
+		for (int k = 0; k < LAYER_WEIGHTS; k++)
+			layers[i].w[k] += e->weights.va;
+		layers[i].k += e->kv.va;
+		layers[i].v += e->kv.va;
+	}
+}
+
+struct upload {
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+	uint64_t done, total;
+};
+
+/* tied: data that is there already, or NULL. */
+static void copy_weights(struct exec_dev *e, uint32_t layer, const struct layer_places *at,
+			 const void *tied, struct upload *up)
+{
+	const struct layer *l = &e->m->layers[layer];
+
+	for (int i = 0; i < LAYER_WEIGHTS; i++) {
+		if (!l->w[i].data || (tied && l->w[i].data == tied))
+			continue;
+		memcpy(e->weights.map + (at->w[i] - e->weights.va), l->w[i].data, l->w[i].size);
+		up->done += l->w[i].size;
+	}
+	if (up->progress)
+		up->progress(up->arg, up->done, up->total);
+}
+
+/* ---- recording ---- */
+
+/* Onto the card; the only place that writes a stream. */
+static void write_stream(struct exec_dev *e, uint32_t offset, const void *data, size_t size)
+{
+	memcpy(e->stream.map + offset, data, size);
+	if (e->recorded)
+		e->stream_writes += size;
+	else
+		e->stream_bytes += size;
+}
+
+static void record_run(struct exec_dev *e, struct recorder *r, uint32_t first, uint32_t end,
+		       uint32_t offset)
+{
+	const struct arrays from = {
+		.tokens = host_va(e, e->io.tokens), .positions = host_va(e, e->io.positions),
+		.ranges = host_va(e, e->io.ranges), .wanted = host_va(e, e->io.wanted),
+	};
+
+	r->size = 0;
+	record_counters(r, host_va(e, &e->io.counters[0]));
+	record_stage(r, &from);
+	if (first)
+		record_border(r, r->at->buf[BUF_X], host_va(e, e->io.x));
+	for (uint32_t i = first; i < end; i++) {
+		e->begins[i] = i == first ? offset : offset + r->size;	/* the first: with what is before */
+		record_layer(r, i);
+	}
+	if (end < e->m->n_layers)
+		record_border(r, host_va(e, e->io.x), r->at->buf[BUF_X]);
+	record_counters(r, host_va(e, &e->io.counters[1]));
+}
+
+static int record_all(struct exec_dev *e, const bool *mine, const struct places *at)
+{
+	uint32_t n = e->m->n_layers, offset = 0;
+	struct recorder r;
+
+	recorder_begin(&r, e->m, &e->shape, at);
+	for (uint32_t i = 0, end; i < n; i = end) {
+		end = i + 1;
+		if (!mine[i])
+			continue;
+		while (end < n && mine[end])
+			end++;
+		r.base = NULL;
+		record_run(e, &r, i, end, offset);
+		r.base = malloc(r.size);
+		if (!r.base)
+			return fail(-ENOMEM, "no memory for %zu bytes of commands", r.size);
+		record_run(e, &r, i, end, offset);
+		write_stream(e, offset, r.base, r.size);
+		free(r.base);
+		offset += r.size;
+		e->runs[i] = (struct run) { .end = end, .stream_end = offset };
+	}
+	e->recorded = true;
+	return 0;
+}
+
+static int load(struct exec_dev *e, const bool *mine, struct upload *up)
 {
 	const struct accel_model *m = e->m;
-	uint64_t size = 0, va, ids, stamps;
-	uint8_t *map;
+	struct layer_places *layers = calloc(m->n_layers, sizeof(*layers));
+	struct places at = { .layers = layers };
+	struct footprint f;
 	int err;
 
-	err = place(e, exec_dev_scratch_bytes(m, e->batch), ACCEL_BO_DEVICE, "activations",
-		    &e->scratch, &va);
-	if (err)
-		return err;
-	for (int i = BUF_SHARED; i < BUF_COUNT; i++) {
-		e->buf_va[i] = va;
-		va += buf_bytes(m, i, e->batch);
-	}
-
-	for (int i = 0; i < BUF_SHARED; i++)
-		size += buf_bytes(m, i, e->batch);
-	ids = size;
-	size += ALIGN_UP(e->batch * sizeof(int32_t), TENSOR_ALIGN);
-	stamps = size;
-	size += e->max_jobs * 32ull;
-	err = place(e, size, ACCEL_BO_HOST, "shared", &e->io, &va);
-	if (err)
-		return err;
-	map = accel_bo_map(e->io);
-	if (!map)
-		return -ENOMEM;
-	e->ids_va = va + ids;
-	io->ids = (int32_t *)(map + ids);
-	e->stamp_va = va + stamps;
-	e->stamps = (uint64_t *)(map + stamps);
-	for (int i = 0; i < BUF_SHARED; i++) {
-		e->buf_va[i] = va;
-		io->buf[i] = (float *)map;
-		va += buf_bytes(m, i, e->batch);
-		map += buf_bytes(m, i, e->batch);
-	}
-
-	e->stream_room = m->n_layers * STREAM_BYTES_PER_LAYER;
-	err = place(e, e->stream_room, ACCEL_BO_HOST, "commands", &e->stream, &e->stream_va);
-	if (err)
-		return err;
-	e->stream_map = accel_bo_map(e->stream);
-	return e->stream_map ? 0 : -ENOMEM;
-}
-
-/* The batch is cut so that one layer is never much more than one job. */
-static uint32_t fit_batch(const struct accel_model *m, uint32_t batch)
-{
-	uint64_t most = 1;
-
+	if (!layers)
+		return fail(-ENOMEM, "no memory for %u layers", m->n_layers);
+	footprint_begin(&f, m, &e->shape, &at);
 	for (uint32_t i = 0; i < m->n_layers; i++)
-		if (layer_macs(&m->layers[i]) > most)
-			most = layer_macs(&m->layers[i]);
-	if (most * batch > 2 * JOB_MACS)
-		batch = 2 * JOB_MACS / most;
-	return batch ? batch : 1;
+		if (mine[i])
+			up->total += footprint_add(&f, m, &e->shape, i, &layers[i]);
+	err = make_buffers(e, &f, &e->io);
+	if (err)
+		goto out;
+	relocate(e, mine, &at, layers);
+	err = record_all(e, mine, &at);
+	if (err || e->info.timing_only)
+		goto out;		/* nothing will be read */
+	err = map_buffer(&e->weights);
+	if (err)
+		goto out;
+	rope_table(m, e->shape.ctx, (float *)(e->weights.map + (at.rope - e->weights.va)));
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		if (mine[i])
+			copy_weights(e, i, &layers[i],
+				     i && mine[0] ? m->layers[0].w[EMBED_TABLE].data : NULL, up);
+out:
+	free(layers);
+	return err;
 }
 
-int exec_dev_new(const struct accel_model *m, struct accel_dev *dev, uint32_t batch, uint32_t ctx,
-		 struct exec_dev **out, struct shared *io)
+/* ---- steps ---- */
+
+/* Layers begin .. end - 1, which belong to the run from first on, as a job. */
+static struct accel_job job_of(const struct exec_dev *e, uint32_t first, uint32_t begin, uint32_t end)
 {
+	const struct run *run = &e->runs[first];
+
+	return (struct accel_job) {
+		.va = e->stream.va + e->begins[begin],
+		.size = (end == run->end ? run->stream_end : e->begins[end]) - e->begins[begin],
+		.tag = JOB_TAG(begin, end - 1),
+		.param_va = host_va(e, e->io.params),
+		.param_count = P_COUNT,
+	};
+}
+
+/* Cuts a run at layers where a job would hold more work than limit.  Returns how many jobs there
+ * are: at most 2 * the run's work / limit + 1, because two that follow each other hold more. */
+static size_t cut(const struct exec_dev *e, uint32_t first, const struct step *st, uint64_t limit,
+		  struct accel_job *jobs)
+{
+	uint32_t begin = first, end = e->runs[first].end;
+	uint64_t work = 0;
+	size_t n = 0;
+
+	for (uint32_t i = first; i < end; i++) {
+		struct cost c = { 0 };
+
+		cost_add(&c, e->m, &e->shape, i, st);
+		if (work && work + cost_macs(&c) > limit) {
+			jobs[n++] = job_of(e, first, begin, i);
+			begin = i;
+			work = 0;
+		}
+		work += cost_macs(&c);
+	}
+	jobs[n++] = job_of(e, first, begin, end);
+	return n;
+}
+
+/* The words of the failure, with the address if the MMU gave one. */
+static int explain(struct exec_dev *e, int err)
+{
+	struct accel_fault f;
+
+	if ((err == -EFAULT || err == -ECANCELED) && accel_vm_fault(e->vm, &f) == 1)
+		return fail(-EFAULT, "%s (address 0x%llx, %s, in layers %u-%u)", accel_error(),
+			    (unsigned long long)f.va, f.write ? "write" : "read",
+			    (uint32_t)(f.tag >> 32), (uint32_t)f.tag);
+	return err;
+}
+
+/* Adds the counters of the run that has just ended. */
+static void account(struct exec_dev *e, const struct cost *c)
+{
+	const uint64_t *before = (const uint64_t *)&e->io.counters[0];
+	const uint64_t *after = (const uint64_t *)&e->io.counters[1];
+	uint64_t *sum = (uint64_t *)&e->sum;
+
+	for (int i = 0; i < OCTANS_COUNTERS; i++)
+		sum[i] += after[i] - before[i];
+	/* What it takes to start and to end a run lies outside of its own counters: it is no more
+	 * than the least that was ever seen between two. */
+	if (e->newest_end && e->io.counters[0].cycles - e->newest_end < e->launch)
+		e->launch = e->io.counters[0].cycles - e->newest_end;
+	if (e->launch != UINT64_MAX)
+		e->sum.cycles += e->launch;
+	e->newest_end = e->io.counters[1].cycles;
+	e->ceiling += cost_ceiling(c, &e->info);
+}
+
+int exec_dev_run(struct exec_dev *e, uint32_t first, const struct step *st)
+{
+	uint64_t limit = exec_dev_job_macs(&e->info);
+	struct accel_job jobs[ACCEL_MAX_JOBS];
+	struct accel_fence *fence;
+	struct cost c = { 0 };
+	size_t n;
+	int err;
+
+	for (uint32_t i = first; i < e->runs[first].end; i++)
+		cost_add(&c, e->m, &e->shape, i, st);
+	if (cost_macs(&c) / ((ACCEL_MAX_JOBS - 2) / 2) >= limit)
+		limit = cost_macs(&c) / ((ACCEL_MAX_JOBS - 2) / 2) + 1;
+	n = cut(e, first, st, limit, jobs);
+	err = accel_submit(e->queue, jobs, n, NULL, 0, &fence);
+	if (err)
+		return explain(e, err);
+	e->submits++;
+	e->jobs += n;
+	err = accel_fence_wait(fence, INT64_MAX);
+	accel_fence_free(fence);
+	if (err)
+		return explain(e, err);
+	account(e, &c);
+	return 0;
+}
+
+/* ---- beginning and end ---- */
+
+/* Every stream with no rows at all: the processor checks each command as it stands and skips it, so
+ * what it does not accept is known now; and what a run costs by itself can be seen. */
+static int rehearse(struct exec_dev *e)
+{
+	const struct step nothing = { 0 };
+	int err = 0;
+
+	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
+		if (e->runs[i].end)
+			err = exec_dev_run(e, i, &nothing);
+	e->submits = e->jobs = e->ceiling = 0;
+	memset(&e->sum, 0, sizeof(e->sum));
+	return err;
+}
+
+int exec_dev_new(const struct accel_model *m, const struct shape *shape, const bool *mine,
+		 struct accel_dev *dev, void (*progress)(void *arg, uint64_t done, uint64_t total),
+		 void *progress_arg, struct exec_dev **out, struct io *io)
+{
+	struct upload up = { .progress = progress, .arg = progress_arg };
 	struct exec_dev *e = calloc(1, sizeof(*e));
-	struct accel_devinfo info;
-	uint32_t timeout;
-	int err = -ENOMEM;
+	int err;
 
 	*out = NULL;
 	if (!e)
 		return fail(-ENOMEM, "no memory for the device executor");
 	e->m = m;
+	e->shape = *shape;
 	e->dev = dev;
-	e->ctx = ctx;
-	e->batch = fit_batch(m, batch);
 	e->next_va = VA_FIRST;
-	e->max_jobs = m->n_layers;
-	e->layers = calloc(m->n_layers, sizeof(*e->layers));
-	e->fences = calloc(e->max_jobs, sizeof(struct accel_fence *));
-	if (!e->layers || !e->fences) {
-		fail(-ENOMEM, "no memory for the device executor");
+	e->launch = UINT64_MAX;
+	e->runs = calloc(m->n_layers, sizeof(*e->runs));
+	e->begins = calloc(m->n_layers, sizeof(*e->begins));
+	if (!e->runs || !e->begins) {
+		err = fail(-ENOMEM, "no memory for the device executor");
 		goto fail;
 	}
-	err = accel_dev_info(dev, &info);
+	err = accel_dev_info(dev, &e->info);
+	if (!err)
+		err = accel_vm_new(dev, &e->vm);
+	if (!err)
+		err = accel_queue_new(e->vm, ACCEL_PRIORITY_NORMAL, e->info.max_timeout_ms, &e->queue);
+	if (!err)
+		err = load(e, mine, &up);
+	if (!err)
+		err = rehearse(e);
 	if (err)
 		goto fail;
-	timeout = info.max_timeout_ms < JOB_TIMEOUT_MS ? info.max_timeout_ms : JOB_TIMEOUT_MS;
-	err = accel_vm_new(dev, &e->vm);
-	if (!err)
-		err = accel_queue_new(e->vm, ACCEL_PRIORITY_NORMAL, timeout, &e->queue);
-	if (!err)
-		err = make_buffers(e, io);
-	if (err)
-		goto fail;
+	*io = e->io;
 	*out = e;
 	return 0;
 fail:
@@ -196,256 +421,26 @@ void exec_dev_free(struct exec_dev *e)
 		return;
 	accel_queue_free(e->queue);
 	accel_vm_free(e->vm);
-	for (uint32_t i = 0; e->layers && i < e->m->n_layers; i++)
-		accel_bo_free(e->layers[i].bo);
-	accel_bo_free(e->io);
-	accel_bo_free(e->scratch);
-	accel_bo_free(e->stream);
-	free(e->fences);
-	free(e->layers);
+	accel_bo_free(e->host.bo);
+	accel_bo_free(e->weights.bo);
+	accel_bo_free(e->kv.bo);
+	accel_bo_free(e->work.bo);
+	accel_bo_free(e->stream.bo);
+	free(e->runs);
+	free(e->begins);
 	free(e);
 }
 
-uint32_t exec_dev_batch(const struct exec_dev *e)
+void exec_dev_stats(const struct exec_dev *e, struct accel_session_stats *st)
 {
-	return e->batch;
-}
+	const uint64_t *from = (const uint64_t *)&e->sum;
+	uint64_t *to = (uint64_t *)&st->modelled;
 
-int exec_dev_add(struct exec_dev *e, uint32_t layer)
-{
-	const struct accel_model *m = e->m;
-	const struct layer *l = &m->layers[layer];
-	struct resident *r = &e->layers[layer];
-	uint64_t at = 0, va, kv = e->ctx * model_kv_bytes(m) / 2;
-	uint8_t *map;
-	int err;
-
-	err = place(e, exec_dev_layer_bytes(m, layer, e->ctx), ACCEL_BO_DEVICE,
-		    accel_layer_kind_name(l->kind), &r->bo, &va);
-	if (err)
-		return err;
-	map = accel_bo_map(r->bo);
-	if (!map)
-		return -ENOMEM;
-	for (int i = 0; i < LAYER_WEIGHTS; i++) {
-		if (!l->w[i].data)
-			continue;
-		memcpy(map + at, l->w[i].data, l->w[i].size);
-		r->va[i] = va + at;
-		at += ALIGN_UP(l->w[i].size, TENSOR_ALIGN);
-	}
-	r->k = va + at;		/* zeroed, as every new buffer is */
-	r->v = va + at + kv;
-	return 0;
-}
-
-static struct octans_tensor rows_of(const struct exec_dev *e, enum buf buf, uint32_t first,
-				    uint32_t rows)
-{
-	uint32_t cols = model_buf_cols(e->m, buf);
-	uint64_t stride = (uint64_t)cols * sizeof(float);
-
-	/* logits hold only the rows asked for */
-	return tensor(e->buf_va[buf] + (buf == BUF_LOGITS ? 0 : first * stride), OCTANS_TYPE_F32,
-		      rows, cols, stride);
-}
-
-static struct octans_tensor weight_of(const struct exec_dev *e, uint32_t layer, int slot)
-{
-	const struct weight *w;
-
-	if (slot < 0 || !e->m->layers[layer].w[slot].data)
-		return (struct octans_tensor) { 0 };
-	w = &e->m->layers[layer].w[slot];
-	return tensor(e->layers[layer].va[slot], w->type, w->rows, w->cols, w->stride);
-}
-
-static void emit_attn(struct exec_dev *e, struct stream *s, uint32_t layer, uint32_t rows,
-		      uint32_t pos)
-{
-	const struct accel_model *m = e->m;
-	struct octans_cmd_attn c = {
-		.dst = rows_of(e, BUF_ATT, 0, rows),
-		.q = rows_of(e, BUF_Q, 0, rows),
-		.k = rows_of(e, BUF_K, 0, rows),
-		.v = rows_of(e, BUF_V, 0, rows),
-		.heads = m->n_heads,
-		.kv_heads = m->n_kv_heads,
-		.head_dim = m->head_dim,
-		.pos = pos,
-		.scale = m->attn_scale,
-	};
-
-	c.k_cache = c.k;
-	c.v_cache = c.v;
-	c.k_cache.va = e->layers[layer].k;
-	c.v_cache.va = e->layers[layer].v;
-	c.k_cache.rows = c.v_cache.rows = e->ctx;
-	stream_add(s, OCTANS_OP_ATTN, 0, &c, sizeof(c));
-}
-
-static void emit_op(struct exec_dev *e, struct stream *s, uint32_t layer, const struct op *op,
-		    const struct batch *b)
-{
-	const struct accel_model *m = e->m;
-	uint32_t first, rows = batch_rows(b, &m->layers[layer], &first);
-	struct octans_tensor dst = rows_of(e, op->dst, first, rows), a = { 0 }, c = { 0 };
-	struct octans_tensor w = weight_of(e, layer, op->w);
-
-	if (op->a != BUF_NONE)
-		a = rows_of(e, op->a, first, rows);
-	if (op->b != BUF_NONE)
-		c = rows_of(e, op->b, first, rows);
-	switch (op->kind) {
-	case OP_EMBED: {
-		struct octans_cmd_embed cmd = {
-			.dst = dst, .table = w,
-			.ids = tensor(e->ids_va, OCTANS_TYPE_I32, 1, rows, rows * 4ull),
-		};
-
-		stream_add(s, OCTANS_OP_EMBED, 0, &cmd, sizeof(cmd));
-		break;
-	}
-	case OP_RMSNORM: {
-		struct octans_cmd_rmsnorm cmd = { .dst = dst, .x = a, .w = w, .eps = m->eps };
-
-		stream_add(s, OCTANS_OP_RMSNORM, 0, &cmd, sizeof(cmd));
-		break;
-	}
-	case OP_MATMUL: {
-		struct octans_cmd_matmul cmd = {
-			.dst = dst, .x = a, .w = w, .bias = weight_of(e, layer, op->bias),
-		};
-
-		cmd.dst.cols = w.rows;	/* a buffer is as wide as the widest layer needs */
-		cmd.x.cols = w.cols;
-		stream_add(s, OCTANS_OP_MATMUL, op->add ? OCTANS_MATMUL_ADD : 0, &cmd, sizeof(cmd));
-		break;
-	}
-	case OP_ROPE: {
-		struct octans_cmd_rope cmd = {
-			.dst = dst, .x = a, .cs = c,
-			.heads = op->dst == BUF_Q ? m->n_heads : m->n_kv_heads,
-			.head_dim = m->head_dim, .rot = m->rot,
-		};
-
-		stream_add(s, OCTANS_OP_ROPE, m->rope_half ? OCTANS_ROPE_HALF : 0, &cmd, sizeof(cmd));
-		break;
-	}
-	case OP_ATTN:
-		emit_attn(e, s, layer, rows, b->pos);
-		break;
-	case OP_GLU: {
-		struct octans_cmd_glu cmd = { .dst = dst, .gate = a, .up = c };
-
-		cmd.dst.cols = cmd.gate.cols = cmd.up.cols = m->layers[layer].w[FFN_GATE].rows;
-		stream_add(s, OCTANS_OP_GLU, OCTANS_GLU_SILU, &cmd, sizeof(cmd));
-		break;
-	}
-	}
-}
-
-static void emit_layer(struct exec_dev *e, struct stream *s, uint32_t layer, const struct batch *b)
-{
-	const struct layer *l = &e->m->layers[layer];
-	unsigned int n;
-	const struct op *ops = layer_ops(l->kind, &n);
-	uint32_t first;
-
-	if (!batch_rows(b, l, &first))
-		return;
-	for (unsigned int i = 0; i < n; i++)
-		emit_op(e, s, layer, &ops[i], b);
-}
-
-static void emit_stamp(struct exec_dev *e, struct stream *s, uint32_t job, int which)
-{
-	struct octans_cmd_timestamp c = { .va = e->stamp_va + job * 32ull + which * 16 };
-
-	stream_add(s, OCTANS_OP_TIMESTAMP, 0, &c, sizeof(c));
-}
-
-static uint64_t layer_cost(const struct exec_dev *e, uint32_t layer, const struct batch *b)
-{
-	const struct layer *l = &e->m->layers[layer];
-	uint32_t first, rows = batch_rows(b, l, &first);
-	uint64_t macs = layer_macs(l);
-
-	if (l->kind == ACCEL_LAYER_ATTN_GQA)
-		macs += 2ull * (b->pos + b->n) * e->m->n_heads * e->m->head_dim;
-	return rows * macs;
-}
-
-/* Writes and submits one job that starts at layer *at; moves *at past what it holds. */
-static int submit_job(struct exec_dev *e, uint32_t job, uint32_t *at, uint32_t last,
-		      const struct batch *b, uint32_t *stream_used)
-{
-	struct stream s = {
-		.base = e->stream_map + *stream_used,
-		.room = e->stream_room - *stream_used,
-	};
-	uint32_t begin = *at;
-	uint64_t cost = 0;
-	int err;
-
-	emit_stamp(e, &s, job, 0);
-	do {
-		cost += layer_cost(e, *at, b);
-		emit_layer(e, &s, *at, b);
-		++*at;
-	} while (*at <= last && cost + layer_cost(e, *at, b) <= JOB_MACS);
-	emit_stamp(e, &s, job, 1);
-	if (s.full)
-		return fail(-ENOBUFS, "layers %u-%u do not fit into the command buffer", begin, *at - 1);
-	err = accel_submit(e->queue, e->stream_va + *stream_used, s.size, JOB_TAG(begin, *at - 1),
-			   NULL, 0, &e->fences[job]);
-	*stream_used += s.size;
-	return err;
-}
-
-/* The words of the failure that counts, with the address if the MMU gave one. */
-static int explain(struct exec_dev *e, int err)
-{
-	struct accel_fault f;
-
-	if (err == -EFAULT && accel_vm_fault(e->vm, &f) == 1)
-		return fail(err, "%s (address 0x%llx, %s, in layers %u-%u)", accel_error(),
-			    (unsigned long long)f.va, f.write ? "write" : "read",
-			    (uint32_t)(f.tag >> 32), (uint32_t)f.tag);
-	return err;
-}
-
-int exec_dev_run(struct exec_dev *e, uint32_t first, uint32_t last, const struct batch *b)
-{
-	uint32_t at = first, used = 0, jobs = 0;
-	int err = 0;
-
-	while (at <= last && !err) {
-		err = submit_job(e, jobs, &at, last, b, &used);
-		if (!err)
-			jobs++;
-	}
-	for (uint32_t i = 0; i < jobs; i++) {
-		/* The first job that failed is why; later ones only follow it. */
-		int result = accel_fence_wait(e->fences[i], INT64_MAX);
-
-		if (result && (!err || i == 0 || err == -ECANCELED))
-			err = explain(e, result);
-		if (!result)
-			e->cycles += e->stamps[4 * i + 2] - e->stamps[4 * i];
-		accel_fence_free(e->fences[i]);
-		e->fences[i] = NULL;
-	}
-	e->jobs += jobs;
-	return err;
-}
-
-uint64_t exec_dev_jobs(const struct exec_dev *e)
-{
-	return e->jobs;
-}
-
-uint64_t exec_dev_cycles(const struct exec_dev *e)
-{
-	return e->cycles;
+	st->submits += e->submits;
+	st->device_jobs += e->jobs;
+	st->stream_bytes += e->stream_bytes;
+	st->stream_writes += e->stream_writes;
+	st->ceiling_cycles += e->ceiling;
+	for (int i = 0; i < OCTANS_COUNTERS; i++)
+		to[i] += from[i];
 }

@@ -89,24 +89,27 @@ static void sincosd(double x, double *sine, double *cosine)
 	}
 }
 
-void rope_frequencies(const struct accel_model *m, double *freq)
+static double frequency(const struct accel_model *m, uint32_t i)
 {
-	double step = -2 * ln(m->rope_base) / m->rot;
+	double f = expd(i * (-2 * ln(m->rope_base) / m->rot)) / m->rope_scale;
 
-	for (uint32_t i = 0; i < m->rot / 2; i++) {
-		freq[i] = expd(i * step) / m->rope_scale;
-		if (m->rope_freqs)
-			freq[i] /= m->rope_freqs[i];
-	}
+	return m->rope_freqs ? f / m->rope_freqs[i] : f;
 }
 
-void rope_row(float *row, const double *freq, uint32_t n, uint32_t pos)
+void rope_table(const struct accel_model *m, uint32_t positions, float *table)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		double s, c;
+	uint32_t half = m->rot / 2;
 
-		sincosd(pos * freq[i], &s, &c);
-		row[i] = (float)c;
-		row[n + i] = (float)s;
+	for (uint32_t i = 0; i < half; i++) {
+		double f = frequency(m, i);
+
+		for (uint32_t pos = 0; pos < positions; pos++) {
+			float *row = table + (size_t)pos * m->rot;
+			double s, c;
+
+			sincosd(pos * f, &s, &c);
+			row[i] = (float)c;
+			row[half + i] = (float)s;
+		}
 	}
 }

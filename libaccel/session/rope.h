@@ -7,11 +7,11 @@
 
 struct accel_model;
 
-/* freq[i] = 1 / (base^(2i / rot) * scale * divisor[i]), i < rot / 2. */
-void rope_frequencies(const struct accel_model *m, double *freq);
-
-/* row[0 .. n-1] = cos(pos * freq[i]), row[n .. 2n-1] the sines.  The same bits on every
- * machine: only + - * / on binary64, and conversions. */
-void rope_row(float *row, const double *freq, uint32_t n, uint32_t pos);
+/*
+ * table[positions][rot]: the row of a position has the cosines of pos * f[i], i < rot / 2, then the
+ * sines; f[i] = 1 / (base^(2i / rot) * scale * divisor[i]).  The same bits on every machine: only
+ * + - * / on binary64, and conversions.
+ */
+void rope_table(const struct accel_model *m, uint32_t positions, float *table);
 
 #endif

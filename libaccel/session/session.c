@@ -15,100 +15,52 @@
 #include "error.h"
 #include "exec.h"
 #include "plan/plan.h"
-#include "rope.h"
 
 struct accel_session {
 	const struct accel_model *m;
 	const struct accel_plan *plan;
 	struct accel_session_opts opts;
-	uint32_t ctx, batch;
+	struct shape shape;
 	bool *on_device;		/* [n_layers] */
 	struct exec_dev *dev;		/* NULL: nothing on the processor (any more) */
-	struct exec_cpu *cpu;
-	struct shared io;
+	struct exec_cpu *cpu;		/* NULL: nothing on the CPU */
+	struct io io;
 	void *io_memory;		/* of io when it is not the processor's */
-	double *freq;			/* [rot / 2] */
 	int32_t *tokens;		/* [ctx]: the sequence */
 	uint32_t n;
-	float *logits;			/* rows gathered over several batches */
+	float *logits;			/* rows gathered over several steps */
 	size_t logits_room;		/* floats */
 	uint32_t fallbacks;
 	int fallback_error;
 	char fallback_reason[192];
-	uint64_t jobs, cycles;		/* of a processor that was lost */
+	uint64_t block_bytes;
+	struct accel_session_stats lost;	/* figures of a processor that was lost */
 };
 
 /* Shared memory when there is no processor. */
 static int own_io(struct accel_session *s)
 {
-	size_t size = s->batch * sizeof(int32_t), at;
-	char *p;
-
-	size = (size + 63) / 64 * 64;
-	at = size;
-	for (int i = 0; i < BUF_SHARED; i++)
-		size += sizeof(float) * s->batch * model_buf_cols(s->m, i);
-	p = calloc(1, size);
-	if (!p)
+	s->io_memory = calloc(1, io_place(&s->io, s->m, &s->shape, NULL));
+	if (!s->io_memory)
 		return fail(-ENOMEM, "no memory for activations");
-	s->io_memory = p;
-	s->io.ids = (int32_t *)p;
-	for (int i = 0; i < BUF_SHARED; i++) {
-		s->io.buf[i] = (float *)(p + at);
-		at += sizeof(float) * s->batch * model_buf_cols(s->m, i);
-	}
-	return 0;
-}
-
-static int load_device(struct accel_session *s, struct accel_dev *dev)
-{
-	uint64_t done = 0, total = 0;
-	int err;
-
-	err = exec_dev_new(s->m, dev, s->batch, s->ctx, &s->dev, &s->io);
-	if (err)
-		return err;
-	s->batch = exec_dev_batch(s->dev);
-	for (uint32_t i = 0; i < s->m->n_layers; i++)
-		if (s->on_device[i])
-			total += layer_weight_bytes(&s->m->layers[i]);
-	for (uint32_t i = 0; i < s->m->n_layers; i++) {
-		if (!s->on_device[i])
-			continue;
-		err = exec_dev_add(s->dev, i);
-		if (err)
-			return err;
-		done += layer_weight_bytes(&s->m->layers[i]);
-		if (s->opts.progress)
-			s->opts.progress(s->opts.progress_arg, done, total);
-	}
+	io_place(&s->io, s->m, &s->shape, s->io_memory);
 	return 0;
 }
 
 static int load_cpu(struct accel_session *s)
 {
+	uint32_t n = s->m->n_layers;
+	bool *mine = calloc(n, sizeof(*mine)), any = false;
 	int err = 0;
 
-	for (uint32_t i = 0; i < s->m->n_layers && !err; i++) {
-		if (s->on_device[i])
-			continue;
-		if (!s->cpu)
-			err = exec_cpu_new(s->m, s->batch, s->ctx, s->opts.threads, s->opts.isa, &s->cpu);
-		if (!err)
-			err = exec_cpu_add(s->cpu, i);
-	}
+	if (!mine)
+		return fail(-ENOMEM, "no memory for %u layers", n);
+	for (uint32_t i = 0; i < n; i++)
+		any |= mine[i] = !s->on_device[i];
+	if (any)
+		err = exec_cpu_new(s->m, &s->shape, mine, &s->io, s->opts.threads, s->opts.isa, &s->cpu);
+	free(mine);
 	return err;
-}
-
-static void forget_device(struct accel_session *s)
-{
-	if (!s->dev)
-		return;
-	s->jobs += exec_dev_jobs(s->dev);
-	s->cycles += exec_dev_cycles(s->dev);
-	exec_dev_free(s->dev);
-	s->dev = NULL;
-	memset(&s->io, 0, sizeof(s->io));
 }
 
 /* From now on everything runs on the CPU; err is why. */
@@ -117,7 +69,12 @@ static int fall_back(struct accel_session *s, int err)
 	s->fallbacks++;
 	s->fallback_error = err;
 	snprintf(s->fallback_reason, sizeof(s->fallback_reason), "%s", accel_error());
-	forget_device(s);
+	if (s->dev)
+		exec_dev_stats(s->dev, &s->lost);
+	exec_dev_free(s->dev);
+	exec_cpu_free(s->cpu);
+	s->dev = NULL;
+	s->cpu = NULL;
 	memset(s->on_device, 0, sizeof(bool) * s->m->n_layers);
 	err = own_io(s);
 	return err ? err : load_cpu(s);
@@ -142,25 +99,24 @@ int accel_session_new(const struct accel_model *m, const struct accel_plan *plan
 	s->plan = plan;
 	if (opts)
 		memcpy(&s->opts, opts, opts->sz);
-	s->ctx = accel_plan_ctx(plan);
-	s->batch = plan_batch(plan);
+	s->shape = *plan_shape(plan);
 	s->on_device = calloc(m->n_layers, sizeof(bool));
-	s->freq = calloc(m->rot / 2 + 1, sizeof(*s->freq));
-	s->tokens = calloc(s->ctx, sizeof(*s->tokens));
-	if (!s->on_device || !s->freq || !s->tokens) {
+	s->tokens = calloc(s->shape.ctx, sizeof(*s->tokens));
+	if (!s->on_device || !s->tokens) {
 		fail(-ENOMEM, "no memory for a session");
 		goto fail;
 	}
-	rope_frequencies(m, s->freq);
-	for (uint32_t i = 0; i < m->n_layers; i++) {
-		s->on_device[i] = plan_on_device(plan, i);
-		any |= s->on_device[i];
-	}
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		any |= s->on_device[i] = plan_on_device(plan, i);
 	if (any && !dev) {
 		err = fail(-EINVAL, "the plan puts layers on a processor but none was given");
 		goto fail;
 	}
-	err = any ? load_device(s, dev) : own_io(s);
+	if (any)
+		err = exec_dev_new(m, &s->shape, s->on_device, dev, s->opts.progress,
+				   s->opts.progress_arg, &s->dev, &s->io);
+	else
+		err = own_io(s);
 	if (err && any && !s->opts.strict && err != -EINVAL)
 		err = fall_back(s, err);
 	else if (!err)
@@ -182,33 +138,25 @@ void accel_session_free(struct accel_session *s)
 	exec_cpu_free(s->cpu);
 	free(s->io_memory);
 	free(s->on_device);
-	free(s->freq);
 	free(s->tokens);
 	free(s->logits);
 	free(s);
 }
 
-/* Runs all layers on one batch whose tokens are in s->tokens from b->pos on. */
-static int run_batch(struct accel_session *s, const struct batch *b)
+/* Runs all layers on the tokens from st->pos on. */
+static int run_step(struct accel_session *s, const struct step *st)
 {
 	uint32_t layers = s->m->n_layers;
 
-	memcpy(s->io.ids, s->tokens + b->pos, b->n * sizeof(int32_t));
-	for (uint32_t i = 0; i < b->n; i++)
-		rope_row(s->io.buf[BUF_CS] + (size_t)i * s->m->rot, s->freq, s->m->rot / 2, b->pos + i);
+	s->block_bytes = io_write(&s->io, st, s->tokens + st->pos);
 	for (uint32_t i = 0, end; i < layers; i = end) {
-		int err;
+		int err = s->on_device[i] ? exec_dev_run(s->dev, i, st) : exec_cpu_run(s->cpu, i);
 
-		end = i + 1;
-		if (s->on_device[i]) {
-			while (end < layers && s->on_device[end])
-				end++;
-			err = exec_dev_run(s->dev, i, end - 1, b);
-		} else {
-			err = exec_cpu_run(s->cpu, i, b, &s->io);
-		}
 		if (err)
 			return err;
+		end = i + 1;
+		while (end < layers && s->on_device[end] == s->on_device[i])
+			end++;
 	}
 	return 0;
 }
@@ -218,26 +166,32 @@ static int recompute(struct accel_session *s, uint32_t until)
 {
 	int err = 0;
 
-	for (uint32_t pos = 0; pos < until && !err; pos += s->batch) {
-		struct batch b = { .n = until - pos, .pos = pos };
+	for (uint32_t pos = 0; pos < until && !err; pos += s->shape.batch) {
+		struct step st = { .n = until - pos, .pos = pos };
 
-		if (b.n > s->batch)
-			b.n = s->batch;
-		err = run_batch(s, &b);
+		if (st.n > s->shape.batch)
+			st.n = s->shape.batch;
+		err = run_step(s, &st);
 	}
 	return err;
 }
 
-static int run_batch_or_fall_back(struct accel_session *s, const struct batch *b)
+static int run_step_or_fall_back(struct accel_session *s, const struct step *st)
 {
-	int err = run_batch(s, b);
+	int err = run_step(s, st);
 
 	if (!err || !s->dev || s->opts.strict)
 		return err;
 	err = fall_back(s, err);
 	if (!err)
-		err = recompute(s, b->pos);
-	return err ? err : run_batch(s, b);
+		err = recompute(s, st->pos);
+	return err ? err : run_step(s, st);
+}
+
+static int no_room(const struct accel_session *s, size_t n)
+{
+	return fail(-ENOSPC, "%zu more tokens do not fit: %u of the context's %u positions are used; choose a larger --ctx",
+		    n, s->n, s->shape.ctx);
 }
 
 static int check_tokens(const struct accel_session *s, const int32_t *tokens, size_t n)
@@ -246,9 +200,8 @@ static int check_tokens(const struct accel_session *s, const int32_t *tokens, si
 		if (tokens[i] < 0 || (uint32_t)tokens[i] >= s->m->n_vocab)
 			return fail(-EINVAL, "token %d is not in the vocabulary of %u tokens", tokens[i],
 				    s->m->n_vocab);
-	if (n > s->ctx - s->n)
-		return fail(-ENOSPC, "%zu more tokens do not fit: %u of the context's %u positions are used; choose a larger --ctx",
-			    n, s->n, s->ctx);
+	if (n > s->shape.ctx - s->n)
+		return no_room(s, n);
 	return 0;
 }
 
@@ -267,36 +220,80 @@ static int grow_logits(struct accel_session *s, size_t floats)
 	return 0;
 }
 
+/* Appends n tokens; the logits of the last of them, or all, go to s->io or to s->logits. */
+static int eval(struct accel_session *s, const int32_t *tokens, size_t n, enum accel_logits which,
+		uint32_t top)
+{
+	uint32_t most = which == ACCEL_LOGITS_ALL ? s->shape.out : s->shape.batch;
+	size_t vocab = s->m->n_vocab;
+	float *to = s->logits;
+	int err;
+
+	memcpy(s->tokens + s->n, tokens, n * sizeof(*tokens));
+	for (size_t done = 0; done < n;) {
+		struct step st = { .n = n - done < most ? n - done : most, .pos = s->n + done };
+
+		if (which == ACCEL_LOGITS_ALL) {
+			st.out = st.logits = st.n;
+		} else if (done + st.n == n) {
+			st.out = top || which == ACCEL_LOGITS_LAST;
+			st.logits = which == ACCEL_LOGITS_LAST;
+			st.top = top;
+		}
+		err = run_step_or_fall_back(s, &st);
+		if (err)
+			return err;
+		if (which == ACCEL_LOGITS_ALL) {
+			memcpy(to, s->io.logits, st.n * vocab * sizeof(float));
+			to += st.n * vocab;
+		}
+		done += st.n;
+	}
+	s->n += n;
+	return 0;
+}
+
 int accel_session_eval(struct accel_session *s, const int32_t *tokens, size_t n,
 		       enum accel_logits which, const float **logits)
 {
-	size_t vocab = s->m->n_vocab, rows = which == ACCEL_LOGITS_ALL ? n : which == ACCEL_LOGITS_LAST;
-	float *to;
 	int err = check_tokens(s, tokens, n);
 
-	if (err || !n)
-		return err;
-	err = grow_logits(s, rows * vocab);
+	if (logits)
+		*logits = NULL;
+	if (!err && which == ACCEL_LOGITS_ALL)
+		err = grow_logits(s, n * s->m->n_vocab);
+	if (!err && n)
+		err = eval(s, tokens, n, which, 0);
+	if (!err && n && logits && which != ACCEL_LOGITS_NONE)
+		*logits = which == ACCEL_LOGITS_ALL ? s->logits : s->io.logits;
+	return err;
+}
+
+int accel_session_eval_top(struct accel_session *s, const int32_t *tokens, size_t n, uint32_t k,
+			   int32_t *ids, float *values)
+{
+	uint32_t most = s->m->n_vocab < OCTANS_MAX_TOPK ? s->m->n_vocab : OCTANS_MAX_TOPK;
+	int err = check_tokens(s, tokens, n);
+
+	if (!err && (!k || k > most))
+		err = fail(-EINVAL, "the %u largest logits cannot be had, 1 to %u can", k, most);
+	if (!err && !n)
+		err = fail(-EINVAL, "there is no token to compute the logits of");
+	if (!err)
+		err = eval(s, tokens, n, ACCEL_LOGITS_NONE, k);
 	if (err)
 		return err;
-	to = s->logits;
-	memcpy(s->tokens + s->n, tokens, n * sizeof(*tokens));
-	for (size_t done = 0; done < n;) {
-		struct batch b = { .pos = s->n + done };
+	memcpy(ids, s->io.top_ids, k * sizeof(*ids));
+	memcpy(values, s->io.top_values, k * sizeof(*values));
+	return 0;
+}
 
-		b.n = n - done < s->batch ? n - done : s->batch;
-		b.logits = which == ACCEL_LOGITS_ALL ? b.n :
-			   which == ACCEL_LOGITS_LAST && done + b.n == n ? 1 : 0;
-		err = run_batch_or_fall_back(s, &b);
-		if (err)
-			return err;
-		memcpy(to, s->io.buf[BUF_LOGITS], b.logits * vocab * sizeof(float));
-		to += b.logits * vocab;
-		done += b.n;
-	}
+int accel_session_skip(struct accel_session *s, uint32_t n)
+{
+	if (n > s->shape.ctx - s->n)
+		return no_room(s, n);
+	memset(s->tokens + s->n, 0, n * sizeof(*s->tokens));
 	s->n += n;
-	if (logits)
-		*logits = rows ? s->logits : NULL;
 	return 0;
 }
 
@@ -310,7 +307,9 @@ int accel_session_trim(struct accel_session *s, uint32_t pos)
 
 void accel_session_stats(const struct accel_session *s, struct accel_session_stats *st)
 {
-	memset(st, 0, sizeof(*st));
+	*st = s->lost;
+	if (s->dev)
+		exec_dev_stats(s->dev, st);
 	for (uint32_t i = 0; i < s->m->n_layers; i++)
 		if (s->on_device[i])
 			st->layers_device++;
@@ -320,8 +319,7 @@ void accel_session_stats(const struct accel_session *s, struct accel_session_sta
 	st->fallbacks = s->fallbacks;
 	st->fallback_error = s->fallback_error;
 	memcpy(st->fallback_reason, s->fallback_reason, sizeof(st->fallback_reason));
-	st->device_jobs = s->jobs + (s->dev ? exec_dev_jobs(s->dev) : 0);
-	st->device_cycles = s->cycles + (s->dev ? exec_dev_cycles(s->dev) : 0);
+	st->block_bytes = s->block_bytes;
 	if (s->cpu) {
 		snprintf(st->isa, sizeof(st->isa), "%s", exec_cpu_isa(s->cpu));
 		st->threads = exec_cpu_threads(s->cpu);

@@ -174,6 +174,20 @@ static inline int sync_result(int fd, uint32_t handle, unsigned int seconds)
 }
 
 /* Submits and waits. */
+/* As submit(), one job with parameters. */
+static inline int submit_params(int fd, uint32_t queue, const struct drm_octans_job *job,
+				const struct drm_octans_sync *syncs, uint32_t n)
+{
+	struct drm_octans_submit s = {
+		.queue_id = queue,
+		.jobs = { sizeof(*job), 1, (uintptr_t)job },
+	};
+
+	if (n)
+		s.syncs = (struct drm_octans_array) { sizeof(*syncs), n, (uintptr_t)syncs };
+	return call(fd, DRM_IOCTL_OCTANS_SUBMIT, &s);
+}
+
 static inline int run(int fd, uint32_t queue, uint64_t va, uint32_t size, uint64_t tag)
 {
 	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
@@ -200,10 +214,24 @@ static inline uint32_t put_copy(void *at, uint64_t dst, uint64_t src, uint64_t s
 	return sizeof(c);
 }
 
-static inline uint32_t put_stamp(void *at, uint64_t va)
+/* Stores the time. */
+static inline uint32_t put_time(void *at, uint64_t va)
 {
-	struct octans_cmd_timestamp c = {
-		.cmd = { .op = OCTANS_OP_TIMESTAMP, .size = sizeof(c) }, .va = va,
+	struct octans_cmd_signal c = {
+		.cmd = { OCTANS_OP_SIGNAL, OCTANS_SIGNAL_TIME, sizeof(c), 0 }, .va = va,
+	};
+
+	memcpy(at, &c, sizeof(c));
+	return sizeof(c);
+}
+
+/* Copies rows of 4 bytes from @src to @dst, as many as parameter 0 says, at most @most. */
+static inline uint32_t put_move(void *at, uint64_t dst, uint64_t src, uint32_t most)
+{
+	struct octans_cmd_move c = {
+		.cmd = { .op = OCTANS_OP_MOVE, .size = sizeof(c) },
+		.dst = { dst, 4, most, 1, OCTANS_TYPE_I32, OCTANS_DYN_ROWS(0) },
+		.src = { src, 4, most, 1, OCTANS_TYPE_I32, OCTANS_DYN_ROWS(0) },
 	};
 
 	memcpy(at, &c, sizeof(c));

@@ -46,18 +46,69 @@ static int state(struct client *c, struct drm_octans_queue_query *q)
 	return call(c->fd, DRM_IOCTL_OCTANS_QUEUE_QUERY, q);
 }
 
-TEST_F(jobs, timestamp)
+TEST_F(jobs, time)
 {
 	volatile uint64_t *stamp = (uint64_t *)(self->c.map + PAGE);
 	struct drm_octans_queue_query q;
 
-	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, put_stamp(self->c.map, VA + PAGE), 0), 0);
-	EXPECT_NE(stamp[1], 0);
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, put_time(self->c.map, VA + PAGE), 0), 0);
+	EXPECT_NE(stamp[0], 0);
 	ASSERT_EQ(state(&self->c, &q), 0);
 	EXPECT_EQ(q.submitted, 1);
 	EXPECT_EQ(q.completed, 1);
 	EXPECT_EQ(q.failed, 0);
 	EXPECT_EQ(q.state, 0);
+}
+
+/* A stream that is written once does what its parameters say, each time. */
+TEST_F(jobs, parameters)
+{
+	uint32_t *from = (uint32_t *)(self->c.map + 2 * PAGE), *to = from + 64;
+	uint32_t *params = (uint32_t *)(self->c.map + PAGE);
+	struct drm_octans_job job = {
+		.va = VA,
+		.size = put_move(self->c.map, VA + 2 * PAGE + 256, VA + 2 * PAGE, 64),
+		.param_va = VA + PAGE,
+		.param_count = 1,
+	};
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	uint32_t queue;
+
+	ASSERT_EQ(syncobj_create(self->c.fd, &out.handle), 0);
+	for (uint32_t rows = 0; rows <= 64; rows += 16) {
+		for (int i = 0; i < 64; i++) {
+			from[i] = rows + i + 1;
+			to[i] = 0;
+		}
+		params[0] = rows;
+		ASSERT_EQ(submit_params(self->c.fd, self->c.queue, &job, &out, 1), 0);
+		ASSERT_EQ(sync_result(self->c.fd, out.handle, 30), 0);
+		for (uint32_t i = 0; i < 64; i++)
+			EXPECT_EQ(to[i], i < rows ? rows + i + 1 : 0);
+	}
+	params[0] = 65;		/* more than was checked */
+	ASSERT_EQ(submit_params(self->c.fd, self->c.queue, &job, &out, 1), 0);
+	EXPECT_EQ(sync_result(self->c.fd, out.handle, 30), -EIO);
+	/* what the kernel refuses, and what the MMU does */
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &queue), 0);
+	job.param_count = 65;
+	EXPECT_EQ(submit_params(self->c.fd, queue, &job, NULL, 0), -EINVAL);
+	job.param_count = 1;
+	job.param_va++;
+	EXPECT_EQ(submit_params(self->c.fd, queue, &job, NULL, 0), -EINVAL);
+	job.param_va = (1ull << 48) - 4;
+	job.param_count = 2;
+	EXPECT_EQ(submit_params(self->c.fd, queue, &job, NULL, 0), -EINVAL);
+	job.param_count = 0;
+	EXPECT_EQ(submit_params(self->c.fd, queue, &job, NULL, 0), -EINVAL);
+	job.param_va = VA + PAGE;
+	job.param_count = 1;
+	job.pad = 1;
+	EXPECT_EQ(submit_params(self->c.fd, queue, &job, NULL, 0), -EINVAL);
+	job.pad = 0;
+	job.param_va = 1ull << 40;
+	ASSERT_EQ(submit_params(self->c.fd, queue, &job, &out, 1), 0);
+	EXPECT_EQ(sync_result(self->c.fd, out.handle, 30), -EFAULT);
 }
 
 /* Many jobs in one call run one after the other: each copies what the one before wrote. */

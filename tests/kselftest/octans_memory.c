@@ -51,6 +51,54 @@ TEST_F(mem, device_buffer)
 		EXPECT_EQ(map[i], 0);
 }
 
+/*
+ * Large pages under partial changes: a card buffer of 4 MiB at addresses that allow pages of 2 MiB, in which
+ * pages go and come.  What stays is reached at every moment, what went is not.
+ */
+TEST_F(mem, large_pages_split)
+{
+	uint64_t size = 4 << 20, at = VA + (1ull << 30), out = VA + PAGE;
+	static const uint64_t holes[][2] = {
+		{ 0x200000 - PAGE, 2 * PAGE },	/* over the border of two large pages */
+		{ 0x23000, PAGE },		/* in the middle of 64 KiB */
+		{ 0x40000, 0x10000 },
+		{ 0, 0x200000 },		/* a whole one that was split */
+	};
+	uint64_t *map;
+	uint32_t bo;
+
+	ASSERT_EQ(bo_create(self->c.fd, size, DRM_OCTANS_BO_DEVICE, &bo), 0);
+	map = bo_map(self->c.fd, bo, size);
+	ASSERT_NE((void *)map, MAP_FAILED);
+	for (uint64_t i = 0; i < size / PAGE; i++)
+		map[i * PAGE / 8] = i + 1;
+	for (unsigned int h = 0; h < 4; h++) {
+		uint64_t hole = holes[h][0], end = hole + holes[h][1];
+		uint32_t queue;
+
+		ASSERT_EQ(vm_map(self->c.fd, self->c.vm, bo, 0, at, size, 0), 0);
+		ASSERT_EQ(vm_unmap(self->c.fd, self->c.vm, at + hole, end - hole), 0);
+		for (uint64_t page = 0; page < size; page += page % 0x40000 ? PAGE * 15 : PAGE) {
+			if (page >= hole && page < end)
+				continue;
+			ASSERT_EQ(copy(&self->c, out, at + page, 8), 0);
+			EXPECT_EQ(*(uint64_t *)(self->c.map + PAGE), page / PAGE + 1);
+		}
+		for (uint64_t page = hole; page < end; page += (end - hole) / 2) {
+			ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 0, &queue), 0);
+			EXPECT_EQ(run(self->c.fd, queue, VA, put_copy(self->c.map, out, at + page, 8), 7),
+				  -EFAULT);
+			EXPECT_EQ(queue_destroy(self->c.fd, queue), 0);
+		}
+		/* another page in the hole, read only, and the rest again */
+		ASSERT_EQ(vm_map(self->c.fd, self->c.vm, bo, 0, at + hole, PAGE,
+				 DRM_OCTANS_BIND_READONLY), 0);
+		ASSERT_EQ(copy(&self->c, out, at + hole, 8), 0);
+		EXPECT_EQ(*(uint64_t *)(self->c.map + PAGE), 1);
+	}
+	ASSERT_EQ(vm_unmap(self->c.fd, self->c.vm, at, size), 0);
+}
+
 TEST_F(mem, fills_and_empties)
 {
 	long long before = objects("card_bytes");

@@ -8,6 +8,18 @@ DATA = os.path.join(HERE, "data")
 INDEX = os.path.join(DATA, "index.tsv")
 
 FLOAT_LIMITS = {"F32": 1e-9, "F16": 1e-5, "BF16": 1e-4}     # NMSE against llama.cpp's logits
+# The same for keys and values in other types than F32; None: llama.cpp's own error of the weights'
+# type, with its keys and values in F32.
+KV_LIMITS = {
+    "gqa-F32": {"f16": 1e-6, "q8_0": 1e-3},
+    "long-F32": {"f16": 1e-6, "q8_0": 1e-3},
+    "deep-F32": {"f16": 1e-6, "q8_0": 1e-3},
+    "tied-F32": {"f16": 1e-6, "q8_0": 1e-3},
+    "gqa-Q8_0": {"f16": None},
+    "long-Q4_K": {"f16": None, "q8_0": None},
+    "tied-Q4_K_M": {"f16": None, "q8_0": None},
+    "wide-Q4_K_M": {"f16": None, "q8_0": None},
+}
 QUANTISED = ["Q8_0", "Q4_0", "Q5_0", "Q4_K", "Q6_K", "Q4_K_M"]
 EVERY = list(FLOAT_LIMITS) + QUANTISED
 

@@ -34,19 +34,24 @@ def tensor_size(name, dims):
     return n // elements * size
 
 
-def write(path, keys, tensors):
-    """keys: (name, kind, value or list of values); tensors: (name, type, dims, pieces of bytes),
-    dims[0] being the length of a row.  Returns the SHA-256 of the file."""
+def header(keys, tensors):
+    """keys: (name, kind, value or list of values); tensors: (name, type, dims), dims[0] being the
+    length of a row.  Returns all that is before the data, and the bytes of the data."""
     out = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)))
     for name, kind, v in keys:
         out += text(name) + struct.pack("<I", ARRAY if isinstance(v, list) else kind) + value(kind, v)
     at = 0
-    for name, kind, dims, _ in tensors:
+    for name, kind, dims in tensors:
         out += text(name) + struct.pack("<I", len(dims)) + struct.pack("<%dQ" % len(dims), *dims)
         out += struct.pack("<IQ", TYPES[kind][0], at)
         at += tensor_size(kind, dims)
         at += len(padding(at))
-    out += padding(len(out))
+    return bytes(out + padding(len(out))), at
+
+
+def write(path, keys, tensors):
+    """keys as above; tensors: (name, type, dims, pieces of bytes).  Returns the SHA-256 of the file."""
+    out, _ = header(keys, [t[:3] for t in tensors])
     digest = hashlib.sha256()
     with open(path, "wb") as f:
         def put(b):

@@ -34,6 +34,7 @@ struct rig {
 	uint8_t *mem;
 	uint64_t tables;	/* next free */
 	uint32_t tail[OCTANS_MAX_RINGS];
+	uint32_t ticket;	/* of the newest invalidation */
 	atomic_uint irqs[OCTANS_VECTORS(OCTANS_MAX_RINGS)];
 };
 
@@ -87,21 +88,27 @@ RIG_FN uint64_t *rig_u64(struct rig *rig, uint64_t off)
 	return (uint64_t *)(rig->mem + off);
 }
 
-RIG_FN void rig_new(struct rig *rig, const char *profile)
+RIG_FN void rig_new_with(struct rig *rig, const struct sim_config *config)
 {
-	struct sim_config config = { .profile = profile, .local_size = 16 << 20, .threads = 1 };
 	struct sim_bus bus = { .irq = rig_irq, .ctx = rig };
 	char err[256];
 
 	memset(rig, 0, sizeof(*rig));
 	rig->mem = mmap(NULL, RIG_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (rig->mem == MAP_FAILED || sim_device_new(&config, &bus, &rig->dev, err, sizeof(err)) ||
+	if (rig->mem == MAP_FAILED || sim_device_new(config, &bus, &rig->dev, err, sizeof(err)) ||
 	    sim_dma_map(rig->dev, RIG_IOVA, RIG_SIZE, rig->mem, true)) {
 		printf("Bail out! no processor to test\n");
 		exit(1);
 	}
 	rig->tables = RIG_TABLES;
 	sim_set_bus_master(rig->dev, true);
+}
+
+RIG_FN void rig_new(struct rig *rig, const char *profile)
+{
+	rig_new_with(rig, &(struct sim_config) {
+		.profile = profile, .local_size = 16 << 20, .threads = 1,
+	});
 }
 
 RIG_FN void rig_free(struct rig *rig)
@@ -156,12 +163,31 @@ RIG_FN void rig_map(struct rig *rig, unsigned int asid, uint64_t va, uint64_t of
 		*rig_pte(rig, asid, va + i, 0) = (RIG_IOVA + off + i) | OCTANS_PTE_VALID | bits;
 }
 
-RIG_FN void rig_invalidate(struct rig *rig, uint64_t arg)
+/* Asks for an invalidation; returns its ticket. */
+RIG_FN uint32_t rig_forget(struct rig *rig, uint64_t what)
 {
-	uint64_t n = rd64(rig, OCTANS_REG_INVALIDATED);
+	wr64(rig, OCTANS_REG_INVALIDATE, what | OCTANS_INVALIDATE_TICKET(++rig->ticket));
+	return rig->ticket;
+}
 
-	wr64(rig, OCTANS_REG_INVALIDATE, arg);
-	ok(rig_until(rd64(rig, OCTANS_REG_INVALIDATED) > n), "the invalidation completes");
+RIG_FN bool rig_forgot(struct rig *rig, uint32_t ticket)
+{
+	return (int32_t)(rd32(rig, OCTANS_REG_INVALIDATED) - ticket) >= 0;
+}
+
+RIG_FN void rig_invalidate(struct rig *rig, uint64_t what)
+{
+	uint32_t ticket = rig_forget(rig, what);
+
+	ok(rig_until(rig_forgot(rig, ticket)), "the invalidation completes");
+}
+
+/* A line of the control channel. */
+RIG_FN bool rig_control(struct rig *rig, const char *line)
+{
+	char reply[4096];
+
+	return !sim_control(rig->dev, line, reply, sizeof(reply));
 }
 
 /* Writes descriptor number tail[r] without ringing. */

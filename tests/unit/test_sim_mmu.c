@@ -74,6 +74,7 @@ static void test_refusals(struct rig *rig)
 	far(rig, 1ULL << 48, "address past 48 bits");
 	far(rig, UINT64_MAX - 15, "last address of all");
 	far(rig, (1ULL << 60) + CODE_VA, "a good address but for bit 60");
+	refused(rig, 2, 0, 0, OCTANS_FAULT_ASID, CODE_VA, false, "the ASID is looked at first");
 
 	pte = rig_pte(rig, 1, DATA_VA + 0x5000, 0);
 	*pte = (RIG_IOVA + RIG_DATA) | OCTANS_PTE_VALID | 1ULL << 60;
@@ -92,6 +93,25 @@ static void test_refusals(struct rig *rig)
 					  OCTANS_PTE_WRITE;
 	refused(rig, 1, DATA_VA, 0x80000000, OCTANS_FAULT_FORMAT, 0x80000000, false,
 		"WRITE in a table entry");
+	*pte = RIG_IOVA | OCTANS_PTE_VALID | 0x20;
+	refused(rig, 1, DATA_VA, DATA_VA + 0x5000, OCTANS_FAULT_FORMAT, DATA_VA + 0x5000, false,
+		"reserved low bit in a leaf");
+	*rig_pte(rig, 1, 0xc0000000, 1) = (RIG_IOVA + RIG_LARGE) | OCTANS_PTE_VALID |
+					  OCTANS_PTE_LARGE | OCTANS_PTE_CONT;
+	refused(rig, 1, DATA_VA, 0xc0000000, OCTANS_FAULT_FORMAT, 0xc0000000, false,
+		"CONT in a 2 MiB entry");
+	*rig_pte(rig, 1, 0x1000000000, 2) = (RIG_IOVA + RIG_LARGE) | OCTANS_PTE_VALID |
+					    OCTANS_PTE_LARGE;
+	refused(rig, 1, DATA_VA, 0x1000000000, OCTANS_FAULT_FORMAT, 0x1000000000, false,
+		"crooked 1 GiB page");
+	*rig_pte(rig, 1, 0x8000000000, 3) = RIG_IOVA | OCTANS_PTE_VALID | OCTANS_PTE_LARGE;
+	refused(rig, 1, DATA_VA, 0x8000000000, OCTANS_FAULT_FORMAT, 0x8000000000, false,
+		"LARGE in the root");
+	*rig_pte(rig, 1, 0x10000000000, 3) = 16 << 20 | OCTANS_PTE_VALID | OCTANS_PTE_LOCAL;
+	refused(rig, 1, DATA_VA, 0x10000000000, OCTANS_FAULT_FORMAT, 0x10000000000, false,
+		"a table past the end of the card");
+	*rig_u64(rig, RIG_ASIDS + 8 * 8) = 16 << 20 | OCTANS_ASID_VALID | OCTANS_ASID_LOCAL;
+	refused(rig, 8, 0, 0, OCTANS_FAULT_FORMAT, CODE_VA, false, "a root past the end of the card");
 	*rig_u64(rig, RIG_ASIDS + 8 * 7) = (RIG_IOVA + RIG_TABLES) | OCTANS_ASID_VALID | 2;
 	refused(rig, 7, 0, 0, OCTANS_FAULT_FORMAT, CODE_VA, false, "reserved bit in the ASID table");
 	wr32(rig, OCTANS_REG_MMU_CTRL, 0);
@@ -109,8 +129,13 @@ static void test_bus(struct rig *rig)
 	e = last_event(rig);
 	ok(e->type == OCTANS_EVT_JOB_ERROR && e->code == OCTANS_JOB_BUS && e->va == DATA_VA + 0x6000,
 	   "the event names the address");
-	*rig_pte(rig, 1, 0xc0000000, 1) = 0xfff0000000000ULL | OCTANS_PTE_VALID;
-	ok(copy(rig, 1, DATA_VA, 0xc0000000, 64) == OCTANS_JOB_BUS, "page table outside memory");
+	refused(rig, 1, 0x7000000000, DATA_VA, OCTANS_FAULT_UNMAPPED, 0x7000000000, true,
+		"not VALID is looked at before the bus");
+	*pte = 0x7000 | OCTANS_PTE_VALID;
+	refused(rig, 1, DATA_VA + 0x6000, DATA_VA, OCTANS_FAULT_READONLY, DATA_VA + 0x6000, true,
+		"and so is a page without WRITE");
+	*rig_pte(rig, 1, 0xe0000000, 1) = 0xfff0000000000ULL | OCTANS_PTE_VALID;
+	ok(copy(rig, 1, DATA_VA, 0xe0000000, 64) == OCTANS_JOB_BUS, "page table outside memory");
 	last_event(rig);
 	sim_set_bus_master(rig->dev, false);
 	rig_desc(rig, 0, ++seqno, 1, CODE_VA, 48);
@@ -143,11 +168,86 @@ static void test_large_and_local(struct rig *rig)
 	   "pages that do not follow each other in memory");
 }
 
+/* The largest pages and the smallest hint; what the bus backs in part is reached in part. */
+static void test_huge_and_cont(struct rig *rig)
+{
+	uint64_t va = 0x2000000000, cont = 0x500010000;
+
+	*rig_pte(rig, 1, va, 2) = RIG_IOVA | OCTANS_PTE_VALID | OCTANS_PTE_WRITE | OCTANS_PTE_LARGE;
+	memset(rig->mem + RIG_LARGE + 0x300000, 0x42, 0x1000);
+	ok(copy(rig, 1, va + RIG_DATA + 0x9000, va + RIG_LARGE + 0x300000, 0x1000) == OCTANS_JOB_OK &&
+	   !memcmp(rig->mem + RIG_DATA + 0x9000, rig->mem + RIG_LARGE + 0x300000, 0x1000),
+	   "a 1 GiB page, 16 MiB of which exist");
+	ok(copy(rig, 1, DATA_VA, va + RIG_SIZE - 32, 64) == OCTANS_JOB_BUS &&
+	   last_event(rig)->va == va + RIG_SIZE, "the rest of it is refused by the bus");
+	for (int i = 0; i < 16; i++)
+		*rig_pte(rig, 1, cont + i * 0x1000, 0) =
+			(RIG_IOVA + RIG_LARGE + 0x10000 + i * 0x1000) | OCTANS_PTE_VALID |
+			OCTANS_PTE_CONT | OCTANS_PTE_WRITE;
+	for (int i = 0; i < 0x10000; i++)
+		rig->mem[RIG_LARGE + 0x10000 + i] = i * 7 >> 4;
+	ok(copy(rig, 1, 0x300000000, cont, 0x10000) == OCTANS_JOB_OK &&
+	   !memcmp(rig->dev->local + 0x400000, rig->mem + RIG_LARGE + 0x10000, 0x10000),
+	   "a page of 64 KiB");
+	/* If it is set where it must not be, an address's own entry is as good as another's. */
+	*rig_pte(rig, 1, cont + 0x20000, 0) = (RIG_IOVA + RIG_LARGE) | OCTANS_PTE_VALID |
+					      OCTANS_PTE_CONT;
+	ok(copy(rig, 1, DATA_VA + 0x1000, cont + 0x20000, 64) == OCTANS_JOB_OK, "CONT in one entry alone");
+}
+
+static uint64_t *local_table(struct rig *rig, uint64_t offset)
+{
+	return (uint64_t *)(rig->dev->local + offset);
+}
+
+/* An address space whose tables lie on the card, from the root on. */
+static void test_local_tables(struct rig *rig)
+{
+	uint64_t at = 0x800000, bits = OCTANS_PTE_VALID | OCTANS_PTE_LOCAL;
+
+	*rig_u64(rig, RIG_ASIDS + 8 * 9) = at | OCTANS_ASID_VALID | OCTANS_ASID_LOCAL;
+	local_table(rig, at)[0] = (at + 0x1000) | bits;
+	local_table(rig, at + 0x1000)[0] = (at + 0x2000) | bits;
+	local_table(rig, at + 0x2000)[0] = (at + 0x3000) | bits;
+	local_table(rig, at + 0x3000)[CODE_VA >> 12] = (RIG_IOVA + RIG_DATA) | OCTANS_PTE_VALID;
+	for (int i = 0; i < 2; i++)
+		local_table(rig, at + 0x3000)[(DATA_VA >> 12) + i] =
+			(at + 0x10000 + i * 0x1000) | bits | OCTANS_PTE_WRITE;
+	memset(rig->dev->local + at + 0x10000, 0x99, 64);
+	ok(copy(rig, 9, DATA_VA + 0x1000, DATA_VA, 64) == OCTANS_JOB_OK &&
+	   !memcmp(rig->dev->local + at + 0x11000, rig->dev->local + at + 0x10000, 64),
+	   "tables on the card");
+	/* A table on the card may lead to one in host memory, and back. */
+	local_table(rig, at + 0x2000)[1] = (RIG_IOVA + rig->tables) | OCTANS_PTE_VALID;
+	*rig_u64(rig, rig->tables) = (at + 0x10000) | bits;
+	rig->tables += 0x1000;
+	ok(copy(rig, 9, DATA_VA + 0x1000, 0x200000, 64) == OCTANS_JOB_OK, "and beyond");
+	rig_invalidate(rig, OCTANS_INVALIDATE_ASID(9));
+	local_table(rig, at)[0] = 0;
+	refused(rig, 9, 0, 0, OCTANS_FAULT_UNMAPPED, CODE_VA, false, "an entry on the card is cleared");
+}
+
+/* Tables that lead to themselves: every walk ends after four steps. */
+static void test_looping_tables(struct rig *rig)
+{
+	uint64_t root = RIG_IOVA + rig->tables, *table = rig_u64(rig, rig->tables);
+
+	rig->tables += 0x1000;
+	for (int i = 0; i < 512; i++)
+		table[i] = root | OCTANS_PTE_VALID;
+	*rig_u64(rig, RIG_ASIDS + 8 * 11) = root | OCTANS_ASID_VALID;
+	table[CODE_VA >> 12 & 511] = root | OCTANS_PTE_VALID;
+	ok(copy(rig, 11, 0x123456789000, 0, 64) == OCTANS_JOB_BAD_CMD,
+	   "a table that is its own page is read as a stream");
+	last_event(rig);
+}
+
 static void test_isolation(struct rig *rig)
 {
 	rig_map(rig, 3, CODE_VA, RIG_DATA, 0x1000, 0);
 	rig_map(rig, 3, DATA_VA, RIG_DATA + 0xa000, 0x2000, OCTANS_PTE_WRITE);
 	memset(rig->mem + RIG_DATA + 0xa000, 0x33, 0x1000);
+	memset(rig->mem + RIG_DATA + 0x2000, 0x5a, 64);
 	ok(copy(rig, 3, DATA_VA + 0x1000, DATA_VA, 64) == OCTANS_JOB_OK &&
 	   rig->mem[RIG_DATA + 0xb000] == 0x33, "the same address in another address space");
 	ok(rig->mem[RIG_DATA + 0x2000] == 0x5a, "the first one's memory is untouched");
@@ -174,18 +274,108 @@ static void test_invalidate(struct rig *rig)
 	refused(rig, 1, DATA_VA + 0x1000, DATA_VA, OCTANS_FAULT_UNMAPPED, DATA_VA, false,
 		"after invalidation of all");
 	*pte = old;
-	for (int i = 0; i < 200; i++)
-		wr64(rig, OCTANS_REG_INVALIDATE, OCTANS_INVALIDATE_ASID(1));
-	ok(rd64(rig, OCTANS_REG_INVALIDATED) == 203, "every one is counted");
 
 	/* While a job runs: not acknowledged before the ring passed a yield, but then. */
-	atomic_store(&rig->dev->ring[0].inject.hang, true);
+	rig_control(rig, "hang ring 0");
 	rig_desc(rig, 0, ++seqno, 1, CODE_VA, 48);
 	rig_bell(rig, 0);
 	ok(rig_until(rd64(rig, OCTANS_RING(0) + OCTANS_RING_SEQNO) == seqno), "a job hangs");
 	rig_invalidate(rig, OCTANS_INVALIDATE_ASID(1));
+	for (int i = 0; i < 1000; i++)
+		rig_forget(rig, OCTANS_INVALIDATE_ASID(i % 5));
+	ok(rig_until(rig_forgot(rig, rig->ticket)), "1000 at once, too");
 	rig_reset_ring(rig, 0);
 	ok(!rd64(rig, OCTANS_RING(0) + OCTANS_RING_SEQNO), "the hung job is gone");
+}
+
+/* Turned off and on again, the MMU knows nothing any more. */
+static void test_off_and_on(struct rig *rig)
+{
+	uint64_t *pte = rig_pte(rig, 1, DATA_VA, 0), old = *pte;
+
+	ok(copy(rig, 1, DATA_VA + 0x1000, DATA_VA, 64) == OCTANS_JOB_OK, "a translation is made");
+	*pte = 0;
+	wr32(rig, OCTANS_REG_MMU_CTRL, 0);
+	wr32(rig, OCTANS_REG_MMU_CTRL, OCTANS_MMU_ENABLE);
+	refused(rig, 1, DATA_VA + 0x1000, DATA_VA, OCTANS_FAULT_UNMAPPED, DATA_VA, false,
+		"and forgotten when the MMU was off");
+	*pte = old;
+}
+
+/* After an acknowledged invalidation no byte goes to the old page, whatever runs. */
+static void test_stale(struct rig *rig)
+{
+	struct octans_cmd_copy small = cmd_copy(0x40001000, 0x200000000, 0x1000);
+	struct octans_cmd_copy large = cmd_copy(0x600003000, 0x200000000, 0x4000);
+	uint64_t page[2] = { RIG_DATA + 0x20000, RIG_DATA + 0x21000 }, wrong = 0, jobs = 0;
+	uint64_t *leaf, *big = rig_pte(rig, 1, 0x600000000, 1), code = 0x800000;
+
+	*rig_pte(rig, 1, 0x40000000, 1) = 0;	/* crooked until now */
+	leaf = rig_pte(rig, 1, 0x40001000, 0);
+	*rig_pte(rig, 1, code, 1) = (RIG_IOVA + RIG_LARGE + 0x200000) | OCTANS_PTE_VALID |
+				    OCTANS_PTE_LARGE;
+	for (int i = 0; i < 1000; i++) {
+		uint8_t *to = rig->mem + RIG_LARGE + 0x200000 + i * 96;
+
+		memcpy(to, &small, sizeof(small));
+		memcpy(to + 48, &large, sizeof(large));
+	}
+	memset(rig->mem + RIG_LARGE, 0x77, 0x4000);
+	rig_invalidate(rig, OCTANS_INVALIDATE_ALL);
+	for (int i = 0; i < 400; i++) {
+		int now = i & 1, old = !now;
+		uint8_t *card = rig->dev->local + old * 0x200000 + 0x3000;
+		uint32_t ticket;
+
+		atomic_store((_Atomic uint64_t *)leaf, (RIG_IOVA + page[now]) | OCTANS_PTE_VALID |
+						       OCTANS_PTE_WRITE);
+		atomic_store((_Atomic uint64_t *)big, (uint64_t)now * 0x200000 | OCTANS_PTE_VALID |
+			     OCTANS_PTE_WRITE | OCTANS_PTE_LOCAL | OCTANS_PTE_LARGE);
+		ticket = rig_forget(rig, OCTANS_INVALIDATE_ASID(1));
+		while (!rig_forgot(rig, ticket))
+			;
+		if (OCTANS_WB_SEQNO(rig_wb(rig, 0)) == seqno) {
+			rig_desc(rig, 0, ++seqno, 1, code, 96 * 1000);
+			rig_bell(rig, 0);
+			jobs++;
+		}
+		memset(rig->mem + page[old], 0x11, 0x1000);
+		memset(card, 0x11, 0x4000);
+		rig_nap(i % 3 * 50);
+		for (int k = 0; k < 0x1000; k++)
+			wrong += rig->mem[page[old] + k] != 0x11;
+		for (int k = 0; k < 0x4000; k++)
+			wrong += card[k] != 0x11;
+	}
+	ok(!wrong && jobs && rig_ended(rig, 0, seqno) == OCTANS_JOB_OK,
+	   "400 invalidations under load (%llu jobs): %llu bytes to old pages",
+	   (unsigned long long)jobs, (unsigned long long)wrong);
+}
+
+/* A ticket that a job holds up is completed by any reset. */
+static void test_tickets_and_resets(struct rig *rig)
+{
+	uint32_t ticket;
+
+	rig_control(rig, "slow 0 400000");
+	rig_desc(rig, 0, ++seqno, 1, CODE_VA, 48);
+	rig_bell(rig, 0);
+	rig_until(rd64(rig, OCTANS_RING(0) + OCTANS_RING_SEQNO) == seqno);
+	wr32(rig, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
+	ticket = rig_forget(rig, OCTANS_INVALIDATE_ALL);
+	ok(rig_until(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY) &&
+	   rig_forgot(rig, ticket), "a ticket written while the device resets is complete after it");
+	rig_control(rig, "slow 0 0");
+	rig_start(rig);
+	rig->tail[0] = 0;
+	ok(copy(rig, 1, DATA_VA + 0x1000, DATA_VA, 64) == OCTANS_JOB_OK, "set up again, it works");
+	rig_control(rig, "hang 0");
+	rig_desc(rig, 0, ++seqno, 1, CODE_VA, 48);
+	rig_bell(rig, 0);
+	rig_until(rd64(rig, OCTANS_RING(0) + OCTANS_RING_SEQNO) == seqno);
+	ticket = rig_forget(rig, OCTANS_INVALIDATE_ALL);
+	rig_reset_ring(rig, 0);
+	ok(rig_forgot(rig, ticket), "a ring reset completes it, too");
 }
 
 /* Takes memory away from under a job that copies it round and round. */
@@ -214,6 +404,25 @@ static void test_unmap_under_load(struct rig *rig)
 	rig_reset_ring(rig, 0);
 }
 
+/* Memory that vanishes without a word: as a SIGBUS handler would tell. */
+static void test_dead_memory(struct rig *rig)
+{
+	uint8_t *extra = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t size;
+	void *host;
+
+	ok(!sim_dma_dead(rig->dev, extra, &host, &size), "memory that is not mapped is not ours");
+	ok(!sim_dma_map(rig->dev, 0x900000000, 1 << 20, extra, true) &&
+	   copy(rig, 1, DATA_VA, 0x500000000, 64) == OCTANS_JOB_OK, "memory is plugged in again");
+	ok(sim_dma_dead(rig->dev, extra + 5000, &host, &size) && host == extra && size == 1 << 20,
+	   "it dies");
+	rig_invalidate(rig, OCTANS_INVALIDATE_ALL);
+	ok(copy(rig, 1, DATA_VA, 0x500000000, 64) == OCTANS_JOB_BUS, "and is refused");
+	last_event(rig);
+	ok(!sim_dma_unmap(rig->dev, 0x900000000, 1 << 20, &host), "it can be unplugged");
+	munmap(extra, 1 << 20);
+}
+
 int main(void)
 {
 	struct rig rig;
@@ -223,9 +432,16 @@ int main(void)
 	test_refusals(&rig);
 	test_bus(&rig);
 	test_large_and_local(&rig);
+	test_huge_and_cont(&rig);
+	test_local_tables(&rig);
+	test_looping_tables(&rig);
 	test_isolation(&rig);
 	test_invalidate(&rig);
+	test_off_and_on(&rig);
 	test_unmap_under_load(&rig);
+	test_dead_memory(&rig);
+	test_stale(&rig);
+	test_tickets_and_resets(&rig);
 	rig_free(&rig);
 	return done();
 }

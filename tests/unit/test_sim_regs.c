@@ -8,7 +8,7 @@ static void test_identity(struct rig *rig)
 	char name[33] = "";
 
 	ok(rd32(rig, OCTANS_REG_ID) == OCTANS_ID_MAGIC, "the id says OCTN");
-	ok(rd32(rig, OCTANS_REG_VERSION) == OCTANS_VERSION_1_0, "version 1.0");
+	ok(rd32(rig, OCTANS_REG_VERSION) == OCTANS_VERSION_2_0, "version 2.0");
 	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY, "ready after power-on");
 	ok(OCTANS_CAPS_RINGS(caps) == 4 && OCTANS_CAPS_VA_BITS(caps) == 48 &&
 	   OCTANS_CAPS_ASID_BITS(caps) == 10 && OCTANS_CAPS_PA_BITS(caps) == 52 &&
@@ -20,6 +20,14 @@ static void test_identity(struct rig *rig)
 		memcpy(name + 8 * i, &v, 8);
 	}
 	ok(!strcmp(name, "octans-1"), "profile name \"%s\"", name);
+	ok(rd32(rig, OCTANS_REG_MACS_INT8) == 65536 && rd32(rig, OCTANS_REG_MACS_F16) == 32768 &&
+	   rd32(rig, OCTANS_REG_MACS_F32) == 4096 && rd32(rig, OCTANS_REG_LOCAL_BPC) == 1024 &&
+	   rd32(rig, OCTANS_REG_PCIE_BPC) == 32 && rd64(rig, OCTANS_REG_SRAM_SIZE) == 64 << 20 &&
+	   rd32(rig, OCTANS_REG_LOCAL_LATENCY) == 150 &&
+	   rd32(rig, OCTANS_REG_PCIE_LATENCY) == 1000 &&
+	   rd32(rig, OCTANS_REG_TLB_ENTRIES) == 1024 && rd32(rig, OCTANS_REG_WALKERS) == 16 &&
+	   rd32(rig, OCTANS_REG_MAX_CTX) == 131072 &&
+	   rd64(rig, OCTANS_REG_CLOCK_HZ) == 1000000000, "the parameters of octans-1");
 	ok(rd64(rig, OCTANS_REG_OPS) & 1 << OCTANS_OP_COPY, "COPY is implemented");
 	ok(rd64(rig, OCTANS_REG_TIME_NS) != 0, "the time is never 0");
 	ok(rd64(rig, OCTANS_REG_TIME_NS) < rd64(rig, OCTANS_REG_TIME_NS), "the time runs");
@@ -43,6 +51,10 @@ static void test_access_rules(struct rig *rig)
 	   sim_reg_read(dev, UINT64_MAX - 7, 8) == UINT64_MAX, "outside the BAR");
 	ok(sim_reg_read(dev, 0x0800, 4) == 0 && sim_reg_read(dev, 0x0800, 8) == 0,
 	   "where there is no register: zero");
+	ok(rd64(rig, OCTANS_REG_COUNTER(0)) == 0 && rd64(rig, OCTANS_REG_COUNTER(15)) == 0 &&
+	   sim_reg_read(dev, OCTANS_REG_COUNTER(1), 4) == UINT32_MAX &&
+	   sim_reg_read(dev, OCTANS_REG_COUNTER(16), 4) == 0, "16 counters of 64 bits");
+	ok(sim_reg_read(dev, OCTANS_REG_INVALIDATED, 8) == UINT64_MAX, "INVALIDATED is 32 bits wide");
 	ok(sim_reg_read(dev, OCTANS_RING(4), 8) == 0, "a ring that is not there: zero");
 	ok(rd32(rig, OCTANS_REG_RESET) == 0 && rd64(rig, OCTANS_REG_INVALIDATE) == 0 &&
 	   rd32(rig, OCTANS_DOORBELL(0)) == 0, "write-only registers read zero");
@@ -101,20 +113,63 @@ static void test_device_reset(struct rig *rig)
 	wr32(rig, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
 	ok(rig_until(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY), "a reset completes");
 	ok(!rd32(rig, OCTANS_REG_MMU_CTRL) && !rd64(rig, OCTANS_REG_ASID_BASE) &&
-	   !rd32(rig, OCTANS_REG_EVT_CTRL) && !rd64(rig, OCTANS_REG_INVALIDATED) &&
+	   !rd32(rig, OCTANS_REG_EVT_CTRL) &&
 	   !rd32(rig, OCTANS_RING(1) + OCTANS_RING_CTRL) &&
 	   !rd64(rig, OCTANS_RING(1) + OCTANS_RING_BASE), "every register is as at power-on");
 	rig->dev->local[5] = 42;
 	wr32(rig, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
 	ok(rig->dev->local[5] == 42, "on-card memory survives a reset");
 
-	atomic_store(&rig->dev->fail_reset, 1);
+	rig_control(rig, "fail-reset device");
 	wr32(rig, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
 	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_FAILED, "a reset may fail");
 	rig_start(rig);
 	ok(!rd32(rig, OCTANS_REG_MMU_CTRL), "a failed device takes no orders");
+	rig_invalidate(rig, OCTANS_INVALIDATE_ALL);
 	sim_flr(rig->dev);
 	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY, "a function-level reset brings it back");
+}
+
+/* INVALIDATED is the driver's own number, and only a power cycle takes it back. */
+static void test_tickets(struct rig *rig)
+{
+	rig->ticket = 0xfffffffd;
+	rig_invalidate(rig, OCTANS_INVALIDATE_ASID(1));
+	ok(rd32(rig, OCTANS_REG_INVALIDATED) == 0xfffffffe, "the ticket as it was written");
+	wr32(rig, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
+	ok(rig_until(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY) &&
+	   rd32(rig, OCTANS_REG_INVALIDATED) == 0xfffffffe, "kept by a device reset");
+	sim_flr(rig->dev);
+	sim_quiesce(rig->dev);
+	ok(rd32(rig, OCTANS_REG_INVALIDATED) == 0xfffffffe, "and by a function-level reset");
+	for (int i = 0; i < 200; i++)
+		rig_forget(rig, i % 1200);	/* ASIDs that are never valid, too */
+	ok(rig_forgot(rig, rig->ticket) && rd32(rig, OCTANS_REG_INVALIDATED) == rig->ticket,
+	   "200 more, past the end of 32 bits, all complete: %u", rig->ticket);
+}
+
+/* The driver does what the manual does not define. */
+static void test_undefined(struct rig *rig)
+{
+	char reply[4096];
+
+	sim_control(rig->dev, "undefined", reply, sizeof(reply));
+	ok(strstr(reply, "more="), "a list: %.60s", reply);
+	wr32(rig, 0x7770, 1);
+	wr32(rig, 0x7770, 1);
+	wr32(rig, OCTANS_REG_MMU_CTRL, 6);
+	sim_control(rig->dev, "undefined", reply, sizeof(reply));
+	/* The sweep over all offsets filled the list; a device of its own shows the rest. */
+	ok(strlen(reply) < sizeof(reply) - 1, "%zu characters hold it", strlen(reply));
+	rig_free(rig);
+	rig_new(rig, "octans-s");
+	wr32(rig, 0x7770, 1);
+	wr32(rig, 0x7770, 1);
+	wr32(rig, OCTANS_REG_MMU_CTRL, 6);
+	rd64(rig, OCTANS_REG_ID);
+	sim_control(rig->dev, "undefined", reply, sizeof(reply));
+	ok(!strcmp(reply, "ok uses=3 more=0 write=0x7770/4*2 reserved-bits=0x108/4*1 read=0x0/8*1"),
+	   "no such register, reserved bits, wrong width: %s", reply);
 }
 
 static void test_removal(struct rig *rig)
@@ -128,6 +183,68 @@ static void test_removal(struct rig *rig)
 	sim_restore(rig->dev);
 	ok(rd32(rig, OCTANS_REG_ID) == OCTANS_ID_MAGIC && !rd32(rig, OCTANS_REG_EVT_VECTOR),
 	   "restored: as after power-on");
+	ok(!rd32(rig, OCTANS_REG_INVALIDATED) && !rig->dev->local[7],
+	   "INVALIDATED is 0, on-card memory empty");
+}
+
+/* Between two clients: what one keeps mapped, the other never uses. */
+static void test_power_cycle(struct rig *rig)
+{
+	uint64_t size = rig->dev->bar_size;
+	struct sim_device *dev = rig->dev;
+	int fd = dup(dev->local_fd);
+	uint8_t *old = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), *at = dev->local;
+
+	old[100] = 1;
+	ok(dev->local[100] == 1, "the visible window is on-card memory");
+	ok(ftruncate(fd, 4096) && ftruncate(fd, size * 2), "whose size is sealed");
+	wr32(rig, OCTANS_REG_EVT_VECTOR, 2);
+	rig_invalidate(rig, OCTANS_INVALIDATE_ALL);
+	ok(!sim_device_power_cycle(dev) && dev->local == at && dev->local_fd >= 0, "a power cycle");
+	ok(!dev->local[100] && !rd32(rig, OCTANS_REG_EVT_VECTOR) &&
+	   !rd32(rig, OCTANS_REG_INVALIDATED), "everything is new");
+	dev->local[100] = 2;
+	old[100] = 3;
+	ok(dev->local[100] == 2 && old[100] == 3, "the old memory is the old client's alone");
+	munmap(old, size);
+	old = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->local_fd, 0);
+	ok(old[100] == 2, "the new one can be mapped");
+	munmap(old, size);
+	close(fd);
+	sim_remove(dev);
+	ok(!sim_device_power_cycle(dev) && rd32(rig, OCTANS_REG_ID) == OCTANS_ID_MAGIC,
+	   "a device that was removed is there for the next client");
+}
+
+static void test_large_card(void)
+{
+	struct rig rig;
+
+	rig_new_with(&rig, &(struct sim_config) { .local_size = 64ULL << 30, .threads = 1 });
+	rig.dev->local[(64ULL << 30) - 1] = 1;
+	ok(rd64(&rig, OCTANS_REG_LOCAL_SIZE) == 64ULL << 30, "64 GiB cost what is touched");
+	rig_free(&rig);
+}
+
+/* A driver that waits for what never comes. */
+static void test_poll_limit(void)
+{
+	uint64_t ctrl = OCTANS_RING(1) + OCTANS_RING_CTRL;
+	struct rig rig;
+
+	rig_new_with(&rig, &(struct sim_config) {
+		.local_size = 16 << 20, .threads = 1, .poll_limit_s = 0.05,
+	});
+	rig_control(&rig, "fail-reset ring 1");
+	wr32(&rig, ctrl, OCTANS_RING_RESET);
+	fclose(stderr);		/* the sentence is for people */
+	ok(rd32(&rig, ctrl) == OCTANS_RING_RESET, "a reset that never completes");
+	ok(rig_until(({ rd32(&rig, OCTANS_REG_STATUS); rig_nap(1); rd32(&rig, ctrl) == UINT32_MAX; })),
+	   "who polls it for long finds the device gone");
+	ok(rd32(&rig, OCTANS_REG_ID) == OCTANS_ID_MAGIC, "other registers read on");
+	wr32(&rig, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
+	ok(rd32(&rig, ctrl) == 0, "and this one, once something was written");
+	rig_free(&rig);
 }
 
 int main(void)
@@ -139,7 +256,12 @@ int main(void)
 	test_access_rules(&rig);
 	test_locked_while_on(&rig);
 	test_device_reset(&rig);
+	test_tickets(&rig);
 	test_removal(&rig);
+	test_power_cycle(&rig);
+	test_undefined(&rig);
 	rig_free(&rig);
+	test_large_card();
+	test_poll_limit();
 	return done();
 }

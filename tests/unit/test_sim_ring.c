@@ -51,21 +51,97 @@ static void test_normal(struct rig *rig)
 	   rig_until(atomic_load(&rig->irqs[4]) == 1), "the last ring, vector 4");
 }
 
-/* The timestamp command knows the ring's cycles and the device's time. */
-static void test_timestamp(struct rig *rig)
+/* SIGNAL knows the processor's counters and the device's time. */
+static void test_signal(struct rig *rig)
 {
-	struct octans_cmd_timestamp ts = {
-		.cmd = { .op = OCTANS_OP_TIMESTAMP, .size = sizeof(ts) }, .va = DATA,
+	struct octans_cmd_signal c[3] = {
+		{ .cmd = { OCTANS_OP_SIGNAL, OCTANS_SIGNAL_COUNTERS, sizeof(c[0]), 0 }, .va = DATA },
+		{ .cmd = { OCTANS_OP_SIGNAL, OCTANS_SIGNAL_TIME, sizeof(c[0]), 0 }, .va = DATA + 128 },
+		{ .cmd = { OCTANS_OP_SIGNAL, OCTANS_SIGNAL_VALUE, sizeof(c[0]), 0 }, .va = DATA + 136,
+		  .value = 77 },
 	};
 	uint64_t before = rd64(rig, OCTANS_RING(0) + OCTANS_RING_CYCLES);
+	uint64_t commands = rd64(rig, OCTANS_REG_COUNTER(14));
 	uint64_t *out = rig_u64(rig, RIG_DATA + 0x1000);
 
-	memcpy(rig->mem + RIG_DATA + 0x100, &ts, sizeof(ts));
-	ok(rig_run(rig, 0, ++seqno, 1, CODE + 0x100, sizeof(ts)) == OCTANS_JOB_OK, "TIMESTAMP");
-	ok(out[0] == before && out[1] && out[1] < rd64(rig, OCTANS_REG_TIME_NS),
-	   "tells cycles and time: %llu, %llu", (unsigned long long)out[0],
-	   (unsigned long long)out[1]);
-	ok(rd64(rig, OCTANS_RING(0) + OCTANS_RING_CYCLES) > before, "cycles were spent");
+	memcpy(rig->mem + RIG_DATA + 0x100, &c, sizeof(c));
+	ok(rig_run(rig, 0, ++seqno, 1, CODE + 0x100, sizeof(c)) == OCTANS_JOB_OK, "SIGNAL");
+	ok(out[0] > before && out[14] == commands &&
+	   rd64(rig, OCTANS_REG_COUNTER(14)) == commands + 3, "the counters, %llu commands",
+	   (unsigned long long)out[14]);
+	ok(out[16] && out[16] < rd64(rig, OCTANS_REG_TIME_NS) && out[17] == 77, "the time, a value");
+	ok(rd64(rig, OCTANS_RING(0) + OCTANS_RING_CYCLES) > before &&
+	   rd64(rig, OCTANS_REG_COUNTER(0)) >= out[0], "cycles were spent");
+}
+
+/* A job waits for another's signal, lets others run, and is hung to who looks at PROGRESS. */
+static void test_wait(struct rig *rig)
+{
+	struct octans_cmd_wait w = { .cmd = { OCTANS_OP_WAIT, 0, sizeof(w), 0 }, .va = DATA + 8,
+				     .value = 5 };
+	struct octans_cmd_signal s = { .cmd = { OCTANS_OP_SIGNAL, 0, sizeof(s), 0 }, .va = DATA + 8,
+				       .value = 6 };
+	uint64_t progress;
+
+	*rig_u64(rig, RIG_DATA + 0x1008) = 0;
+	memcpy(rig->mem + RIG_DATA + 0x300, &w, sizeof(w));
+	memcpy(rig->mem + RIG_DATA + 0x340, &s, sizeof(s));
+	rig_desc(rig, 0, ++seqno, 1, CODE + 0x300, sizeof(w));
+	rig_bell(rig, 0);
+	rig_until(rd64(rig, OCTANS_RING(0) + OCTANS_RING_SEQNO) == seqno);
+	rig_nap(5000);
+	progress = rd64(rig, OCTANS_RING(0) + OCTANS_RING_PROGRESS);
+	rig_nap(20000);
+	ok(rd64(rig, OCTANS_RING(0) + OCTANS_RING_PROGRESS) == progress, "a wait is no progress");
+	rig_invalidate(rig, OCTANS_INVALIDATE_ASID(1));
+	ok(rig_run(rig, 1, 1, 1, CODE + 0x340, sizeof(s)) == OCTANS_JOB_OK &&
+	   rig_ended(rig, 0, seqno) == OCTANS_JOB_OK, "another ring's signal ends it");
+	*rig_u64(rig, RIG_DATA + 0x1008) = 0;
+	rig_desc(rig, 0, ++seqno, 1, CODE + 0x300, sizeof(w));
+	rig_bell(rig, 0);
+	rig_until(rd64(rig, OCTANS_RING(0) + OCTANS_RING_SEQNO) == seqno);
+	ok(rig_reset_ring(rig, 0), "and so does a reset");
+}
+
+static void test_params(struct rig *rig)
+{
+	uint64_t src = DATA, dst = DATA + 0x400;
+	struct octans_cmd_move c = {
+		.cmd = { .op = OCTANS_OP_MOVE, .size = sizeof(c) },
+		.dst = { .va = dst, .stride = 16, .rows = 8, .cols = 4, .dyn = OCTANS_DYN(1, 0) },
+		.src = { .va = src, .stride = 16, .rows = 8, .cols = 4, .dyn = OCTANS_DYN_ROWS(1) },
+	};
+	uint32_t *p = (uint32_t *)(rig->mem + RIG_DATA + 0x2ff8);
+	uint64_t *out = rig_u64(rig, RIG_DATA + 0x1400);
+	struct octans_desc *d;
+
+	memcpy(rig->mem + RIG_DATA + 0x600, &c, sizeof(c));
+	memset(rig->mem + RIG_DATA + 0x1000, 0x31, 0x80);
+	memset(out, 0, 0x80);
+	p[0] = 3;	/* first row of dst */
+	p[1] = 2;	/* rows; the block lies over the end of a page */
+	d = rig_desc(rig, 0, ++seqno, 1, CODE + 0x600, sizeof(c));
+	d->param_va = DATA + 0x1ff8;
+	d->param_count = 3;
+	rig_bell(rig, 0);
+	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_OK && !out[5] && out[6] == 0x3131313131313131 &&
+	   out[9] == out[6] && !out[10], "parameters give rows and the first of them");
+	d = rig_desc(rig, 0, ++seqno, 1, CODE + 0x600, sizeof(c));
+	d->param_va = DATA + 0x1ff8;
+	d->param_count = 1;
+	rig_bell(rig, 0);
+	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_BAD_CMD, "a parameter that the job does not have");
+	rig_reset_ring(rig, 0);
+	d = rig_desc(rig, 0, ++seqno, 1, CODE + 0x600, sizeof(c));
+	d->param_va = 0x7000000;
+	d->param_count = 2;
+	rig_bell(rig, 0);
+	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_FAULT &&
+	   rd64(rig, OCTANS_RING(0) + OCTANS_RING_FAULT_VA) == 0x7000000 &&
+	   rd64(rig, OCTANS_RING(0) + OCTANS_RING_FAULT_CODE) ==
+	   (OCTANS_JOB_FAULT | OCTANS_FAULT_UNMAPPED << 8), "parameters that are not mapped");
+	rig_reset_ring(rig, 0);
+	wr32(rig, OCTANS_REG_EVT_HEAD, rd32(rig, OCTANS_REG_EVT_TAIL));
 }
 
 /* After a failure with @code: everything must be in place by the time of the writeback. */
@@ -84,6 +160,9 @@ static void failed(struct rig *rig, int code, const char *what)
 	   status(rig, 0) == OCTANS_RING_HALTED &&
 	   rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD) == rig->tail[0],
 	   "%s: status %d, event and registers agree", what, got);
+	ok(rd64(rig, OCTANS_RING(0) + OCTANS_RING_FAULT_SEQNO) == seqno &&
+	   (rd64(rig, OCTANS_RING(0) + OCTANS_RING_FAULT_CODE) & 0xffff) ==
+	   (uint64_t)(code | code << 8), "%s: the FAULT registers", what);
 	ok(rig_until(atomic_load(&rig->irqs[1]) == irqs + 1) &&
 	   rig_until(atomic_load(&rig->irqs[0]) == evts + 1), "%s: both vectors", what);
 	wr32(rig, OCTANS_REG_EVT_HEAD, tail + 1);
@@ -92,6 +171,8 @@ static void failed(struct rig *rig, int code, const char *what)
 
 static void test_bad_descriptors(struct rig *rig)
 {
+	struct octans_desc *d;
+
 	rig_desc(rig, 0, ++seqno, 1, CODE + 8, 16);
 	failed(rig, OCTANS_JOB_BAD_DESC, "unaligned stream");
 	rig_desc(rig, 0, ++seqno, 1, CODE, 0);
@@ -102,8 +183,22 @@ static void test_bad_descriptors(struct rig *rig)
 	failed(rig, OCTANS_JOB_BAD_DESC, "stream too long");
 	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->flags = 2;
 	failed(rig, OCTANS_JOB_BAD_DESC, "unknown flag");
-	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->reserved[3] = 1;
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->reserved[1] = 1;
 	failed(rig, OCTANS_JOB_BAD_DESC, "reserved field");
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->pad = 1;
+	failed(rig, OCTANS_JOB_BAD_DESC, "the pad");
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->param_count = OCTANS_PARAM_MAX + 1;
+	failed(rig, OCTANS_JOB_BAD_DESC, "too many parameters");
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->param_va = DATA;
+	failed(rig, OCTANS_JOB_BAD_DESC, "an address of no parameters");
+	d = rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	d->param_va = DATA + 2;
+	d->param_count = 1;
+	failed(rig, OCTANS_JOB_BAD_DESC, "unaligned parameters");
+	d = rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	d->param_va = (1ULL << 48) - 4;
+	d->param_count = 2;
+	failed(rig, OCTANS_JOB_BAD_DESC, "parameters past 48 bits");
 }
 
 static void test_bad_streams(struct rig *rig)
@@ -126,6 +221,28 @@ static void test_bad_streams(struct rig *rig)
 	c->op = 0x1234;
 	rig_desc(rig, 0, ++seqno, 1, CODE + 0x200, 16);
 	failed(rig, OCTANS_JOB_BAD_CMD, "unknown command");
+}
+
+/* The newest failure stays, whatever becomes of its event. */
+static void test_fault_registers(struct rig *rig)
+{
+	struct octans_cmd_copy c[2] = { cmd_copy(DATA, DATA + 0x100, 64), cmd_copy(0x9000000, DATA, 64) };
+	uint64_t r = OCTANS_RING(0), ctrl = r + OCTANS_RING_CTRL;
+
+	wr32(rig, OCTANS_REG_EVT_CTRL, 0);
+	memcpy(rig->mem + RIG_DATA + 0x400, c, sizeof(c));
+	ok(rig_run(rig, 0, ++seqno, 1, CODE + 0x400, sizeof(c)) == OCTANS_JOB_FAULT, "a fault, no queue");
+	wr32(rig, ctrl, OCTANS_RING_RESET);
+	ok(rig_until(!rd32(rig, ctrl)) && rd64(rig, r + OCTANS_RING_FAULT_SEQNO) == seqno &&
+	   rd64(rig, r + OCTANS_RING_FAULT_VA) == 0x9000000 &&
+	   rd64(rig, r + OCTANS_RING_FAULT_CODE) ==
+	   (OCTANS_JOB_FAULT | OCTANS_FAULT_UNMAPPED << 8 | 1 << 16 |
+	    (uint64_t)sizeof(c[0]) << 32), "survives the ring reset");
+	rig->tail[0] = 0;
+	wr32(rig, ctrl, OCTANS_RING_ENABLE);
+	ok(!rd64(rig, r + OCTANS_RING_FAULT_SEQNO) && !rd64(rig, r + OCTANS_RING_FAULT_CODE),
+	   "and is gone when the ring is enabled");
+	wr32(rig, OCTANS_REG_EVT_CTRL, OCTANS_EVT_ENABLE);
 }
 
 static void test_no_seqno(struct rig *rig)
@@ -189,14 +306,26 @@ static void test_doorbells(struct rig *rig)
 	ok(OCTANS_WB_SEQNO(rig_wb(rig, 0)) != 99, "a halted ring hears no doorbell");
 	rig_reset_ring(rig, 0);
 	wr32(rig, OCTANS_DOORBELL(0), UINT32_MAX);
-	ok(rig_until(status(rig, 0) & OCTANS_RING_HALTED), "a doorbell that goes back halts it, too");
+	ok(rig_until(status(rig, 0) & OCTANS_RING_HALTED), "far behind is far beyond");
+	rig_reset_ring(rig, 0);
+	rig_control(rig, "hang 0");
+	for (int i = 0; i < 3; i++)
+		rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	rig_bell(rig, 0);
+	rig_until(rd64(rig, r + OCTANS_RING_SEQNO) == seqno - 2);
+	wr32(rig, OCTANS_DOORBELL(0), 2);
+	rig_control(rig, "hang 0 off");
+	ok(rig_until(status(rig, 0) & OCTANS_RING_HALTED) && rd32(rig, r + OCTANS_RING_HEAD) == 1 &&
+	   rig_event(rig, tail + 2)->code == OCTANS_JOB_BAD_DESC &&
+	   rd64(rig, r + OCTANS_RING_FAULT_CODE) == (OCTANS_JOB_BAD_DESC | OCTANS_JOB_BAD_DESC << 8),
+	   "a doorbell that goes back halts it, too, after the job that runs");
 	rig_reset_ring(rig, 0);
 	wr32(rig, r + OCTANS_RING_CTRL, 0);
 	wr32(rig, OCTANS_DOORBELL(0), 1);
 	wr32(rig, r + OCTANS_RING_CTRL, OCTANS_RING_ENABLE);
 	rig_nap(5000);
 	ok(!status(rig, 0) && !rd32(rig, r + OCTANS_RING_HEAD), "a disabled ring hears none either");
-	wr32(rig, OCTANS_REG_EVT_HEAD, tail + 2);
+	wr32(rig, OCTANS_REG_EVT_HEAD, tail + 3);
 	for (uint32_t v = 0; v < 5000; v++) {	/* nonsense at speed */
 		wr32(rig, OCTANS_DOORBELL(v % 8), v * 2654435761u);
 		if (v % 7 == 0)
@@ -244,7 +373,7 @@ static void test_reset(struct rig *rig)
 	   "nothing moves after the reset");
 	ok(rig_run(rig, 0, ++seqno, 1, CODE, 16) == OCTANS_JOB_OK, "the next job runs");
 
-	atomic_store(&rig->dev->ring[0].inject.fail_reset, 1);
+	rig_control(rig, "fail-reset ring 0");
 	wr32(rig, r + OCTANS_RING_CTRL, OCTANS_RING_RESET);
 	rig_nap(20000);
 	ok(rd32(rig, r + OCTANS_RING_CTRL) == OCTANS_RING_RESET &&
@@ -300,6 +429,78 @@ static void test_event_overflow(struct rig *rig)
 	rig_reset_ring(rig, 0);
 }
 
+/* What the manual does not define is listed. */
+static void test_unknown_opcode(struct rig *rig)
+{
+	struct octans_cmd *c = (struct octans_cmd *)(rig->mem + RIG_DATA + 0x200);
+	char reply[4096];
+
+	*c = (struct octans_cmd) { .op = 0x1234, .size = 16 };
+	rig_run(rig, 0, ++seqno, 1, CODE + 0x200, 16);
+	rig_reset_ring(rig, 0);
+	wr32(rig, OCTANS_REG_EVT_HEAD, rd32(rig, OCTANS_REG_EVT_TAIL));
+	sim_control(rig->dev, "undefined", reply, sizeof(reply));
+	ok(strstr(reply, "opcode=0x1234/16"), "\"undefined\" tells of opcode 0x1234");
+	sim_control(rig->dev, "stat", reply, sizeof(reply));
+	ok(strstr(reply, "commands=") && strstr(reply, "busy_local=") && strstr(reply, "tlb_misses="),
+	   "\"stat\" tells the counters");
+}
+
+static atomic_bool no_memory;
+
+/* Takes libc's place: what a command needs for itself comes from here. */
+void *aligned_alloc(size_t align, size_t size)
+{
+	void *p;
+
+	return atomic_load(&no_memory) || posix_memalign(&p, align, size) ? NULL : p;
+}
+
+/* The host has no memory for a command: BUS, and no address. */
+static void test_no_memory(struct rig *rig)
+{
+	struct octans_cmd_matmul c = {
+		.cmd = { .op = OCTANS_OP_MATMUL, .size = sizeof(c) },
+		.x = { .va = DATA, .stride = 128, .rows = 1, .cols = 32 },
+		.w = { .va = DATA + 128, .stride = 34, .rows = 1, .cols = 32,
+		       .type = OCTANS_TYPE_Q8_0 },
+		.dst = { .va = DATA + 256, .stride = 4, .rows = 1, .cols = 1 },
+		.planes = 1,
+	};
+	uint32_t tail = rd32(rig, OCTANS_REG_EVT_TAIL);
+
+	memcpy(rig->mem + RIG_DATA + 0x800, &c, sizeof(c));
+	ok(rig_run(rig, 0, ++seqno, 1, CODE + 0x800, sizeof(c)) == OCTANS_JOB_OK, "MATMUL");
+	atomic_store(&no_memory, true);
+	ok(rig_run(rig, 0, ++seqno, 1, CODE + 0x800, sizeof(c)) == OCTANS_JOB_BUS &&
+	   rig_event(rig, tail)->code == OCTANS_JOB_BUS && !rig_event(rig, tail)->va &&
+	   rig_event(rig, tail)->seqno == seqno, "without memory: BUS, and an event that says so");
+	atomic_store(&no_memory, false);
+	rig_reset_ring(rig, 0);
+	wr32(rig, OCTANS_REG_EVT_HEAD, tail + 1);
+}
+
+/* Nothing is sent once bus mastering is off. */
+static void test_quiet(struct rig *rig)
+{
+	unsigned int bad = 0, before;
+
+	for (int i = 0; i < 300; i++) {
+		rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+		rig_bell(rig, 0);
+		rig_nap(i % 30);
+		sim_set_bus_master(rig->dev, false);
+		before = atomic_load(&rig->irqs[1]);
+		rig_nap(20);
+		bad += atomic_load(&rig->irqs[1]) != before;
+		sim_set_bus_master(rig->dev, true);
+		if (!rig_reset_ring(rig, 0))
+			break;
+	}
+	ok(!bad, "no message after bus mastering was cleared, 300 times");
+	wr32(rig, OCTANS_REG_EVT_HEAD, rd32(rig, OCTANS_REG_EVT_TAIL));
+}
+
 static void test_removal(struct rig *rig)
 {
 	uint64_t wb;
@@ -329,14 +530,20 @@ int main(void)
 	rig_new(&rig, NULL);
 	set_up(&rig);
 	test_normal(&rig);
-	test_timestamp(&rig);
+	test_signal(&rig);
+	test_wait(&rig);
+	test_params(&rig);
 	test_bad_descriptors(&rig);
 	test_bad_streams(&rig);
+	test_fault_registers(&rig);
 	test_no_seqno(&rig);
 	test_doorbells(&rig);
 	test_reset(&rig);
 	test_pause(&rig);
 	test_event_overflow(&rig);
+	test_unknown_opcode(&rig);
+	test_no_memory(&rig);
+	test_quiet(&rig);
 	test_removal(&rig);
 	rig_free(&rig);
 	return done();

@@ -66,15 +66,14 @@ static void *abuse(void *arg)
 static void *invalidate(void *arg)
 {
 	struct worker *w = arg;
-	uint64_t n = 0;
 
 	while (!atomic_load(&stop)) {
-		wr64(&rig, OCTANS_REG_INVALIDATE, w->jobs % 7 ? OCTANS_INVALIDATE_ASID(w->jobs % 5)
-							      : OCTANS_INVALIDATE_ALL);
-		n++;
+		uint32_t ticket = rig_forget(&rig, w->jobs % 7 ? OCTANS_INVALIDATE_ASID(w->jobs % 5)
+							       : OCTANS_INVALIDATE_ALL);
+
 		if (++w->jobs % 50)
 			continue;
-		if (!rig_until(rd64(&rig, OCTANS_REG_INVALIDATED) >= n)) {
+		if (!rig_until(rig_forgot(&rig, ticket))) {
 			w->stuck++;
 			break;
 		}
@@ -97,13 +96,34 @@ static void *replug(void *arg)
 	return NULL;
 }
 
+/* Counters never go back, whatever happens. */
+static void *look(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t last[OCTANS_COUNTERS] = { 0 };
+
+	while (!atomic_load(&stop)) {
+		for (int i = 0; i < OCTANS_COUNTERS; i++) {
+			uint64_t v = rd64(&rig, OCTANS_REG_COUNTER(i));
+
+			w->wrong += v < last[i];
+			last[i] = v;
+		}
+		w->stuck += !rig_control(&rig, w->jobs++ % 2 ? "stat" : "undefined");
+		rig_nap(100);
+	}
+	return NULL;
+}
+
 int main(void)
 {
-	struct worker w[6] = { { .ring = 0 }, { .ring = 1 }, { .ring = 2 } };
-	static void *(*const role[6])(void *) = { work, work, work, abuse, invalidate, replug };
-	static const char *const name[6] = {
+	struct worker w[7] = { { .ring = 0 }, { .ring = 1 }, { .ring = 2 } };
+	static void *(*const role[7])(void *) = {
+		work, work, work, abuse, invalidate, replug, look,
+	};
+	static const char *const name[7] = {
 		"ring 0", "ring 1", "ring 2", "a ring reset in mid-job", "invalidations",
-		"memory that comes and goes",
+		"memory that comes and goes", "counters and the control channel",
 	};
 
 	rig_new(&rig, NULL);
@@ -118,11 +138,11 @@ int main(void)
 						     OCTANS_PTE_LOCAL;
 	}
 	rig_start(&rig);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 7; i++)
 		pthread_create(&w[i].thread, NULL, role[i], &w[i]);
 	rig_nap(2000000);
 	atomic_store(&stop, true);
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 7; i++) {
 		pthread_join(w[i].thread, NULL);
 		ok(w[i].jobs > 5 && !w[i].wrong && !w[i].stuck, "%s: %u rounds, %u wrong, %u stuck",
 		   name[i], w[i].jobs, w[i].wrong, w[i].stuck);

@@ -34,6 +34,7 @@ struct options {
 	uint32_t threads;
 	enum accel_isa isa;
 	uint32_t ctx, batch;
+	enum accel_kv_type kv_type;
 	bool strict;
 	/* run */
 	uint32_t predict;
@@ -45,6 +46,9 @@ struct options {
 	int32_t *tokens;	/* malloc'd */
 	size_t n_tokens;
 	bool step;
+	/* bench */
+	uint32_t prompt, generate, at;
+	bool has_at;
 	char **args;		/* what is left of argv */
 	int n_args;
 };
@@ -66,7 +70,8 @@ int open_device(const struct options *o, struct accel_dev **dev);
 /* Plans for *dev or, if NULL, for the CPU.  Returns an exit code. */
 int make_plan(const struct options *o, const struct accel_model *model, struct accel_dev *dev,
 	      struct accel_plan **plan);
-/* Model, device, plan and session in one.  Returns an exit code; close_session() takes
+/* Model, device, plan and session in one.  Refuses a device that models time alone unless timing
+ * is true.  Returns an exit code; close_session() takes
  * what there is. */
 struct running {
 	struct accel_model *model;
@@ -74,8 +79,14 @@ struct running {
 	struct accel_plan *plan;
 	struct accel_session *session;
 };
-int open_session(const struct options *o, const char *path, struct running *r);
+int open_session(const struct options *o, const char *path, bool timing, struct running *r);
 void close_session(struct running *r);
+
+/* CLOCK_MONOTONIC. */
+double seconds(void);
+/* What the processor did between two moments, as it is modelled. */
+struct accel_session_stats stats_between(const struct accel_session_stats *before,
+					 const struct accel_session_stats *after);
 
 json_t *layers_json(const struct accel_plan *plan, const struct accel_session *session);
 json_t *device_json(const struct accel_devinfo *info);
@@ -85,6 +96,7 @@ int cmd_show(const struct options *o);
 int cmd_plan(const struct options *o);
 int cmd_run(const struct options *o);
 int cmd_logits(const struct options *o);
+int cmd_bench(const struct options *o);
 int cmd_doctor(const struct options *o);
 int cmd_version(const struct options *o);
 

@@ -8,6 +8,8 @@
 #include <drm/octans_accel.h>
 
 #include "accelctl.h"
+#include "model/gguf.h"
+#include "session/record.h"
 
 static const char *access_text(const struct accel_devinfo *d)
 {
@@ -35,7 +37,7 @@ json_t *device_json(const struct accel_devinfo *d)
 		return j;
 	snprintf(version, sizeof(version), "%u.%u", d->hw_version >> 16, d->hw_version & 0xffff);
 	json_object_update_new(j, json_pack(
-		"{s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
 		"profile", d->profile, "hardware_version", version,
 		"uapi_major", (int)d->uapi_major, "uapi_minor", (int)d->uapi_minor,
 		"serial", (json_int_t)d->serial, "rings", (json_int_t)d->rings,
@@ -44,11 +46,13 @@ json_t *device_json(const struct accel_devinfo *d)
 		"memory_mappable_bytes", (json_int_t)d->memory_mappable,
 		"clock_hz", (json_int_t)d->clock_hz,
 		"modelled_macs_int8_per_cycle", (json_int_t)d->macs_int8,
+		"modelled_macs_f16_per_cycle", (json_int_t)d->macs_f16,
 		"modelled_macs_f32_per_cycle", (json_int_t)d->macs_f32,
 		"modelled_memory_bytes_per_cycle", (json_int_t)d->local_bpc,
 		"modelled_pcie_bytes_per_cycle", (json_int_t)d->pcie_bpc,
 		"max_context", (json_int_t)d->max_ctx, "operations", (json_int_t)d->ops,
-		"weight_types", (json_int_t)d->types));
+		"weight_types", (json_int_t)d->types,
+		"modelled_sram_bytes", (json_int_t)d->sram_size, "timing_only", d->timing_only));
 	return j;
 }
 
@@ -112,16 +116,6 @@ static void print_bits(const char *what, uint64_t bits, const char *(*name)(uint
 	putchar('\n');
 }
 
-static const char *op_name(uint32_t op)
-{
-	static const char *const names[] = { "NOP", "EMBED", "MATMUL", "RMSNORM", "ROPE", "ATTN", "GLU",
-					     "ELEMENTWISE", "COPY", "TIMESTAMP" };
-
-	return op < sizeof(names) / sizeof(names[0]) ? names[op] : "?";
-}
-
-const char *accel_type_name(uint32_t type);	/* of libaccel's GGUF reader */
-
 static void print_device(const struct accel_devinfo *d)
 {
 	printf("name           %s\n", d->name);
@@ -140,8 +134,14 @@ static void print_device(const struct accel_devinfo *d)
 	       (unsigned long long)d->memory_mappable >> 20);
 	printf("rings          %u\n", d->rings);
 	printf("clock          %llu MHz\n", (unsigned long long)d->clock_hz / 1000000);
-	printf("per cycle      %u int8 MACs, %u F32 MACs, %u bytes on-card, %u bytes PCIe\n",
-	       d->macs_int8, d->macs_f32, d->local_bpc, d->pcie_bpc);
+	printf("per cycle      %u int8 MACs, %u 16-bit MACs, %u F32 MACs; %u bytes on-card, %u bytes PCIe\n",
+	       d->macs_int8, d->macs_f16, d->macs_f32, d->local_bpc, d->pcie_bpc);
+	printf("on-chip memory %llu KiB\n", (unsigned long long)d->sram_size >> 10);
+	printf("ceilings       %.3g int8 MAC/s, %.3g 16-bit MAC/s, %.4g GB/s on-card, %.4g GB/s PCIe (modelled)\n",
+	       (double)d->clock_hz * d->macs_int8, (double)d->clock_hz * d->macs_f16,
+	       d->clock_hz * 1e-9 * d->local_bpc, d->clock_hz * 1e-9 * d->pcie_bpc);
+	if (d->timing_only)
+		printf("results        none: only time is modelled\n");
 	printf("context        up to %u positions\n", d->max_ctx);
 	print_bits("operations    ", d->ops, op_name);
 	print_bits("weight types  ", d->types, accel_type_name);

@@ -88,7 +88,7 @@ static int pci_functions(char *bdf, size_t len, bool *bound)
 	return n;
 }
 
-/* One job that writes a timestamp: rings, MMU, memory, interrupt and fence all work. */
+/* One job that stores the time: rings, MMU, memory, interrupt and fence all work. */
 static int round_trip(struct accel_dev *dev, uint64_t *ns)
 {
 	const uint64_t va = 1ull << 32;
@@ -96,7 +96,8 @@ static int round_trip(struct accel_dev *dev, uint64_t *ns)
 	struct accel_queue *queue = NULL;
 	struct accel_vm *vm = NULL;
 	struct accel_bo *bo = NULL;
-	struct octans_cmd_timestamp *cmd;
+	struct accel_job job = { .va = va, .size = sizeof(struct octans_cmd_signal) };
+	struct octans_cmd_signal *cmd;
 	struct timespec t0, t1;
 	int err;
 
@@ -114,16 +115,17 @@ static int round_trip(struct accel_dev *dev, uint64_t *ns)
 		err = -ENOMEM;
 		goto out;
 	}
-	cmd->cmd.op = OCTANS_OP_TIMESTAMP;
+	cmd->cmd.op = OCTANS_OP_SIGNAL;
+	cmd->cmd.flags = OCTANS_SIGNAL_TIME;
 	cmd->cmd.size = sizeof(*cmd);
 	cmd->va = va + 1024;
 	clock_gettime(CLOCK_MONOTONIC, &t0);
-	err = accel_submit(queue, va, sizeof(*cmd), 0, NULL, 0, &fence);
+	err = accel_submit(queue, &job, 1, NULL, 0, &fence);
 	if (!err)
 		err = accel_fence_wait(fence, (t0.tv_sec + JOB_SECONDS) * 1000000000ll + t0.tv_nsec);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	*ns = (t1.tv_sec - t0.tv_sec) * 1000000000ull + t1.tv_nsec - t0.tv_nsec;
-	if (!err && !((volatile uint64_t *)cmd)[1024 / 8 + 1])
+	if (!err && !((volatile uint64_t *)cmd)[1024 / 8])
 		err = -EIO;
 out:
 	accel_fence_free(fence);

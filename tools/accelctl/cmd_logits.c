@@ -50,7 +50,7 @@ int cmd_logits(const struct options *o)
 
 	if (!with_ctx.ctx)	/* no more than is needed */
 		with_ctx.ctx = n ? n : DEFAULT_TOKENS;
-	rc = open_session(&with_ctx, o->args[0], &r);
+	rc = open_session(&with_ctx, o->args[0], false, &r);
 	if (rc)
 		goto out;
 	accel_model_info(r.model, &mi);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "accelctl.h"
@@ -19,14 +18,6 @@ struct text {
 	char *s;
 	size_t n;
 };
-
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec * 1e-9;
-}
 
 static int append(struct text *t, const char *s, size_t n)
 {
@@ -103,8 +94,30 @@ static int apply_format(const struct options *o, const struct gguf *g, struct te
 struct timing {
 	double prompt, generation;
 	size_t prompt_tokens, generated;
+	size_t steps;		/* of one token, after the prompt */
 	bool newline;		/* the text ends with one */
+	struct accel_session_stats after_prompt;
 };
+
+/* Appends tokens to the sequence; *next: the one chosen to follow, as sample() returns it. */
+static int advance(struct accel_session *s, struct sampler *sampler, uint32_t vocab,
+		   const int32_t *tokens, size_t n, int64_t *next)
+{
+	uint32_t k = sampler_top(sampler, vocab);
+	int32_t ids[OCTANS_MAX_TOPK];
+	float values[OCTANS_MAX_TOPK];
+	const float *logits;
+	int err;
+
+	if (k) {
+		err = accel_session_eval_top(s, tokens, n, k, ids, values);
+		*next = err ? 0 : sample_top(sampler, ids, values, k);
+	} else {
+		err = accel_session_eval(s, tokens, n, ACCEL_LOGITS_LAST, &logits);
+		*next = err ? 0 : sample(sampler, logits, vocab);
+	}
+	return err;
+}
 
 static int generate(const struct options *o, struct accel_session *s, struct tokenizer *tok,
 		    const int32_t *ids, size_t n, uint32_t vocab, uint32_t ctx, struct timing *time)
@@ -113,18 +126,20 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		.temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p, .state = o->seed,
 	};
 	struct tokenizer_stream stream = { 0 };
-	const float *logits;
 	double t0 = seconds();
 	int rc = EXIT_OK, err;
+	int64_t next;
 
-	err = accel_session_eval(s, ids, n, ACCEL_LOGITS_LAST, &logits);
-	if (err)
+	err = advance(s, &sampler, vocab, ids, n, &next);
+	if (err) {
+		sampler_end(&sampler);
 		return complain_eval(err);
+	}
+	accel_session_stats(s, &time->after_prompt);
 	time->prompt_tokens = n;
 	time->prompt = seconds() - t0;
 	t0 = seconds();
 	for (uint32_t i = 0; i < o->predict; i++) {
-		int64_t next = sample(&sampler, logits, vocab);
 		char piece[TOKENIZER_PIECE];
 		size_t len;
 		int32_t id;
@@ -150,7 +165,8 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		}
 		if (i + 1 == o->predict)
 			break;
-		err = accel_session_eval(s, &id, 1, ACCEL_LOGITS_LAST, &logits);
+		err = advance(s, &sampler, vocab, &id, 1, &next);
+		time->steps += !err;
 		if (err) {
 			putchar('\n');
 			rc = complain_eval(err);
@@ -160,6 +176,35 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 	time->generation = seconds() - t0;
 	sampler_end(&sampler);
 	return rc;
+}
+
+static void print_part(const char *what, const struct accel_session_stats *d, size_t tokens,
+		       uint64_t clock_hz)
+{
+	if (tokens && d->modelled.cycles)
+		fprintf(stderr, "; %s %.0f tokens/s, %.1f %% of the ceiling", what,
+			(double)tokens * clock_hz / d->modelled.cycles,
+			100.0 * d->ceiling_cycles / d->modelled.cycles);
+}
+
+/* What the processor would have taken, were it real. */
+static void summarise_modelled(const struct accel_devinfo *info, const struct accel_session_stats *st,
+			       const struct timing *t)
+{
+	const struct accel_session_stats nothing = { 0 };
+	struct accel_session_stats prompt = stats_between(&nothing, &t->after_prompt);
+	struct accel_session_stats generation = stats_between(&t->after_prompt, st);
+	const struct octans_counters *c = &st->modelled;
+	double percent = c->cycles ? 100.0 / c->cycles : 0;
+
+	if (!c->cycles)
+		return;
+	fprintf(stderr, "[modelled, %u layers on a processor of profile %s", st->layers_device, info->profile);
+	print_part("prompt", &prompt, t->prompt_tokens, info->clock_hz);
+	print_part("generation", &generation, t->steps, info->clock_hz);
+	fprintf(stderr, "; busy: matrix %.1f %%, vector %.1f %%, DMA %.1f %%, MMU %.1f %%, on-card memory %.1f %%, PCIe %.1f %%]\n",
+		c->busy_matrix * percent, c->busy_vector * percent, c->busy_dma * percent,
+		c->busy_mmu * percent, c->busy_local * percent, c->busy_pcie * percent);
 }
 
 /* Layers on the CPU by reason: "2 on the CPU (1 user, 1 no-memory)". */
@@ -188,6 +233,8 @@ static void summarise(const struct running *r, const struct timing *t)
 	fprintf(stderr, "%s; prompt %zu tokens, %.1f tokens/s; generated %zu, %.1f tokens/s]\n",
 		st.layers_cpu ? ")" : "", t->prompt_tokens, t->prompt_tokens / (t->prompt + 1e-9),
 		t->generated, t->generated / (t->generation + 1e-9));
+	if (st.fallbacks == 0 && st.layers_device)
+		summarise_modelled(&info, &st, t);
 	if (st.fallbacks)
 		fprintf(stderr, "accelctl: the processor failed, the answer was finished on the CPU: %s\n",
 			st.fallback_reason);
@@ -208,7 +255,7 @@ int cmd_run(const struct options *o)
 	rc = read_prompt(o, &prompt);
 	if (rc)
 		goto out;
-	rc = open_session(o, o->args[0], &r);
+	rc = open_session(o, o->args[0], false, &r);
 	if (rc)
 		goto out;
 	accel_model_info(r.model, &mi);

@@ -10,6 +10,29 @@
 
 #include "accelctl.h"
 
+double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+struct accel_session_stats stats_between(const struct accel_session_stats *before,
+					 const struct accel_session_stats *after)
+{
+	const uint64_t *from = (const uint64_t *)&before->modelled;
+	struct accel_session_stats d = *after;
+	uint64_t *to = (uint64_t *)&d.modelled;
+
+	d.submits -= before->submits;
+	d.device_jobs -= before->device_jobs;
+	d.ceiling_cycles -= before->ceiling_cycles;
+	for (int i = 0; i < OCTANS_COUNTERS; i++)
+		to[i] -= from[i];
+	return d;
+}
+
 int complain(int exit_code, const char *fmt, ...)
 {
 	va_list ap;
@@ -93,6 +116,7 @@ int make_plan(const struct options *o, const struct accel_model *model, struct a
 		.sz = sizeof(po),
 		.ctx = o->ctx,
 		.batch = o->batch,
+		.kv_type = o->kv_type,
 		.first = o->first,
 		.last = o->last,
 		.all = o->all_layers,
@@ -119,7 +143,7 @@ static void show_progress(void *arg, uint64_t done, uint64_t total)
 		fputs("\r\033[K", stderr);
 }
 
-int open_session(const struct options *o, const char *path, struct running *r)
+int open_session(const struct options *o, const char *path, bool timing, struct running *r)
 {
 	struct accel_session_opts so = {
 		.sz = sizeof(so),
@@ -128,6 +152,7 @@ int open_session(const struct options *o, const char *path, struct running *r)
 		.strict = o->strict,
 		.progress = isatty(STDERR_FILENO) ? show_progress : NULL,
 	};
+	struct accel_devinfo info;
 	int rc, err;
 
 	memset(r, 0, sizeof(*r));
@@ -137,11 +162,14 @@ int open_session(const struct options *o, const char *path, struct running *r)
 	rc = open_device(o, &r->dev);
 	if (rc)
 		return rc;
+	if (r->dev && !timing && !accel_dev_info(r->dev, &info) && info.timing_only)
+		return complain(EXIT_USAGE, "--device \"%s\" models time alone and computes nothing: it is for `accelctl bench`",
+				o->device);
 	rc = make_plan(o, r->model, r->dev, &r->plan);
 	if (rc)
 		return rc;
 	err = accel_session_new(r->model, r->plan, r->dev, &so, &r->session);
-	return err ? complain_accel(err) : EXIT_OK;
+	return err ? complain_eval(err) : EXIT_OK;
 }
 
 void close_session(struct running *r)

@@ -12,13 +12,14 @@
 #include "accelctl.h"
 
 enum { OPT_LAYERS = 256, OPT_THREADS, OPT_ISA, OPT_CTX, OPT_BATCH, OPT_STRICT, OPT_TEMP, OPT_TOP_K,
-       OPT_TOP_P, OPT_SEED, OPT_RAW, OPT_TOKENS, OPT_STEP };
+       OPT_TOP_P, OPT_SEED, OPT_RAW, OPT_TOKENS, OPT_STEP, OPT_KV_TYPE, OPT_PROMPT, OPT_GENERATE, OPT_AT };
 
 #define FOR_LIST 1u
 #define FOR_MODEL 2u
 #define FOR_RUN 4u
 #define FOR_LOGITS 8u
 #define FOR_SESSION 16u
+#define FOR_BENCH 32u
 
 static const struct command {
 	const char *name;
@@ -35,6 +36,8 @@ static const struct command {
 	  FOR_MODEL | FOR_SESSION | FOR_RUN },
 	{ "logits", cmd_logits, "MODEL OUT", "write the logits of every position to a file", 2, 2,
 	  FOR_LIST | FOR_MODEL | FOR_SESSION | FOR_LOGITS },
+	{ "bench", cmd_bench, "MODEL", "what a prompt and generation cost", 1, 1,
+	  FOR_LIST | FOR_MODEL | FOR_BENCH },
 	{ "doctor", cmd_doctor, "", "find out what keeps a processor from working", 0, 0, FOR_LIST },
 	{ "version", cmd_version, "", "versions of tool, library and driver interface", 0, 0,
 	  FOR_LIST },
@@ -53,7 +56,9 @@ static const struct option_text {
 	  "layers allowed on the processor" },
 	{ { "ctx", required_argument, NULL, OPT_CTX }, FOR_MODEL, "N", "positions of the context" },
 	{ { "batch", required_argument, NULL, OPT_BATCH }, FOR_MODEL, "N",
-	  "tokens computed at once (default 64)" },
+	  "tokens computed at once (default: at most 512)" },
+	{ { "kv-type", required_argument, NULL, OPT_KV_TYPE }, FOR_MODEL, "f16|f32|q8_0",
+	  "what keys and values are kept as (default f16)" },
 	{ { "threads", required_argument, NULL, OPT_THREADS }, FOR_MODEL, "N",
 	  "CPU threads (default: one per CPU)" },
 	{ { "isa", required_argument, NULL, OPT_ISA }, FOR_MODEL, "auto|scalar|avx2",
@@ -71,6 +76,12 @@ static const struct option_text {
 	{ { "tokens", required_argument, NULL, OPT_TOKENS }, FOR_LOGITS, "1,2,3",
 	  "token ids (default: 24 fixed ones)" },
 	{ { "step", no_argument, NULL, OPT_STEP }, FOR_LOGITS, NULL, "one token at a time" },
+	{ { "prompt", required_argument, NULL, OPT_PROMPT }, FOR_BENCH, "N",
+	  "tokens of the prompt, 0 = none (default 512)" },
+	{ { "generate", required_argument, NULL, OPT_GENERATE }, FOR_BENCH, "N",
+	  "tokens generated, 0 = none (default 16)" },
+	{ { "at", required_argument, NULL, OPT_AT }, FOR_BENCH, "N",
+	  "position of the first of them (default: after the prompt)" },
 	{ { "help", no_argument, NULL, 'h' }, ~0u, NULL, "this text" },
 };
 #define N_OPTIONS (sizeof(option_texts) / sizeof(option_texts[0]))
@@ -196,6 +207,20 @@ static int read_isa(struct options *o, const char *text)
 	return complain(EXIT_USAGE, "--isa \"%s\" is not auto, scalar or avx2", text);
 }
 
+static int read_kv_type(struct options *o, const char *text)
+{
+	static const char *const names[] = {
+		[ACCEL_KV_F16] = "f16", [ACCEL_KV_F32] = "f32", [ACCEL_KV_Q8_0] = "q8_0",
+	};
+
+	for (int i = 0; i < 3; i++)
+		if (!strcmp(text, names[i])) {
+			o->kv_type = i;
+			return 0;
+		}
+	return complain(EXIT_USAGE, "--kv-type \"%s\" is not f16, f32 or q8_0", text);
+}
+
 static int read_option(struct options *o, int c, const char *arg)
 {
 	switch (c) {
@@ -240,6 +265,15 @@ static int read_option(struct options *o, int c, const char *arg)
 	case OPT_STEP:
 		o->step = true;
 		return 0;
+	case OPT_KV_TYPE:
+		return read_kv_type(o, arg);
+	case OPT_PROMPT:
+		return read_u32("prompt", arg, 0, 1u << 24, &o->prompt);
+	case OPT_GENERATE:
+		return read_u32("generate", arg, 0, 1u << 24, &o->generate);
+	case OPT_AT:
+		o->has_at = true;
+		return read_u32("at", arg, 0, 1u << 24, &o->at);
 	}
 	return EXIT_USAGE;
 }
@@ -290,6 +324,7 @@ int main(int argc, char **argv)
 {
 	struct options o = {
 		.all_layers = true, .predict = 256, .top_k = 40, .top_p = 0.95,
+		.prompt = 512, .generate = 16,
 	};
 	const char *name = argc > 1 ? argv[1] : "help";
 	int rc;

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include <accel/octans_isa.h>
+
 struct candidate {
 	double weight;
 	uint32_t token;
@@ -20,16 +22,6 @@ static double uniform(uint64_t *state)
 	return ((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
-static int64_t greedy(const float *logits, uint32_t vocab)
-{
-	int64_t best = -EDOM;
-
-	for (uint32_t i = 0; i < vocab; i++)
-		if (logits[i] == logits[i] && (best < 0 || logits[i] > logits[best]))
-			best = i;
-	return best;
-}
-
 /* Most likely first; equals in the order of their numbers, so that a seed decides alone. */
 static int by_weight(const void *a, const void *b)
 {
@@ -40,29 +32,28 @@ static int by_weight(const void *a, const void *b)
 	return x->token < y->token ? -1 : 1;
 }
 
-int64_t sample(struct sampler *s, const float *logits, uint32_t vocab)
+static int reserve(struct sampler *s, uint32_t n)
 {
-	int64_t best = greedy(logits, vocab);
+	struct candidate *p;
+
+	if (s->room >= n)
+		return 0;
+	p = realloc(s->list, n * sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	s->list = p;
+	s->room = n;
+	return 0;
+}
+
+/* From the n candidates, most likely first, whose weights are relative to the first's. */
+static int64_t choose(struct sampler *s, uint32_t n)
+{
 	double sum = 0, kept = 0, u;
-	uint32_t n = 0, k;
+	uint32_t k;
 
-	if (best < 0 || s->temperature <= 0)
-		return best;
-	if (s->room < vocab) {
-		struct candidate *p = realloc(s->list, vocab * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		s->list = p;
-		s->room = vocab;
-	}
-	for (uint32_t i = 0; i < vocab; i++)
-		if (logits[i] == logits[i])
-			s->list[n++] = (struct candidate) {
-				.weight = exp(((double)logits[i] - logits[best]) / s->temperature),
-				.token = i,
-			};
-	qsort(s->list, n, sizeof(*s->list), by_weight);
+	if (!n)
+		return -EDOM;
 	if (s->top_k && s->top_k < n)
 		n = s->top_k;
 	for (uint32_t i = 0; i < n; i++)
@@ -76,6 +67,55 @@ int64_t sample(struct sampler *s, const float *logits, uint32_t vocab)
 			return s->list[i].token;
 	}
 	return s->list[k - 1].token;
+}
+
+int64_t sample(struct sampler *s, const float *logits, uint32_t vocab)
+{
+	int64_t best = -EDOM;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < vocab; i++)
+		if (logits[i] == logits[i] && (best < 0 || logits[i] > logits[best]))
+			best = i;
+	if (best < 0 || s->temperature <= 0)
+		return best;
+	if (reserve(s, vocab))
+		return -ENOMEM;
+	for (uint32_t i = 0; i < vocab; i++)
+		if (logits[i] == logits[i])
+			s->list[n++] = (struct candidate) {
+				.weight = exp(((double)logits[i] - logits[best]) / s->temperature),
+				.token = i,
+			};
+	qsort(s->list, n, sizeof(*s->list), by_weight);
+	return choose(s, n);
+}
+
+uint32_t sampler_top(const struct sampler *s, uint32_t vocab)
+{
+	uint32_t k = s->temperature <= 0 ? 1 : s->top_k;
+
+	if (k > vocab)
+		k = vocab;
+	return k > OCTANS_MAX_TOPK ? 0 : k;
+}
+
+int64_t sample_top(struct sampler *s, const int32_t *ids, const float *logits, uint32_t n)
+{
+	if (s->temperature <= 0)
+		return logits[0] == logits[0] ? ids[0] : -EDOM;
+	if (reserve(s, n))
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		if (logits[i] != logits[i])
+			n = i;
+		else
+			s->list[i] = (struct candidate) {
+				.weight = exp(((double)logits[i] - logits[0]) / s->temperature),
+				.token = ids[i],
+			};
+	}
+	return choose(s, n);
 }
 
 void sampler_end(struct sampler *s)

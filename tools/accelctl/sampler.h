@@ -16,6 +16,10 @@ struct sampler {
 
 /* The token, or -ENOMEM, or -EDOM if no logit is a number. */
 int64_t sample(struct sampler *s, const float *logits, uint32_t vocab);
+/* How many of the largest logits sample_top() needs to choose from; 0: all, use sample(). */
+uint32_t sampler_top(const struct sampler *s, uint32_t vocab);
+/* The same choice from the n largest, largest first, NaNs last. */
+int64_t sample_top(struct sampler *s, const int32_t *ids, const float *logits, uint32_t n);
 void sampler_end(struct sampler *s);
 
 #endif

@@ -102,7 +102,7 @@ static int do_hang(struct line *l)
 	if (at < l->n && strcmp(l->word[at], "off"))
 		return error(l, "\"%s\" is not understood; say \"hang ring N\" or \"hang ring N off\"",
 			     l->word[at]);
-	atomic_store(&ring->inject.hang, at == l->n);
+	atomic_store(&ring->mem.hang, at == l->n);
 	return at == l->n ? ok(l, "the current or next job on ring %u hangs until reset", ring->index)
 			  : ok(l, "ring %u does not hang", ring->index);
 }
@@ -120,7 +120,7 @@ static int do_slow(struct line *l)
 		return error(l, "\"slow\" needs microseconds after the ring; 0 ends it");
 	if (count_word(l, at, 0, 60000000, &us))
 		return -EINVAL;
-	atomic_store(&ring->inject.slow_us, us);
+	atomic_store(&ring->slow_us, us);
 	return ok(l, "each command on ring %u takes %llu us longer", ring->index,
 		  (unsigned long long)us);
 }
@@ -134,7 +134,7 @@ static int do_drop_irq(struct line *l)
 			     l->n < 2 ? "" : l->word[1], l->dev->rings);
 	if (count_word(l, 2, 1, UINT32_MAX, &n))
 		return -EINVAL;
-	atomic_store(&l->dev->drop_irq[vector], n);
+	atomic_store(&l->dev->core.irq.drop[vector], n);
 	return ok(l, "the next %llu interrupts of vector %llu are lost", (unsigned long long)n,
 		  (unsigned long long)vector);
 }
@@ -149,7 +149,7 @@ static int do_fault(struct line *l)
 		return -EINVAL;
 	if (at < l->n)
 		return error(l, "\"fault\" has the word \"%s\" too many", l->word[at]);
-	atomic_store(&ring->inject.fault, 1);
+	atomic_store(&ring->mem.fault, 1);
 	return ok(l, "the next access of ring %u faults", ring->index);
 }
 
@@ -166,7 +166,7 @@ static int do_corrupt_wb(struct line *l)
 	    !number(l->word[at + 1], UINT64_MAX, &value))
 		return error(l, "say \"corrupt-wb %u xor VALUE\", VALUE being a 64-bit number",
 			     ring->index);
-	atomic_store(&ring->inject.corrupt, value);
+	atomic_store(&ring->corrupt, value);
 	return ok(l, "the next writeback of ring %u is corrupted by 0x%llx", ring->index,
 		  (unsigned long long)value);
 }
@@ -186,7 +186,7 @@ static int do_fail_reset(struct line *l)
 	ring = ring_word(l, &at);
 	if (!ring || count_word(l, at, 1, UINT32_MAX, &n))
 		return -EINVAL;
-	atomic_store(&ring->inject.fail_reset, n);
+	atomic_store(&ring->fail_reset, n);
 	return ok(l, "the next %llu resets of ring %u never complete", (unsigned long long)n,
 		  ring->index);
 }
@@ -208,18 +208,22 @@ static int do_flip(struct line *l)
 static int do_device_error(struct line *l)
 {
 	struct octans_event e = { .type = OCTANS_EVT_DEVICE_ERROR };
+	struct sim_core *core = &l->dev->core;
+	struct sim_window window = { 0 };
 	uint64_t code;
 	uint32_t vector;
+	bool sent;
 
 	if (count_word(l, 1, 0, UINT32_MAX, &code))
 		return -EINVAL;
 	e.code = code;
-	if (!sim_event(l->dev, &e))
+	e.time_ns = sim_time_ns(core);
+	sim_window_open(&core->dma, &window);
+	sent = sim_event(&core->events, &e, &vector);
+	sim_window_close(&core->dma, &window);
+	if (!sent)
 		return error(l, "the event queue is off or full, so the event was not sent");
-	pthread_mutex_lock(&l->dev->lock);
-	vector = l->dev->evt_vector;
-	pthread_mutex_unlock(&l->dev->lock);
-	sim_raise(l->dev, vector);
+	sim_irq_raise(&core->irq, vector);
 	return ok(l, "event DEVICE_ERROR with code %u sent", (unsigned int)code);
 }
 
@@ -235,33 +239,48 @@ static int do_restore(struct line *l)
 	return ok(l, "the processor is back, as after power-on");
 }
 
+#define U(x)	((unsigned long long)(x))
+
 static int do_stat(struct line *l)
 {
 	struct sim_device *dev = l->dev;
-	struct sim_stats *s = &dev->stats;
-	unsigned long long cycles = 0;
+	struct sim_core *core = &dev->core;
+	struct sim_stats *s = &core->stats;
+	struct octans_counters c;
 
-	for (unsigned int i = 0; i < dev->rings; i++)
-		cycles += atomic_load(&dev->ring[i].cycles);
-	return ok(l, "profile=%s present=%d jobs=%llu failed=%llu aborted=%llu commands=%llu "
-		  "cycles=%llu faults=%llu irqs=%llu irqs_dropped=%llu ring_resets=%u "
-		  "device_resets=%u",
-		  dev->profile.name, !atomic_load(&dev->removed),
-		  (unsigned long long)atomic_load(&s->jobs),
-		  (unsigned long long)atomic_load(&s->failed),
-		  (unsigned long long)atomic_load(&s->aborted),
-		  (unsigned long long)atomic_load(&s->commands), cycles,
-		  (unsigned long long)atomic_load(&s->faults),
-		  (unsigned long long)atomic_load(&s->irqs),
-		  (unsigned long long)atomic_load(&s->irqs_dropped),
-		  atomic_load(&dev->ring_resets), atomic_load(&dev->device_resets));
+	sim_clock_counters(&core->clock, &c);
+	return ok(l, "profile=%s present=%d jobs=%llu failed=%llu aborted=%llu faults=%llu "
+		  "irqs=%llu irqs_dropped=%llu ring_resets=%u device_resets=%u cycles=%llu "
+		  "busy_matrix=%llu busy_vector=%llu busy_dma=%llu busy_mmu=%llu busy_local=%llu "
+		  "busy_pcie=%llu local_read=%llu local_written=%llu pcie_read=%llu "
+		  "pcie_written=%llu macs_int8=%llu macs_f16=%llu macs_f32=%llu commands=%llu "
+		  "tlb_misses=%llu",
+		  dev->profile.name, !atomic_load(&dev->removed), U(atomic_load(&s->jobs)),
+		  U(atomic_load(&s->failed)), U(atomic_load(&s->aborted)),
+		  U(atomic_load(&s->faults)), U(atomic_load(&core->irq.sent)),
+		  U(atomic_load(&core->irq.dropped)), atomic_load(&dev->ring_resets),
+		  atomic_load(&dev->device_resets), U(c.cycles), U(c.busy_matrix),
+		  U(c.busy_vector), U(c.busy_dma), U(c.busy_mmu), U(c.busy_local), U(c.busy_pcie),
+		  U(c.local_read), U(c.local_written), U(c.pcie_read), U(c.pcie_written),
+		  U(c.macs_int8), U(c.macs_f16), U(c.macs_f32), U(c.commands), U(c.tlb_misses));
+}
+
+/* What was used that the manual does not define. */
+static int do_undefined(struct line *l)
+{
+	int n = snprintf(l->reply, l->len, "ok ");
+
+	if (n > 0 && (size_t)n < l->len)
+		sim_undefined_list(&l->dev->core.undefined, l->reply + n, l->len - n);
+	return 0;
 }
 
 static int do_help(struct line *l)
 {
 	return ok(l, "hang ring N [off] | slow N MICROSECONDS | drop-irq VECTOR [COUNT] | fault N | "
 		  "corrupt-wb N xor VALUE | fail-reset [ring N|device] [COUNT] | "
-		  "flip local OFFSET BIT | device-error [CODE] | remove | restore | stat | help");
+		  "flip local OFFSET BIT | device-error [CODE] | remove | restore | stat | undefined | "
+		  "help");
 }
 
 static const struct {
@@ -280,6 +299,7 @@ static const struct {
 	{ "remove", do_remove, true },
 	{ "restore", do_restore, true },
 	{ "stat", do_stat, true },
+	{ "undefined", do_undefined, true },
 	{ "help", do_help, true },
 };
 

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside the in-process door: what octans.ko does, small.  It touches the processor
- * only through registers, interrupts and memory, as a driver does.
+ * only through registers, interrupts and memory, as a driver does, and never believes
+ * what it reads from the card: the card may be gone.
  *
- * Locks: vm->lock > dev->lock.  The interrupt callback runs in a ring thread that is
- * outside its window and takes dev->lock; so dev->lock may be held while a reset is
- * awaited.
+ * Locks: vm->lock > dev->lock; dev->memory is a leaf.  The interrupt callback runs in a ring
+ * thread that is outside its window and takes dev->lock; so dev->lock may be held while a
+ * reset is awaited.
  */
 #ifndef OCTANS_SIM_INPROC_H
 #define OCTANS_SIM_INPROC_H
 
+#include "accel/octans_isa.h"
 #include "device.h"
 #include "octans_inproc.h"
 
 #define INPROC_PAGE		0x1000ULL
-#define INPROC_LARGE		0x200000ULL
 #define INPROC_RING_LOG2	4
-#define INPROC_EVT_LOG2		8
 #define INPROC_FAULTS		16
-#define INPROC_MAX_TIMEOUT_MS	60000
+#define INPROC_MAX_TIMEOUT_MS	600000
+#define INPROC_LOOK_MS		50	/* finds jobs whose interrupt was lost, or that hang */
 
 /* ---- extent.c: which pieces of a range are free ---- */
 
@@ -52,6 +53,12 @@ struct octans_inproc {
 	struct sim_device *sim;
 	uint8_t *arena;			/* host memory that the processor reaches */
 	uint64_t arena_size;
+	bool timing_only;
+
+	pthread_mutex_t memory;		/* of the three: */
+	struct extents host, local;
+	struct extents tables;		/* the end of on-card memory: page tables */
+	uint64_t tables_size;
 
 	pthread_mutex_t lock;
 	pthread_cond_t done;		/* a job ended, or the device is gone */
@@ -59,13 +66,12 @@ struct octans_inproc {
 	pthread_t watchdog;
 	bool stop, gone;
 
-	struct extents host, local;
 	uint64_t asids;			/* offset of the table */
 	struct octans_inproc_vm *vm[OCTANS_MAX_ASIDS];
-	uint64_t invalidates, resets;	/* sent since, and number of, device resets */
-	uint64_t events;
-	uint32_t evt_head;
+	uint32_t ticket;		/* of the newest invalidation */
+	uint64_t turn;			/* counts jobs started, for who was served last */
 	struct octans_inproc_queue *queues;
+	unsigned int patience;		/* looks that a job may stand still for */
 	unsigned int rings;
 	struct inproc_ring ring[OCTANS_MAX_RINGS];
 };
@@ -74,7 +80,7 @@ struct octans_inproc_bo {
 	struct octans_inproc *dev;
 	uint64_t size, offset;		/* in the arena or on the card */
 	bool local;
-	unsigned int refs;		/* the handle and each mapping; dev->lock */
+	atomic_uint refs;		/* the handle and each mapping */
 };
 
 /* Bus address of arena offset 0: not zero, so that a stray 0 is refused by the bus. */
@@ -90,15 +96,53 @@ static inline void *inproc_host(struct octans_inproc *dev, uint64_t offset)
 	return dev->arena + offset;
 }
 
-/* Zeroed arena memory; dev->lock held.  UINT64_MAX: none left. */
+/* Zeroed arena memory.  UINT64_MAX: none left. */
 uint64_t inproc_host_alloc(struct octans_inproc *dev, uint64_t size);
 void inproc_host_free(struct octans_inproc *dev, uint64_t offset, uint64_t size);
-void inproc_bo_put(struct octans_inproc_bo *bo);	/* dev->lock held */
+void inproc_bo_put(struct octans_inproc_bo *bo);
+
+/* ---- inproc_pt.c: the page tables of an address space; vm->lock held ---- */
+
+struct inproc_table {
+	struct inproc_table *next;	/* of those that are in no tree */
+	_Atomic uint64_t *entries;	/* what the processor reads */
+	uint64_t offset;		/* where they lie: in the arena or on the card */
+	bool local;
+	unsigned int valid;		/* entries that are */
+	uint64_t shadow[OCTANS_PT_ENTRIES];	/* the same, for the driver to read */
+	struct inproc_table *child[];	/* none in a last table */
+};
+
+/* Tables made beforehand, so that filling cannot fail: by level, the last one is 0. */
+struct inproc_spare {
+	struct inproc_table *level[OCTANS_PT_LEVELS];
+};
+
+/* A page as the processor sees it; size 0: nothing is mapped there. */
+struct inproc_page {
+	uint64_t start, size;
+};
+
+int inproc_pt_init(struct octans_inproc_vm *vm);	/* 0 or -ENOMEM */
+void inproc_pt_free(struct octans_inproc_vm *vm);
+uint64_t inproc_pt_root(const struct octans_inproc_vm *vm);	/* for the ASID table, with LOCAL */
+struct inproc_page inproc_pt_page(const struct octans_inproc_vm *vm, uint64_t va);
+/* Makes as many tables as filling so much needs at most.  0 or -ENOMEM. */
+int inproc_pt_reserve(struct octans_inproc *dev, struct inproc_spare *spare, uint64_t va,
+		      uint64_t size, uint64_t addr);
+void inproc_spare_free(struct octans_inproc *dev, struct inproc_spare *spare);
+/* Maps what is not mapped, with the largest pages that fit.  @addr: bus address or offset on the
+ * card; @bits: WRITE, LOCAL. */
+void inproc_pt_fill(struct octans_inproc_vm *vm, struct inproc_spare *spare, uint64_t va,
+		    uint64_t size, uint64_t addr, uint64_t bits);
+/* Begins and ends where pages do.  Tables that are not needed any more come to *dropped, to be
+ * freed when the processor has forgotten them. */
+void inproc_pt_clear(struct octans_inproc_vm *vm, uint64_t va, uint64_t size,
+		     struct inproc_spare *dropped);
 
 /* ---- inproc_vm.c ---- */
 
 struct mapping {
-	struct mapping *next;		/* ascending by va */
 	struct octans_inproc_bo *bo;
 	uint64_t va, size, offset;
 	bool readonly;
@@ -108,24 +152,35 @@ struct octans_inproc_vm {
 	struct octans_inproc *dev;
 	pthread_mutex_t lock;		/* of the page tables and mappings */
 	uint16_t asid;
-	uint64_t root;			/* offset in the arena */
-	unsigned int refs;		/* the handle and each queue; dev->lock */
-	struct mapping *maps;
-	struct octans_inproc_fault fault[INPROC_FAULTS];	/* dev->lock */
+	struct inproc_table *root;
+	struct mapping *maps;		/* ascending */
+	size_t n_maps, room;
+
+	/* dev->lock: */
+	unsigned int refs;		/* the handle and each queue */
+	unsigned int running;		/* jobs on rings */
+	bool paused;			/* starts none */
+	uint64_t served;		/* dev->turn of its newest job */
+	struct octans_inproc_fault fault[INPROC_FAULTS];
 	unsigned int faults;
 };
 
 void inproc_vm_put(struct octans_inproc_vm *vm);	/* no lock held */
+/* Waits until no job of it runs, and lets none start until resumed. */
+void inproc_vm_pause(struct octans_inproc_vm *vm);
+void inproc_vm_resume(struct octans_inproc_vm *vm);
 
-/* ---- inproc_queue.c ---- */
+/* ---- inproc_queue.c; dev->lock held ---- */
 
 struct inproc_job {
 	struct inproc_job *next;
 	struct octans_inproc_queue *queue;
-	uint64_t va, tag, seq;
-	uint32_t size;
+	struct octans_inproc_job what;
+	uint64_t seq;
 	uint64_t seqno;			/* on its ring */
 	int64_t deadline;		/* CLOCK_MONOTONIC ns */
+	uint64_t progress;		/* of the ring at the last look */
+	unsigned int still;		/* looks since it moved */
 };
 
 struct octans_inproc_queue {
@@ -136,14 +191,40 @@ struct octans_inproc_queue {
 	uint64_t bad_seq;		/* the job that got it banned, 0 = none */
 	int bad_err;
 	bool running;
+	uint64_t served;		/* dev->turn of its newest job */
 	struct inproc_job *first, **last;	/* waiting */
 };
 
-/* dev->lock held by the caller, except for the watchdog. */
-void inproc_rings_start(struct octans_inproc *dev);
+/* Gives rings that are free something to do. */
+void inproc_dispatch(struct octans_inproc *dev);
+/* The job of ring @r is over: 0, or why it and its queue failed. */
+void inproc_end_job(struct octans_inproc *dev, unsigned int r, int err);
+/* Nothing of this queue runs any more, and nothing will; job @seq is to blame. */
+void inproc_ban(struct octans_inproc_queue *q, uint64_t seq, int err);
+
+/* ---- inproc_ring.c; dev->lock held, except by the watchdog ---- */
+
+int64_t inproc_now_ns(void);
+/* -ENOMEM or 0. */
+int inproc_rings_start(struct octans_inproc *dev);
+void inproc_ring_start_job(struct octans_inproc *dev, unsigned int r, struct inproc_job *job);
+/* What interrupt or time suggest: has its job ended? */
 void inproc_ring_look(struct octans_inproc *dev, unsigned int r);
-void inproc_drain_events(struct octans_inproc *dev);
+/* Ends the job of ring @r with @err, once the processor can touch nothing for it. */
+void inproc_ring_reset(struct octans_inproc *dev, unsigned int r, int err);
 void inproc_check_gone(struct octans_inproc *dev);
 void *inproc_watchdog(void *dev);
+
+/* What rings were at when a driver began to wait for them. */
+struct inproc_standstill {
+	uint64_t seqno[OCTANS_MAX_RINGS], progress[OCTANS_MAX_RINGS];
+};
+
+void inproc_standstill_begin(struct octans_inproc *dev, struct inproc_standstill *s);
+/* Resets the rings that have not moved since, then all that are busy, then the device, until
+ * invalidation @ticket is complete. */
+void inproc_standstill_end(struct octans_inproc *dev, const struct inproc_standstill *s,
+			   uint32_t ticket);
+bool inproc_ticket_done(struct octans_inproc *dev, uint32_t ticket);	/* no lock needed */
 
 #endif

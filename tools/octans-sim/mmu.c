@@ -1,169 +1,102 @@
 // SPDX-License-Identifier: MIT
-/*
- * The device MMU and the bus behind it: page walks in host memory, a TLB per ring,
- * and what sim.h promises to the operations.
- */
-#include <errno.h>
-#include <stdlib.h>
+/* The device MMU: the walk, and what a ring remembers of it. */
 #include <string.h>
 
-#include "device.h"
+#include "mmu.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the model runs on little-endian hosts");
 
-#define PAGE_4K		0x1000ULL
-#define PAGE_2M		0x200000ULL
+#define LOG2_4K		12
+#define LOG2_64K	16
+#define LOG2_2M		21
+#define LOG2_1G		30
 
-#define TLB_WRITE	0x1	/* the page table allows writes */
-#define TLB_LOCAL	0x2
-#define TLB_BUS_RO	0x4	/* the bus refuses writes */
+#define CAN_WRITE	0x1	/* the page table allows writes */
+#define ON_CARD		0x2
+#define BUS_RO		0x4	/* the bus refuses writes */
+#define HOST_TABLE	0x8	/* the last table lies in host memory */
 
-/* ---- the bus ---- */
+/* ---- what is remembered ---- */
 
-static const struct sim_region *find_region(struct sim_device *dev, uint64_t addr, uint64_t len)
+void sim_tlbs_job(struct sim_tlbs *t, uint16_t asid)
 {
-	const struct sim_map *map = atomic_load_explicit(&dev->map, memory_order_acquire);
-	size_t lo = 0, hi = map->n;
+	t->asid = asid;
+	t->walks = 0;
+	t->newest.tag = 0;
+	memset(&t->refused, 0, sizeof(t->refused));
+}
 
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		const struct sim_region *r = &map->r[mid];
+static void forget(struct sim_translation *e, size_t n, uint64_t what)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((what & OCTANS_INVALIDATE_ALL) || (e[i].tag & 0xffff) == (what & 0xffff))
+			e[i].tag = 0;
+}
 
-		if (addr < r->iova)
-			hi = mid;
-		else if (addr - r->iova >= r->size)
-			lo = mid + 1;
-		else
-			return len <= r->size - (addr - r->iova) ? r : NULL;
+void sim_tlbs_forget(struct sim_tlbs *t, uint64_t what)
+{
+	forget(&t->newest, 1, what);
+	forget(t->small, SIM_SMALL, what);
+	forget(t->large, SIM_LARGE, what);
+	forget(t->huge, SIM_HUGE, what);
+	for (int i = 0; i < SIM_ROOTS; i++)
+		if ((what & OCTANS_INVALIDATE_ALL) || t->roots[i].asid == (what & 0xffff))
+			t->roots[i].asid = 0;
+}
+
+static uint64_t tag_of(const struct sim_tlbs *t, uint64_t va, unsigned int log2)
+{
+	return va >> log2 << 16 | t->asid;
+}
+
+static struct sim_translation *slot(struct sim_tlbs *t, uint64_t va, unsigned int log2)
+{
+	uint64_t n = va >> log2;
+
+	switch (log2) {
+	case LOG2_1G:
+		return &t->huge[(n ^ t->asid) % SIM_HUGE];
+	case LOG2_2M:
+		return &t->large[(n ^ n >> 9 ^ t->asid) % SIM_LARGE];
+	}
+	return &t->small[(n ^ n >> 10 ^ t->asid) % SIM_SMALL];
+}
+
+static const struct sim_translation *find(struct sim_tlbs *t, uint64_t va)
+{
+	static const uint8_t sizes[] = { LOG2_2M, LOG2_4K, LOG2_1G };
+
+	for (size_t i = 0; i < sizeof(sizes); i++) {
+		const struct sim_translation *e = slot(t, va, sizes[i]);
+
+		if (e->tag == tag_of(t, va, sizes[i]))
+			return e;
 	}
 	return NULL;
 }
 
-/* Host memory behind bus addresses; NULL: the bus refuses.  In a window, or dev->lock held. */
-uint8_t *sim_bus_ptr(struct sim_device *dev, uint64_t addr, uint64_t len, bool write)
+/* ---- the walk, in the order of checks of mmu.rst ---- */
+
+int sim_refuse(struct sim_tlbs *t, int status, uint32_t code, uint64_t va, bool write)
 {
-	const struct sim_region *r;
-
-	if (!atomic_load_explicit(&dev->bus_master, memory_order_relaxed) ||
-	    atomic_load_explicit(&dev->removed, memory_order_relaxed))
-		return NULL;
-	r = find_region(dev, addr, len);
-	if (!r || (write && !r->write))
-		return NULL;
-	return r->host + (addr - r->iova);
-}
-
-static struct sim_map *map_new(size_t n)
-{
-	struct sim_map *map = calloc(1, sizeof(*map) + n * sizeof(map->r[0]));
-
-	if (map)
-		map->n = n;
-	return map;
-}
-
-int sim_dma_map(struct sim_device *dev, uint64_t iova, uint64_t size, void *host, bool write)
-{
-	struct sim_map *old, *new;
-	size_t i;
-
-	if (!size || iova + (size - 1) < iova)
-		return -EINVAL;
-	pthread_mutex_lock(&dev->lock);
-	old = atomic_load(&dev->map);
-	for (i = 0; i < old->n && old->r[i].iova < iova; i++)
-		;
-	if ((i > 0 && iova - old->r[i - 1].iova < old->r[i - 1].size) ||
-	    (i < old->n && old->r[i].iova - iova < size)) {
-		pthread_mutex_unlock(&dev->lock);
-		return -EEXIST;
-	}
-	new = map_new(old->n + 1);
-	if (!new) {
-		pthread_mutex_unlock(&dev->lock);
-		return -ENOMEM;
-	}
-	memcpy(new->r, old->r, i * sizeof(new->r[0]));
-	new->r[i] = (struct sim_region) { .iova = iova, .size = size, .host = host, .write = write };
-	memcpy(new->r + i + 1, old->r + i, (old->n - i) * sizeof(new->r[0]));
-	atomic_store_explicit(&dev->map, new, memory_order_release);
-	pthread_mutex_unlock(&dev->lock);
-	sim_quiesce(dev);	/* nobody reads the old table any more */
-	free(old);
-	return 0;
-}
-
-int sim_dma_unmap(struct sim_device *dev, uint64_t iova, uint64_t size, void **host)
-{
-	struct sim_map *old, *new;
-	size_t i;
-
-	pthread_mutex_lock(&dev->lock);
-	old = atomic_load(&dev->map);
-	for (i = 0; i < old->n; i++)
-		if (old->r[i].iova == iova && old->r[i].size == size)
-			break;
-	if (i == old->n) {
-		pthread_mutex_unlock(&dev->lock);
-		return -ENOENT;
-	}
-	new = map_new(old->n - 1);
-	if (!new) {
-		pthread_mutex_unlock(&dev->lock);
-		return -ENOMEM;
-	}
-	*host = old->r[i].host;
-	memcpy(new->r, old->r, i * sizeof(new->r[0]));
-	memcpy(new->r + i, old->r + i + 1, (old->n - i - 1) * sizeof(new->r[0]));
-	atomic_store_explicit(&dev->map, new, memory_order_release);
-	pthread_mutex_unlock(&dev->lock);
-	sim_quiesce(dev);
-	free(old);
-	return 0;
-}
-
-/* ---- the TLB ---- */
-
-void sim_mem_job(struct sim_mem *m, uint16_t asid)
-{
-	m->asid = asid;
-	memset(&m->refused, 0, sizeof(m->refused));
-	memset(&m->traffic, 0, sizeof(m->traffic));
-}
-
-static void invalidate(struct sim_tlb_entry *e, size_t n, uint64_t arg)
-{
-	for (size_t i = 0; i < n; i++)
-		if ((arg & OCTANS_INVALIDATE_ALL) || (e[i].tag & 0xffff) == (arg & 0xffff))
-			e[i].tag = 0;
-}
-
-void sim_mem_invalidate(struct sim_mem *m, uint64_t arg)
-{
-	invalidate(m->small, SIM_TLB_SMALL, arg);
-	invalidate(m->large, SIM_TLB_LARGE, arg);
-	for (int i = 0; i < SIM_TLB_ROOTS; i++)
-		if ((arg & OCTANS_INVALIDATE_ALL) || m->roots[i].asid == (arg & 0xffff))
-			m->roots[i].asid = 0;
-}
-
-/* ---- the walk ---- */
-
-static int refuse(struct sim_mem *m, int status, uint32_t code, uint64_t va, bool write)
-{
-	if (!m->refused.status)
-		m->refused = (struct sim_refusal) {
-			.status = status,
-			.code = code,
-			.va = va,
-			.write = write,
+	if (!t->refused.status)
+		t->refused = (struct sim_refusal) {
+			.status = status, .code = code, .va = va, .write = write,
 		};
 	return -1;
 }
 
-static bool read_entry(struct sim_mem *m, uint64_t table, unsigned int index, uint64_t *entry)
+static bool on_card(const struct sim_mmu *mmu, uint64_t offset, uint64_t size)
 {
-	const uint8_t *p = sim_bus_ptr(m->dev, table + index * 8ULL, 8, false);
+	return offset < mmu->local_size && size <= mmu->local_size - offset;
+}
+
+/* Entry @index of a table; false: the bus refuses. */
+static bool read_entry(struct sim_mmu *mmu, bool local, uint64_t table, unsigned int index,
+		       uint64_t *entry)
+{
+	const uint8_t *p = local ? mmu->local + table + index * 8ULL
+				 : sim_bus_ptr(mmu->dma, table + index * 8ULL, 8, false);
 
 	if (!p)
 		return false;
@@ -171,219 +104,148 @@ static bool read_entry(struct sim_mem *m, uint64_t table, unsigned int index, ui
 	return true;
 }
 
-static int find_root(struct sim_mem *m, uint64_t va, bool write, uint64_t *root)
+static int find_root(struct sim_tlbs *t, uint64_t va, bool write, bool *local, uint64_t *table)
 {
-	unsigned int slot = m->asid % SIM_TLB_ROOTS;
-	uint64_t table = atomic_load(&m->dev->asid_table), entry;
+	unsigned int i = t->asid % SIM_ROOTS;
+	uint64_t entry;
 
-	if (table == UINT64_MAX)	/* switched off this moment */
-		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_ASID, va, write);
-	if (m->roots[slot].asid == m->asid) {
-		*root = m->roots[slot].root;
-		return 0;
+	if (t->table == SIM_MMU_OFF || !t->asid || t->asid >= OCTANS_MAX_ASIDS)
+		return sim_refuse(t, OCTANS_JOB_FAULT, OCTANS_FAULT_ASID, va, write);
+	if (t->roots[i].asid != t->asid) {
+		if (!read_entry(t->mmu, false, t->table & OCTANS_ADDR_MASK, t->asid, &entry))
+			return sim_refuse(t, OCTANS_JOB_BUS, OCTANS_JOB_BUS, va, write);
+		if (!(entry & OCTANS_ASID_VALID))
+			return sim_refuse(t, OCTANS_JOB_FAULT, OCTANS_FAULT_ASID, va, write);
+		if (entry & ~(OCTANS_ASID_VALID | OCTANS_ASID_LOCAL | OCTANS_ADDR_MASK) ||
+		    ((entry & OCTANS_ASID_LOCAL) &&
+		     !on_card(t->mmu, entry & OCTANS_ADDR_MASK, 1 << LOG2_4K)))
+			return sim_refuse(t, OCTANS_JOB_FAULT, OCTANS_FAULT_FORMAT, va, write);
+		t->roots[i].asid = t->asid;
+		t->roots[i].on_card = entry & OCTANS_ASID_LOCAL;
+		t->roots[i].table = entry & OCTANS_ADDR_MASK;
 	}
-	if (!read_entry(m, table, m->asid, &entry))
-		return refuse(m, OCTANS_JOB_BUS, OCTANS_JOB_BUS, va, write);
-	if (!(entry & OCTANS_ASID_VALID))
-		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_ASID, va, write);
-	if (entry & ~(OCTANS_ASID_VALID | OCTANS_ADDR_MASK))
-		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_FORMAT, va, write);
-	m->roots[slot].asid = m->asid;
-	m->roots[slot].root = *root = entry & OCTANS_ADDR_MASK;
+	*local = t->roots[i].on_card;
+	*table = t->roots[i].table;
 	return 0;
 }
 
-static struct sim_tlb_entry *small_slot(struct sim_mem *m, uint64_t va)
+/* A leaf is good and is remembered.  A page that the bus does not back in one piece becomes
+ * a smaller translation. */
+static int remember(struct sim_tlbs *t, uint64_t va, bool write, uint64_t pte, uint8_t flags,
+		    unsigned int log2, const struct sim_translation **out)
 {
-	uint64_t vpn = va / PAGE_4K;
-
-	return &m->small[(vpn ^ vpn >> 10 ^ m->asid) % SIM_TLB_SMALL];
-}
-
-static struct sim_tlb_entry *large_slot(struct sim_mem *m, uint64_t va)
-{
-	uint64_t vpn = va / PAGE_2M;
-
-	return &m->large[(vpn ^ vpn >> 9 ^ m->asid) % SIM_TLB_LARGE];
-}
-
-/* A leaf was found: fill a TLB entry.  A large page that the bus does not back in one
- * piece becomes a small entry. */
-static int fill(struct sim_mem *m, uint64_t va, bool write, uint64_t pte, uint64_t page,
-		struct sim_tlb_entry **out)
-{
+	static const uint8_t smaller[] = { [LOG2_1G] = LOG2_2M, [LOG2_2M] = LOG2_4K };
+	struct sim_mmu *mmu = t->mmu;
 	uint64_t addr = pte & OCTANS_ADDR_MASK;
-	uint8_t flags = pte & OCTANS_PTE_WRITE ? TLB_WRITE : 0;
-	struct sim_tlb_entry *e;
-	uint8_t *host;
+	struct sim_translation e = {
+		.flags = flags | (pte & OCTANS_PTE_WRITE ? CAN_WRITE : 0),
+		.page_log2 = pte & OCTANS_PTE_CONT ? LOG2_64K : log2,
+	};
 
+	if (write && !(pte & OCTANS_PTE_WRITE))
+		return sim_refuse(t, OCTANS_JOB_FAULT, OCTANS_FAULT_READONLY, va, write);
 	if (pte & OCTANS_PTE_LOCAL) {
-		if (addr >= m->dev->profile.local_size || page > m->dev->profile.local_size - addr)
-			return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_FORMAT, va, write);
-		host = m->dev->local + addr;
-		flags |= TLB_LOCAL;
+		e.flags |= ON_CARD;
+		e.host = mmu->local + addr;
 	} else {
-		host = sim_bus_ptr(m->dev, addr, page, false);
-		if (!host && page == PAGE_2M) {
-			page = PAGE_4K;
-			addr += va & (PAGE_2M - 1) & ~(PAGE_4K - 1);
-			host = sim_bus_ptr(m->dev, addr, page, false);
+		while (!(e.host = sim_bus_ptr(mmu->dma, addr, 1ULL << log2, false)) &&
+		       log2 > LOG2_4K) {
+			uint64_t page = 1ULL << log2;
+
+			log2 = smaller[log2];
+			addr += va & (page - 1) & ~((1ULL << log2) - 1);
 		}
-		if (!host)
-			return refuse(m, OCTANS_JOB_BUS, OCTANS_JOB_BUS, va, write);
-		if (!sim_bus_ptr(m->dev, addr, page, true))
-			flags |= TLB_BUS_RO;
+		if (!e.host)
+			return sim_refuse(t, OCTANS_JOB_BUS, OCTANS_JOB_BUS, va, write);
+		if (!sim_bus_ptr(mmu->dma, addr, 1ULL << log2, true))
+			e.flags |= BUS_RO;
 	}
-	e = page == PAGE_2M ? large_slot(m, va) : small_slot(m, va);
-	e->tag = va / page << 16 | m->asid;
-	e->host = host;
-	e->flags = flags;
-	*out = e;
+	e.log2 = log2;
+	e.tag = tag_of(t, va, log2);
+	*slot(t, va, log2) = e;
+	*out = slot(t, va, log2);
 	return 0;
 }
 
-static int walk(struct sim_mem *m, uint64_t va, bool write, struct sim_tlb_entry **out)
+static int walk(struct sim_tlbs *t, uint64_t va, bool write, const struct sim_translation **out)
 {
-	uint64_t table, pte;
-	int level;
+	uint64_t table = 0, pte;
+	bool local = false;
 
-	if (find_root(m, va, write, &table))
+	t->walks++;
+	if (find_root(t, va, write, &local, &table))
 		return -1;
-	for (level = OCTANS_PT_LEVELS - 1; ; level--) {
-		uint64_t allowed = OCTANS_PTE_VALID | OCTANS_ADDR_MASK;
+	if (va >> OCTANS_VA_BITS)
+		return sim_refuse(t, OCTANS_JOB_FAULT, OCTANS_FAULT_FORMAT, va, write);
+	for (int level = OCTANS_PT_LEVELS - 1; ; level--) {
+		unsigned int log2 = LOG2_4K + 9 * level;
+		uint64_t allowed = OCTANS_PTE_VALID | OCTANS_PTE_LOCAL | OCTANS_ADDR_MASK;
 		bool leaf;
 
-		if (!read_entry(m, table, va >> (12 + 9 * level) & (OCTANS_PT_ENTRIES - 1), &pte))
-			return refuse(m, OCTANS_JOB_BUS, OCTANS_JOB_BUS, va, write);
+		if (!read_entry(t->mmu, local, table, va >> log2 & (OCTANS_PT_ENTRIES - 1), &pte))
+			return sim_refuse(t, OCTANS_JOB_BUS, OCTANS_JOB_BUS, va, write);
 		if (!(pte & OCTANS_PTE_VALID))
-			return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_UNMAPPED, va, write);
-		leaf = level == 0 || (level == 1 && (pte & OCTANS_PTE_LARGE));
-		if (leaf) {
-			allowed |= OCTANS_PTE_WRITE | OCTANS_PTE_LOCAL;
-			if (level == 1) {
-				allowed |= OCTANS_PTE_LARGE;
-				allowed &= ~(PAGE_2M - PAGE_4K);
-			}
-		}
-		if (pte & ~allowed)
-			return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_FORMAT, va, write);
+			return sim_refuse(t, OCTANS_JOB_FAULT, OCTANS_FAULT_UNMAPPED, va, write);
+		leaf = !level || (level < 3 && (pte & OCTANS_PTE_LARGE));
 		if (leaf)
-			return fill(m, va, write, pte, level ? PAGE_2M : PAGE_4K, out);
+			allowed = (allowed | OCTANS_PTE_WRITE |
+				   (level ? OCTANS_PTE_LARGE : OCTANS_PTE_CONT)) &
+				  ~((1ULL << log2) - (1ULL << LOG2_4K));
+		if ((pte & ~allowed) || ((pte & OCTANS_PTE_LOCAL) &&
+					 !on_card(t->mmu, pte & OCTANS_ADDR_MASK,
+						  leaf ? 1ULL << log2 : 1ULL << LOG2_4K)))
+			return sim_refuse(t, OCTANS_JOB_FAULT, OCTANS_FAULT_FORMAT, va, write);
+		if (leaf)
+			return remember(t, va, write, pte, local ? 0 : HOST_TABLE, log2, out);
+		local = pte & OCTANS_PTE_LOCAL;
 		table = pte & OCTANS_ADDR_MASK;
 	}
 }
 
-struct piece {
-	uint8_t *host;
-	size_t left;		/* bytes to the end of the page */
-	bool local;
-};
-
-static int translate(struct sim_mem *m, uint64_t va, bool write, struct piece *p)
+int sim_translate(struct sim_tlbs *t, uint64_t va, bool write, struct sim_piece *piece)
 {
-	struct sim_tlb_entry *e;
-	uint64_t page, off;
+	uint64_t table = atomic_load_explicit(&t->mmu->table, memory_order_relaxed), offset;
+	const struct sim_translation *e = &t->newest;
 
-	if (atomic_load_explicit(&m->ring->inject.fault, memory_order_relaxed) &&
-	    atomic_exchange(&m->ring->inject.fault, 0))
-		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_UNMAPPED, va, write);
-	/* Before the TLB: its tags have no room for these, and 0 there means empty. */
-	if (!m->asid || m->asid >= OCTANS_MAX_ASIDS ||
-	    atomic_load_explicit(&m->dev->asid_table, memory_order_relaxed) == UINT64_MAX)
-		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_ASID, va, write);
-	if (va >> OCTANS_VA_BITS)
-		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_FORMAT, va, write);
-
-	e = large_slot(m, va);
-	if (e->tag != (va / PAGE_2M << 16 | m->asid)) {
-		e = small_slot(m, va);
-		if (e->tag != (va / PAGE_4K << 16 | m->asid) && walk(m, va, write, &e))
-			return -1;
+	if (table != t->table) {
+		sim_tlbs_forget(t, OCTANS_INVALIDATE_ALL);
+		t->table = table;
 	}
-	if (write && !(e->flags & TLB_WRITE))
-		return refuse(m, OCTANS_JOB_FAULT, OCTANS_FAULT_READONLY, va, write);
-	if (!(e->flags & TLB_LOCAL) &&
-	    (!atomic_load_explicit(&m->dev->bus_master, memory_order_relaxed) ||
-	     (write && (e->flags & TLB_BUS_RO))))
-		return refuse(m, OCTANS_JOB_BUS, OCTANS_JOB_BUS, va, write);
-	page = e == large_slot(m, va) ? PAGE_2M : PAGE_4K;
-	off = va & (page - 1);
-	p->host = e->host + off;
-	p->left = page - off;
-	p->local = e->flags & TLB_LOCAL;
+	if (!e->tag || e->tag != tag_of(t, va, e->log2) || va >> OCTANS_VA_BITS) {
+		/* Tags have no room for more, and an empty one looks like ASID 0. */
+		e = t->asid && !(va >> OCTANS_VA_BITS) ? find(t, va) : NULL;
+		if (!e && walk(t, va, write, &e))
+			return -1;
+		t->newest = *e;
+	}
+	if (write && !(e->flags & CAN_WRITE))
+		return sim_refuse(t, OCTANS_JOB_FAULT, OCTANS_FAULT_READONLY, va, write);
+	if (!(e->flags & ON_CARD) &&
+	    (!atomic_load_explicit(&t->mmu->dma->on, memory_order_relaxed) ||
+	     (write && (e->flags & BUS_RO))))
+		return sim_refuse(t, OCTANS_JOB_BUS, OCTANS_JOB_BUS, va, write);
+	offset = va & ((1ULL << e->log2) - 1);
+	piece->host = e->host + offset;
+	piece->left = (1ULL << e->log2) - offset;
+	piece->page_log2 = e->page_log2;
+	piece->on_card = e->flags & ON_CARD;
+	piece->host_table = e->flags & HOST_TABLE;
 	return 0;
 }
 
-static void count(struct sim_mem *m, const struct piece *p, size_t n)
+/* ---- registers ---- */
+
+void sim_mmu_set_base(struct sim_mmu *mmu, uint64_t base)
 {
-	if (p->local)
-		m->traffic.local += n;
-	else
-		m->traffic.pcie += n;
+	if (!sim_mmu_enabled(mmu))
+		mmu->asid_base = base & OCTANS_ADDR_MASK;
 }
 
-/* ---- sim.h ---- */
-
-const void *sim_read(struct sim_mem *m, uint64_t va, size_t len, void *scratch)
+void sim_mmu_enable(struct sim_mmu *mmu, bool on)
 {
-	uint8_t *first = NULL;
-	bool copy = false;
-	struct piece p;
-	size_t done = 0;
-
-	if (!len)
-		return scratch ? scratch : m;
-	while (done < len) {
-		size_t n;
-
-		if (translate(m, va + done, false, &p))
-			return NULL;
-		n = p.left < len - done ? p.left : len - done;
-		count(m, &p, n);
-		if (!done) {
-			first = p.host;
-		} else if (!copy && p.host != first + done) {
-			memcpy(scratch, first, done);
-			copy = true;
-		}
-		if (copy)
-			memcpy((uint8_t *)scratch + done, p.host, n);
-		done += n;
-	}
-	return copy ? scratch : first;
-}
-
-int sim_copy_in(struct sim_mem *m, uint64_t va, void *dst, size_t len)
-{
-	struct piece p;
-	size_t done, n;
-
-	for (done = 0; done < len; done += n) {
-		if (translate(m, va + done, false, &p))
-			return -1;
-		n = p.left < len - done ? p.left : len - done;
-		count(m, &p, n);
-		memcpy((uint8_t *)dst + done, p.host, n);
-	}
-	return 0;
-}
-
-int sim_write(struct sim_mem *m, uint64_t va, const void *src, size_t len)
-{
-	struct piece p;
-	size_t done, n;
-
-	for (done = 0; done < len; done += n) {
-		if (translate(m, va + done, true, &p))
-			return -1;
-		n = p.left < len - done ? p.left : len - done;
-		count(m, &p, n);
-		memcpy(p.host, (const uint8_t *)src + done, n);
-	}
-	return 0;
-}
-
-const struct sim_traffic *sim_mem_traffic(const struct sim_mem *m)
-{
-	return &m->traffic;
+	if (on == sim_mmu_enabled(mmu))
+		return;
+	if (on)
+		mmu->enables++;
+	atomic_store(&mmu->table, on ? mmu->asid_base | (mmu->enables & 0xfff) : SIM_MMU_OFF);
 }

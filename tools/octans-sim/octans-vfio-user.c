@@ -9,12 +9,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "control_socket.h"
+#include "listener.h"
 #include "vfio_user.h"
 
-#define MAX_CONTROL	16
+/* What a guest gets to see of on-card memory unless told otherwise: firmware finds room for it. */
+#define DEFAULT_BAR	(256ULL << 20)
 
 struct options {
 	const char *socket, *control;
@@ -29,10 +31,13 @@ static const char usage[] =
 	"  --socket PATH    where QEMU connects\n"
 	"  --control PATH   where faults are asked for (a line each; \"help\" lists them)\n"
 	"  --profile NAME   octans-1 (default) or octans-s\n"
-	"  --local SIZE     on-card memory, such as 512M or 8G\n"
-	"  --bar SIZE       the part of it that the CPU sees, a power of two\n"
-	"  --rings N        1 to 8\n"
-	"  --threads N      threads that one command may use\n"
+	"  --local SIZE     on-card memory, such as 512M or 8G; default the profile's\n"
+	"  --bar SIZE       the part of it that the CPU sees, a power of two; default all\n"
+	"                   of it, 256M at most\n"
+	"  --rings N        1 to 8; default the profile's\n"
+	"  --threads N      threads that one command may use; default one per CPU\n"
+	"  --poll-limit S   a register that is read over and over for S seconds although\n"
+	"                   nothing runs is reported, and reads all-ones; default never\n"
 	"  --persist        wait for the next client when one leaves\n"
 	"  --log            tell what happens on stderr\n"
 	"  --help           this text\n";
@@ -66,10 +71,34 @@ static int parse_count(const char *text, unsigned int max, unsigned int *out)
 	return 0;
 }
 
+static int parse_seconds(const char *text, double *out)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (*text < '0' || *text > '9' || *end || !(v > 0 && v <= 1e6))
+		return -EINVAL;
+	*out = v;
+	return 0;
+}
+
+/* The window if none is asked for: a power of two that holds on-card memory, or DEFAULT_BAR. */
+static uint64_t default_bar(const struct sim_config *config)
+{
+	const struct sim_profile *p = sim_profile_find(config->profile ? config->profile : "octans-1");
+	uint64_t size = config->local_size, bar = 1 << 20;
+
+	if (!size && p)
+		size = p->local_size;
+	while (bar < size && bar < DEFAULT_BAR)
+		bar *= 2;
+	return bar;
+}
+
 /* 0, or the exit code + 1. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { SOCKET = 1, CONTROL, PROFILE, LOCAL, BAR, RINGS, THREADS, PERSIST, LOG, HELP };
+	enum { SOCKET = 1, CONTROL, PROFILE, LOCAL, BAR, RINGS, THREADS, POLL, PERSIST, LOG, HELP };
 	static const struct option longs[] = {
 		{ "socket", required_argument, NULL, SOCKET },
 		{ "control", required_argument, NULL, CONTROL },
@@ -78,6 +107,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{ "bar", required_argument, NULL, BAR },
 		{ "rings", required_argument, NULL, RINGS },
 		{ "threads", required_argument, NULL, THREADS },
+		{ "poll-limit", required_argument, NULL, POLL },
 		{ "persist", no_argument, NULL, PERSIST },
 		{ "log", no_argument, NULL, LOG },
 		{ "help", no_argument, NULL, HELP },
@@ -117,6 +147,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 				return 1 + complain("--threads \"%s\" is not a number from 1 to 1024",
 						    optarg);
 			break;
+		case POLL:
+			if (parse_seconds(optarg, &o->config.poll_limit_s))
+				return 1 + complain("--poll-limit \"%s\" is not a number of seconds "
+						    "up to 1000000", optarg);
+			break;
 		case PERSIST:
 			o->persist = true;
 			break;
@@ -139,148 +174,69 @@ static int parse_options(int argc, char **argv, struct options *o)
 				    argv[optind]);
 	if (!o->socket)
 		return 1 + complain("%s is missing: where QEMU is to connect", "--socket PATH");
+	if (!o->config.bar_size)
+		o->config.bar_size = default_bar(&o->config);
 	return 0;
 }
 
-/* A socket listening at @path; a stale one is replaced, a live one or a file is not. */
-static int listen_at(const char *path)
+/* True: there will be another client. */
+static bool serve_one(struct vfio_user *s, const struct options *o, int conn)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, probe;
-
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
+	switch (vfio_user_serve(s, conn, stop_fd)) {
+	case -EPROTO:
+		complain("the client %s and was dropped", "broke the protocol");
+		return true;
+	case -ETIMEDOUT:
+		complain("the client %s and was dropped", "fell silent");
+		return true;
+	case 0:
+		return o->persist;
 	}
-	strcpy(addr.sun_path, path);
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (probe < 0)
-		return -1;
-	if (connect(probe, (struct sockaddr *)&addr, sizeof(addr)) && errno == ECONNREFUSED)
-		unlink(path);
-	close(probe);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 4)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	return true;
 }
-
-/* ---- the control socket ---- */
-
-struct control {
-	struct sim_device *dev;
-	int listen;
-	struct { int fd; size_t len; char line[512]; } client[MAX_CONTROL];
-};
-
-static void answer(struct control *c, int fd, const char *line)
-{
-	char reply[1024];
-	size_t n;
-
-	sim_control(c->dev, line, reply, sizeof(reply) - 1);
-	n = strlen(reply);
-	reply[n++] = '\n';
-	(void)!send(fd, reply, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-/* False: the client is to go. */
-static bool hear(struct control *c, int i)
-{
-	char *line = c->client[i].line, *end;
-	ssize_t n = recv(c->client[i].fd, line + c->client[i].len,
-			 sizeof(c->client[i].line) - 1 - c->client[i].len, MSG_DONTWAIT);
-
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	if (!n)
-		return false;
-	c->client[i].len += n;
-	while ((end = memchr(line, '\n', c->client[i].len))) {
-		*end++ = 0;
-		answer(c, c->client[i].fd, line);
-		c->client[i].len -= end - line;
-		memmove(line, end, c->client[i].len);
-	}
-	return c->client[i].len < sizeof(c->client[i].line) - 1;
-}
-
-static void *control_main(void *arg)
-{
-	struct control *c = arg;
-
-	for (;;) {
-		struct pollfd pfd[2 + MAX_CONTROL];
-		int free_slot = -1;
-
-		pfd[0] = (struct pollfd) { .fd = stop_fd, .events = POLLIN };
-		for (int i = 0; i < MAX_CONTROL; i++) {
-			pfd[2 + i] = (struct pollfd) { .fd = c->client[i].fd, .events = POLLIN };
-			if (c->client[i].fd < 0)
-				free_slot = i;
-		}
-		pfd[1] = (struct pollfd) { .fd = free_slot < 0 ? -1 : c->listen,
-					   .events = POLLIN };
-		if (poll(pfd, 2 + MAX_CONTROL, -1) < 0 && errno != EINTR)
-			return NULL;
-		if (pfd[0].revents)
-			return NULL;
-		for (int i = 0; i < MAX_CONTROL; i++)
-			if (pfd[2 + i].fd >= 0 && pfd[2 + i].revents && !hear(c, i)) {
-				close(c->client[i].fd);
-				c->client[i].fd = -1;
-			}
-		if (pfd[1].fd >= 0 && pfd[1].revents & POLLIN) {
-			c->client[free_slot].fd = accept4(c->listen, NULL, NULL, SOCK_CLOEXEC);
-			c->client[free_slot].len = 0;
-		}
-	}
-}
-
-/* ---- the main socket ---- */
 
 static void serve(struct vfio_user *s, const struct options *o, int listener)
 {
 	struct pollfd pfd[2] = {
 		{ .fd = stop_fd, .events = POLLIN }, { .fd = listener, .events = POLLIN },
 	};
+	bool more = true;
+	int conn;
 
-	do {
-		int conn;
-
-		if (poll(pfd, 2, -1) < 0) {
-			if (errno == EINTR)
-				continue;
-			return;
-		}
+	while (more) {
+		if (poll(pfd, 2, -1) < 0)
+			continue;
 		if (pfd[0].revents)
 			return;
 		conn = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-		if (conn < 0)
-			continue;
-		if (vfio_user_serve(s, conn, stop_fd) < 0)
-			fputs("octans-vfio-user: the client broke the protocol and was dropped\n",
-			      stderr);
-		else if (!o->persist)
-			return;
-		if (poll(pfd, 1, 0) > 0)
-			return;
-	} while (true);
+		if (conn >= 0)
+			more = serve_one(s, o, conn);
+		else
+			poll(pfd, 1, 10);	/* no descriptor left: do not spin */
+	}
+}
+
+/* A listening socket, or -1 when that was said. */
+static int listen_at(const char *option, const char *path)
+{
+	int fd = listener_open(path);
+
+	if (fd >= 0)
+		return fd;
+	fprintf(stderr, "octans-vfio-user: cannot listen at %s \"%s\": %s\n", option, path,
+		strerror(-fd));
+	return -1;
 }
 
 int main(int argc, char **argv)
 {
-	struct control control = { .listen = -1 };
 	struct sigaction sa = { .sa_handler = on_signal };
+	struct control_socket *control = NULL;
+	int listener = -1, control_listener = -1;
 	struct options o = { 0 };
-	pthread_t control_thread;
 	struct vfio_user *s;
 	char err[256] = "";
-	int listener, ret = parse_options(argc, argv, &o);
+	int ret = parse_options(argc, argv, &o);
 
 	if (ret)
 		return ret - 1;
@@ -288,51 +244,34 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	vfio_user_guard_sigbus();
 
 	ret = vfio_user_new(&o.config, o.log, &s, err, sizeof(err));
 	if (ret) {
 		complain("%s", err);
 		return ret == -EINVAL ? 2 : 1;
 	}
+	vfio_user_guard_sigbus(s);
 	ret = 1;
-	listener = listen_at(o.socket);
-	if (listener < 0) {
-		fprintf(stderr, "octans-vfio-user: cannot listen at --socket \"%s\": %s\n",
-			o.socket, strerror(errno));
+	listener = listen_at("--socket", o.socket);
+	if (listener < 0)
 		goto free_server;
-	}
 	if (o.control) {
-		control.dev = vfio_user_device(s);
-		for (int i = 0; i < MAX_CONTROL; i++)
-			control.client[i].fd = -1;
-		control.listen = listen_at(o.control);
-		if (control.listen < 0) {
-			fprintf(stderr, "octans-vfio-user: cannot listen at --control \"%s\": %s\n",
-				o.control, strerror(errno));
+		control_listener = listen_at("--control", o.control);
+		if (control_listener < 0)
 			goto close_listener;
-		}
-		if (pthread_create(&control_thread, NULL, control_main, &control)) {
-			complain("cannot start the thread of %s", "--control");
+		if (control_socket_new(vfio_user_device(s), control_listener, &control)) {
+			complain("cannot start the thread of %s; try again", "--control");
 			goto close_control;
 		}
 	}
 	serve(s, &o, listener);
 	ret = 0;
-	on_signal(0);		/* the control thread is to stop too */
-	if (o.control)
-		pthread_join(control_thread, NULL);
-	for (int i = 0; o.control && i < MAX_CONTROL; i++)
-		if (control.client[i].fd >= 0)
-			close(control.client[i].fd);
+	control_socket_free(control);
 close_control:
-	if (control.listen >= 0) {
-		close(control.listen);
-		unlink(o.control);
-	}
+	if (o.control)
+		listener_close(control_listener, o.control);
 close_listener:
-	close(listener);
-	unlink(o.socket);
+	listener_close(listener, o.socket);
 free_server:
 	vfio_user_free(s);
 	return ret;

@@ -10,23 +10,52 @@ static const struct sim_profile profiles[] = {
 	{
 		.name = "octans-1",
 		.clock_hz = 1000000000,
-		.local_size = 256ULL << 20,
+		.local_size = 32ULL << 30,
+		.sram_size = 64 << 20,
 		.rings = 4,
 		.macs_int8 = 65536,
+		.macs_f16 = 32768,
 		.macs_f32 = 4096,
 		.local_bpc = 1024,
 		.pcie_bpc = 32,
+		.local_latency = 150,
+		.pcie_latency = 1000,
+		.tlb_entries = 1024,
+		.walkers = 16,
+		.max_ctx = 131072,
+	},
+	{
+		.name = "octans-e",
+		.clock_hz = 1000000000,
+		.local_size = 8ULL << 30,
+		.sram_size = 4 << 20,
+		.rings = 4,
+		.macs_int8 = 8192,
+		.macs_f16 = 4096,
+		.macs_f32 = 512,
+		.local_bpc = 64,
+		.pcie_bpc = 8,
+		.local_latency = 120,
+		.pcie_latency = 1000,
+		.tlb_entries = 256,
+		.walkers = 4,
 		.max_ctx = 131072,
 	},
 	{
 		.name = "octans-s",
 		.clock_hz = 400000000,
-		.local_size = 64ULL << 20,
+		.local_size = 1ULL << 30,
+		.sram_size = 1 << 20,
 		.rings = 2,
-		.macs_int8 = 4096,
-		.macs_f32 = 256,
-		.local_bpc = 32,
-		.pcie_bpc = 4,
+		.macs_int8 = 2048,
+		.macs_f16 = 1024,
+		.macs_f32 = 128,
+		.local_bpc = 16,
+		.pcie_bpc = 2,
+		.local_latency = 60,
+		.pcie_latency = 500,
+		.tlb_entries = 128,
+		.walkers = 2,
 		.max_ctx = 32768,
 	},
 };
@@ -41,7 +70,7 @@ const struct sim_profile *sim_profile_find(const char *name)
 
 const char *sim_profile_names(void)
 {
-	return "octans-1, octans-s";
+	return "octans-1, octans-e, octans-s";
 }
 
 int sim_parse_size(const char *text, uint64_t *size)

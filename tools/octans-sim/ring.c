@@ -3,151 +3,172 @@
 #include <string.h>
 #include <time.h>
 
-#include "accel/octans_isa.h"
-#include "device.h"
+#include "ring.h"
 
 /* How a job left the ring; the OCTANS_JOB_* codes are zero and up. */
 #define JOB_ABORTED	(-1)
 
-/* ---- windows ---- */
-
-/* Takes notice of what changed since the last look.  dev->lock held, own thread. */
-static void catch_up(struct sim_ring *ring)
+uint64_t sim_monotonic_ns(void)
 {
-	struct sim_device *dev = ring->dev;
-	uint64_t inv = atomic_load(&dev->inv_count);
-	uint64_t quiesce = atomic_load(&dev->quiesce_count);
+	struct timespec t;
 
-	if (ring->quiesce_seen != quiesce || inv - ring->inv_seen > SIM_INV_LOG)
-		sim_mem_invalidate(&ring->mem, OCTANS_INVALIDATE_ALL);
-	else
-		for (uint64_t i = ring->inv_seen; i != inv; i++)
-			sim_mem_invalidate(&ring->mem, dev->inv_log[i % SIM_INV_LOG]);
-	ring->quiesce_seen = quiesce;
-	ring->inv_seen = inv;
-	pthread_cond_broadcast(&dev->moved);
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
-static void pass_yield(struct sim_ring *ring)
+uint64_t sim_time_ns(struct sim_core *core)
 {
-	struct sim_device *dev = ring->dev;
-
-	/* Only this thread writes the seen counts, so it may read them unlocked. */
-	if (atomic_load_explicit(&dev->inv_count, memory_order_acquire) == ring->inv_seen &&
-	    atomic_load_explicit(&dev->quiesce_count, memory_order_acquire) == ring->quiesce_seen)
-		return;
-	pthread_mutex_lock(&dev->lock);
-	catch_up(ring);
-	pthread_mutex_unlock(&dev->lock);
+	return sim_monotonic_ns() - atomic_load(&core->epoch_ns) + 1;
 }
 
-static void nap(unsigned int us)
-{
-	struct timespec t = { us / 1000000, us % 1000000 * 1000 };
-
-	nanosleep(&t, NULL);
-}
-
-bool sim_yield(struct sim_mem *m)
-{
-	struct sim_ring *ring = m->ring;
-
-	pass_yield(ring);
-	while (atomic_load_explicit(&ring->inject.hang, memory_order_relaxed) &&
-	       !atomic_load(&ring->abort)) {
-		nap(1000);
-		pass_yield(ring);
-	}
-	if (atomic_load_explicit(&ring->abort, memory_order_relaxed))
-		return false;
-	atomic_fetch_add_explicit(&ring->progress, 1, memory_order_relaxed);
-	return true;
-}
-
-/* ---- one job ---- */
+/* ---- one command ---- */
 
 /* The injected slowness: @us for each command, abortable. */
 static void dawdle(struct sim_ring *ring)
 {
-	unsigned int us = atomic_load_explicit(&ring->inject.slow_us, memory_order_relaxed);
+	unsigned int us = atomic_load_explicit(&ring->slow_us, memory_order_relaxed);
 
 	while (us && sim_yield(&ring->mem)) {
 		unsigned int n = us < 1000 ? us : 1000;
 
-		nap(n);
+		nanosleep(&(struct timespec) { .tv_nsec = n * 1000L }, NULL);
 		us -= n;
 	}
 }
 
-static int refused_status(struct sim_ring *ring)
+/* What the machine has to say about a job whose command ended with @status. */
+static int job_status(struct sim_ring *ring, int status)
 {
-	if (atomic_load(&ring->abort))
+	struct sim_mem *m = &ring->mem;
+
+	if (atomic_load(&m->abort))
 		return JOB_ABORTED;
-	return ring->mem.refused.status ? ring->mem.refused.status : OCTANS_JOB_BAD_CMD;
+	if (m->tlbs.refused.status)
+		return m->tlbs.refused.status;
+	if (sim_mem_died(m))
+		return OCTANS_JOB_BUS;
+	/* The machine refused nothing: then the command itself must be wrong. */
+	return status == OCTANS_JOB_FAULT ? OCTANS_JOB_BAD_CMD : status;
 }
 
-/* *offset: of the command that failed. */
-static int run_stream(struct sim_ring *ring, const struct octans_desc *d, uint64_t *offset)
+static int execute(struct sim_ring *ring, const struct octans_cmd *cmd, const uint32_t *params,
+		   uint32_t n_params)
 {
-	struct sim_device *dev = ring->dev;
+	struct sim_core *core = ring->core;
+	struct sim_command *cost = &ring->mem.cost;
+	struct sim_exec ex = {
+		.profile = core->profile,
+		.pool = core->pool,
+		.params = params,
+		.n_params = n_params,
+		.timing_only = core->timing_only,
+		.time_ns = sim_time_ns(core),
+	};
+	int status = job_status(ring, sim_exec(&ring->mem, cmd, cmd->size, &ex));
+
+	if (status == JOB_ABORTED)
+		return status;
+	if (status == OCTANS_JOB_BAD_CMD && (cmd->op >= 64 || !(sim_exec_ops() >> cmd->op & 1)))
+		sim_undefined_note(&core->undefined, SIM_UNDEFINED_OPCODE, cmd->op, cmd->size);
+	sim_cost_end(&ring->mem);
+	cost->fence = cmd->op == OCTANS_OP_SIGNAL || cmd->op == OCTANS_OP_WAIT;
+	cost->prefetch = cmd->op == OCTANS_OP_PREFETCH;
+	cost->idle = ex.skipped || status == OCTANS_JOB_BAD_CMD;
+	if (!status) {
+		cost->waited = ex.waited;
+		cost->macs_int8 = ex.macs_int8;
+		cost->macs_f16 = ex.macs_f16;
+		cost->macs_f32 = ex.macs_f32;
+		cost->dma = ex.dma;
+	}
+	sim_clock_commit(&core->clock, ring->index, cost);
+	return status;
+}
+
+/* ---- one job ---- */
+
+/* *offset: of the command that failed. */
+static int run_stream(struct sim_ring *ring, const struct octans_desc *d, const uint32_t *params,
+		      uint64_t *offset)
+{
 	struct sim_mem *m = &ring->mem;
-	_Alignas(16) uint8_t cmd[SIM_CMD_MAX];
+	_Alignas(16) uint8_t cmd[OCTANS_MAX_COMMAND];
 	struct octans_cmd *head = (struct octans_cmd *)cmd;
 	int status;
 
 	for (*offset = 0; *offset < d->cmd_size; *offset += head->size) {
-		struct sim_exec ex = {
-			.profile = &dev->profile,
-			.threads = dev->threads,
-		};
-
 		dawdle(ring);
 		if (!sim_yield(m))
 			return JOB_ABORTED;
-		if (sim_copy_in(m, d->cmd_va + *offset, head, sizeof(*head)))
-			return refused_status(ring);
-		if (head->size < sizeof(*head) || head->size % 16 || head->size > SIM_CMD_MAX ||
+		sim_cost_begin(m);
+		if (sim_fetch(m, d->cmd_va + *offset, head, sizeof(*head), m->cost.fetched))
+			return job_status(ring, OCTANS_JOB_FAULT);
+		if (head->size < sizeof(*head) || head->size % 16 || head->size > sizeof(cmd) ||
 		    head->size > d->cmd_size - *offset)
 			return OCTANS_JOB_BAD_CMD;
 		/* The header stays as read the first time: the stream may change under us. */
-		if (sim_copy_in(m, d->cmd_va + *offset + sizeof(*head), cmd + sizeof(*head),
-				head->size - sizeof(*head)))
-			return refused_status(ring);
-		ex.cycles_before = atomic_load(&ring->cycles);
-		ex.time_ns = sim_time_ns(dev);
-		status = sim_exec(m, cmd, head->size, &ex);
-		atomic_fetch_add(&ring->cycles, ex.cycles);
-		atomic_fetch_add(&dev->stats.commands, 1);
-		if (m->refused.status || status == OCTANS_JOB_FAULT)
-			return refused_status(ring);
+		if (sim_fetch(m, d->cmd_va + *offset + sizeof(*head), cmd + sizeof(*head),
+			      head->size - sizeof(*head), m->cost.fetched))
+			return job_status(ring, OCTANS_JOB_FAULT);
+		sim_clock_decode(&ring->core->clock, ring->index);
+		status = execute(ring, head, params, d->param_count);
 		if (status)
 			return status;
 	}
 	return OCTANS_JOB_OK;
 }
 
+static int run(struct sim_ring *ring, const struct octans_desc *d, uint64_t *offset)
+{
+	struct sim_core *core = ring->core;
+	uint32_t params[OCTANS_PARAM_MAX];
+	uint64_t bytes[SIM_SIDES] = { 0 };
+	int status;
+
+	sim_clock_begin(&core->clock, ring->index);
+	if (sim_fetch(&ring->mem, d->param_va, params, d->param_count * sizeof(params[0]), bytes))
+		status = job_status(ring, OCTANS_JOB_FAULT);
+	else
+		status = run_stream(ring, d, params, offset);
+	atomic_fetch_add(&ring->cycles, sim_clock_end(&core->clock, ring->index));
+	return status;
+}
+
 static bool desc_ok(const struct octans_desc *d)
 {
+	uint64_t limit = 1ULL << OCTANS_VA_BITS;
+
 	return d->seqno && !(d->seqno >> 56) && !(d->cmd_va % 16) && d->cmd_size >= 16 &&
 	       !(d->cmd_size % 16) && d->cmd_size <= OCTANS_CMD_MAX &&
-	       !(d->flags & ~OCTANS_DESC_IRQ) &&
-	       !(d->reserved[0] | d->reserved[1] | d->reserved[2] | d->reserved[3]);
+	       !(d->flags & ~OCTANS_DESC_IRQ) && !(d->param_va % 4) &&
+	       d->param_count <= OCTANS_PARAM_MAX && (d->param_count || !d->param_va) &&
+	       d->param_va <= limit - d->param_count * 4ULL && !d->pad && !d->reserved[0] &&
+	       !d->reserved[1];
 }
 
 /* What a job leaves behind for the driver. */
 struct outcome {
 	int status;		/* OCTANS_JOB_* or JOB_ABORTED */
+	uint64_t desc;		/* bus address of the descriptor */
 	uint64_t seqno;		/* 0 = not known: no writeback */
-	uint64_t offset;
+	uint64_t offset;	/* of the command that failed */
 	bool bad_doorbell;	/* there is no descriptor to run */
 	bool irq, event_irq;
+	uint32_t event_vector;
 };
+
+static void refused_by_bus(struct sim_ring *ring, uint64_t addr, bool write)
+{
+	ring->mem.tlbs.refused = (struct sim_refusal) {
+		.status = OCTANS_JOB_BUS, .code = OCTANS_JOB_BUS, .va = addr, .write = write,
+	};
+}
 
 /* Fetches and runs one descriptor, or finds out why it cannot. */
 static void run_job(struct sim_ring *ring, struct octans_desc *d, struct outcome *o)
 {
-	struct sim_device *dev = ring->dev;
-	uint64_t addr = ring->base + (ring->head & ((1U << ring->log2) - 1)) * sizeof(*d);
+	struct sim_core *core = ring->core;
+	uint64_t addr = o->desc;
 	const uint8_t *p;
 
 	memset(d, 0, sizeof(*d));
@@ -156,11 +177,9 @@ static void run_job(struct sim_ring *ring, struct octans_desc *d, struct outcome
 		o->status = OCTANS_JOB_BAD_DESC;
 		return;
 	}
-	p = sim_bus_ptr(dev, addr, sizeof(*d), false);
+	p = sim_bus_ptr(&core->dma, addr, sizeof(*d), false);
 	if (!p) {
-		ring->mem.refused = (struct sim_refusal) {
-			.status = OCTANS_JOB_BUS, .code = OCTANS_JOB_BUS, .va = addr,
-		};
+		refused_by_bus(ring, addr, false);
 		o->status = OCTANS_JOB_BUS;
 		return;
 	}
@@ -171,17 +190,21 @@ static void run_job(struct sim_ring *ring, struct octans_desc *d, struct outcome
 		o->status = OCTANS_JOB_BAD_DESC;
 		return;
 	}
-	pthread_mutex_lock(&dev->lock);
+	pthread_mutex_lock(&core->lock);
 	ring->seqno = d->seqno;
-	ring->since = sim_time_ns(dev);
-	pthread_mutex_unlock(&dev->lock);
+	ring->since = sim_time_ns(core);
+	pthread_mutex_unlock(&core->lock);
 	sim_mem_job(&ring->mem, d->asid);
-	o->status = run_stream(ring, d, &o->offset);
+	o->status = run(ring, d, &o->offset);
 }
 
-static void report_failure(struct sim_ring *ring, const struct octans_desc *d, struct outcome *o)
+/* ---- what the driver sees of it ---- */
+
+/* *fault: what the registers will say. */
+static void report_failure(struct sim_ring *ring, const struct octans_desc *d, struct outcome *o,
+			   struct sim_fault *fault)
 {
-	const struct sim_refusal *r = &ring->mem.refused;
+	const struct sim_refusal *r = &ring->mem.tlbs.refused;
 	struct octans_event e = {
 		.type = OCTANS_EVT_JOB_ERROR,
 		.ring = ring->index,
@@ -190,138 +213,165 @@ static void report_failure(struct sim_ring *ring, const struct octans_desc *d, s
 		.code = o->status,
 		.cmd_offset = o->offset,
 		.tag = d->tag,
+		.time_ns = sim_time_ns(ring->core),
 	};
 
 	if (o->status == OCTANS_JOB_FAULT)
 		e.type = OCTANS_EVT_JOB_FAULT;
-	if (o->status == OCTANS_JOB_FAULT || o->status == OCTANS_JOB_BUS) {
+	/* BUS without a refusal: the processor itself had no memory for the command. */
+	if (r->status) {
 		e.code = r->code;
 		e.va = r->va;
 		e.write = r->write;
-		atomic_fetch_add(&ring->dev->stats.faults, 1);
+		atomic_fetch_add(&ring->core->stats.faults, 1);
 	}
-	if (sim_event(ring->dev, &e))
+	*fault = (struct sim_fault) {
+		.seqno = e.seqno,
+		.va = e.va,
+		.code = o->status | e.code << 8 | e.write << 16 | e.cmd_offset << 32,
+	};
+	if (sim_event(&ring->core->events, &e, &o->event_vector))
 		o->event_irq = true;
 }
 
 /* The job is over: event, registers, writeback, in the order that the manual promises. */
 static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struct outcome *o)
 {
-	struct sim_device *dev = ring->dev;
+	struct sim_core *core = ring->core;
+	struct sim_fault fault;
 	uint64_t value, wb;
 	uint8_t *p;
 
 	if (o->status)
-		report_failure(ring, d, o);
-	pthread_mutex_lock(&dev->lock);
+		report_failure(ring, d, o, &fault);
+	pthread_mutex_lock(&core->lock);
+	if (o->status)
+		ring->fault = fault;
 	if (!o->bad_doorbell)
 		ring->head++;
 	ring->halted = o->status != OCTANS_JOB_OK;
 	ring->seqno = 0;
 	ring->since = 0;
 	wb = ring->wb;
-	pthread_mutex_unlock(&dev->lock);
+	pthread_mutex_unlock(&core->lock);
 
-	atomic_fetch_add(o->status ? &dev->stats.failed : &dev->stats.jobs, 1);
+	atomic_fetch_add(o->status ? &core->stats.failed : &core->stats.jobs, 1);
 	o->irq = o->status || (d->flags & OCTANS_DESC_IRQ);
 	if (!o->seqno)
 		return;
 	value = OCTANS_WB(o->seqno, (uint64_t)o->status);
-	value ^= atomic_exchange(&ring->inject.corrupt, 0);
-	p = sim_bus_ptr(dev, wb, sizeof(value), true);
+	value ^= atomic_exchange(&ring->corrupt, 0);
+	p = sim_bus_ptr(&core->dma, wb, sizeof(value), true);
 	if (p) {
 		atomic_store_explicit((_Atomic uint64_t *)p, value, memory_order_release);
 		return;
 	}
 	/* Nobody will see how the job ended: say so, and stop. */
-	sim_mem_job(&ring->mem, d->asid);
-	ring->mem.refused = (struct sim_refusal) {
-		.status = OCTANS_JOB_BUS, .code = OCTANS_JOB_BUS, .va = wb, .write = true,
-	};
+	refused_by_bus(ring, wb, true);
 	o->status = OCTANS_JOB_BUS;
-	report_failure(ring, d, o);
-	pthread_mutex_lock(&dev->lock);
+	report_failure(ring, d, o, &fault);
+	pthread_mutex_lock(&core->lock);
+	ring->fault = fault;
 	ring->halted = true;
-	pthread_mutex_unlock(&dev->lock);
+	pthread_mutex_unlock(&core->lock);
 	o->irq = true;
 }
 
 /* ---- the thread ---- */
 
-void sim_raise(struct sim_device *dev, unsigned int vector)
-{
-	unsigned int n;
-
-	if (vector >= OCTANS_VECTORS(dev->rings) || atomic_load(&dev->removed) ||
-	    !atomic_load(&dev->bus_master))
-		return;
-	n = atomic_load(&dev->drop_irq[vector]);
-	while (n)
-		if (atomic_compare_exchange_weak(&dev->drop_irq[vector], &n, n - 1)) {
-			atomic_fetch_add(&dev->stats.irqs_dropped, 1);
-			return;
-		}
-	atomic_fetch_add(&dev->stats.irqs, 1);
-	dev->bus.irq(dev->bus.ctx, vector);
-}
-
 static bool has_work(const struct sim_ring *ring)
 {
-	return ring->enabled && !ring->halted && !ring->resetting && !ring->dev->resetting &&
-	       !atomic_load(&ring->dev->removed) &&
+	return ring->enabled && !ring->halted && !ring->resetting && !ring->core->stopped &&
 	       (ring->bad_doorbell || ring->head != ring->tail);
 }
 
-void *sim_ring_main(void *arg)
+static void *ring_main(void *arg)
 {
 	struct sim_ring *ring = arg;
-	struct sim_device *dev = ring->dev;
+	struct sim_core *core = ring->core;
 
-	pthread_mutex_lock(&dev->lock);
+	pthread_mutex_lock(&core->lock);
 	for (;;) {
 		struct outcome o = { 0 };
 		struct octans_desc d;
-		uint32_t vector, evt_vector;
+		uint32_t vector;
 
 		while (!ring->stop && !has_work(ring))
-			pthread_cond_wait(&ring->wake, &dev->lock);
+			pthread_cond_wait(&ring->wake, &core->lock);
 		if (ring->stop)
 			break;
 		ring->active = true;
+		o.desc = ring->base + (ring->head & ((1U << ring->log2) - 1)) * sizeof(d);
 		o.bad_doorbell = ring->bad_doorbell;
 		ring->bad_doorbell = false;
-		atomic_store(&ring->abort, false);
-		catch_up(ring);
-		pthread_mutex_unlock(&dev->lock);
+		atomic_store(&ring->mem.abort, false);
+		pthread_mutex_unlock(&core->lock);
 
+		sim_mem_enter(&ring->mem);
 		run_job(ring, &d, &o);
 		if (o.status == JOB_ABORTED)
-			atomic_fetch_add(&dev->stats.aborted, 1);
+			atomic_fetch_add(&core->stats.aborted, 1);
 		else
 			finish_job(ring, &d, &o);
+		sim_mem_leave(&ring->mem);
 
-		pthread_mutex_lock(&dev->lock);
+		pthread_mutex_lock(&core->lock);
 		vector = ring->vector;
-		evt_vector = dev->evt_vector;
 		ring->active = false;
-		sim_device_settle(dev);
-		pthread_mutex_unlock(&dev->lock);
+		core->settled(core->owner);
+		pthread_mutex_unlock(&core->lock);
 
-		/* Outside the window: a front door may take its own locks. */
 		if (o.event_irq)
-			sim_raise(dev, evt_vector);
+			sim_irq_raise(&core->irq, o.event_vector);
 		if (o.irq)
-			sim_raise(dev, vector);
-		pthread_mutex_lock(&dev->lock);
+			sim_irq_raise(&core->irq, vector);
+		pthread_mutex_lock(&core->lock);
 	}
-	pthread_mutex_unlock(&dev->lock);
+	pthread_mutex_unlock(&core->lock);
 	return NULL;
 }
+
+int sim_ring_init(struct sim_ring *ring, struct sim_core *core, unsigned int index)
+{
+	int ret;
+
+	ring->core = core;
+	ring->index = index;
+	sim_mem_init(&ring->mem, &core->mmu, &core->clock, index);
+	pthread_cond_init(&ring->wake, NULL);
+	ret = -pthread_create(&ring->thread, NULL, ring_main, ring);
+	if (ret)
+		pthread_cond_destroy(&ring->wake);
+	return ret;
+}
+
+void sim_ring_destroy(struct sim_ring *ring)
+{
+	pthread_mutex_lock(&ring->core->lock);
+	ring->stop = true;
+	sim_ring_abort(ring);
+	pthread_cond_signal(&ring->wake);
+	pthread_mutex_unlock(&ring->core->lock);
+	pthread_join(ring->thread, NULL);
+	pthread_cond_destroy(&ring->wake);
+}
+
+/* ---- resets ---- */
 
 void sim_ring_abort(struct sim_ring *ring)
 {
 	if (ring->active)
-		atomic_store(&ring->abort, true);
+		atomic_store(&ring->mem.abort, true);
+}
+
+bool sim_ring_start_reset(struct sim_ring *ring)
+{
+	if (ring->resetting)
+		return false;
+	ring->resetting = true;
+	ring->enabled = false;
+	sim_ring_abort(ring);
+	return true;
 }
 
 void sim_ring_reset_done(struct sim_ring *ring)
@@ -335,5 +385,110 @@ void sim_ring_reset_done(struct sim_ring *ring)
 	ring->seqno = 0;
 	ring->resetting = false;
 	/* A hang ends with the reset that it called for. */
-	atomic_store(&ring->inject.hang, false);
+	atomic_store(&ring->mem.hang, false);
+}
+
+void sim_ring_initial_values(struct sim_ring *ring)
+{
+	sim_ring_reset_done(ring);
+	ring->reset_failed = false;
+	ring->base = 0;
+	ring->wb = 0;
+	ring->log2 = 0;
+	ring->vector = 0;
+	ring->fault = (struct sim_fault) { 0 };
+	atomic_store(&ring->mem.progress, 0);
+	atomic_store(&ring->cycles, 0);
+}
+
+/* ---- registers ---- */
+
+void sim_ring_doorbell(struct sim_ring *ring, uint32_t value)
+{
+	uint32_t ahead = value - ring->head;
+
+	if (!ring->enabled || ring->halted || ring->resetting)
+		return;
+	/* Further than the ring is long, or behind the value before it. */
+	if (ahead > 1U << ring->log2 || ahead < ring->tail - ring->head)
+		ring->bad_doorbell = true;
+	else
+		ring->tail = value;
+	pthread_cond_signal(&ring->wake);
+}
+
+uint64_t sim_ring_read(struct sim_ring *ring, unsigned int reg)
+{
+	switch (reg) {
+	case OCTANS_RING_BASE:
+		return ring->base;
+	case OCTANS_RING_WB:
+		return ring->wb;
+	case OCTANS_RING_LOG2:
+		return ring->log2;
+	case OCTANS_RING_CTRL:
+		return (ring->enabled ? OCTANS_RING_ENABLE : 0) |
+		       (ring->resetting ? OCTANS_RING_RESET : 0);
+	case OCTANS_RING_STATUS:
+		return (ring->seqno ? OCTANS_RING_BUSY : 0) |
+		       (ring->halted ? OCTANS_RING_HALTED : 0) |
+		       (ring->resetting ? OCTANS_RING_RESETTING : 0);
+	case OCTANS_RING_HEAD:
+		return ring->head;
+	case OCTANS_RING_VECTOR:
+		return ring->vector;
+	case OCTANS_RING_SINCE:
+		return ring->since;
+	case OCTANS_RING_SEQNO:
+		return ring->seqno;
+	case OCTANS_RING_PROGRESS:
+		return atomic_load(&ring->mem.progress);
+	case OCTANS_RING_CYCLES:
+		return atomic_load(&ring->cycles);
+	case OCTANS_RING_FAULT_SEQNO:
+		return ring->fault.seqno;
+	case OCTANS_RING_FAULT_VA:
+		return ring->fault.va;
+	case OCTANS_RING_FAULT_CODE:
+		return ring->fault.code;
+	}
+	return 0;
+}
+
+static void write_ctrl(struct sim_ring *ring, uint32_t value)
+{
+	bool valid = ring->log2 >= 1 && ring->log2 <= SIM_RING_LOG2_MAX &&
+		     !(ring->base % sizeof(struct octans_desc)) && !(ring->wb % 8);
+	bool on = (value & OCTANS_RING_ENABLE) && valid;
+
+	if (ring->resetting)
+		return;
+	if (on && !ring->enabled)
+		ring->fault = (struct sim_fault) { 0 };
+	ring->enabled = on;
+	pthread_cond_signal(&ring->wake);
+}
+
+void sim_ring_write(struct sim_ring *ring, unsigned int reg, uint64_t value)
+{
+	/* The place must hold still while the ring may use it. */
+	bool fixed = ring->enabled || ring->seqno || ring->resetting;
+
+	switch (reg) {
+	case OCTANS_RING_CTRL:
+		write_ctrl(ring, value);
+		break;
+	case OCTANS_RING_VECTOR:
+		ring->vector = value;
+		break;
+	case OCTANS_RING_BASE:
+		ring->base = fixed ? ring->base : value;
+		break;
+	case OCTANS_RING_WB:
+		ring->wb = fixed ? ring->wb : value;
+		break;
+	case OCTANS_RING_LOG2:
+		ring->log2 = fixed ? ring->log2 : value;
+		break;
+	}
 }

@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: MIT
-/* The vfio-user server.  Whatever the client sends, it gets a reply or is dropped. */
+/*
+ * The vfio-user server.  Whatever the client sends, it gets a reply or is dropped; and whatever
+ * it does not send, or does not read, it holds up the next one for a few seconds at most.
+ */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "pci.h"
+#include "vfio_irq.h"
+#include "vfio_memory.h"
 #include "vfio_proto.h"
 #include "vfio_user.h"
 
 #define MAX_FDS		16
 #define MAX_XFER	(1 << 20)
 #define MAX_BODY	(MAX_XFER + 64)
-#define MAX_DMA		4096
 
-/* A range of bus addresses as the client gave it. */
-struct dma {
-	uint64_t addr, size;
-	void *host;		/* NULL: the client shares no memory here */
-	size_t len;
-};
+#define GREETING_MS	2000	/* until the greeting has been answered */
+#define MESSAGE_MS	10000	/* from the first byte of a message to its last, and for the reply */
+#define FOR_EVER	INT64_MAX
+
+#define MAX_WARNINGS	8	/* to one client */
 
 struct vfio_user {
 	struct sim_device *dev;
 	struct sim_pci pci;
+	struct vfio_irqs irqs;
+	struct vfio_memory memory;
 	bool log;
-
-	pthread_mutex_t irq_lock;	/* of irq[]: ring threads signal, the client changes */
-	int irq[OCTANS_VECTORS(OCTANS_MAX_RINGS)];
-
-	struct dma dma[MAX_DMA];
-	size_t dmas;
+	bool used;		/* by a client, and no power cycle since */
 
 	/* the connection */
 	int conn, stop_fd;
 	bool greeted;
+	unsigned int warnings;
+	int64_t deadline_ms;	/* of what is being received or sent */
 	struct vu_header head;
 	uint8_t *body;		/* MAX_BODY */
 	size_t len;		/* of body */
@@ -51,6 +51,7 @@ struct vfio_user {
 	int reply_fd;		/* to send with the reply, or -1 */
 };
 
+__attribute__((format(printf, 2, 3)))
 static void note(const struct vfio_user *s, const char *fmt, ...)
 {
 	va_list ap;
@@ -64,33 +65,26 @@ static void note(const struct vfio_user *s, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* ---- interrupts ---- */
+/* What the owner of the machine should know, log or not. */
+__attribute__((format(printf, 2, 3)))
+static void warn(struct vfio_user *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->warnings++ >= MAX_WARNINGS)
+		return;
+	va_start(ap, fmt);
+	fputs("octans-vfio-user: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+}
 
 static void irq(void *ctx, unsigned int vector)
 {
 	struct vfio_user *s = ctx;
-	uint64_t one = 1;
 
-	pthread_mutex_lock(&s->irq_lock);
-	/* The descriptor does not block; an eventfd that is full is signalled already. */
-	if (s->irq[vector] >= 0 && write(s->irq[vector], &one, sizeof(one)) < 0 && errno != EAGAIN)
-		note(s, "vector %u could not be signalled: %s", vector, strerror(errno));
-	pthread_mutex_unlock(&s->irq_lock);
-}
-
-static void set_irq(struct vfio_user *s, unsigned int vector, int fd)
-{
-	pthread_mutex_lock(&s->irq_lock);
-	if (s->irq[vector] >= 0)
-		close(s->irq[vector]);
-	s->irq[vector] = fd;
-	pthread_mutex_unlock(&s->irq_lock);
-}
-
-static void drop_irqs(struct vfio_user *s)
-{
-	for (unsigned int i = 0; i < OCTANS_VECTORS(OCTANS_MAX_RINGS); i++)
-		set_irq(s, i, -1);
+	vfio_irqs_send(&s->irqs, vector);
 }
 
 /* ---- messages in and out ---- */
@@ -109,7 +103,61 @@ static int take_fd(struct vfio_user *s)
 	return fd;
 }
 
-/* Reads @len bytes.  1, 0 = the client left or we are to stop, -EPROTO. */
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* The client has @ms from now on, but for its greeting no more than it has. */
+static void set_deadline(struct vfio_user *s, int64_t ms)
+{
+	if (s->greeted)
+		s->deadline_ms = ms == FOR_EVER ? FOR_EVER : now_ms() + ms;
+}
+
+/* Until the connection is ready for @events.  1, 0 = we are to stop, -ETIMEDOUT. */
+static int wait_for(struct vfio_user *s, short events)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = s->conn, .events = events }, { .fd = s->stop_fd, .events = POLLIN },
+	};
+
+	for (;;) {
+		int64_t left = s->deadline_ms == FOR_EVER ? -1 : s->deadline_ms - now_ms();
+		int n;
+
+		if (s->deadline_ms != FOR_EVER && left <= 0)
+			return -ETIMEDOUT;
+		n = poll(pfd, 2, left);
+		if (n < 0 && errno != EINTR)
+			return 0;
+		if (n > 0)
+			return !pfd[1].revents;
+	}
+}
+
+static void take_fds(struct vfio_user *s, struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		int fd;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			if (s->nfds < MAX_FDS)
+				s->fds[s->nfds++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+/* Reads @len bytes.  1, 0 = the client left or we are to stop, -EPROTO, -ETIMEDOUT. */
 static int receive(struct vfio_user *s, void *data, size_t len)
 {
 	uint8_t *p = data;
@@ -121,45 +169,28 @@ static int receive(struct vfio_user *s, void *data, size_t len)
 			.msg_iov = &iov, .msg_iovlen = 1,
 			.msg_control = control, .msg_controllen = sizeof(control),
 		};
-		struct pollfd pfd[2] = {
-			{ .fd = s->conn, .events = POLLIN }, { .fd = s->stop_fd, .events = POLLIN },
-		};
+		int ret = wait_for(s, POLLIN);
 		ssize_t n;
 
-		if (poll(pfd, 2, -1) < 0) {
-			if (errno == EINTR)
-				continue;
-			return 0;
-		}
-		if (pfd[1].revents)
-			return 0;
-		n = recvmsg(s->conn, &msg, MSG_CMSG_CLOEXEC);
-		if (n < 0 && errno == EINTR)
+		if (ret != 1)
+			return ret;
+		n = recvmsg(s->conn, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n <= 0)
 			return 0;
-		for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-			size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-			int fd;
-
-			if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-				continue;
-			for (size_t i = 0; i < count; i++) {
-				memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-				if (s->nfds < MAX_FDS)
-					s->fds[s->nfds++] = fd;
-				else
-					close(fd);
-			}
-		}
+		take_fds(s, &msg);
 		if (msg.msg_flags & MSG_CTRUNC)
 			return -EPROTO;
+		if (s->deadline_ms == FOR_EVER)
+			set_deadline(s, MESSAGE_MS);
 		p += n;
 		len -= n;
 	}
 	return 1;
 }
 
+/* 1, 0 = the client left or we are to stop, -ETIMEDOUT. */
 static int send_all(struct vfio_user *s, const struct vu_header *h, const void *data, size_t len)
 {
 	char control[CMSG_SPACE(sizeof(int))] = { 0 };
@@ -178,15 +209,11 @@ static int send_all(struct vfio_user *s, const struct vu_header *h, const void *
 		memcpy(CMSG_DATA(c), &s->reply_fd, sizeof(int));
 	}
 	while (left) {
-		struct pollfd pfd[2] = {
-			{ .fd = s->conn, .events = POLLOUT }, { .fd = s->stop_fd, .events = POLLIN },
-		};
+		int ret = wait_for(s, POLLOUT);
 		ssize_t n;
 
-		if (poll(pfd, 2, -1) < 0 && errno == EINTR)
-			continue;
-		if (pfd[1].revents)
-			return 0;
+		if (ret != 1)
+			return ret;
 		n = sendmsg(s->conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
@@ -210,6 +237,22 @@ static int send_all(struct vfio_user *s, const struct vu_header *h, const void *
 
 /* ---- commands: each leaves the reply's body in s->body, its length in *out ---- */
 
+/* A machine that starts finds the device plugged in and as new, whatever the last one did; QEMU
+ * never comes to an end on a configuration space of all-ones. */
+static int welcome(struct vfio_user *s)
+{
+	int ret = s->used ? sim_device_power_cycle(s->dev) : 0;
+
+	if (ret) {
+		warn(s, "no memory for the on-card memory of the next client: %s", strerror(-ret));
+		return ret;
+	}
+	sim_restore(s->dev);
+	s->used = true;
+	s->greeted = true;
+	return 0;
+}
+
 static int do_version(struct vfio_user *s, size_t *out)
 {
 	struct vu_version v;
@@ -230,91 +273,39 @@ static int do_version(struct vfio_user *s, size_t *out)
 	memcpy(s->body, &v, sizeof(v));
 	memcpy(s->body + sizeof(v), caps, sizeof(caps));
 	*out = sizeof(v) + sizeof(caps);
-	s->greeted = true;
-	return 0;
-}
-
-/* Maps what the client shares; NULL in *host if it shares nothing. */
-static int map_client(struct vfio_user *s, const struct vu_dma_map *m, void **host)
-{
-	int prot = PROT_READ | (m->flags & VU_MAP_WRITE ? PROT_WRITE : 0);
-	struct stat st;
-	void *p;
-	int fd;
-
-	*host = NULL;
-	if (!s->nfds)
-		return 0;
-	fd = take_fd(s);
-	/* Only whole mappings of real memory: anything short would fault later. */
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || m->offset > (uint64_t)st.st_size ||
-	    m->size > (uint64_t)st.st_size - m->offset || m->offset % 4096) {
-		close(fd);
-		return -EINVAL;
-	}
-	p = mmap(NULL, m->size, prot, MAP_SHARED | MAP_NORESERVE, fd, m->offset);
-	close(fd);
-	if (p == MAP_FAILED)
-		return -errno;
-	*host = p;
-	return 0;
+	return welcome(s);
 }
 
 static int do_dma_map(struct vfio_user *s, size_t *out)
 {
+	const char *why = NULL;
 	struct vu_dma_map m;
-	void *host;
-	int ret;
+	int ret = -EINVAL;
 
 	(void)out;
 	if (s->len < sizeof(m) || s->nfds > 1)
 		return -EINVAL;
 	memcpy(&m, s->body, sizeof(m));
-	if (!m.size || m.addr + (m.size - 1) < m.addr || m.addr % 4096 || m.size % 4096 ||
-	    m.flags & ~(VU_MAP_READ | VU_MAP_WRITE))
+	if (m.flags & ~(VU_MAP_READ | VU_MAP_WRITE))
 		return -EINVAL;
-	if (s->dmas == MAX_DMA)
-		return -ENOSPC;
-	for (size_t i = 0; i < s->dmas; i++)
-		if (m.addr <= s->dma[i].addr + (s->dma[i].size - 1) &&
-		    s->dma[i].addr <= m.addr + (m.size - 1))
-			return -EEXIST;
-	ret = map_client(s, &m, &host);
+	if (m.flags & VU_MAP_READ)
+		ret = vfio_memory_map(&s->memory, m.addr, m.size, s->nfds ? s->fds[0] : -1,
+				      m.offset, m.flags & VU_MAP_WRITE, &why);
+	else
+		why = "it may not be read; the processor has no use for such memory";
+	if (why)
+		warn(s, "memory at bus address 0x%llx is refused: %s", (unsigned long long)m.addr,
+		     why);
 	if (ret)
 		return ret;
-	if (host) {
-		ret = sim_dma_map(s->dev, m.addr, m.size, host, m.flags & VU_MAP_WRITE);
-		if (ret) {
-			munmap(host, m.size);
-			return ret;
-		}
-	}
-	s->dma[s->dmas++] = (struct dma) { m.addr, m.size, host, m.size };
 	note(s, "dma map 0x%llx + 0x%llx%s", (unsigned long long)m.addr, (unsigned long long)m.size,
-	     host ? "" : ": not shared, the processor cannot reach it");
-	return 0;
-}
-
-static int drop_dma(struct vfio_user *s, size_t i)
-{
-	void *host;
-	int ret;
-
-	if (s->dma[i].host) {
-		ret = sim_dma_unmap(s->dev, s->dma[i].addr, s->dma[i].size, &host);
-		if (ret)
-			return ret;
-		munmap(host, s->dma[i].len);
-	}
-	s->dma[i] = s->dma[--s->dmas];
+	     s->nfds ? "" : ": not shared, the processor cannot reach it");
 	return 0;
 }
 
 static int do_dma_unmap(struct vfio_user *s, size_t *out)
 {
 	struct vu_dma_unmap u;
-	bool all, found = false;
-	uint64_t last;
 	int ret;
 
 	if (s->len < sizeof(u))
@@ -322,30 +313,17 @@ static int do_dma_unmap(struct vfio_user *s, size_t *out)
 	memcpy(&u, s->body, sizeof(u));
 	if (u.flags & ~VU_UNMAP_ALL)
 		return -ENOTSUP;	/* dirty bitmaps and the like */
-	all = u.flags & VU_UNMAP_ALL;
-	last = u.addr + (u.size - 1);
-	if (!all && (!u.size || last < u.addr))
-		return -EINVAL;
-	for (size_t i = 0; i < s->dmas && !all; i++) {
-		uint64_t end = s->dma[i].addr + (s->dma[i].size - 1);
-
-		/* A mapping goes as a whole or not at all. */
-		if (u.addr <= end && s->dma[i].addr <= last &&
-		    (s->dma[i].addr < u.addr || end > last))
+	if (u.flags & VU_UNMAP_ALL) {
+		vfio_memory_unmap(&s->memory, 0, UINT64_MAX);
+	} else {
+		if (!u.size || u.addr + (u.size - 1) < u.addr)
 			return -EINVAL;
-	}
-	for (size_t i = s->dmas; i-- > 0; ) {
-		if (!all && (s->dma[i].addr < u.addr || s->dma[i].addr > last))
-			continue;
-		ret = drop_dma(s, i);
+		ret = vfio_memory_unmap(&s->memory, u.addr, u.addr + (u.size - 1));
 		if (ret)
 			return ret;
-		found = true;
 	}
 	note(s, "dma unmap 0x%llx + 0x%llx", (unsigned long long)u.addr,
 	     (unsigned long long)u.size);
-	if (!found && !all)
-		return -ENOENT;
 	*out = sizeof(u);
 	return 0;
 }
@@ -453,17 +431,18 @@ static int do_set_irqs(struct vfio_user *s, size_t *out)
 		for (uint32_t i = 0; i < set.count; i++) {
 			int fd = s->nfds ? take_fd(s) : -1;
 
-			/* A ring must never wait for whoever reads this. */
-			if (fd >= 0)
-				fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-			set_irq(s, set.start + i, fd);
+			if (vfio_irqs_set(&s->irqs, set.start + i, fd)) {
+				warn(s, "vector %u is refused: its file is no eventfd",
+				     set.start + i);
+				return -EINVAL;
+			}
 			note(s, "vector %u %s", set.start + i, fd >= 0 ? "on" : "off");
 		}
 		return 0;
 	}
 	if (data == VU_IRQ_DATA_NONE) {
 		if (!set.count)
-			drop_irqs(s);
+			vfio_irqs_off(&s->irqs);
 		for (uint32_t i = 0; i < set.count; i++)
 			irq(s, set.start + i);
 		return 0;
@@ -586,13 +565,15 @@ static int run_command(struct vfio_user *s, size_t *out)
 	return -ENOTSUP;
 }
 
-/* One message and its reply.  1 = go on, 0 = over, -EPROTO. */
+/* One message and its reply.  1 = go on, 0 = over, -EPROTO, -ETIMEDOUT. */
 static int serve_one(struct vfio_user *s)
 {
 	struct vu_header *h = &s->head;
 	size_t out = 0;
-	int ret = receive(s, h, sizeof(*h));
+	int ret;
 
+	set_deadline(s, FOR_EVER);
+	ret = receive(s, h, sizeof(*h));
 	if (ret != 1)
 		return ret;
 	if (h->size < sizeof(*h) || h->size - sizeof(*h) > MAX_BODY) {
@@ -621,7 +602,18 @@ static int serve_one(struct vfio_user *s)
 		s->reply_fd = -1;
 	}
 	h->size = sizeof(*h) + out;
+	set_deadline(s, MESSAGE_MS);
 	return send_all(s, h, s->body, out);
+}
+
+/* Nothing runs on behalf of one who left, and nothing of him is left. */
+static void clean_up(struct vfio_user *s)
+{
+	vfio_irqs_off(&s->irqs);
+	sim_set_bus_master(s->dev, false);
+	vfio_memory_unmap(&s->memory, 0, UINT64_MAX);
+	/* If there is no memory now, there may be when somebody needs it. */
+	s->used = sim_device_power_cycle(s->dev) != 0;
 }
 
 int vfio_user_serve(struct vfio_user *s, int conn, int stop_fd)
@@ -631,21 +623,21 @@ int vfio_user_serve(struct vfio_user *s, int conn, int stop_fd)
 	s->conn = conn;
 	s->stop_fd = stop_fd;
 	s->greeted = false;
+	s->warnings = 0;
+	s->deadline_ms = now_ms() + GREETING_MS;
 	s->nfds = 0;
 	note(s, "client connected");
-	/* A machine that starts finds the device plugged in, whatever the last one saw;
-	 * QEMU never comes to an end on a configuration space of all-ones. */
-	sim_restore(s->dev);
 	do
 		ret = serve_one(s);
 	while (ret == 1);
 	close_fds(s);
 	close(conn);
-	sim_pci_flr(&s->pci);	/* nothing runs on behalf of one who left */
-	drop_irqs(s);
-	while (s->dmas)
-		drop_dma(s, s->dmas - 1);
-	note(s, "client gone%s", ret < 0 ? ": it broke the protocol" : "");
+	if (s->greeted)
+		clean_up(s);
+	else if (!ret)
+		ret = -ENOTCONN;
+	note(s, "client gone%s", ret == -EPROTO ? ": it broke the protocol" :
+	     ret == -ETIMEDOUT ? ": it fell silent in the middle" : "");
 	return ret;
 }
 
@@ -665,18 +657,22 @@ int vfio_user_new(const struct sim_config *config, bool log, struct vfio_user **
 		goto free_server;
 	}
 	s->log = log;
-	pthread_mutex_init(&s->irq_lock, NULL);
-	for (unsigned int i = 0; i < OCTANS_VECTORS(OCTANS_MAX_RINGS); i++)
-		s->irq[i] = -1;
+	ret = vfio_irqs_init(&s->irqs);
+	if (ret) {
+		snprintf(err, errlen, "the kernel offers no asynchronous I/O, by which interrupts are "
+			 "sent: %s; see fs.aio-max-nr", strerror(-ret));
+		goto free_server;
+	}
 	ret = sim_device_new(config, &bus, &s->dev, err, errlen);
 	if (ret)
-		goto free_lock;
+		goto free_irqs;
+	s->memory.dev = s->dev;
 	sim_pci_init(&s->pci, s->dev);
 	*out = s;
 	return 0;
 
-free_lock:
-	pthread_mutex_destroy(&s->irq_lock);
+free_irqs:
+	vfio_irqs_destroy(&s->irqs);
 free_server:
 	if (s)
 		free(s->body);
@@ -684,12 +680,18 @@ free_server:
 	return ret;
 }
 
+/* Whom a SIGBUS may concern. */
+static _Atomic(struct vfio_user *) guarded;
+
 void vfio_user_free(struct vfio_user *s)
 {
+	struct vfio_user *self = s;
+
 	if (!s)
 		return;
+	atomic_compare_exchange_strong(&guarded, &self, NULL);
 	sim_device_free(s->dev);
-	pthread_mutex_destroy(&s->irq_lock);
+	vfio_irqs_destroy(&s->irqs);
 	free(s->body);
 	free(s);
 }
@@ -701,17 +703,22 @@ struct sim_device *vfio_user_device(struct vfio_user *s)
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
-	uintptr_t page = (uintptr_t)info->si_addr & ~4095UL;
+	struct vfio_user *s = atomic_load(&guarded);
+	int saved = errno;
 
 	(void)context;
-	if (!page || mmap((void *)page, 4096, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-		signal(sig, SIG_DFL);	/* and meet it again */
+	/* Positive: memory failed; else a process asks for it. */
+	if (!s || info->si_code <= 0 || !vfio_memory_died(&s->memory, info->si_addr)) {
+		signal(sig, SIG_DFL);
+		raise(sig);
+	}
+	errno = saved;
 }
 
-void vfio_user_guard_sigbus(void)
+void vfio_user_guard_sigbus(struct vfio_user *s)
 {
 	struct sigaction sa = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 
+	atomic_store(&guarded, s);
 	sigaction(SIGBUS, &sa, NULL);
 }

@@ -19,13 +19,18 @@ struct sim_device *vfio_user_device(struct vfio_user *s);
 
 /*
  * Serves the client at socket @conn until it leaves or @stop_fd becomes readable, then
- * resets the function, drops what the client had mapped and closes @conn.  0, or -EPROTO
- * if the client broke the protocol.  One thread at a time.
+ * drops what the client had mapped, cycles the power of the processor and closes @conn.  0;
+ * -EPROTO: the client broke the protocol; -ETIMEDOUT: it fell silent in the middle of a message,
+ * did not read a reply, or did not greet in time; -ENOTCONN: it left without a greeting, so it was no
+ * client, and nothing of the processor changed.  One thread at a time.
  */
 int vfio_user_serve(struct vfio_user *s, int conn, int stop_fd);
 
-/* A SIGBUS in memory that a client shared and then cut off reads as zeros; without
- * this handler it would end the process. */
-void vfio_user_guard_sigbus(void);
+/*
+ * From now on a SIGBUS in memory that the client of @s shared, and then cut off, takes that memory
+ * off the bus (see vfio_memory.h); without this it would end the process.  One server in a
+ * process can be guarded.
+ */
+void vfio_user_guard_sigbus(struct vfio_user *s);
 
 #endif

@@ -27,7 +27,7 @@
 extern "C" {
 #endif
 
-#define OCTANS_UAPI_MAJOR 1
+#define OCTANS_UAPI_MAJOR 2
 #define OCTANS_UAPI_MINOR 0
 
 enum drm_octans_ioctl_id {
@@ -92,10 +92,13 @@ struct drm_octans_dev_query {
  * @macs_f32: F32 multiply-adds per cycle
  * @local_bpc: bytes per cycle of on-card memory
  * @pcie_bpc: bytes per cycle of PCIe
- * @max_ctx: most positions that one attention command attends to
+ * @max_ctx: most positions that one row of an attention command attends to
  * @max_timeout_ms: largest queue timeout
  * @serial: serial number
  * @profile: NUL-terminated name
+ * @macs_f16: 16-bit float multiply-adds per cycle
+ * @pad: zero
+ * @sram_size: bytes of on-chip memory
  */
 struct drm_octans_query_device {
 	__u32 hw_version;
@@ -113,6 +116,9 @@ struct drm_octans_query_device {
 	__u32 max_timeout_ms;
 	__u64 serial;
 	__u8 profile[40];
+	__u32 macs_f16;
+	__u32 pad;
+	__u64 sram_size;
 };
 
 /**
@@ -388,12 +394,19 @@ struct drm_octans_sync {
  * @size: bytes, a multiple of 16, 16 .. 16 MiB
  * @flags: zero
  * @tag: echoed in fault records and the kernel log
+ * @param_va: device address of the parameters of the stream, a multiple of 4; the processor
+ *	reads them once, when the job starts
+ * @param_count: how many u32s, 0 .. 64
+ * @pad: zero
  */
 struct drm_octans_job {
 	__u64 va;
 	__u32 size;
 	__u32 flags;
 	__u64 tag;
+	__u64 param_va;
+	__u32 param_count;
+	__u32 pad;
 };
 
 #define DRM_OCTANS_MAX_JOBS	64

@@ -15,6 +15,7 @@
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,15 +48,17 @@ struct accel_devinfo {
 	uint32_t rings;
 	uint32_t va_bits;
 	uint32_t page_size;
-	uint32_t macs_int8, macs_f32;	/* per cycle, modelled */
+	uint32_t macs_int8, macs_f16, macs_f32;	/* per cycle, modelled */
 	uint32_t local_bpc, pcie_bpc;	/* bytes per cycle, modelled */
 	uint32_t max_ctx;
 	uint32_t max_timeout_ms;
 	uint64_t ops, types;	/* bit n: opcode n, GGML type n */
 	uint64_t clock_hz;
+	uint64_t sram_size;	/* bytes of on-chip memory, modelled */
 	uint64_t serial;
 	uint64_t memory_size, memory_used;	/* on-card bytes */
 	uint64_t memory_mappable;		/* of which the CPU can reach */
+	bool timing_only;	/* the model models time alone: results mean nothing */
 };
 
 /*
@@ -71,7 +74,8 @@ struct accel_dev;
 /*
  * Opens a processor.  selector: "accel0", "0", "/dev/accel/accel0", a PCI address
  * ("0000:00:03.0"), "sim" or "sim:key=value,..." (the model in this process; keys
- * profile, local, rings, threads), or NULL/"auto": the first one that the kernel has.
+ * profile, local, rings, threads, and timing: only time is modelled, data is neither read
+ * nor written), or NULL/"auto": the first one that the kernel has.
  * -ENODEV: none there; -EACCES: there but not permitted; -EINVAL: selector not understood.
  * The model starts a thread per ring.  MT
  */

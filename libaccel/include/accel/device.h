@@ -23,7 +23,8 @@ struct accel_fence;
 #define ACCEL_BO_HOST	0u	/* host memory, reached over PCIe */
 #define ACCEL_BO_DEVICE	1u	/* on-card memory */
 
-/* A zeroed buffer of at least size bytes.  label: for people, or NULL.
+/* A zeroed buffer of at least size bytes.  label: for people, or NULL.  On the model memory costs
+ * what is touched of it, so there may be more than the host has.
  * -ENOSPC: not enough on-card memory.  MT */
 int accel_bo_new(struct accel_dev *dev, uint64_t size, uint32_t flags, const char *label,
 		 struct accel_bo **out);
@@ -43,10 +44,27 @@ int accel_vm_new(struct accel_dev *dev, struct accel_vm **out);
 void accel_vm_free(struct accel_vm *vm);	/* its queues are freed before */
 
 #define ACCEL_MAP_READONLY 1u
-/* Maps size bytes of bo from offset at device address va, replacing what was there.
- * offset, va and size are multiples of the page size.  MT */
+/*
+ * Maps size bytes of bo from offset at device address va, replacing what was there.
+ * offset, va and size are multiples of the page size.
+ *
+ * The processor's pages are as large as these allow: 2 MiB where va and offset are multiples of
+ * ACCEL_VA_ALIGN and that much is left, 1 GiB and 64 KiB in the same way.  A large buffer begins
+ * at a multiple of the largest page that fits in it, if there is such a place: map it as a
+ * whole, at accel_va_align(va, size).  Replacing or unmapping part of a mapping waits, on the
+ * model, for the jobs of the address space that run, if it breaks a large page.  MT
+ */
 int accel_vm_map(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va,
 		 uint64_t size, uint32_t flags);
+#define ACCEL_VA_ALIGN	(1ull << 21)
+/* The first device address from va on at which a buffer of size bytes gets the largest pages. */
+static inline uint64_t accel_va_align(uint64_t va, uint64_t size)
+{
+	uint64_t page = size >= 1ull << 30 ? 1ull << 30 : size >= ACCEL_VA_ALIGN ? ACCEL_VA_ALIGN :
+			1ull << 16;
+
+	return (va + page - 1) & ~(page - 1);
+}
 /* On return the processor no longer reaches va .. va + size - 1.  MT */
 int accel_vm_unmap(struct accel_vm *vm, uint64_t va, uint64_t size);
 
@@ -64,19 +82,32 @@ int accel_vm_fault(struct accel_vm *vm, struct accel_fault *fault);
 enum accel_priority { ACCEL_PRIORITY_NORMAL = 0, ACCEL_PRIORITY_LOW, ACCEL_PRIORITY_HIGH };
 
 /* A queue runs its jobs one after the other, in order of submission.
- * timeout_ms: longest time one job may run; 0 = the default.  MT */
+ * timeout_ms: longest time one job may run; 0 = the default.  The model, where that may be minutes,
+ * also stops a job that stands still (hangs, or waits) for 10 s.  MT */
 int accel_queue_new(struct accel_vm *vm, enum accel_priority priority, uint32_t timeout_ms,
 		    struct accel_queue **out);
 /* Stops what runs.  The fences of its jobs are freed before.  MT */
 void accel_queue_free(struct accel_queue *queue);
 
+/* A recorded command stream and what it is run with. */
+struct accel_job {
+	uint64_t va;		/* of the stream, a multiple of 16 */
+	uint64_t tag;		/* comes back in faults */
+	uint64_t param_va;	/* u32s, a multiple of 4, read when the job starts; 0 without */
+	uint32_t size;		/* bytes of the stream, a multiple of 16 */
+	uint32_t param_count;	/* 0 .. 64 */
+};
+#define ACCEL_MAX_JOBS		64
+#define ACCEL_MAX_STREAM	(16u << 20)	/* bytes of one job's stream */
+
 /*
- * Queues the stream of size bytes at va (both multiples of 16) to run after the n fences
- * in deps.  tag comes back in faults.  *out, unless out is NULL: a fence that the caller
- * frees.  -ECANCELED: a job of this queue failed before, make a new queue.
+ * Queues n_jobs (1 .. ACCEL_MAX_JOBS) jobs, all or none, in one call.  They run one after the
+ * other, the first after the n fences in deps.  *out, unless out is NULL: a fence of the last
+ * job, which the caller frees.  -EINVAL: nothing was queued, accel_error() names the job;
+ * -ECANCELED: a job of this queue failed before, make a new queue.
  * On the model this call blocks until deps of other queues have ended.  MT
  */
-int accel_submit(struct accel_queue *queue, uint64_t va, uint32_t size, uint64_t tag,
+int accel_submit(struct accel_queue *queue, const struct accel_job *jobs, size_t n_jobs,
 		 struct accel_fence *const *deps, size_t n, struct accel_fence **out);
 
 /*

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include <accel/accel.h>
+#include <accel/octans_isa.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -60,13 +61,21 @@ enum accel_reason {		/* more reasons will be added */
 	ACCEL_REASON_LOST,		/* on the CPU since the processor failed or went away */
 };
 
+/* What keys and values are kept as.  It decides bits of results; where a layer runs does not. */
+enum accel_kv_type {
+	ACCEL_KV_F16 = 0,
+	ACCEL_KV_F32,
+	ACCEL_KV_Q8_0,		/* heads of a multiple of 32 elements only */
+};
+
 struct accel_plan_opts {
 	size_t sz;		/* sizeof(struct accel_plan_opts) */
 	uint32_t ctx;		/* positions of the session; 0 = the model's, at most 4096 */
 	uint32_t first, last;	/* layers allowed on the processor, inclusive; both 0 with */
 	bool all;		/*   all = true: every layer */
 	bool cpu;		/* nothing on the processor, by the caller's choice */
-	uint32_t batch;		/* most tokens computed at once; 0 = 64 */
+	uint32_t batch;		/* most tokens computed at once; 0 = as many as do well, at most 512 */
+	enum accel_kv_type kv_type;
 };
 
 struct accel_layer {
@@ -89,6 +98,8 @@ void accel_plan_free(struct accel_plan *plan);
 uint32_t accel_plan_layers(const struct accel_plan *plan);
 uint32_t accel_plan_layers_on_device(const struct accel_plan *plan);
 uint32_t accel_plan_ctx(const struct accel_plan *plan);
+/* Most tokens that a session of this plan computes at once. */
+uint32_t accel_plan_batch(const struct accel_plan *plan);
 /* -EINVAL: no such layer. */
 int accel_plan_layer(const struct accel_plan *plan, uint32_t index, struct accel_layer *layer);
 /* Bytes of on-card memory that a session of this plan takes. */
@@ -130,6 +141,18 @@ enum accel_logits { ACCEL_LOGITS_NONE = 0, ACCEL_LOGITS_LAST, ACCEL_LOGITS_ALL }
  */
 int accel_session_eval(struct accel_session *s, const int32_t *tokens, size_t n,
 		       enum accel_logits which, const float **logits);
+/*
+ * The same, and the k largest logits of the last token, largest first, of equals the smaller id
+ * first, NaNs last: found where the logits are computed, so that no row of them is moved.
+ * ids, values: [k].  -EINVAL: also if k is 0, above the vocabulary or above OCTANS_MAX_TOPK.
+ */
+int accel_session_eval_top(struct accel_session *s, const int32_t *tokens, size_t n, uint32_t k,
+			   int32_t *ids, float *values);
+/*
+ * Appends n positions without computing them: later tokens attend to whatever the KV cache holds
+ * there.  For measurements at a position alone.  -ENOSPC: the context is full.
+ */
+int accel_session_skip(struct accel_session *s, uint32_t n);
 /* Forgets everything from position pos on.  -EINVAL if there is no such position. */
 int accel_session_trim(struct accel_session *s, uint32_t pos);
 
@@ -140,8 +163,18 @@ struct accel_session_stats {
 	uint32_t fallbacks;		/* times the session left the processor */
 	int32_t fallback_error;		/* -errno of the last one */
 	char fallback_reason[192];	/* in words, "" if there was none */
+	uint64_t submits;		/* calls of accel_submit() */
 	uint64_t device_jobs;
-	uint64_t device_cycles;		/* modelled */
+	uint64_t stream_bytes;		/* of commands, recorded when the session was made */
+	uint64_t stream_writes;		/* bytes of commands written since: 0 */
+	uint64_t block_bytes;		/* that the newest step wrote instead: parameters, token ids, ... */
+	/* Modelled, from SIGNAL at both ends of each submit, summed; other clients' work during that
+	 * time included.  cycles: also what starting and ending a submit takes. */
+	struct octans_counters modelled;
+	/* The least that this processor could do it in: for each submit the larger of the bytes of
+	 * weights and of keys and values, each moved once, over LOCAL_BPC, and of the multiply-adds over
+	 * their rates.  Over modelled.cycles: the utilisation. */
+	uint64_t ceiling_cycles;
 	char isa[16];			/* of the CPU executor */
 	uint32_t threads;
 };

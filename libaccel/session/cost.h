@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What a layer costs at the least: what must be moved once, and multiplied. */
+#ifndef ACCEL_COST_H
+#define ACCEL_COST_H
+
+#include "exec.h"
+
+struct cost {
+	uint64_t bytes;			/* of weights, and of keys and values attended to */
+	uint64_t macs_int8, macs_f16, macs_f32;
+};
+
+/* Adds the cost of a layer for one step. */
+void cost_add(struct cost *c, const struct accel_model *m, const struct shape *shape, uint32_t layer,
+	      const struct step *st);
+uint64_t cost_macs(const struct cost *c);
+/* Cycles that a processor takes at the least. */
+uint64_t cost_ceiling(const struct cost *c, const struct accel_devinfo *dev);
+
+#endif

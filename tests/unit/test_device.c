@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+/* libaccel's devices, on the model: what is refused and how it is said, jobs in one call, large pages. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <accel/device.h>
+#include <accel/octans_isa.h>
+
+#include "tap.h"
+
+#define CODE	0x10000ULL
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void test_open(void)
+{
+	static const struct {
+		const char *selector;
+		const char *says[4];	/* all of them */
+		int err;
+	} bad[] = {
+		{ "sim:profile=octans-9", { "\"octans-9\"", "octans-1", "octans-e", "octans-s" }, -EINVAL },
+		{ "sim:speed=1", { "sim:speed=1", "\"speed\"", "profile, local", "timing" }, -EINVAL },
+		{ "sim:timing=yes", { "\"yes\"", "timing" }, -EINVAL },
+		{ "sim:local=1x", { "\"1x\"", "256M" }, -EINVAL },
+		{ "sim:local", { "\"local\"", "profile, local" }, -EINVAL },
+		{ "sim:rings=9", { "9 rings", "1 to 8" }, -EINVAL },
+		{ "simulator", { "\"simulator\"", "sim" }, -EINVAL },
+	};
+	struct accel_devinfo info;
+	struct accel_dev *dev;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		int err = accel_open(bad[i].selector, &dev);
+		bool said = true;
+
+		for (int k = 0; k < 4 && bad[i].says[k]; k++)
+			said &= !!strstr(accel_error(), bad[i].says[k]);
+		ok(err == bad[i].err && !dev && said, "%s: %s", bad[i].selector, accel_error());
+	}
+	ok(!accel_open("sim:timing,profile=octans-e", &dev) && !accel_dev_info(dev, &info),
+	   "a processor of time alone");
+	ok(info.timing_only && !strcmp(info.profile, "octans-e") && info.sram_size == 4 << 20 &&
+	   info.macs_int8 == 8192 && info.macs_f16 == 4096 && info.macs_f32 == 512 &&
+	   info.memory_size == 8ULL << 30 && info.hw_version >> 16 == 2 && info.max_timeout_ms == 600000,
+	   "is as the profile says");
+	accel_close(dev);
+	ok(!accel_open("sim", &dev) && !accel_dev_info(dev, &info) && !info.timing_only,
+	   "without the word it computes");
+	accel_close(dev);
+}
+
+/* More on-card memory than the host has: nobody touches it, so nobody needs it. */
+static void test_size(void)
+{
+	uint64_t size = 900ULL << 30;
+	int64_t start = now_ns();
+	struct accel_dev *dev;
+	struct accel_bo *bo, *more;
+	struct accel_vm *vm;
+	uint8_t *p;
+
+	ok(!accel_open("sim:timing,local=1000G", &dev) &&
+	   !accel_bo_new(dev, size, ACCEL_BO_DEVICE, "weights", &bo) && !accel_vm_new(dev, &vm) &&
+	   !accel_vm_map(vm, bo, 0, accel_va_align(CODE, size), size, 0),
+	   "900 GiB on a card");
+	p = accel_bo_map(bo);
+	ok(p && !p[0] && !p[size - 1], "are zeros");
+	ok(now_ns() - start < 500000000, "after %lld us", (long long)(now_ns() - start) / 1000);
+	ok(accel_bo_new(dev, 200ULL << 30, ACCEL_BO_DEVICE, NULL, &more) == -ENOSPC,
+	   "but no more than there are: %s", accel_error());
+	accel_vm_free(vm);
+	accel_bo_free(bo);
+	accel_close(dev);
+	ok(accel_va_align(1, 1 << 12) == 1 << 16 && accel_va_align(1, 1 << 21) == 1 << 21 &&
+	   accel_va_align(1 << 21, 5 << 20) == 1 << 21 && accel_va_align(1, 1 << 30) == 1 << 30,
+	   "addresses for large pages");
+}
+
+struct bench {
+	struct accel_dev *dev;
+	struct accel_bo *bo;
+	struct accel_vm *vm;
+	struct accel_queue *q;
+	uint64_t *word;		/* of the buffer, mapped at CODE */
+};
+
+/* The stream: [CODE] a SIGNAL that writes 1, 2, .. to word 512 + i, 32 bytes each. */
+static void bench_new(struct bench *b, const char *selector)
+{
+	if (accel_open(selector, &b->dev) ||
+	    accel_bo_new(b->dev, 0x10000, ACCEL_BO_HOST, NULL, &b->bo) ||
+	    accel_vm_new(b->dev, &b->vm) || accel_vm_map(b->vm, b->bo, 0, CODE, 0x10000, 0) ||
+	    accel_queue_new(b->vm, ACCEL_PRIORITY_NORMAL, 1000, &b->q)) {
+		printf("Bail out! no processor to test: %s\n", accel_error());
+		exit(1);
+	}
+	b->word = accel_bo_map(b->bo);
+	for (uint64_t i = 0; i < 64; i++) {
+		struct octans_cmd_signal s = {
+			.cmd = { .op = OCTANS_OP_SIGNAL, .size = sizeof(s) },
+			.va = CODE + 0x1000 + i * 8, .value = i + 1,
+		};
+
+		memcpy(b->word + i * 4, &s, sizeof(s));
+	}
+}
+
+static void bench_free(struct bench *b)
+{
+	accel_queue_free(b->q);
+	accel_vm_free(b->vm);
+	accel_bo_free(b->bo);
+	accel_close(b->dev);
+}
+
+static struct accel_job job(unsigned int i)
+{
+	return (struct accel_job) { .va = CODE + i * 32, .size = 32, .tag = i };
+}
+
+static int written(const struct bench *b)
+{
+	int n = 0;
+
+	while (n < 64 && b->word[512 + n] == (uint64_t)n + 1)
+		n++;
+	return n;
+}
+
+static void test_submit(void)
+{
+	static const struct accel_job crooked[] = {
+		{ .va = CODE + 8, .size = 32 }, { .va = CODE, .size = 8 }, { .va = CODE, .size = 0 },
+		{ .va = CODE, .size = (16 << 20) + 16 },
+		{ .va = CODE, .size = 32, .param_va = CODE, .param_count = 65 },
+		{ .va = CODE, .size = 32, .param_va = CODE + 2, .param_count = 1 },
+		{ .va = CODE, .size = 32, .param_va = CODE },
+		{ .va = CODE, .size = 32, .param_va = (1ULL << 48) - 4, .param_count = 2 },
+	};
+	struct accel_job jobs[ACCEL_MAX_JOBS + 1];
+	struct accel_fence *f, *g;
+	struct accel_queue *q;
+	struct bench b;
+
+	bench_new(&b, "sim");
+	for (unsigned int i = 0; i <= ACCEL_MAX_JOBS; i++)
+		jobs[i] = job(i);
+	ok(accel_submit(b.q, jobs, 0, NULL, 0, &f) == -EINVAL && !f &&
+	   accel_submit(b.q, jobs, ACCEL_MAX_JOBS + 1, NULL, 0, &f) == -EINVAL &&
+	   strstr(accel_error(), "65"), "%s", accel_error());
+	for (size_t i = 0; i < sizeof(crooked) / sizeof(*crooked); i++) {
+		jobs[3] = crooked[i];
+		ok(accel_submit(b.q, jobs, 5, NULL, 0, &f) == -EINVAL && !f &&
+		   strstr(accel_error(), "job 3"), "%s", accel_error());
+	}
+	jobs[3] = job(3);
+	ok(!written(&b), "and nothing ran");
+	ok(!accel_submit(b.q, jobs, ACCEL_MAX_JOBS, NULL, 0, &f) && !accel_fence_wait(f, INT64_MAX) &&
+	   written(&b) == 64, "64 jobs in one call, one fence");
+	accel_queue_new(b.vm, ACCEL_PRIORITY_NORMAL, 0, &q);
+	memset(b.word + 512, 0, 512);
+	ok(!accel_submit(q, jobs, 64, &f, 1, &g) && !accel_fence_wait(g, INT64_MAX) &&
+	   written(&b) == 64, "after a job of another queue");
+	accel_fence_free(f);
+	accel_fence_free(g);
+	ok(!accel_submit(q, jobs, 1, NULL, 0, NULL), "nobody has to want the fence");
+	accel_queue_free(q);
+	bench_free(&b);
+}
+
+/* ACCEL_SIM_CONTROL counts jobs, also those in the middle of a call. */
+static void test_planned_fault(void)
+{
+	struct accel_job jobs[ACCEL_MAX_JOBS];
+	struct accel_fence *f;
+	struct accel_fault fault;
+	struct bench b;
+
+	setenv("ACCEL_SIM_CONTROL", "24:fault 0", 1);
+	bench_new(&b, "sim:rings=1");
+	unsetenv("ACCEL_SIM_CONTROL");
+	for (unsigned int i = 0; i < ACCEL_MAX_JOBS; i++)
+		jobs[i] = job(i);
+	ok(!accel_submit(b.q, jobs, 10, NULL, 0, NULL), "10 jobs");
+	ok(!accel_submit(b.q, jobs + 10, 30, NULL, 0, &f) &&
+	   accel_fence_wait(f, INT64_MAX) == -ECANCELED, "and 30: %s", accel_error());
+	ok(written(&b) == 23 && accel_vm_fault(b.vm, &fault) == 1 && fault.tag == 23,
+	   "the 24th is the one that fails: %d", written(&b));
+	ok(accel_submit(b.q, jobs, 1, NULL, 0, NULL) == -ECANCELED, "%s", accel_error());
+	accel_fence_free(f);
+	bench_free(&b);
+}
+
+int main(void)
+{
+	test_open();
+	test_size();
+	test_submit();
+	test_planned_fault();
+	return done();
+}

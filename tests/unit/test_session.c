@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+/* Sessions on the modelled processor and on the CPU: what they take, write and count, and that the
+ * largest logits are those of the logits.  Which bits they are is tests/e2e/bits. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <accel/accel.h>
+#include <accel/model.h>
+
+#include "tap.h"
+
+#define MODEL "models/octans-demo.gguf"
+
+static struct accel_model *model;
+static struct accel_model_info mi;
+
+struct made {
+	struct accel_dev *dev;
+	struct accel_plan *plan;
+	struct accel_session *s;
+};
+
+static uint64_t memory_used(struct accel_dev *dev)
+{
+	struct accel_devinfo info;
+
+	return accel_dev_info(dev, &info) ? UINT64_MAX : info.memory_used;
+}
+
+/* spec NULL: the CPU. */
+static struct made make(const char *spec, struct accel_plan_opts po)
+{
+	struct accel_session_opts so = { .sz = sizeof(so), .threads = 1, .strict = true };
+	struct accel_devinfo info;
+	struct made m = { 0 };
+	int err = 0;
+
+	po.sz = sizeof(po);
+	po.cpu = !spec;
+	if (spec)
+		err = accel_open(spec, &m.dev);
+	if (!err && spec)
+		err = accel_dev_info(m.dev, &info);
+	if (!err)
+		err = accel_plan_new(model, spec ? &info : NULL, &po, &m.plan);
+	if (!err)
+		err = accel_session_new(model, m.plan, m.dev, &so, &m.s);
+	if (!ok(!err, "a session on %s", spec ? spec : "the CPU"))
+		printf("# %s\n", accel_error());
+	return m;
+}
+
+static void drop(struct made *m)
+{
+	accel_session_free(m->s);
+	accel_plan_free(m->plan);
+	accel_close(m->dev);
+}
+
+static struct accel_session_stats stats(const struct made *m)
+{
+	struct accel_session_stats st;
+
+	accel_session_stats(m->s, &st);
+	return st;
+}
+
+static void test_memory(uint32_t first, uint32_t last, enum accel_kv_type kv)
+{
+	struct accel_plan_opts po = { .ctx = 300, .first = first, .last = last, .kv_type = kv };
+	struct made m = make("sim:rings=1", po);
+	uint64_t with, planned = accel_plan_device_bytes(m.plan);
+
+	if (m.s) {
+		with = memory_used(m.dev);
+		accel_session_free(m.s);
+		m.s = NULL;
+		ok(with - memory_used(m.dev) == planned,
+		   "layers %u-%u, KV type %d: the plan says %llu bytes, %llu were taken", first, last, kv,
+		   (unsigned long long)planned, (unsigned long long)(with - memory_used(m.dev)));
+	}
+	drop(&m);
+}
+
+static void test_figures(void)
+{
+	struct accel_plan_opts po = { .ctx = 64, .all = true };
+	struct made m = make("sim:rings=1", po);
+	const int32_t tokens[20] = { 1, 5, 9, 3 };
+	struct accel_session_stats a, b, c;
+	const float *logits;
+
+	if (!m.s)
+		return drop(&m);
+	a = stats(&m);
+	ok(!a.submits && !a.modelled.cycles && a.stream_bytes > 1000, "a new session has done nothing");
+	accel_session_eval(m.s, tokens, 20, ACCEL_LOGITS_LAST, &logits);
+	b = stats(&m);
+	ok(b.submits == 1 && b.device_jobs == 1, "a chunk of 20 tokens is one submit of one job");
+	ok(b.modelled.cycles > b.ceiling_cycles && b.ceiling_cycles > 0, "it takes longer than the least");
+	ok(b.modelled.macs_int8 > 0 && b.modelled.macs_f16 > 0 && b.modelled.local_read > mi.weight_bytes / 2,
+	   "the counters count");
+	for (int i = 0; i < 10; i++)
+		accel_session_eval(m.s, tokens + i, 1, ACCEL_LOGITS_LAST, &logits);
+	c = stats(&m);
+	ok(c.submits == 11 && c.device_jobs == 11, "a token is one submit of one job");
+	ok(c.stream_bytes == a.stream_bytes && !c.stream_writes, "no byte of a stream is written again");
+	ok(c.block_bytes < 100, "a token is told in %llu bytes", (unsigned long long)c.block_bytes);
+	drop(&m);
+}
+
+static int by_value(const void *a, const void *b, void *arg)
+{
+	const float *logits = arg;
+	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+
+	if (logits[x] != logits[y])
+		return logits[x] < logits[y] ? 1 : -1;
+	return x - y;
+}
+
+static void test_top(const char *spec)
+{
+	struct accel_plan_opts po = { .ctx = 32, .all = true };
+	struct made m = make(spec, po);
+	const int32_t tokens[] = { 3, 7, 12 };
+	uint32_t most = mi.n_vocab < OCTANS_MAX_TOPK ? mi.n_vocab : OCTANS_MAX_TOPK;
+	int32_t *ids = malloc(most * sizeof(*ids)), *sorted = malloc(mi.n_vocab * sizeof(*sorted));
+	float *values = malloc(most * sizeof(*values)), *copy = malloc(mi.n_vocab * sizeof(*copy));
+	const uint32_t ks[] = { 1, 2, 64, 65, most };
+	const float *logits = NULL;
+
+	if (m.s && !accel_session_eval(m.s, tokens, 3, ACCEL_LOGITS_LAST, &logits)) {
+		memcpy(copy, logits, mi.n_vocab * sizeof(*copy));
+		for (uint32_t i = 0; i < mi.n_vocab; i++)
+			sorted[i] = i;
+		qsort_r(sorted, mi.n_vocab, sizeof(*sorted), by_value, copy);
+		for (size_t i = 0; i < sizeof(ks) / sizeof(ks[0]); i++) {
+			bool same = !accel_session_trim(m.s, 0) &&
+				    !accel_session_eval_top(m.s, tokens, 3, ks[i], ids, values) &&
+				    !memcmp(ids, sorted, ks[i] * sizeof(*ids));
+
+			for (uint32_t k = 0; same && k < ks[i]; k++)
+				same = values[k] == copy[ids[k]];
+			ok(same, "the %u largest logits", ks[i]);
+		}
+		ok(accel_session_eval_top(m.s, tokens, 3, most + 1, ids, values) == -EINVAL &&
+		   accel_session_eval_top(m.s, tokens, 3, 0, ids, values) == -EINVAL &&
+		   accel_session_eval_top(m.s, tokens, 0, 1, ids, values) == -EINVAL, "no others can be had");
+		ok(stats(&m).positions == 3, "what was refused was not appended");
+	}
+	free(ids);
+	free(sorted);
+	free(values);
+	free(copy);
+	drop(&m);
+}
+
+/* Whatever chunks the logits of all positions come in. */
+static void test_all(const char *spec)
+{
+	struct accel_plan_opts po = { .ctx = 64, .all = true };
+	struct made a = make(spec, po), b;
+	size_t size = 50 * sizeof(float) * mi.n_vocab;
+	const float *x = NULL, *y = NULL;
+	int32_t tokens[50];
+
+	po.batch = 7;
+	b = make(spec, po);
+	for (int i = 0; i < 50; i++)
+		tokens[i] = (i * 37 + 11) % mi.n_vocab;
+	if (a.s && b.s)
+		ok(!accel_session_eval(a.s, tokens, 50, ACCEL_LOGITS_ALL, &x) &&
+		   !accel_session_eval(b.s, tokens, 50, ACCEL_LOGITS_ALL, &y) && !memcmp(x, y, size),
+		   "all logits, at once and in pieces of 7");
+	if (a.s)
+		ok(accel_session_eval(a.s, tokens, 15, ACCEL_LOGITS_NONE, NULL) == -ENOSPC &&
+		   accel_session_skip(a.s, 15) == -ENOSPC && !accel_session_skip(a.s, 14) &&
+		   accel_session_trim(a.s, 65) == -EINVAL && stats(&a).positions == 64, "the context's end");
+	drop(&a);
+	drop(&b);
+}
+
+static void test_plans(void)
+{
+	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 4096, .all = true, .kv_type = 7 };
+	struct accel_plan *plan;
+	struct accel_layer f16, f32;
+
+	ok(accel_plan_new(model, NULL, &po, &plan) == -EINVAL, "no such KV type: %s", accel_error());
+	po.kv_type = ACCEL_KV_F16;
+	if (!accel_plan_new(model, NULL, &po, &plan)) {
+		accel_plan_layer(plan, 1, &f16);
+		ok(accel_plan_batch(plan) == 512, "512 tokens at once");
+		accel_plan_free(plan);
+	}
+	po.kv_type = ACCEL_KV_F32;
+	if (!accel_plan_new(model, NULL, &po, &plan)) {
+		accel_plan_layer(plan, 1, &f32);
+		ok(f32.kv_bytes == 2 * f16.kv_bytes && f16.kv_bytes, "F32 takes twice the bytes of F16");
+		accel_plan_free(plan);
+	}
+}
+
+int main(void)
+{
+	if (!ok(!accel_model_load(MODEL, &model), "%s", MODEL))
+		return done();
+	accel_model_info(model, &mi);
+	test_plans();
+	test_memory(0, mi.n_layers - 1, ACCEL_KV_F16);
+	test_memory(2, 4, ACCEL_KV_F32);
+	test_memory(1, 1, ACCEL_KV_Q8_0);
+	test_figures();
+	test_top("sim:rings=1");
+	test_top(NULL);
+	test_all("sim:rings=1");
+	test_all(NULL);
+	accel_model_free(model);
+	return done();
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/* Messages to the host. */
+#include "irq.h"
+
+static bool is_lost(atomic_uint *drop)
+{
+	unsigned int n = atomic_load(drop);
+
+	while (n)
+		if (atomic_compare_exchange_weak(drop, &n, n - 1))
+			return true;
+	return false;
+}
+
+void sim_irq_raise(struct sim_irq *irq, unsigned int vector)
+{
+	if (vector >= irq->vectors)
+		return;
+	pthread_rwlock_rdlock(&irq->lock);
+	if (irq->on && is_lost(&irq->drop[vector])) {
+		atomic_fetch_add(&irq->dropped, 1);
+	} else if (irq->on) {
+		atomic_fetch_add(&irq->sent, 1);
+		irq->send(irq->ctx, vector);
+	}
+	pthread_rwlock_unlock(&irq->lock);
+}
+
+void sim_irq_enable(struct sim_irq *irq, bool on)
+{
+	pthread_rwlock_wrlock(&irq->lock);
+	irq->on = on;
+	pthread_rwlock_unlock(&irq->lock);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rings, and what all rings of a device share.
+ *
+ * Locks: core->lock guards the registers of the rings and whatever the device adds.  It is never
+ * held while a command runs or a message is sent.  core->lock > those of clock, bus, events;
+ * irq.lock is taken alone.
+ */
+#ifndef OCTANS_SIM_RING_H
+#define OCTANS_SIM_RING_H
+
+#include "event.h"
+#include "irq.h"
+#include "mem.h"
+#include "undefined.h"
+
+#define SIM_RING_LOG2_MAX	12
+
+struct sim_stats {
+	_Atomic uint64_t jobs, failed, faults, aborted;
+};
+
+struct sim_core {
+	const struct sim_profile *profile;
+	struct sim_pool *pool;
+	bool timing_only;
+	struct sim_dma dma;
+	struct sim_mmu mmu;
+	struct sim_clock clock;
+	struct sim_events events;
+	struct sim_irq irq;
+	struct sim_undefined undefined;
+	struct sim_stats stats;
+	_Atomic uint64_t epoch_ns;	/* CLOCK_MONOTONIC at device reset */
+
+	pthread_mutex_t lock;
+	bool stopped;			/* rings start nothing */
+	/* A ring has left its window; lock held. */
+	void (*settled)(void *owner);
+	void *owner;
+};
+
+/* Nanoseconds since device reset, never 0. */
+uint64_t sim_time_ns(struct sim_core *core);
+uint64_t sim_monotonic_ns(void);
+
+/* The newest failure since the ring was enabled. */
+struct sim_fault {
+	uint64_t seqno, va, code;	/* registers */
+};
+
+struct sim_ring {
+	struct sim_core *core;
+	unsigned int index;
+	pthread_t thread;
+	pthread_cond_t wake;
+
+	/* registers; core->lock */
+	uint64_t base, wb;
+	uint32_t log2, vector;
+	bool enabled, halted, resetting, reset_failed;
+	uint32_t head, tail;
+	bool bad_doorbell;
+	uint64_t since, seqno;
+	struct sim_fault fault;
+	_Atomic uint64_t cycles;
+
+	bool active;			/* from taking up work to the end of its window */
+	bool stop;			/* the thread is to end */
+
+	/* injected */
+	atomic_uint slow_us, fail_reset;
+	_Atomic uint64_t corrupt;	/* 0 = off */
+
+	struct sim_mem mem;		/* the ring thread's own */
+};
+
+int sim_ring_init(struct sim_ring *ring, struct sim_core *core, unsigned int index);
+void sim_ring_destroy(struct sim_ring *ring);	/* ends its thread first */
+
+/* All with core->lock held. */
+void sim_ring_abort(struct sim_ring *ring);	/* what runs is dropped */
+/* False: it was under way already, */
+bool sim_ring_start_reset(struct sim_ring *ring);
+/* and this completes it: the ring is not active. */
+void sim_ring_reset_done(struct sim_ring *ring);
+void sim_ring_initial_values(struct sim_ring *ring);	/* as at device reset; not active */
+void sim_ring_doorbell(struct sim_ring *ring, uint32_t value);
+/* @reg: OCTANS_RING_*.  CTRL.RESET is the device's, which waits for the ring. */
+uint64_t sim_ring_read(struct sim_ring *ring, unsigned int reg);
+void sim_ring_write(struct sim_ring *ring, unsigned int reg, uint64_t value);
+
+#endif
