@@ -5,6 +5,7 @@
 # make check      every test, both kernels in a VM
 # make unit       the tests that need neither root nor a VM
 # make modules    octans.ko for KDIR
+# make same       MILLIONS=500 results of random commands, model against scalar and SIMD
 # make bench      speed and memory beside the peers
 # make install    into $(DESTDIR)$(PREFIX)
 # make help       this text
@@ -14,6 +15,8 @@ SONAME	:= libaccel.so.0
 PREFIX	?= /usr/local
 LIBDIR	?= $(PREFIX)/lib
 KDIR	?= /lib/modules/$(shell uname -r)/build
+MILLIONS ?= 500
+SEED	?= 1
 MODEL	:= models/octans-demo.gguf
 PROMPT	?= What is the capital of France?
 
@@ -85,6 +88,13 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-s
 	@mkdir -p $(@D)
 	$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
 
+# Random jobs: their counters are predicted by tests/cycles/calculator.py, their results compared.
+$(O)/cycles-jobs: $(O)/tests/cycles/jobs.o $(O)/liboctans-sim.a
+	$(CC) $(SAN) -o $@ $^ $(LIBS)
+
+$(O)/random-same: $(O)/tests/random/same.o $(O)/libaccel.a $(O)/liboctans-sim.a
+	$(CC) $(SAN) -o $@ $^ $(LIBS)
+
 modules modules_clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $(patsubst modules_%,%,$@) W=1
 
@@ -95,7 +105,7 @@ run: deps
 	@$(MAKE) --no-print-directory all
 	$(O)/accelctl run --device sim $(MODEL) "$(PROMPT)"
 
-unit-build: $(units)
+unit-build: $(units) $(O)/cycles-jobs $(O)/random-same
 
 unit: all $(units)
 	@tests/unit/run $(units)
@@ -103,6 +113,9 @@ unit: all $(units)
 check:
 	@packaging/install-deps --test
 	@tests/check
+
+same: $(O)/random-same
+	$(O)/random-same $(MILLIONS) $(SEED)
 
 bench:
 	@packaging/install-deps --test
@@ -130,9 +143,9 @@ clean:
 	rm -rf $(O)
 
 help:
-	@sed -n '3,11s/^# //p' Makefile
+	@sed -n '3,12s/^# //p' Makefile
 
 
-.PHONY: all run unit unit-build check bench modules modules_clean deps install clean help
+.PHONY: all run unit unit-build check same bench modules modules_clean deps install clean help
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
