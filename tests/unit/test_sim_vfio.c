@@ -404,17 +404,16 @@ static void test_job(struct vfio_user *server)
 	ok(rig_run(&rig, 0, 1, 1, 0x10000, 16) == OCTANS_JOB_OK, "a job from the client's memory");
 	ok(rig_until(read(fds[1], &n, 8) == 8), "interrupts the client");
 
-	/* A vector that cannot take more must not stop the ring; what is no eventfd is none. */
-	ok(!pipe(pipes), "a pipe for a vector");
+	/* A vector that cannot take more must not stop the ring, however the client wants it. */
 	set = (struct vu_irq_set) { .argsz = sizeof(set), .flags = 0x24, .index = 2, .start = 1,
 				    .count = 1 };
-	ok(request_fds(&c, VU_SET_IRQS, &set, sizeof(set), &pipes[1], 1) == EINVAL, "is refused");
-	ok(!request_fds(&c, VU_SET_IRQS, &set, sizeof(set), &fds[1], 1), "an eventfd is taken");
-	n = UINT64_MAX - 1;
-	ok(write(fds[1], &n, 8) == 8, "and filled, and made to block");
-	fcntl(fds[1], F_SETFL, 0);
+	ok(!pipe(pipes) && request_fds(&c, VU_SET_IRQS, &set, sizeof(set), &pipes[1], 1) == EINVAL,
+	   "a pipe is no eventfd");
+	ok(!request_fds(&c, VU_SET_IRQS, &set, sizeof(set), &fds[1], 1) &&
+	   !fcntl(fds[1], F_SETFL, 0) && !eventfd_write(fds[1], UINT64_MAX - 1),
+	   "a vector that is full, and made to block");
 	ok(rig_run(&rig, 0, 2, 1, 0x10000, 16) == OCTANS_JOB_OK &&
-	   rig_run(&rig, 0, 3, 1, 0x10000, 16) == OCTANS_JOB_OK, "a full eventfd stops nobody");
+	   rig_run(&rig, 0, 3, 1, 0x10000, 16) == OCTANS_JOB_OK, "stops nobody");
 	ok(!request(&c, VU_SET_IRQS, &set, sizeof(set)), "vector off");
 
 	vfio_user_guard_sigbus(server);
@@ -423,12 +422,190 @@ static void test_job(struct vfio_user *server)
 	region_write(&c, 0, OCTANS_DOORBELL(0), 4, 4);
 	ok(rig_until(region_read(&c, 0, OCTANS_RING(0) + OCTANS_RING_STATUS, 4) & OCTANS_RING_HALTED),
 	   "the ring halts, the server lives");
-	signal(SIGBUS, SIG_DFL);
 	ok(!hang_up(&c), "and sees the client off");
 	for (int i = 0; i < 5; i++)
 		close(fds[i]);
 	close(pipes[0]);
 	close(pipes[1]);
+	close(mem);
+}
+
+static int memory_maps(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	int n = 0, c;
+
+	while (f && (c = getc(f)) != EOF)
+		n += c == '\n';
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* The client's memory for the tests below: tables and rings, from which jobs run. */
+static int begin_guest(struct client *c, struct vfio_user *server, struct rig *rig)
+{
+	struct vu_dma_map m = { .argsz = sizeof(m), .flags = 3, .addr = RIG_IOVA, .size = RIG_SIZE };
+	int mem = memory(RIG_SIZE);
+
+	*rig = (struct rig) { .dev = vfio_user_device(server), .tables = RIG_TABLES };
+	connect_to(c, server);
+	greet(c);
+	rig->mem = mmap(NULL, RIG_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, mem, 0);
+	request_fds(c, VU_DMA_MAP, &m, sizeof(m), &mem, 1);
+	region_write(c, 7, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+	rig_map(rig, 1, 0x10000, RIG_DATA, 0x10000, OCTANS_PTE_WRITE);
+	rig_start(rig);
+	return mem;
+}
+
+static void end_guest(struct client *c, struct rig *rig, int mem)
+{
+	hang_up(c);
+	munmap(rig->mem, RIG_SIZE);
+	close(mem);
+}
+
+/* Memory that the client shares and then takes away, a page here and a page there. */
+static void test_lost(struct vfio_user *server)
+{
+	struct vu_dma_map m = { .argsz = sizeof(m), .flags = 3, .addr = 0x1000000000, .size = 64 << 20 };
+	struct octans_cmd_copy copies[256];
+	int mem, lost = memory(64 << 20), before, huge;
+	struct client c;
+	struct rig rig;
+
+	vfio_user_guard_sigbus(server);
+	mem = begin_guest(&c, server, &rig);
+	ok(!request_fds(&c, VU_DMA_MAP, &m, sizeof(m), &lost, 1), "64 MiB more are mapped");
+	for (int i = 0; i < 32; i++)
+		*rig_pte(&rig, 1, 0x40000000 + i * 0x200000ULL, 1) =
+			(m.addr + i * 0x200000ULL) | OCTANS_PTE_VALID | OCTANS_PTE_WRITE |
+			OCTANS_PTE_LARGE;
+	for (int i = 0; i < 256; i++)
+		copies[i] = cmd_copy(0x40000000 + i * 0x40000ULL, 0x18000, 16);
+	memcpy(rig.mem + RIG_DATA, copies, sizeof(copies));
+	ok(rig_run(&rig, 0, 1, 1, 0x10000, sizeof(copies)) == OCTANS_JOB_OK, "and written to");
+	before = memory_maps();
+	ok(!ftruncate(lost, 0) && rig_run(&rig, 0, 2, 1, 0x10000, sizeof(copies)) == OCTANS_JOB_BUS,
+	   "cut off, a job that writes there ends with BUS");
+	ok(memory_maps() <= before + 2, "%d mappings before, %d after", before, memory_maps());
+	ok(!ftruncate(lost, 64 << 20) && rig_reset_ring(&rig, 0) &&
+	   rig_run(&rig, 0, 3, 1, 0x10000, sizeof(copies)) == OCTANS_JOB_BUS, "and for good");
+
+	huge = memfd_create("huge", MFD_HUGETLB);
+	m.addr = 0x2000000000;
+	m.size = 4096;
+	if (huge >= 0 && !ftruncate(huge, 4 << 20)) {
+		struct vu_dma_unmap u = { .argsz = sizeof(u), .addr = m.addr, .size = 4096 };
+		int bad = 0;
+
+		before = memory_maps();
+		for (int i = 0; i < 20; i++) {
+			m.offset = i * 0x1000;
+			bad += request_fds(&c, VU_DMA_MAP, &m, sizeof(m), &huge, 1) != 0;
+			bad += request(&c, VU_DMA_UNMAP, &u, sizeof(u)) != 0;
+		}
+		ok(!bad && memory_maps() == before, "parts of huge pages come and go");
+		m.offset = 0;
+		m.size = 2 << 20;
+		request_fds(&c, VU_DMA_MAP, &m, sizeof(m), &huge, 1);
+		*rig_pte(&rig, 1, 0x80000000, 1) = m.addr | OCTANS_PTE_VALID | OCTANS_PTE_WRITE |
+						   OCTANS_PTE_LARGE;
+		copies[0] = cmd_copy(0x80000000, 0x18000, 16);
+		memcpy(rig.mem + RIG_DATA, copies, sizeof(copies[0]));
+		rig_run(&rig, 1, 1, 1, 0x10000, sizeof(copies[0]));
+		ok(region_read(&c, 0, OCTANS_REG_ID, 4) == OCTANS_ID_MAGIC,
+		   "huge pages that may not be there");
+	}
+	close(huge);
+	close(lost);
+	end_guest(&c, &rig, mem);
+}
+
+/* What one client leaves, or keeps, is nothing to the next. */
+static void test_next_client(struct vfio_user *server)
+{
+	struct vu_region_info reg = { .argsz = sizeof(reg), .index = OCTANS_BAR_LOCAL };
+	struct client c;
+	uint64_t *spy;
+	int fd, seals;
+
+	connect_to(&c, server);
+	greet(&c);
+	request(&c, VU_GET_REGION_INFO, &reg, sizeof(reg));
+	fd = dup(c.fd);
+	seals = fcntl(fd, F_GET_SEALS);
+	ok(seals == (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) && ftruncate(fd, 0) < 0,
+	   "on-card memory cannot be cut off");
+	spy = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	spy[0] = 0x5ec2e7;
+	ok(region_read(&c, 2, 0, 8) == 0x5ec2e7, "it is what the client mapped");
+	region_write(&c, 0, OCTANS_REG_EVT_VECTOR, 4, 3);
+	hang_up(&c);
+
+	connect_to(&c, server);
+	greet(&c);
+	ok(!region_read(&c, 2, 0, 8) && !region_read(&c, 0, OCTANS_REG_EVT_VECTOR, 4) &&
+	   !region_read(&c, 7, PCI_COMMAND, 2), "the next client finds nothing of it");
+	region_write(&c, 2, 0, 8, 0x0123456789abcdef);
+	ok(spy[0] == 0x5ec2e7, "nor does the last one see the next");
+	spy[0] = 1;
+	ok(region_read(&c, 2, 0, 8) == 0x0123456789abcdef, "or change anything");
+	hang_up(&c);
+
+	/* Who never greeted was no client: the memory stays what it is. */
+	fd = vfio_user_device(server)->local_fd;
+	connect_to(&c, server);
+	ok(hang_up(&c) == -ENOTCONN && vfio_user_device(server)->local_fd == fd,
+	   "a connection without a greeting is no client");
+	munmap(spy, 1 << 20);
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static void test_silent(struct vfio_user *server)
+{
+	double start = seconds();
+	struct client c;
+
+	connect_to(&c, server);
+	send_raw(&c, "\1", 1, NULL, 0);
+	ok(reply(&c) == -1, "one byte and silence");
+	ok(hang_up(&c) == -ETIMEDOUT && seconds() - start < 4, "is over after %.1f s",
+	   seconds() - start);
+}
+
+/* Memory that the processor would have to wait for, or may not read. */
+static void test_refused(struct vfio_user *server)
+{
+	struct vu_dma_map m = { .argsz = sizeof(m), .flags = 3, .addr = RIG_IOVA, .size = 4096 };
+	int file = open("/proc/self/status", O_RDWR), mem = memory(1 << 20);
+	struct client c;
+
+	if (file < 0)
+		file = open("/proc/self/status", O_RDONLY);
+	connect_to(&c, server);
+	greet(&c);
+	ok(request_fds(&c, VU_DMA_MAP, &m, sizeof(m), &file, 1) == EINVAL,
+	   "a file that is not in memory");
+	m.flags = VU_MAP_WRITE;
+	ok(request_fds(&c, VU_DMA_MAP, &m, sizeof(m), &mem, 1) == EINVAL,
+	   "memory that may not be read");
+	m.flags = 0;
+	ok(request_fds(&c, VU_DMA_MAP, &m, sizeof(m), &mem, 1) == EINVAL, "nor written");
+	m.flags = VU_MAP_READ;
+	ok(!request_fds(&c, VU_DMA_MAP, &m, sizeof(m), &mem, 1) &&
+	   !sim_bus_ptr(&vfio_user_device(server)->core.dma, RIG_IOVA, 8, true),
+	   "memory that may be read is not written");
+	hang_up(&c);
+	close(file);
 	close(mem);
 }
 
@@ -464,12 +641,12 @@ static void test_hostile(struct vfio_user *server)
 	ok(reply(&c) == -1 && hang_up(&c) == -EPROTO, "a reply to nothing");
 	connect_to(&c, server);
 	send_raw(&c, &h, 7, NULL, 0);
-	ok(hang_up(&c) == -ENOTCONN, "half a header, then gone: no client");
+	ok(hang_up(&c) == -ENOTCONN, "half a header, then gone");
 	connect_to(&c, server);
 	h = (struct vu_header) { .id = 1, .cmd = VU_VERSION, .size = 500 };
 	send_raw(&c, &h, sizeof(h), NULL, 0);
 	send_raw(&c, noise, 100, NULL, 0);
-	ok(hang_up(&c) == -ENOTCONN, "half a body, then gone: no client");
+	ok(hang_up(&c) == -ENOTCONN, "half a body, then gone");
 
 	connect_to(&c, server);
 	for (int i = 0; i < 40; i++)
@@ -537,6 +714,10 @@ int main(void)
 	test_config(server);
 	test_dma(server);
 	test_job(server);
+	test_lost(server);
+	test_next_client(server);
+	test_silent(server);
+	test_refused(server);
 	test_hostile(server);
 	vfio_user_free(server);
 	return done();

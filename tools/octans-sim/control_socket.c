@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The control channel's front door.  A client's next line is looked at when it has taken the
- * answer to the last one: none is lost, and one that reads nothing holds up nobody else.
+ * The control channel's front door.  Answers wait until the client takes them: none is lost, and
+ * one that reads nothing holds up nobody else.
  */
 #include <errno.h>
 #include <poll.h>
@@ -17,6 +17,7 @@
 #define CLIENTS		16
 #define LINE_MAX_LEN	256	/* sim_control() takes a line of 255 characters */
 #define REPLY_MAX_LEN	4096
+#define WAITING_MAX	(1 << 20)	/* bytes of answers; then the client is dropped */
 
 struct client {
 	int fd;			/* -1: free */
@@ -24,8 +25,8 @@ struct client {
 	bool too_long;		/* the line that arrives is, and is thrown away */
 	size_t got;
 	char line[LINE_MAX_LEN];
-	size_t sent, len;	/* of the answer */
-	char reply[REPLY_MAX_LEN + 1];
+	char *waiting;		/* answers */
+	size_t len, room;	/* of it */
 };
 
 struct control_socket {
@@ -35,71 +36,100 @@ struct control_socket {
 	struct client client[CLIENTS];
 };
 
-static void answer(struct control_socket *control, struct client *c, const char *line, size_t len)
+/* False: that is too much. */
+static bool enqueue(struct client *c, const char *reply, size_t len)
 {
-	if (c->too_long)
-		snprintf(c->reply, REPLY_MAX_LEN, "error: the line is longer than %d characters",
-			 LINE_MAX_LEN - 1);
-	else if (memchr(line, 0, len))
-		snprintf(c->reply, REPLY_MAX_LEN, "error: the line holds a zero byte; send text");
-	else
-		sim_control(control->dev, line, c->reply, REPLY_MAX_LEN);
-	c->too_long = false;
-	c->len = strlen(c->reply);
-	c->reply[c->len++] = '\n';
-	c->sent = 0;
-}
+	size_t room = c->room ? c->room : REPLY_MAX_LEN;
+	char *p = c->waiting;
 
-/* Answers the first line that is there.  False: there is none. */
-static bool next_line(struct control_socket *control, struct client *c)
-{
-	char *end = memchr(c->line, '\n', c->got);
-
-	if (!end) {
-		if (c->got == sizeof(c->line)) {
-			c->too_long = true;
-			c->got = 0;
-		}
+	while (room < c->len + len)
+		room *= 2;
+	if (room > WAITING_MAX) {
+		fputs("octans-vfio-user: a client of the control socket does not read its answers and "
+		      "was dropped\n", stderr);
 		return false;
 	}
-	*end++ = 0;
-	answer(control, c, c->line, end - 1 - c->line);
-	c->got -= end - c->line;
-	memmove(c->line, end, c->got);
+	if (room > c->room)
+		p = realloc(p, room);
+	if (!p)
+		return false;
+	memcpy(p + c->len, reply, len);
+	c->waiting = p;
+	c->room = room;
+	c->len += len;
 	return true;
 }
 
-/* Sends and answers as far as it goes without waiting.  False: the client is to go. */
-static bool talk(struct control_socket *control, struct client *c)
+/* False: the client is to go. */
+static bool answer(struct control_socket *control, struct client *c, const char *line, size_t len)
 {
-	ssize_t n;
+	char reply[REPLY_MAX_LEN + 1];
+	size_t n;
 
-	do {
-		while (c->sent < c->len) {
-			n = send(c->fd, c->reply + c->sent, c->len - c->sent,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
-			if (n < 0)
-				return errno == EAGAIN || errno == EINTR;
-			c->sent += n;
-		}
-	} while (next_line(control, c));
-	return !c->ended;
+	if (c->too_long)
+		snprintf(reply, REPLY_MAX_LEN, "error: the line is longer than %d characters",
+			 LINE_MAX_LEN - 1);
+	else if (memchr(line, 0, len))
+		snprintf(reply, REPLY_MAX_LEN, "error: the line holds a zero byte; send text");
+	else
+		sim_control(control->dev, line, reply, REPLY_MAX_LEN);
+	c->too_long = false;
+	n = strlen(reply);
+	reply[n++] = '\n';
+	return enqueue(c, reply, n);
+}
+
+/* Answers the lines that are there.  False: the client is to go. */
+static bool answer_lines(struct control_socket *control, struct client *c)
+{
+	char *end;
+
+	while ((end = memchr(c->line, '\n', c->got))) {
+		*end++ = 0;
+		if (!answer(control, c, c->line, end - 1 - c->line))
+			return false;
+		c->got -= end - c->line;
+		memmove(c->line, end, c->got);
+	}
+	if (c->got == sizeof(c->line)) {
+		c->too_long = true;
+		c->got = 0;
+	}
+	return true;
 }
 
 /* False: the client is to go. */
 static bool hear(struct control_socket *control, struct client *c)
 {
+	ssize_t n = recv(c->fd, c->line + c->got, sizeof(c->line) - c->got, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	c->ended = !n;
+	c->got += n;
+	return answer_lines(control, c);
+}
+
+/* Sends as far as it goes without waiting.  False: the client is to go. */
+static bool speak(struct client *c)
+{
 	ssize_t n;
 
-	/* It is the answer that is waited for, or there is room: a full line was taken away. */
-	if (c->sent == c->len && !c->ended) {
-		n = recv(c->fd, c->line + c->got, sizeof(c->line) - c->got, MSG_DONTWAIT);
+	if (c->len) {
+		n = send(c->fd, c->waiting, c->len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR;
-		c->ended = !n;
-		c->got += n;
+		c->len -= n;
+		memmove(c->waiting, c->waiting + n, c->len);
 	}
-	return talk(control, c);
+	return c->len || !c->ended;
+}
+
+static void drop(struct client *c)
+{
+	close(c->fd);
+	free(c->waiting);
+	*c = (struct client) { .fd = -1 };
 }
 
 static void welcome(struct control_socket *control, struct client *c)
@@ -107,8 +137,6 @@ static void welcome(struct control_socket *control, struct client *c)
 	c->fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (c->fd < 0)
 		poll(NULL, 0, 10);	/* no descriptor left: do not spin */
-	c->ended = c->too_long = false;
-	c->got = c->sent = c->len = 0;
 }
 
 static void serve(struct control_socket *control, const struct pollfd *pfd)
@@ -116,10 +144,10 @@ static void serve(struct control_socket *control, const struct pollfd *pfd)
 	for (int i = 0; i < CLIENTS; i++) {
 		struct client *c = &control->client[i];
 
-		if (c->fd >= 0 && pfd[i].revents && !hear(control, c)) {
-			close(c->fd);
-			c->fd = -1;
-		}
+		if (c->fd < 0 || !pfd[i].revents)
+			continue;
+		if ((!c->ended && !hear(control, c)) || !speak(c))
+			drop(c);
 	}
 }
 
@@ -135,7 +163,7 @@ static void *control_main(void *arg)
 			struct client *c = &control->client[i];
 
 			pfd[i].fd = c->fd;
-			pfd[i].events = c->sent < c->len ? POLLOUT : POLLIN;
+			pfd[i].events = (c->ended ? 0 : POLLIN) | (c->len ? POLLOUT : 0);
 			if (c->fd < 0)
 				room = c;
 		}
@@ -185,7 +213,7 @@ void control_socket_free(struct control_socket *control)
 	pthread_join(control->thread, NULL);
 	for (int i = 0; i < CLIENTS; i++)
 		if (control->client[i].fd >= 0)
-			close(control->client[i].fd);
+			drop(&control->client[i]);
 	close(control->stop);
 	free(control);
 }

@@ -173,8 +173,13 @@ void sim_mem_leave(struct sim_mem *m)
 
 void sim_mem_job(struct sim_mem *m, uint16_t asid)
 {
+	unsigned int deaths = atomic_load(&m->dma->deaths);
+
+	/* Translations may lead to what died since. */
+	if (deaths != m->deaths)
+		sim_tlbs_forget(&m->tlbs, OCTANS_INVALIDATE_ALL);
+	m->deaths = deaths;
 	sim_tlbs_job(&m->tlbs, asid);
-	m->deaths = atomic_load(&m->dma->deaths);
 }
 
 bool sim_mem_died(const struct sim_mem *m)
