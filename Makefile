@@ -6,6 +6,7 @@
 # make unit       the tests that need neither root nor a VM
 # make modules    octans.ko for KDIR
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
+# make fuzz       FUZZ_SECONDS=60 of hostile streams, machine monitors and control lines each
 # make bench      speed and memory beside the peers
 # make install    into $(DESTDIR)$(PREFIX)
 # make help       this text
@@ -16,6 +17,7 @@ PREFIX	?= /usr/local
 LIBDIR	?= $(PREFIX)/lib
 KDIR	?= /lib/modules/$(shell uname -r)/build
 MILLIONS ?= 500
+FUZZ_SECONDS ?= 60
 SEED	?= 1
 MODEL	:= models/octans-demo.gguf
 PROMPT	?= What is the capital of France?
@@ -117,6 +119,9 @@ check:
 same: $(O)/random-same
 	$(O)/random-same $(MILLIONS) $(SEED)
 
+fuzz:
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(SEED) tests/fuzz/run
+
 bench:
 	@packaging/install-deps --test
 	@$(MAKE) --no-print-directory all
@@ -143,9 +148,9 @@ clean:
 	rm -rf $(O)
 
 help:
-	@sed -n '3,12s/^# //p' Makefile
+	@sed -n '3,13s/^# //p' Makefile
 
 
-.PHONY: all run unit unit-build check same bench modules modules_clean deps install clean help
+.PHONY: all run unit unit-build check same fuzz bench modules modules_clean deps install clean help
 .SECONDARY:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
