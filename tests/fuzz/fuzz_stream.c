@@ -13,6 +13,7 @@
 #define SECRET		0x5ec2e75ec2e7a55aULL
 #define SPACES		4
 #define PAGES		48	/* of one */
+#define ID_PAGES	4	/* the first ones: ids, slots and ranges that are mostly good */
 #define HOST_PAGES	1023	/* at RIG_LARGE */
 #define CARD_PAGES	4096
 #define ROUNDS		64	/* until all of memory is looked at */
@@ -102,9 +103,18 @@ static void fill_page(uint64_t *page, uint8_t owner)
 	for (int i = 0; i < 512; i++) {
 		uint64_t v = one_in(4) ? 0 : any();
 
-		if (one_in(8))	/* ids and positions that are small */
-			v = below(40) | (uint64_t)below(40) << 32;
 		page[i] = secret(owner) ? SECRET : v;
+	}
+}
+
+static void fill_ids(const struct space *s)
+{
+	for (int n = 0; n < ID_PAGES; n++) {
+		const struct page *p = &s->page[n];
+		uint64_t *page = p->on_card ? card_page(p->at) : host_page(p->at);
+
+		for (int i = 0; i < 512; i++)
+			page[i] = one_in(40) ? any_size() : 1ULL << 32;
 	}
 }
 
@@ -115,6 +125,9 @@ static void fill(void)
 		fill_page(host_page(i), host_owner[i]);
 	for (uint32_t i = 0; i < CARD_PAGES; i++)
 		fill_page(card_page(i), card_owner[i]);
+	for (unsigned int i = 0; i < SPACES; i++)
+		if (i != victim)
+			fill_ids(&space[i]);
 }
 
 static void check_page(const uint64_t *page, uint8_t owner, const char *where, uint32_t n)
@@ -165,7 +178,7 @@ static uint32_t small(uint32_t most)
 
 static uint64_t address(void)
 {
-	uint64_t va = now->page[below(PAGES)].va + (one_in(3) ? below(4096) : below(64) * 64);
+	uint64_t va = now->page[ID_PAGES + below(PAGES - ID_PAGES)].va + (one_in(3) ? below(4096) : below(64) * 64);
 
 	if (spoil(40))
 		return any_size();
@@ -215,7 +228,13 @@ static struct octans_tensor floats(uint32_t rows, uint32_t cols)
 
 static struct octans_tensor ids(uint32_t rows, uint32_t cols)
 {
-	return tensor(rows, cols, OCTANS_TYPE_I32);
+	struct octans_tensor t = tensor(rows, cols, OCTANS_TYPE_I32);
+
+	if (!spoil(3)) {
+		t.va = now->page[0].va + below(ID_PAGES * 512) * 8;
+		t.stride = (cols + 1) / 2 * 8ULL;
+	}
+	return t;
 }
 
 static struct octans_tensor perhaps(struct octans_tensor t)
@@ -278,12 +297,15 @@ static uint32_t make_move(union command *u, uint32_t m)
 		to = from = OCTANS_TYPE_I32;
 	if (from == OCTANS_TYPE_Q4_K || from == OCTANS_TYPE_Q6_K)
 		n = 256;
-	u->move.dst = tensor(one_in(2) ? m : 1 + below(40), n, to);
-	u->move.src = tensor(one_in(2) ? m : 1 + below(40), n, from);
+	if (clean && (to == OCTANS_TYPE_Q4_0 || to == OCTANS_TYPE_Q5_0 || to >= OCTANS_TYPE_Q4_K))
+		to = from == OCTANS_TYPE_I32 ? from : OCTANS_TYPE_F16;
 	u->move.dst_ids = perhaps(ids(m, 1));
 	u->move.src_ids = perhaps(ids(m, 1));
-	u->move.scale = perhaps(floats(m, 1));
-	u->cmd.flags = one_in(4);
+	u->move.dst = tensor(u->move.dst_ids.va ? 2 + below(40) : m, n, to);
+	u->move.src = tensor(u->move.src_ids.va ? 2 + below(40) : m, n, from);
+	if (to != OCTANS_TYPE_I32 || spoil(4))
+		u->move.scale = perhaps(floats(m, 1));
+	u->cmd.flags = (to == OCTANS_TYPE_F32 || spoil(4)) && one_in(4);
 	return sizeof(u->move);
 }
 
@@ -362,7 +384,7 @@ static uint32_t make_attend(union command *u, uint32_t m)
 {
 	static const uint32_t types[] = { OCTANS_TYPE_F32, OCTANS_TYPE_F16, OCTANS_TYPE_Q8_0 };
 	struct octans_cmd_attend *a = &u->attend;
-	uint32_t pool = small(64), type = types[below(3)], unit = type == OCTANS_TYPE_Q8_0 ? 32 : 1;
+	uint32_t pool = 1 + small(64), type = types[below(3)], unit = type == OCTANS_TYPE_Q8_0 ? 32 : 1;
 
 	a->kv_heads = small(4);
 	a->heads = a->kv_heads * (1 + below(8));
@@ -372,9 +394,12 @@ static uint32_t make_attend(union command *u, uint32_t m)
 	a->dst = floats(m, a->heads * a->dv);
 	a->k = tensor(pool, a->kv_heads * a->dk, type);
 	a->v = tensor(pool, a->kv_heads * a->dv, type);
+	if (clean)
+		a->k.dyn = a->v.dyn = 0;
 	if (one_in(2)) {
-		a->pages = ids(1 + below(4), small(16));
-		a->page_log2 = below(clean ? 5 : 20);
+		a->pages = ids(2 + below(4), small(16));
+		a->page_log2 = below(clean ? 3 : 20);
+		a->k.rows = a->v.rows = pool << (clean ? 3 : 0);
 	}
 	a->seq = one_in(2) ? ids(m, 1) : (struct octans_tensor) { 0 };
 	u->cmd.flags = one_in(4);
@@ -383,6 +408,8 @@ static uint32_t make_attend(union command *u, uint32_t m)
 	a->slopes = perhaps(floats(1, a->heads));
 	a->scale = number();
 	a->cap = one_in(2) ? 0 : number();
+	if (clean && a->cap < 0)
+		a->cap = 0;
 	return sizeof(*a);
 }
 
@@ -403,7 +430,7 @@ static uint32_t make_topk(union command *u, uint32_t m)
 	if (groups == 1)
 		u->cmd.flags &= ~OCTANS_TOPK_GROUP_TOP2;
 	if (u->cmd.flags & OCTANS_TOPK_RENORM) {
-		t->floor = number();
+		t->floor = clean ? 1 : number();
 		t->scale = number();
 	}
 	return sizeof(*t);
@@ -411,13 +438,15 @@ static uint32_t make_topk(union command *u, uint32_t m)
 
 static uint32_t make_conv(union command *u, uint32_t m)
 {
-	uint32_t c = small(64), taps = clean ? 2 + below(8) : small(16);
+	uint32_t c = small(32), taps = clean ? 2 + below(4) : small(16);
 
 	u->conv.dst = floats(m, c);
 	u->conv.x = floats(m, c);
 	u->conv.w = floats(c, taps);
 	u->conv.bias = perhaps(floats(1, c));
-	u->conv.state = floats(1 + below(40), (taps - 1) * c);
+	u->conv.state = floats(2 + below(8), (taps - 1) * c);
+	if (clean)
+		u->conv.state.dyn = 0;
 	u->conv.slot = ids(m, 2);
 	return sizeof(u->conv);
 }
@@ -443,7 +472,9 @@ static uint32_t make_scan(union command *u, uint32_t m)
 		s->a = floats(1, s->heads);
 		s->d = perhaps(floats(1, s->heads));
 	}
-	s->state = floats(1 + below(4), s->heads * s->dv * s->dk);
+	s->state = floats(2 + below(4), s->heads * s->dv * s->dk);
+	if (clean)
+		s->state.dyn = 0;
 	s->slot = ids(m, 2);
 	s->scale = delta ? number() : 1;
 	return sizeof(*s);

@@ -30,7 +30,7 @@ static const char usage[] =
 	"\n"
 	"  --socket PATH    where QEMU connects\n"
 	"  --control PATH   where faults are asked for (a line each; \"help\" lists them)\n"
-	"  --profile NAME   octans-1 (default) or octans-s\n"
+	"  --profile NAME   octans-1 (default), octans-e or octans-s\n"
 	"  --local SIZE     on-card memory, such as 512M or 8G; default the profile's\n"
 	"  --bar SIZE       the part of it that the CPU sees, a power of two; default all\n"
 	"                   of it, 256M at most\n"

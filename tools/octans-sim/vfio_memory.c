@@ -173,8 +173,11 @@ bool vfio_memory_died(struct vfio_memory *memory, const void *addr)
 	uint64_t size;
 	void *host;
 
+	if (!r)
+		return false;
+	/* One that is just being unmapped is not on the bus any more, but may still be in use. */
+	sim_dma_dead(memory->dev, addr, &host, &size);
 	/* All of it in one mapping: a mapping for every page would be more than a process may have. */
-	return r && sim_dma_dead(memory->dev, addr, &host, &size) &&
-	       mmap(atomic_load(&r->base), atomic_load(&r->len), PROT_READ | PROT_WRITE,
+	return mmap(atomic_load(&r->base), atomic_load(&r->len), PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
