@@ -213,6 +213,7 @@ void octans_reset_prepare(struct octans_device *dev)
 {
 	u32 i;
 
+	disable_work_sync(&dev->reset_work);
 	for (i = 0; i < dev->info.rings; i++) {
 		drm_sched_wqueue_stop(&dev->rings[i].sched);
 		disable_delayed_work_sync(&dev->rings[i].watchdog);
@@ -235,6 +236,7 @@ void octans_reset_done(struct octans_device *dev)
 		ended[i] = take(&dev->rings[i], -ECANCELED);
 	if (!READ_ONCE(dev->dead) && octans_device_start(dev))
 		octans_wedge(dev, "it did not start after a function reset");
+	enable_work(&dev->reset_work);
 	for (i = 0; i < dev->info.rings; i++) {
 		enable_delayed_work(&dev->rings[i].watchdog);
 		end(ended[i], false);
