@@ -63,11 +63,6 @@ struct sim_quant {
 /* Blocks of 32 elements; @n a multiple of that. */
 void sim_quantize(const struct sim_quant *x, const float *row, uint32_t n);
 
-/* acc[0], of floats acc[0..7] as in dot8, goes on over @n elements (whole blocks) of one row of
- * weights and one of x: @f for floats, @x for integers. */
-void sim_dot(float *acc, const uint8_t *row, uint32_t type, const float *f,
-	     const struct sim_quant *x, uint32_t n);
-
 /* ---- rounding ---- */
 
 uint16_t sim_to_f16(float x);

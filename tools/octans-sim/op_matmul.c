@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "dot.h"
 #include "tile.h"
 
 #define MATMUL_TILE 64u			/* products that share a reading of the plane */
@@ -48,6 +49,7 @@ struct matmul {
 	uint32_t col, cols;		/* rows of the plane that give y */
 	uint32_t at, len;		/* elements of their rows */
 	uint32_t step, step_rows;	/* rows that are shared out */
+	size_t ahead;			/* bytes from the rows of a thread to its next ones */
 	const uint8_t **views;
 	uint8_t *scratch;
 };
@@ -296,12 +298,15 @@ static int matmul_make_tile(struct exec *e, struct matmul *p)
 			  (uint64_t)p->len * p->tile.groups * TILE_LANES / 2);
 }
 
+static uint64_t matmul_lanes(const struct matmul *p)
+{
+	return p->tiled ? p->tile.groups * TILE_LANES : p->products;
+}
+
 /* Sums of TILE_ROWS rows of the plane, from number @row of y on. */
 static float *matmul_acc(const struct matmul *p, uint32_t row)
 {
-	uint32_t lanes = p->tiled ? p->tile.groups * TILE_LANES : p->products;
-
-	return p->acc + (uint64_t)row * lanes * p->sums;
+	return p->acc + row * matmul_lanes(p) * p->sums;
 }
 
 static void matmul_results(const struct matmul *p, uint32_t row, uint32_t rows)
@@ -318,7 +323,7 @@ static void matmul_results(const struct matmul *p, uint32_t row, uint32_t rows)
 			float sum[8];
 
 			if (!p->tiled) {
-				at = ((uint64_t)r * p->products + i) * p->sums;
+				at = ((uint64_t)i * DOT_ROWS + r) * p->sums;
 				apart = 1;
 			}
 			for (uint32_t l = 0; l < p->sums; l++)
@@ -330,6 +335,8 @@ static void matmul_results(const struct matmul *p, uint32_t row, uint32_t rows)
 	}
 }
 
+_Static_assert(TILE_ROWS == DOT_ROWS, "both take the rows that are shared out together");
+
 /* TILE_ROWS rows of the plane. */
 static void matmul_part(void *arg, uint32_t index)
 {
@@ -337,30 +344,20 @@ static void matmul_part(void *arg, uint32_t index)
 	uint32_t first = index * TILE_ROWS, left = p->step_rows - first;
 	uint32_t rows = left < TILE_ROWS ? left : TILE_ROWS;
 	float *acc = matmul_acc(p, p->step + first);
+	const uint8_t *views[TILE_ROWS];
 
+	for (uint32_t r = 0; r < TILE_ROWS; r++)
+		views[r] = p->views[first + (r < rows ? r : 0)];
 	if (!p->at)
-		memset(acc, 0,
-		       (uint64_t)(p->tiled ? TILE_ROWS * p->tile.groups * TILE_LANES
-					   : rows * p->products) *
-			       p->sums * sizeof(*acc));
-	if (p->tiled) {
-		const uint8_t *views[TILE_ROWS];
-
-		for (uint32_t r = 0; r < TILE_ROWS; r++)
-			views[r] = p->views[first + (r < rows ? r : 0)];
+		memset(acc, 0, TILE_ROWS * matmul_lanes(p) * p->sums * sizeof(*acc));
+	if (p->tiled)
 		sim_tile_dot(acc, views, p->w.type, &p->tile);
-	} else {
-		for (uint32_t r = 0; r < rows; r++)
-			for (uint32_t i = 0; i < p->products; i++) {
-				const struct sim_quant *x = &p->few[i];
-				struct sim_quant piece = {x->d + p->at / 32, x->xs + p->at / 32,
-							  x->q + p->at};
+	for (uint32_t i = 0; !p->tiled && i < p->products; i++) {
+		const struct sim_quant *x = &p->few[i];
+		struct sim_quant piece = {x->d + p->at / 32, x->xs + p->at / 32, x->q + p->at};
 
-				sim_dot(acc + ((uint64_t)r * p->products + i) * p->sums,
-					p->views[first + r], p->w.type,
-					p->floats ? p->few_values[i] + p->at : NULL, &piece,
-					p->len);
-			}
+		sim_dot(acc + (uint64_t)i * DOT_ROWS * p->sums, views, p->ahead, p->w.type,
+			p->floats ? p->few_values[i] + p->at : NULL, &piece, p->len);
 	}
 	if (p->at + p->len == p->k)
 		matmul_results(p, p->step + first, rows);
@@ -391,7 +388,7 @@ static int matmul_view(struct exec *e, const struct matmul *p, uint64_t va)
 /* All rows that give y, over one piece of them. */
 static int matmul_piece(struct exec *e, struct matmul *p, uint64_t va)
 {
-	uint64_t lanes = p->tiled ? p->tile.groups * TILE_LANES : p->products;
+	uint64_t lanes = matmul_lanes(p);
 	/* An average host does 16 multiply-adds in a nanosecond if they share what is unpacked,
 	 * else 4. */
 	uint64_t ns = p->len * lanes / (p->tiled ? 16 : 4) + p->len / 4 + 10 * lanes + 10;
@@ -538,6 +535,7 @@ static int matmul_data(struct exec *e, struct matmul *p)
 	if (!p->most)
 		return OCTANS_JOB_OK;
 	p->rows = rows;
+	p->ahead = (size_t)exec_threads(e) * TILE_ROWS * p->w.stride;
 	if (!matmul_memory(e, p))
 		return OCTANS_JOB_BUS;
 	for (p->first = 0; p->first < p->m; p->first += p->rows) {

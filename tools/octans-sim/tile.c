@@ -10,7 +10,9 @@
 #include <immintrin.h>
 #endif
 
+#ifndef __clang__
 #pragma GCC optimize("O3")
+#endif
 
 /* ---- rows of x ---- */
 

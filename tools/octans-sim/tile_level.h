@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inner loops of tile.c, included once for each level of the processor with LEVEL(name) and LANES
- * (floats of a vector) defined.  Eight sums are in registers at a time.
+ * The inner loops of tile.c, included once for each level of the processor with LEVEL(name)
+ * and LANES (floats of a vector) defined.  Eight sums are in registers at a time.
  */
 #define VECTORS (TILE_LANES / LANES)
 #define TALL (8 / VECTORS)	/* rows of weights */
@@ -48,8 +48,8 @@ SIM_PART vec LEVEL(exact)(vec a, vec b, vec c)
 #define EACH_SUM for (uint32_t r = 0; r < TALL; r++) for (uint32_t v = 0; v < VECTORS; v++)
 
 /* s += 32 products. */
-SIM_PART void LEVEL(products)(vec s[TALL][VECTORS], const struct sim_block *w, uint32_t first, const float *x,
-			      bool exact)
+SIM_PART void LEVEL(products)(vec s[TALL][VECTORS], const struct sim_block *w, uint32_t first,
+			      const float *x, bool exact)
 {
 	for (int i = 0; i < 32; i++) {
 		vec xs[VECTORS];
@@ -60,7 +60,8 @@ SIM_PART void LEVEL(products)(vec s[TALL][VECTORS], const struct sim_block *w, u
 			vec f = LEVEL(splat)(w[r].w[first + i]);
 
 			for (uint32_t v = 0; v < VECTORS; v++)
-				s[r][v] = exact ? LEVEL(exact)(f, xs[v], s[r][v]) : LEVEL(fused)(f, xs[v], s[r][v]);
+				s[r][v] = exact ? LEVEL(exact)(f, xs[v], s[r][v]) :
+						    LEVEL(fused)(f, xs[v], s[r][v]);
 		}
 	}
 }
@@ -80,7 +81,8 @@ SIM_PART void LEVEL(floats)(float *acc, const struct sim_block *w, const float *
 }
 
 /* @n sub-blocks of 32 with a scale each. */
-SIM_PART void LEVEL(simple)(float *acc, const struct sim_block *w, const float *x, const float *d, uint32_t n)
+SIM_PART void LEVEL(simple)(float *acc, const struct sim_block *w, const float *x, const float *d,
+			    uint32_t n)
 {
 	for (uint32_t j = 0; j < n; j++) {
 		vec s[TALL][VECTORS] = { 0 };
@@ -96,8 +98,8 @@ SIM_PART void LEVEL(simple)(float *acc, const struct sim_block *w, const float *
 }
 
 /* A block of 256; the scales of sub-blocks are in the codes. */
-SIM_PART void LEVEL(block)(float *acc, const struct sim_block *w, const float *x, const float *d, const float *xs,
-			   bool mins)
+SIM_PART void LEVEL(block)(float *acc, const struct sim_block *w, const float *x, const float *d,
+			   const float *xs, bool mins)
 {
 	vec a[TALL][VECTORS] = { 0 };
 
@@ -106,7 +108,8 @@ SIM_PART void LEVEL(block)(float *acc, const struct sim_block *w, const float *x
 
 		LEVEL(products)(s, w, 32 * j, x + TILE_LANES * 32 * j, true);
 		EACH_SUM
-			a[r][v] = LEVEL(fused)(FROM(d + TILE_LANES * j + LANES * v), s[r][v], a[r][v]);
+			a[r][v] = LEVEL(fused)(FROM(d + TILE_LANES * j + LANES * v), s[r][v],
+					       a[r][v]);
 	}
 	EACH_SUM {
 		float *to = acc + TILE_LANES * r + LANES * v;
@@ -120,12 +123,14 @@ SIM_PART void LEVEL(block)(float *acc, const struct sim_block *w, const float *x
 		vec b = { 0 };
 
 		for (uint32_t j = 0; j < 8; j++)
-			b = LEVEL(fused)(LEVEL(splat)(w[r].m[j]), FROM(xs + TILE_LANES * j + LANES * v), b);
+			b = LEVEL(fused)(LEVEL(splat)(w[r].m[j]),
+					 FROM(xs + TILE_LANES * j + LANES * v), b);
 		AT(to) = LEVEL(fused)(LEVEL(splat)(-w[r].dmin), b, FROM(to));
 	}
 }
 
-static void LEVEL(tile_dot)(float *acc, const uint8_t *const *rows, uint32_t type, const struct sim_tile *t)
+static void LEVEL(tile_dot)(float *acc, const uint8_t *const *rows, uint32_t type,
+			    const struct sim_tile *t)
 {
 	uint32_t elements = 1, bytes = 4, sums;
 	_Alignas(64) struct sim_block w[TILE_ROWS];
@@ -141,7 +146,8 @@ static void LEVEL(tile_dot)(float *acc, const uint8_t *const *rows, uint32_t typ
 		for (uint32_t g = 0; g < t->groups; g++) {
 			uint64_t group = (uint64_t)b * t->groups + g;
 			const float *x = t->x + group * SIM_BLOCK * TILE_LANES;
-			const float *d = t->d + group * 8 * TILE_LANES, *xs = t->xs + group * 8 * TILE_LANES;
+			const float *d = t->d + group * 8 * TILE_LANES;
+			const float *xs = t->xs + group * 8 * TILE_LANES;
 
 			for (uint32_t r = 0; r < TILE_ROWS; r += TALL) {
 				float *to = acc + ((uint64_t)g * TILE_ROWS + r) * sums * TILE_LANES;
