@@ -83,8 +83,14 @@ $(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(O)/libaccel.a $(O)/libo
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
 	$(CC) $(SAN) -o $@ $^ $(LIBS)
 
-# Embedded by golden.h in a way that the compiler's list of dependencies does not show.
-$(call obj,$(unit_src)): tests/unit/data/numerics.bin
+# Written from the manual alone, in Python; embedded by golden.h, which no list of dependencies shows.
+$(O)/golden.bin: $(wildcard tests/unit/ref_*.py)
+	@mkdir -p $(@D)
+	python3 -B tests/unit/ref_numerics.py write $@
+
+golden_obj := $(call obj,$(shell grep -l golden.h $(unit_src)))
+$(golden_obj): $(O)/golden.bin
+$(golden_obj): CFLAGS += -DGOLDEN_FILE='"$(O)/golden.bin"'
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
 	@mkdir -p $(@D)
@@ -153,4 +159,5 @@ help:
 
 .PHONY: all run unit unit-build check same fuzz bench modules modules_clean deps install clean help
 .SECONDARY:
+.DELETE_ON_ERROR:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The golden vectors of commands.rst and numerics.rst, made by tests/unit/ref_numerics.py.
+ * The golden vectors of commands.rst and numerics.rst, made by tests/unit/ref_numerics.py when tests are built.
  *
  * A case is a command in a small memory (the image): run it and compare the whole image.  No
  * case needs to know what an operation is:
@@ -74,11 +74,11 @@ struct golden {
 	char name[64];
 };
 
-/* Relative to where make runs; tests need no file at run time. */
+/* make says which file; tests need none at run time. */
 __asm__(".section .rodata\n"
 	".balign 64\n"
 	"golden_data:\n"
-	".incbin \"tests/unit/data/numerics.bin\"\n"
+	".incbin \"" GOLDEN_FILE "\"\n"
 	"golden_end:\n"
 	".byte 0\n"
 	".previous\n");
