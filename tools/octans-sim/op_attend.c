@@ -29,6 +29,7 @@ struct attend {
 	bool list;
 	uint32_t m, group, max_ctx;	/* group: heads of a key/value head */
 	int32_t *ranges, *sequences;	/* [m][2], [m]; NULL: lists, 0 */
+	uint32_t longest;		/* positions of a row, when all were checked */
 	/* the positions of one row */
 	uint32_t count;
 	uint32_t from;
@@ -198,8 +199,8 @@ static int attend_positions(struct exec *e, struct attend *p, uint32_t i)
 			: OCTANS_JOB_OK;
 }
 
-/* Reads and checks them all; the largest number of positions of a row, and the sum. */
-static int attend_control(struct exec *e, struct attend *p, uint32_t *most, uint64_t *sum)
+/* Reads and checks them all; *sum: of the numbers of positions. */
+static int attend_control(struct exec *e, struct attend *p, uint64_t *sum)
 {
 	uint32_t sequences = p->pages.present ? p->pages.rows : 1;
 
@@ -217,11 +218,11 @@ static int attend_control(struct exec *e, struct attend *p, uint32_t *most, uint
 			return OCTANS_JOB_BAD_CMD;
 	if (!p->list)
 		EXEC_TRY(exec_get_rows(e, &p->range, 0, p->m, p->ranges));
-	*most = 1;
+	p->longest = 1;
 	*sum = 0;
 	for (uint32_t i = 0; i < p->m; i++) {
 		EXEC_TRY(attend_positions(e, p, i));
-		*most = p->count > *most ? p->count : *most;
+		p->longest = p->count > p->longest ? p->count : p->longest;
 		*sum += p->count;
 		EXEC_TRY(exec_work(e, 10));
 	}
@@ -343,10 +344,9 @@ static int attend_cost_list(struct exec *e, struct attend *p, const struct opera
 	return exec_work(e, 10);
 }
 
-static int attend_cost_pool(struct exec *e, struct attend *p, const struct operand *o,
-			    uint32_t most)
+static int attend_cost_pool(struct exec *e, struct attend *p, const struct operand *o)
 {
-	uint64_t tile = e->ex->profile->sram_size / 2 / (4ull * p->group * most);
+	uint64_t tile = e->ex->profile->sram_size / 2 / (4ull * p->group * p->longest);
 
 	tile = tile < 1 ? 1 : tile < ATTEND_TILE ? tile : ATTEND_TILE;
 	exec_cost_hull(e, false, o);
@@ -359,7 +359,7 @@ static int attend_cost_pool(struct exec *e, struct attend *p, const struct opera
 	return OCTANS_JOB_OK;
 }
 
-static int attend_costs(struct exec *e, struct attend *p, uint32_t most, uint64_t sum)
+static int attend_costs(struct exec *e, struct attend *p, uint64_t sum)
 {
 	const struct octans_cmd_attend *c = p->c;
 	uint64_t scores = sum * c->heads;
@@ -370,8 +370,8 @@ static int attend_costs(struct exec *e, struct attend *p, uint32_t most, uint64_
 	EXEC_TRY(exec_cost(e, false, &p->q));
 	EXEC_TRY(exec_cost(e, false, &p->sinks));
 	EXEC_TRY(exec_cost(e, false, &p->slopes));
-	EXEC_TRY(attend_cost_pool(e, p, &p->k, most));
-	EXEC_TRY(attend_cost_pool(e, p, &p->v, most));
+	EXEC_TRY(attend_cost_pool(e, p, &p->k));
+	EXEC_TRY(attend_cost_pool(e, p, &p->v));
 	EXEC_TRY(exec_cost(e, true, &p->dst));
 	*(p->k.type == OCTANS_TYPE_F32 ? &e->ex->macs_f32 : &e->ex->macs_f16) += scores * c->dk;
 	*(p->v.type == OCTANS_TYPE_F32 ? &e->ex->macs_f32 : &e->ex->macs_f16) += scores * c->dv;
@@ -564,6 +564,9 @@ static int attend_row(struct exec *e, struct attend *p, uint32_t i)
 	uint32_t most, kv_head, head, widest = c->dk > c->dv ? c->dk : c->dv;
 
 	EXEC_TRY(attend_positions(e, p, i));
+	/* Of a list that somebody has made longer since: there is no room for its scores. */
+	if (p->count > p->longest)
+		return OCTANS_JOB_BAD_CMD;
 	if (!p->count) {
 		memset(p->out, 0, p->dst.row_bytes);
 		EXEC_TRY(exec_work(e, p->dst.row_bytes / 16));
@@ -595,13 +598,14 @@ static int attend_row(struct exec *e, struct attend *p, uint32_t i)
 
 /* ---- the command ---- */
 
-static int attend_data(struct exec *e, struct attend *p, uint32_t most)
+static int attend_data(struct exec *e, struct attend *p)
 {
 	const struct octans_cmd_attend *c = p->c;
-	uint64_t widest = c->dk > c->dv ? c->dk : c->dv, scores = (uint64_t)most * c->heads;
+	uint64_t widest = c->dk > c->dv ? c->dk : c->dv, scores = (uint64_t)p->longest * c->heads;
 
 	/* A part may be more than the scores that are kept. */
-	scores = scores < ATTEND_SCORES ? scores : ATTEND_SCORES + (uint64_t)most * ATTEND_PART;
+	if (scores > ATTEND_SCORES)
+		scores = ATTEND_SCORES + (uint64_t)p->longest * ATTEND_PART;
 	p->part_heads = p->group < ATTEND_PART ? p->group : ATTEND_PART;
 	p->parts = (p->group + p->part_heads - 1) / p->part_heads * c->kv_heads;
 	p->q_row = exec_alloc(e, p->q.row_bytes);
@@ -631,7 +635,6 @@ static int attend_data(struct exec *e, struct attend *p, uint32_t most)
 int exec_attend(struct exec *e, const struct octans_cmd_attend *c)
 {
 	struct attend p = { 0 };
-	uint32_t most;
 	uint64_t sum;
 
 	EXEC_TRY(attend_check(e, &p, c));
@@ -639,7 +642,7 @@ int exec_attend(struct exec *e, const struct octans_cmd_attend *c)
 		return OCTANS_JOB_OK;
 	if (!attend_rows_ok(&p))
 		return OCTANS_JOB_BAD_CMD;
-	EXEC_TRY(attend_control(e, &p, &most, &sum));
-	EXEC_TRY(attend_costs(e, &p, most, sum));
-	return e->ex->timing_only ? OCTANS_JOB_OK : attend_data(e, &p, most);
+	EXEC_TRY(attend_control(e, &p, &sum));
+	EXEC_TRY(attend_costs(e, &p, sum));
+	return e->ex->timing_only ? OCTANS_JOB_OK : attend_data(e, &p);
 }
