@@ -410,6 +410,38 @@ static void test_pause(struct rig *rig)
 	seqno++;
 }
 
+/* A ring that is disabled and not BUSY has begun nothing, and begins nothing. */
+static void test_pause_at_once(struct rig *rig)
+{
+	uint64_t r = OCTANS_RING(0);
+	int late = 0, moved = 0;
+
+	for (int i = 0; i < 200; i++) {
+		uint32_t head;
+
+		/* So that it takes the ring a while to come to the descriptor. */
+		for (int n = 0; n < 60; n++)
+			rig_forget(rig, OCTANS_INVALIDATE_ASID(7));
+		rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+		rig_bell(rig, 0);
+		rig_nap(i);
+		wr32(rig, r + OCTANS_RING_CTRL, 0);
+		while (status(rig, 0) & OCTANS_RING_BUSY)
+			;
+		head = rd32(rig, r + OCTANS_RING_HEAD);
+		wr64(rig, r + OCTANS_RING_WB, RIG_IOVA + RIG_WB + 32);
+		rig_nap(300);
+		late += rd32(rig, r + OCTANS_RING_HEAD) != head;
+		moved += rig_u64(rig, RIG_WB + 32)[0] != 0;
+		rig_u64(rig, RIG_WB + 32)[0] = 0;
+		wr64(rig, r + OCTANS_RING_WB, RIG_IOVA + RIG_WB);
+		wr32(rig, r + OCTANS_RING_CTRL, OCTANS_RING_ENABLE);
+		rig_ended(rig, 0, seqno);
+	}
+	ok(!late, "of a ring that is disabled and not BUSY no job begins (%d did)", late);
+	ok(!moved, "and none ends where its writeback has been moved to (%d did)", moved);
+}
+
 static void test_event_overflow(struct rig *rig)
 {
 	uint32_t tail = rd32(rig, OCTANS_REG_EVT_TAIL);
@@ -540,6 +572,7 @@ int main(void)
 	test_doorbells(&rig);
 	test_reset(&rig);
 	test_pause(&rig);
+	test_pause_at_once(&rig);
 	test_event_overflow(&rig);
 	test_unknown_opcode(&rig);
 	test_no_memory(&rig);

@@ -250,6 +250,7 @@ static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struc
 	if (!o->bad_doorbell)
 		ring->head++;
 	ring->halted = o->status != OCTANS_JOB_OK;
+	ring->busy = false;
 	ring->seqno = 0;
 	ring->since = 0;
 	wb = ring->wb;
@@ -301,6 +302,7 @@ static void *ring_main(void *arg)
 		if (ring->stop)
 			break;
 		ring->active = true;
+		ring->busy = true;
 		o.desc = ring->base + (ring->head & ((1U << ring->log2) - 1)) * sizeof(d);
 		o.bad_doorbell = ring->bad_doorbell;
 		ring->bad_doorbell = false;
@@ -381,6 +383,7 @@ void sim_ring_reset_done(struct sim_ring *ring)
 	ring->head = 0;
 	ring->tail = 0;
 	ring->bad_doorbell = false;
+	ring->busy = false;
 	ring->since = 0;
 	ring->seqno = 0;
 	ring->resetting = false;
@@ -430,7 +433,7 @@ uint64_t sim_ring_read(struct sim_ring *ring, unsigned int reg)
 		return (ring->enabled ? OCTANS_RING_ENABLE : 0) |
 		       (ring->resetting ? OCTANS_RING_RESET : 0);
 	case OCTANS_RING_STATUS:
-		return (ring->seqno ? OCTANS_RING_BUSY : 0) |
+		return (ring->busy ? OCTANS_RING_BUSY : 0) |
 		       (ring->halted ? OCTANS_RING_HALTED : 0) |
 		       (ring->resetting ? OCTANS_RING_RESETTING : 0);
 	case OCTANS_RING_HEAD:
@@ -472,7 +475,7 @@ static void write_ctrl(struct sim_ring *ring, uint32_t value)
 void sim_ring_write(struct sim_ring *ring, unsigned int reg, uint64_t value)
 {
 	/* The place must hold still while the ring may use it. */
-	bool fixed = ring->enabled || ring->seqno || ring->resetting;
+	bool fixed = ring->enabled || ring->busy || ring->resetting;
 
 	switch (reg) {
 	case OCTANS_RING_CTRL:

@@ -61,6 +61,7 @@ struct sim_ring {
 	bool enabled, halted, resetting, reset_failed;
 	uint32_t head, tail;
 	bool bad_doorbell;
+	bool busy;			/* from taking up work to HEAD */
 	uint64_t since, seqno;
 	struct sim_fault fault;
 	_Atomic uint64_t cycles;
