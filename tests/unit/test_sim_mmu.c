@@ -302,6 +302,22 @@ static void test_off_and_on(struct rig *rig)
 	*pte = old;
 }
 
+/* However often: the number of times comes round to where it was. */
+static void test_often_off_and_on(struct rig *rig)
+{
+	uint64_t *pte = rig_pte(rig, 1, DATA_VA, 0), old = *pte;
+
+	ok(copy(rig, 1, DATA_VA, DATA_VA + 0x1000, 64) == OCTANS_JOB_OK, "a page is translated");
+	*pte = 0;
+	for (int i = 0; i < 4096; i++) {
+		wr32(rig, OCTANS_REG_MMU_CTRL, 0);
+		wr32(rig, OCTANS_REG_MMU_CTRL, OCTANS_MMU_ENABLE);
+	}
+	refused(rig, 1, DATA_VA, DATA_VA + 0x1000, OCTANS_FAULT_UNMAPPED, DATA_VA, true,
+		"after 4096 times off and on it is forgotten");
+	*pte = old;
+}
+
 /* After an acknowledged invalidation no byte goes to the old page, whatever runs. */
 static void test_stale(struct rig *rig)
 {
@@ -438,6 +454,7 @@ int main(void)
 	test_isolation(&rig);
 	test_invalidate(&rig);
 	test_off_and_on(&rig);
+	test_often_off_and_on(&rig);
 	test_unmap_under_load(&rig);
 	test_dead_memory(&rig);
 	test_stale(&rig);

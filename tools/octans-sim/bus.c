@@ -280,15 +280,28 @@ static bool in_use(const struct sim_dma *dma, uint64_t upto)
 	return false;
 }
 
+/* Returns its number.  Lock held. */
+static uint64_t publish_all(struct sim_dma *dma)
+{
+	uint64_t newest = atomic_load_explicit(&dma->changes, memory_order_relaxed);
+
+	return publish(dma, OCTANS_INVALIDATE_ALL |
+			    (dma->change[newest % SIM_CHANGES] & ~(uint64_t)UINT32_MAX));
+}
+
+void sim_bus_forget(struct sim_dma *dma)
+{
+	pthread_mutex_lock(&dma->lock);
+	publish_all(dma);
+	pthread_mutex_unlock(&dma->lock);
+}
+
 void sim_bus_quiesce(struct sim_dma *dma)
 {
 	uint64_t n;
 
 	pthread_mutex_lock(&dma->lock);
-	/* Everything is to be forgotten; the newest ticket stays the newest. */
-	n = atomic_load_explicit(&dma->changes, memory_order_relaxed);
-	n = publish(dma, OCTANS_INVALIDATE_ALL |
-			 (dma->change[n % SIM_CHANGES] & ~(uint64_t)UINT32_MAX));
+	n = publish_all(dma);
 	while (in_use(dma, n))
 		pthread_cond_wait(&dma->moved, &dma->lock);
 	pthread_mutex_unlock(&dma->lock);

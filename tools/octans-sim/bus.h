@@ -87,7 +87,9 @@ void sim_bus_change(struct sim_dma *dma, uint64_t what);
 /* The ticket of the newest change that is complete. */
 uint32_t sim_bus_ticket(struct sim_dma *dma);
 void sim_bus_reset_ticket(struct sim_dma *dma);	/* to 0; no window is open */
-/* Returns when nobody uses what was found out before. */
+/* Publishes that everything is to be forgotten; the newest ticket stays the newest. */
+void sim_bus_forget(struct sim_dma *dma);
+/* The same; returns when nobody uses what was found out before. */
 void sim_bus_quiesce(struct sim_dma *dma);
 
 #endif

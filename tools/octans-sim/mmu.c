@@ -248,4 +248,7 @@ void sim_mmu_enable(struct sim_mmu *mmu, bool on)
 	if (on)
 		mmu->enables++;
 	atomic_store(&mmu->table, on ? mmu->asid_base | (mmu->enables & 0xfff) : SIM_MMU_OFF);
+	/* For rings that run nothing until the number has come round. */
+	if (!on)
+		sim_bus_forget(mmu->dma);
 }
