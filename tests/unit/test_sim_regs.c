@@ -247,6 +247,23 @@ static void test_poll_limit(void)
 	rig_free(&rig);
 }
 
+/* A driver that looks now and then waits for nothing. */
+static void test_poll_now_and_then(void)
+{
+	bool gone = false;
+	struct rig rig;
+
+	rig_new_with(&rig, &(struct sim_config) {
+		.local_size = 16 << 20, .threads = 1, .poll_limit_s = 0.05,
+	});
+	for (int i = 0; i < 1200 && !gone; i++) {
+		gone = rd32(&rig, OCTANS_RING(1) + OCTANS_RING_HEAD) == UINT32_MAX;
+		rig_nap(i % 100 ? 0 : 60000);
+	}
+	ok(!gone, "1200 looks, 100 at a time, are no poll");
+	rig_free(&rig);
+}
+
 int main(void)
 {
 	struct rig rig;
@@ -262,6 +279,7 @@ int main(void)
 	test_undefined(&rig);
 	rig_free(&rig);
 	test_large_card();
+	test_poll_now_and_then();
 	test_poll_limit();
 	return done();
 }

@@ -31,7 +31,7 @@ struct sim_bus {
 
 /* A register that is read again and again although nothing runs; regs.c. */
 struct sim_poll {
-	uint64_t offset, value, count, since_ns;
+	uint64_t offset, value, count, since_ns, last_ns;
 	bool stuck;
 };
 

@@ -226,6 +226,8 @@ static uint64_t read_reg(struct sim_device *dev, const struct reg *reg, int ring
 
 /* ---- polls that wait in vain ---- */
 
+#define POLL_GAP_NS	50000000	/* who looks less often does not wait for it */
+
 /* Something happened: who polls may see it. */
 static void restart_polls(struct sim_device *dev)
 {
@@ -259,21 +261,21 @@ static bool polled_in_vain(struct sim_device *dev, const struct reg *reg, int ri
 			   uint64_t value)
 {
 	struct sim_poll *poll = &dev->poll[(off / 4 ^ off >> 8) % SIM_POLLS];
+	uint64_t now;
 
 	if (!dev->poll_limit_ns)
 		return false;
+	now = sim_monotonic_ns();
 	if (runs(dev)) {
 		restart_polls(dev);
 		return false;
 	}
-	if (!poll->count || poll->offset != off || poll->value != value) {
-		*poll = (struct sim_poll) {
-			.offset = off, .value = value, .since_ns = sim_monotonic_ns(),
-		};
-	}
-	/* An occasional look, every second or so, is no poll. */
-	if (!poll->stuck && ++poll->count > 1000 &&
-	    sim_monotonic_ns() - poll->since_ns > dev->poll_limit_ns) {
+	/* An occasional look is no poll, however many there are. */
+	if (!poll->count || poll->offset != off || poll->value != value ||
+	    (!poll->stuck && now - poll->last_ns > POLL_GAP_NS))
+		*poll = (struct sim_poll) { .offset = off, .value = value, .since_ns = now };
+	poll->last_ns = now;
+	if (!poll->stuck && ++poll->count > 1000 && now - poll->since_ns > dev->poll_limit_ns) {
 		poll->stuck = true;
 		complain(poll, reg, ring);
 	}
