@@ -5,10 +5,13 @@
   calculator.py < JOBS
 
 JOBS: what tests/cycles/jobs writes, one JSON object a line.  {"profile": {..}} begins a processor;
-{"map": [va, size, page, local, tables_local]} maps a range in pages of one size; {"job": {"va",
-"size", "local", "params": [..], "stream": hex, "memory": [[va, hex], ..], "counters": [16 numbers]}}
-is a job with the control operands that it reads and the counters after it.  Prints TAP: each
-counter of each job must be what is calculated here.
+{"map": [va, size, page, local, tables_local]} maps a range in pages of one size, in all address spaces;
+{"begin": {"ring", "space", "local", "params": [..], "stream": hex, "memory": [[va, hex], ..]}} starts a
+job, with the control operands that it reads; {"go": ring} lets it run until it has ended, failed, or waits
+for a value (other than 0, which is there); {"forget": [space, ..]} is an invalidation; {"step": {"ring", "ring_cycles", "counters": [16 numbers]}}
+says what the processor counted.  {"together": {"counters"}} is the same after jobs that ran at once, in
+no order: what does not depend on it must be right.  Prints TAP: each counter of each step must be
+what is calculated here.
 """
 import bisect
 import json
@@ -21,6 +24,8 @@ BLOCK = {0: (1, 4), 1: (1, 2), 2: (32, 18), 6: (32, 22), 8: (32, 34), 12: (256, 
          26: (1, 4), 30: (1, 2)}
 FLOAT = (0, 1, 30)
 GAPS, WINDOW, DECODE, PIPE = 64, 32, 16, 32
+WAIT = 13
+ORDERED = ('cycles', 'busy_mmu', 'tlb_misses')       # depend on the order in which rings come to their commands
 CONVERTED = (1, 2, 3, 6, 7, 8, 9, 10)      # MAP functions of 10 multiply-adds
 
 
@@ -92,7 +97,20 @@ class Operand:
     def __init__(self, hull, pieces, write=False):
         """pieces: (va, bytes) or (va, bytes, times moved)."""
         self.hull, self.write = hull, write
+        self.there = 0                  # done of the PREFETCH that holds it
         self.pieces = [p if len(p) == 3 else p + (1,) for p in pieces]
+
+
+class Refused(Exception):
+    """The MMU refuses an access."""
+
+
+class Ring:
+    """A ring, and its job."""
+
+    def __init__(self):
+        self.end = self.cycles = self.decoded = 0
+        self.job = self.waits = None
 
 
 class Processor:
@@ -101,7 +119,9 @@ class Processor:
         self.engine = {n: Timeline() for n in ('matrix', 'vector', 'dma', 'mmu', 'local', 'pcie')}
         self.bytes = {(port, write): 0 for port in ('local', 'pcie') for write in (False, True)}
         self.macs = [0, 0, 0]
-        self.cycles = self.commands = self.misses = self.end = 0
+        self.commands = self.misses = self.latest = 0
+        self.rings = {}
+        self.covered = []               # when any ring had a job: disjoint, ascending
         self.starts, self.maps = [], []
         self.tlb = {}
 
@@ -114,17 +134,29 @@ class Processor:
 
     def find(self, va):
         m = self.maps[bisect.bisect(self.starts, va) - 1]
-        assert m[0] <= va < m[1], 'address %x is not mapped' % va
+        if not m[0] <= va < m[1]:
+            raise Refused
         return m
 
-    def translate(self, o):
-        """Bytes by port in the order in which they lie, and misses by the memory of the tables."""
-        moved, misses, last = [], {}, None
+    def translate(self, o, space):
+        """Bytes by port in the order in which they lie, misses by the memory of the tables, and whether all of it
+        is there: o up to the byte refused counts."""
+        moved, misses = [], {}
+        try:
+            self.pages(o, space, moved, misses)
+            good = True
+        except Refused:
+            good = False
+        self.misses += sum(misses.values())
+        return moved, misses, good
+
+    def pages(self, o, space, moved, misses):
+        last = None
         for va, size, times in o.pieces:
             while size:
                 _, end, page, local, tables = self.find(va)
                 n = min(size, page - va % page)
-                key = (va // page, page)
+                key = (space, va // page, page)
                 if key != last:
                     if key in self.tlb:
                         del self.tlb[key]
@@ -139,8 +171,8 @@ class Processor:
                     moved.append((port, n * times))
                 va += n
                 size -= n
-        self.misses += sum(misses.values())
-        return moved, misses
+    def forget(self, spaces):
+        self.tlb = {key: True for key in self.tlb if key[0] not in spaces}
 
     def latency(self, port):
         return self.p[port + '_latency']
@@ -154,69 +186,106 @@ class Processor:
 
     # ---- jobs ----
 
-    def job(self, job):
+    def now(self):
+        return min((r.decoded for r in self.rings.values() if r.job and not r.waits), default=self.latest)
+
+    def begin(self, job):
+        ring = self.rings.setdefault(job['ring'], Ring())
+        ring.start = max(ring.end, self.now())
+        ring.decoded = ring.start + 2 * self.p['pcie_latency']
+        ring.job = self.job(ring, job)
+
+    def go(self, ring):
+        next(self.rings[ring].job, None)
+
+    def cover(self, start, end):
+        """A job took [start, end)."""
+        apart = [(a, b) for a, b in self.covered if b < start or end < a]
+        for a, b in self.covered:
+            if a <= end and start <= b:
+                start, end = min(start, a), max(end, b)
+        self.covered = sorted(apart + [(start, end)])
+
+    def job(self, ring, job):
+        """Yields when it has to wait for somebody."""
         p = self.p
         params = job['params']
         memory = [(va, bytes.fromhex(data)) for va, data in job['memory']]
-        start = self.end                # one ring: the end of the job before it
         stream = bytes.fromhex(job['stream'])
         port = 'local' if job['local'] else 'pcie'
-        decoded = start + 2 * p['pcie_latency']
         done, reads, writes, moved_in, fetched = [], [], [], [], []
-        barrier, at, final = 0, 0, decoded
-        while at < len(stream):
+        barrier, at, final, failed = 0, 0, ring.decoded, False
+        while at < len(stream) and not failed:
             op, flags, size = struct.unpack_from('<HHI', stream, at)
-            if done or at:
-                decoded += DECODE
+            if at:
+                ring.decoded += DECODE
             i = len(done)
             if i >= WINDOW:
-                decoded = max(decoded, done[i - WINDOW])
-            decoded = max(decoded, barrier)
+                ring.decoded = max(ring.decoded, done[i - WINDOW])
+            decoded = ring.decoded = max(ring.decoded, barrier)
+            waits = op == WAIT and struct.unpack_from('<Q', stream, at + 24)[0]
+            if waits:
+                ring.waits = True
+                yield
             self.transfer(port, decoded - DECODE, size)
             self.bytes[port, False] += size
             self.commands += 1
-            command = Command(stream[at:at + size], params, memory)
+            end = decoded
+            try:
+                command = Command(stream[at:at + size], params, memory)
+                idle = command.skipped
+            except Refused:
+                idle = failed = True
             at += size
-            if command.skipped:
-                done.append(decoded)
-                reads.append([])
-                writes.append([])
-                moved_in.append(0)
-                continue
-            end = self.run(command, decoded, done, reads, writes, moved_in, fetched)
-            if op in (12, 13):
+            if idle:
+                for what, value in ((done, end), (reads, []), (writes, []), (moved_in, 0)):
+                    what.append(value)
+            else:
+                good = self.run(command, job['space'], decoded, done, reads, writes, moved_in, fetched)
+                failed = not good
+                if waits:
+                    done[-1] = max(done[-1], self.now())
+                end = done[-1]
+            ring.waits = False
+            if op in (12, WAIT):
                 barrier = end
             final = max(final, end)
-        end = final + p['pcie_latency']
-        self.cycles += end - start
-        self.end = end
+            self.cover(ring.start, final)
+        ring.end = final + p['pcie_latency']
+        ring.cycles += ring.end - ring.start
+        self.cover(ring.start, ring.end)
+        self.latest = max(self.latest, ring.end)
+        ring.job = None
 
-    def run(self, c, decoded, done, reads, writes, moved_in, fetched):
+    def run(self, c, space, decoded, done, reads, writes, moved_in, fetched):
         p = self.p
         half = p['sram_size'] // 2
 
         def latest(spans, hull):
             return max((d for d, s in zip(done, spans) if any(a < hull[1] and hull[0] < b for a, b in s)), default=0)
 
-        ready = []
-        for o in c.operands:
-            r = max(decoded, latest(writes, o.hull))
-            ready.append(max(r, latest(reads, o.hull)) if o.write else r)
-        if c.op in (12, 13):
-            ready = [max([decoded] + done)] * len(ready)
-        for n, o in enumerate(c.operands):
+        operands = list(c.operands)
+        for n, o in enumerate(operands):
             for a, b, there in self.kept(fetched, half):
                 if not o.write and a <= o.hull[0] and o.hull[1] <= b:
                     o.pieces = [(va, size, 0) for va, size, _ in o.pieces]
-                    ready[n] = max(ready[n], there)
+                    o.there = there
                     break
+        translated, good = [], True
+        for o in operands:
+            if good:
+                translated.append(self.translate(o, space))
+                good = translated[-1][2]
+        # What comes behind the operand that is refused is not taken at all, nor is anything computed.
+        operands = operands[:len(translated)]
+        ready = []
+        for o in operands:
+            r = max(decoded, latest(writes, o.hull), o.there)
+            ready.append(max(r, latest(reads, o.hull)) if o.write else r)
+        if c.op in (12, WAIT):
+            ready = [max([decoded] + done)] * len(ready)
         begin = max(ready + [decoded])
-        translated = [None] * len(c.operands)
-        total = 0
-        for n, o in enumerate(c.operands):
-            if not o.write:
-                translated[n] = self.translate(o)
-                total += sum(b for _, b in translated[n][0])
+        total = sum(b for o, t in zip(operands, translated) if not o.write for _, b in t[0])
         inside, room = min(total, half), 0
         for j in range(len(done) - 1, -1, -1):
             inside += moved_in[j]
@@ -225,28 +294,28 @@ class Processor:
                 break
         moved_in.append(min(total, half))
         computed = begin
-        for o, r, t in zip(c.operands, ready, translated):
+        for o, r, t in zip(operands, ready, translated):
             if not o.write:
                 computed = max(computed, self.read(t, max(r, room), begin, half))
-        computed = max(computed, self.compute(c, begin))
+        if good:
+            computed = max(computed, self.compute(c, begin))
         written = begin
-        for o in c.operands:
+        for o, (moved, misses, _) in zip(operands, translated):
             if o.write:
-                moved, misses = self.translate(o)
                 written = max(written, self.walk(misses, begin))
                 for port in ('local', 'pcie'):
                     n = sum(b for q, b in moved if q == port)
                     self.bytes[port, True] += n
                     written = max(written, self.transfer(port, begin, n))
-        reads.append([o.hull for o in c.operands if not o.write])
-        writes.append([o.hull for o in c.operands if o.write])
+        reads.append([o.hull for o in operands if not o.write])
+        writes.append([o.hull for o in operands if o.write])
         for hull in writes[-1]:
             fetched[:] = [f for f in fetched if f[1] <= hull[0] or hull[1] <= f[0]]
         done.append(max(computed, written) + PIPE)
         if c.op == 11:
-            fetched.append((*c.operands[0].hull, done[-1]))
+            fetched.append((*operands[0].hull, done[-1]))
             fetched[:] = reversed(self.kept(fetched, half))
-        return done[-1]
+        return good
 
     @staticmethod
     def kept(fetched, half):
@@ -259,7 +328,7 @@ class Processor:
         return out
 
     def read(self, translated, t, begin, half):
-        moved, misses = translated
+        moved, misses, _ = translated
         end = self.walk(misses, t)
         slowest = 0
         for port in ('local', 'pcie'):
@@ -285,7 +354,7 @@ class Processor:
 
     def counters(self):
         e = self.engine
-        return [self.cycles, e['matrix'].busy, e['vector'].busy, e['dma'].busy, e['mmu'].busy, e['local'].busy,
+        return [sum(b - a for a, b in self.covered), e['matrix'].busy, e['vector'].busy, e['dma'].busy, e['mmu'].busy, e['local'].busy,
                 e['pcie'].busy, self.bytes['local', False], self.bytes['local', True], self.bytes['pcie', False],
                 self.bytes['pcie', True], *self.macs, self.commands, self.misses]
 
@@ -296,6 +365,8 @@ class Command:
     def __init__(self, raw, params, memory):
         self.op, self.flags = struct.unpack_from('<HH', raw)
         self.raw, self.params, self.memory = raw, params, memory
+        if any(raw[8:16]):
+            raise Refused               # malformed
         self.operands, self.macs, self.dma = [], [0, 0, 0], 0
         self.count = {1: 5, 2: 5, 3: 4, 4: 3, 5: 4, 6: 9, 7: 5, 8: 6, 9: 10}.get(self.op, 0)
         self.t = [Tensor(raw[16 + 32 * i:48 + 32 * i], params) for i in range(self.count)]
@@ -317,7 +388,7 @@ class Command:
                     rows.append(struct.unpack_from('<%di' % t.cols, data, va - base))
                     break
             else:
-                raise AssertionError('no memory at %x' % va)
+                raise Refused
         return rows
 
     def all(self, *tensors, write=False):
@@ -489,13 +560,20 @@ def main():
             Command.sram = item['profile']['sram_size']
         elif 'map' in item:
             processor.map(*item['map'])
+        elif 'begin' in item:
+            processor.begin(item['begin'])
+        elif 'forget' in item:
+            processor.forget(item['forget'])
+        elif 'go' in item:
+            processor.go(item['go'])
         else:
-            job = item['job']
-            processor.job(job)
+            step = item.get('step') or item['together']
             n += 1
-            got = list(job['counters'])
-            wrong = ['%s %d, not %d' % t for t in zip(NAMES, got, processor.counters()) if t[1] != t[2]]
-            print('%s %d - %s' % ('not ok' if wrong else 'ok', n, job['name']))
+            wrong = ['%s %d, not %d' % t for t in zip(NAMES, step['counters'], processor.counters())
+                     if t[1] != t[2] and ('step' in item or t[0] not in ORDERED)]
+            if 'step' in item and processor.rings[step['ring']].cycles != step['ring_cycles']:
+                wrong.append('ring_cycles %d, not %d' % (step['ring_cycles'], processor.rings[step['ring']].cycles))
+            print('%s %d - %s' % ('not ok' if wrong else 'ok', n, step['name']))
             if wrong:
                 bad += 1
                 print('# ' + '; '.join(wrong))

@@ -57,7 +57,7 @@ struct sim_command {
 	bool fence;			/* SIGNAL, WAIT: after all earlier commands */
 	bool prefetch;			/* what it reads is kept */
 	bool waited;			/* WAIT: not there at first sight */
-	bool idle;			/* skipped or refused: decoded, no more */
+	bool idle;			/* skipped, or refused before it began: decoded, no more */
 	uint64_t fetched[SIM_SIDES];	/* bytes of the command itself */
 	uint64_t macs_int8, macs_f16, macs_f32, dma;
 	unsigned int operands;

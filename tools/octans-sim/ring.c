@@ -73,7 +73,8 @@ static int execute(struct sim_ring *ring, const struct octans_cmd *cmd, const ui
 	sim_cost_end(&ring->mem);
 	cost->fence = cmd->op == OCTANS_OP_SIGNAL || cmd->op == OCTANS_OP_WAIT;
 	cost->prefetch = cmd->op == OCTANS_OP_PREFETCH;
-	cost->idle = ex.skipped || status == OCTANS_JOB_BAD_CMD;
+	/* Without operands: refused while control operands were read. */
+	cost->idle = ex.skipped || status == OCTANS_JOB_BAD_CMD || (status && !cost->operands);
 	if (!status) {
 		cost->waited = ex.waited;
 		cost->macs_int8 = ex.macs_int8;
