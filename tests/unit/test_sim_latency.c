@@ -11,6 +11,7 @@
 #define CODE	0x10000ULL
 #define CONTROL	0x1000000ULL		/* ids, ranges, slots: 4 MiB */
 #define BIG	0x10000000000ULL	/* 18 GiB of 4 KiB pages, all over the place */
+#define ZERO	0x20000000000ULL	/* 256 MiB of one page of zeros */
 #define GIB	(1ULL << 30)
 #define MEDIAN	50.0			/* ms */
 #define WORST	1000.0
@@ -34,16 +35,17 @@ static struct octans_tensor tensor(uint64_t va, uint32_t rows, uint32_t cols, ui
 	return (struct octans_tensor) { va, stride, rows, cols, type, 0 };
 }
 
-/* One last table, of pages in descending order, stands for all 2 MiB of all 18 GiB. */
-static void map_big(void)
+/* One last table stands for all 2 MiB of [va, va + size): of pages in descending order, or of one that
+ * is read only. */
+static void map_all(uint64_t va, uint64_t size, uint64_t memory, bool one)
 {
 	uint64_t table = rig.tables;
 
 	rig.tables += 0x1000;
 	for (uint64_t i = 0; i < 512; i++)
-		rig_u64(&rig, table)[i] = (RIG_IOVA + RIG_LARGE + (511 - i) * 0x1000) |
-					  OCTANS_PTE_VALID | OCTANS_PTE_WRITE;
-	for (uint64_t va = BIG; va < BIG + 18 * GIB; va += 0x200000)
+		rig_u64(&rig, table)[i] = (RIG_IOVA + memory + (one ? 0 : 511 - i) * 0x1000) |
+					  OCTANS_PTE_VALID | (one ? 0 : OCTANS_PTE_WRITE);
+	for (uint64_t end = va + size; va < end; va += 0x200000)
 		*rig_pte(&rig, 1, va, 1) = (RIG_IOVA + table) | OCTANS_PTE_VALID;
 }
 
@@ -180,6 +182,9 @@ static void attack_all(void)
 	mv.src_ids = (struct octans_tensor) { 0 };
 	mv.dst = tensor(BIG + 16 * GIB + GIB / 2, 1 << 24, 1, 4, f32);
 	attack("MOVE of 2^24 rows of one element", &mv, sizeof(mv), OCTANS_OP_MOVE);
+	mv.src = tensor(ZERO, 1 << 24, 1, 4, f32);
+	mv.src_ids = mv.dst_ids = tensor(ZERO, 1 << 24, 1, 4, i32);
+	attack("MOVE by two lists of 2^24 ids", &mv, sizeof(mv), OCTANS_OP_MOVE);
 	attack("TOPK of 4096 of 2^20", &tk, sizeof(tk), OCTANS_OP_TOPK);
 	cv.x.cols = cv.dst.cols = cv.w.rows = 1 << 16;
 	attack("CONV of 16 taps over 2^16", &cv, sizeof(cv), OCTANS_OP_CONV);
@@ -202,7 +207,8 @@ int main(int argc, char **argv)
 		control[0x40000 + 2 * i + 1] = 7990;
 	for (int i = 0; i < 4096; i++)		/* slots: from 0 to 1 */
 		control[0x80000 + 2 * i + 1] = 1;
-	map_big();
+	map_all(BIG, 18 * GIB, RIG_LARGE, false);
+	map_all(ZERO, GIB / 4, RIG_DATA + 0x400000, true);
 	rig_start(&rig);
 	attack_all();
 	rig_free(&rig);

@@ -6,11 +6,17 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "numeric.h"
 
 #define ACCESS 65536u		/* bytes of one access; it charges the budget */
 #define SHARED_NS 30000u	/* less than this is not worth waking a thread */
+
+#define HOST_PAGE 65536ul	/* no host has larger ones */
+#define NS_FREE(bytes) ((bytes) / 40)
+#define GIVE_BACK (4ul << 20)
+#define HOST_KEEPS (32ul << 20)	/* malloc() may keep as much for the next one */
 
 /* ---- checks ---- */
 
@@ -102,18 +108,38 @@ bool exec_skipped(struct exec *e)
 
 struct exec_memory {
 	_Alignas(64) struct exec_memory *next;
+	uint64_t size;			/* with this */
 };
 
 void *exec_alloc(struct exec *e, uint64_t size)
 {
 	/* Longer by a vector: arithmetic may read beyond the last element. */
-	struct exec_memory *memory = aligned_alloc(64, sizeof(*memory) + (size + 127) / 64 * 64);
+	uint64_t all = sizeof(struct exec_memory) + (size + 127) / 64 * 64;
+	struct exec_memory *memory = aligned_alloc(64, all);
 
 	if (!memory)
 		return NULL;
+	memory->size = all;
 	memory->next = e->memory;
 	e->memory = memory;
 	return memory + 1;
+}
+
+/* The host takes a while to take back what is large: it gets it in pieces.  One that is aborted
+ * has to give back, too: so nobody asks whether it is. */
+static void give_back(struct exec *e, struct exec_memory *memory)
+{
+	uintptr_t at = ((uintptr_t)memory + HOST_PAGE) & ~(HOST_PAGE - 1);
+	uintptr_t end = ((uintptr_t)memory + memory->size) & ~(HOST_PAGE - 1);
+	uint64_t size = memory->size;
+
+	for (; size > HOST_KEEPS && end - at >= GIVE_BACK; at += GIVE_BACK, size -= GIVE_BACK) {
+		madvise((void *)at, GIVE_BACK, MADV_DONTNEED);
+		(void)exec_work(e, NS_FREE(GIVE_BACK));
+	}
+	free(memory);
+	if (size > GIVE_BACK)
+		(void)exec_work(e, NS_FREE(size));
 }
 
 static void free_memory(struct exec *e)
@@ -121,7 +147,7 @@ static void free_memory(struct exec *e)
 	while (e->memory) {
 		struct exec_memory *next = e->memory->next;
 
-		free(e->memory);
+		give_back(e, e->memory);
 		e->memory = next;
 	}
 }
