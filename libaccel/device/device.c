@@ -258,6 +258,29 @@ void accel_queue_free(struct accel_queue *q)
 	free(q);
 }
 
+const char *job_error(int err)
+{
+	switch (err) {
+	case -ETIME:
+		return "ran longer than its queue allows and was stopped";
+	case -EFAULT:
+		return "used an address that is not mapped for it";
+	case -EIO:
+		return "held a command that the processor refuses";
+	case -ECANCELED:
+		return "was stopped, through no fault of its own, by a reset of the processor";
+	case -ENODEV:
+		return "was lost with the processor";
+	default:
+		return "failed in a way that this library does not know";
+	}
+}
+
+int accel_queue_error(struct accel_queue *q)
+{
+	return q->vm->dev->t->queue_error(q);
+}
+
 static int check_job(const struct accel_dev *dev, const struct accel_job *j, size_t i)
 {
 	uint64_t top = 1ull << dev->info.va_bits;

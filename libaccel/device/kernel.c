@@ -289,6 +289,25 @@ static void kernel_queue_free(struct accel_queue *q)
 	drmIoctl(q->vm->dev->fd, DRM_IOCTL_OCTANS_QUEUE_DESTROY, &d);
 }
 
+static int query_queue(struct accel_queue *q, struct drm_octans_queue_query *query)
+{
+	*query = (struct drm_octans_queue_query) { .id = q->id };
+	return call(q->vm->dev, DRM_IOCTL_OCTANS_QUEUE_QUERY, query, "queue query");
+}
+
+static int kernel_queue_error(struct accel_queue *q)
+{
+	struct drm_octans_queue_query query;
+	int err = query_queue(q, &query);
+
+	if (err)
+		return err;
+	if (!(query.state & DRM_OCTANS_QUEUE_BANNED))
+		return 0;
+	err = query.error ? -(int)query.error : -EIO;
+	return fail(err, "%s: a job of the queue %s", q->vm->dev->info.name, job_error(err));
+}
+
 static int submit_error(struct accel_dev *dev, int err, const struct drm_octans_submit *s)
 {
 	if (err == -ECANCELED)
@@ -347,22 +366,14 @@ static int fence_sync_file(struct accel_fence *f, int *fd)
 	return 0;
 }
 
-static const char *job_error(int err)
+static int job_failed(struct accel_fence *f, int err)
 {
-	switch (err) {
-	case -ETIME:
-		return "ran longer than its queue allows and was stopped";
-	case -EFAULT:
-		return "used an address that is not mapped for it";
-	case -EIO:
-		return "held a command that the processor refuses";
-	case -ECANCELED:
-		return "was dropped because an earlier job failed";
-	case -ENODEV:
-		return "was lost with the processor";
-	default:
-		return strerror(-err);
-	}
+	struct drm_octans_queue_query now;
+
+	if (err == -ECANCELED && !query_queue(f->queue, &now) && now.state & DRM_OCTANS_QUEUE_BANNED)
+		return fail(err, "%s: the job was dropped because an earlier job failed",
+			    f->dev->info.name);
+	return fail(err, "%s: the job %s", f->dev->info.name, job_error(err));
 }
 
 /* The syncobj wait does not tell a fence's error; the sync_file does. */
@@ -381,7 +392,7 @@ static int fence_result(struct accel_fence *f)
 		err = fail(-errno, "%s: a job's result cannot be read: %s", f->dev->info.name,
 			   strerror(errno));
 	else if (info.status < 0)
-		err = fail(info.status, "%s: the job %s", f->dev->info.name, job_error(info.status));
+		err = job_failed(f, info.status);
 	close(fd);
 	return err;
 }
@@ -419,6 +430,7 @@ const struct transport transport_kernel = {
 	.vm_fault = kernel_vm_fault,
 	.queue_new = kernel_queue_new,
 	.queue_free = kernel_queue_free,
+	.queue_error = kernel_queue_error,
 	.submit = kernel_submit,
 	.fence_wait = kernel_fence_wait,
 	.fence_export = fence_sync_file,

@@ -209,24 +209,42 @@ static int result(int err)
 		return 0;
 	case -ETIMEDOUT:
 		return fail(err, "sim: the job has not ended yet");
-	case -ETIME:
-		return fail(err, "sim: the job ran longer than its queue allows and was stopped");
-	case -EFAULT:
-		return fail(err, "sim: the job used an address that is not mapped for it");
-	case -EIO:
-		return fail(err, "sim: the job held a command that the processor refuses");
 	case -ECANCELED:
 		return fail(err, "sim: the queue is stopped because an earlier job failed");
 	case -ENODEV:
 		return fail(err, "sim: the processor is gone");
+	case -ENOMEM:
+		return fail(err, "sim: no memory for a job");
 	default:
-		return fail(err, "sim: the job failed: %s", strerror(-err));
+		return fail(err, "sim: the job %s", job_error(err));
 	}
 }
 
 static int sim_fence_wait(struct accel_fence *f, int64_t abs_ns)
 {
 	return result(octans_inproc_wait(f->queue->priv, f->seq, abs_ns));
+}
+
+/* The first job that did not end well is why; all after it were dropped. */
+static int sim_queue_error(struct accel_queue *q)
+{
+	uint64_t good = 0, bad = q->newest;
+	int err = bad ? octans_inproc_wait(q->priv, bad, 0) : 0;
+
+	while (err && bad - good > 1) {
+		uint64_t mid = good + (bad - good) / 2;
+		int e = octans_inproc_wait(q->priv, mid, 0);
+
+		if (e) {
+			bad = mid;
+			err = e;
+		} else {
+			good = mid;
+		}
+	}
+	if (!err || err == -ETIMEDOUT)	/* nothing failed so far */
+		return 0;
+	return err == -ENODEV ? result(err) : fail(err, "sim: a job of the queue %s", job_error(err));
 }
 
 /* How many of the next n jobs come before the planned fault; n: it is not due among them. */
@@ -305,6 +323,7 @@ const struct transport transport_sim = {
 	.vm_fault = sim_vm_fault,
 	.queue_new = sim_queue_new,
 	.queue_free = sim_queue_free,
+	.queue_error = sim_queue_error,
 	.submit = sim_submit,
 	.fence_wait = sim_fence_wait,
 	.fence_free = sim_fence_free,

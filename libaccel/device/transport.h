@@ -42,8 +42,8 @@ struct accel_queue {
 
 struct accel_fence {
 	struct accel_dev *dev;
+	struct accel_queue *queue;
 	uint32_t handle;		/* kernel: binary syncobj */
-	struct accel_queue *queue;	/* sim */
 	uint64_t seq;			/* sim: of the last job */
 };
 
@@ -70,6 +70,7 @@ struct transport {
 
 	int (*queue_new)(struct accel_queue *q, enum accel_priority priority, uint32_t timeout_ms);
 	void (*queue_free)(struct accel_queue *q);
+	int (*queue_error)(struct accel_queue *q);
 	int (*submit)(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,
 		      struct accel_fence *const *deps, size_t n, struct accel_fence *out);
 	int (*fence_wait)(struct accel_fence *f, int64_t abs_ns);
@@ -79,6 +80,9 @@ struct transport {
 
 extern const struct transport transport_kernel;
 extern const struct transport transport_sim;
+
+/* What became of a job that ended with err: "the job ..." */
+const char *job_error(int err);
 
 /* discovery.c: "accel0", a number, a path or a PCI address to /dev/accel/accelN;
  * NULL: the first Octans.  Fills name, path, driver and pci of *info. */

@@ -299,12 +299,16 @@ static size_t cut(const struct exec_dev *e, uint32_t first, const struct step *s
 	return n;
 }
 
-/* The words of the failure, with the address if the MMU gave one. */
+/* The failure itself, if err is what it did to the last job of a step; with the address if the MMU
+ * gave one. */
 static int explain(struct exec_dev *e, int err)
 {
+	int cause = err == -ECANCELED ? accel_queue_error(e->queue) : 0;
 	struct accel_fault f;
 
-	if ((err == -EFAULT || err == -ECANCELED) && accel_vm_fault(e->vm, &f) == 1)
+	if (cause)
+		err = cause;
+	if (err == -EFAULT && accel_vm_fault(e->vm, &f) == 1)
 		return fail(-EFAULT, "%s (address 0x%llx, %s, in layers %u-%u)", accel_error(),
 			    (unsigned long long)f.va, f.write ? "write" : "read",
 			    (uint32_t)(f.tag >> 32), (uint32_t)f.tag);

@@ -196,8 +196,37 @@ static void test_planned_fault(void)
 	ok(written(&b) == 23 && accel_vm_fault(b.vm, &fault) == 1 && fault.tag == 23,
 	   "the 24th is the one that fails: %d", written(&b));
 	ok(accel_submit(b.q, jobs, 1, NULL, 0, NULL) == -ECANCELED, "%s", accel_error());
+	ok(accel_queue_error(b.q) == -EFAULT, "why: %s", accel_error());
 	accel_fence_free(f);
 	bench_free(&b);
+}
+
+/* The queue tells why it stopped, whichever of its jobs it was, and only then. */
+static void test_queue_error(void)
+{
+	struct accel_job jobs[8];
+	struct accel_fence *f;
+	char reply[256];
+
+	for (unsigned int good = 0; good < 4; good++) {
+		struct bench b;
+
+		bench_new(&b, "sim:rings=1");
+		for (unsigned int i = 0; i < 8; i++)
+			jobs[i] = job(i);
+		for (unsigned int i = 0; i < good; i++) {
+			accel_submit(b.q, jobs, 1, NULL, 0, &f);
+			accel_fence_wait(f, INT64_MAX);
+			accel_fence_free(f);
+		}
+		ok(!accel_queue_error(b.q), "after %u good jobs nothing is wrong", good);
+		accel_dev_control(b.dev, "fault 0", reply, sizeof(reply));
+		accel_submit(b.q, jobs, 8, NULL, 0, &f);
+		ok(accel_fence_wait(f, INT64_MAX) == -ECANCELED && accel_queue_error(b.q) == -EFAULT,
+		   "after a bad one: %s", accel_error());
+		accel_fence_free(f);
+		bench_free(&b);
+	}
 }
 
 int main(void)
@@ -206,5 +235,6 @@ int main(void)
 	test_size();
 	test_submit();
 	test_planned_fault();
+	test_queue_error();
 	return done();
 }

@@ -8,6 +8,7 @@
 #include <accel/accel.h>
 #include <accel/model.h>
 
+#include "device/transport.h"
 #include "tap.h"
 
 #define MODEL "models/octans-demo.gguf"
@@ -203,6 +204,50 @@ static void test_plans(void)
 	}
 }
 
+/* A step that is cut into jobs has one fence, of the last of them; the failure of the first is what is
+ * told, by the error and in words. */
+static void test_cause(void)
+{
+	static const struct {
+		const char *fault, *says;
+		int err;
+	} faults[] = {
+		{ "hang ring 0", "ran longer", -ETIME },
+		{ "fault 0", "in layers 0-", -EFAULT },
+	};
+	struct accel_plan_opts po = { .sz = sizeof(po), .all = true };
+	int32_t tokens[256] = { 0 };
+	char reply[256];
+
+	for (int i = 0; i < 4; i++) {
+		struct accel_session_opts so = { .sz = sizeof(so), .threads = 1, .strict = i < 2 };
+		struct accel_session_stats st = { 0 };
+		struct accel_devinfo info;
+		struct made m = { 0 };
+		int err;
+
+		accel_open("sim:rings=1", &m.dev);
+		m.dev->info.max_timeout_ms = 100;	/* makes jobs small, and hangs short */
+		accel_dev_info(m.dev, &info);
+		accel_plan_new(model, &info, &po, &m.plan);
+		if (!ok(!accel_session_new(model, m.plan, m.dev, &so, &m.s), "a session")) {
+			drop(&m);
+			continue;
+		}
+		accel_dev_control(m.dev, faults[i % 2].fault, reply, sizeof(reply));
+		err = accel_session_eval(m.s, tokens, 256, ACCEL_LOGITS_NONE, NULL);
+		accel_session_stats(m.s, &st);
+		if (so.strict)
+			ok(err == faults[i % 2].err && strstr(accel_error(), faults[i % 2].says) &&
+			   !st.positions, "%s: %s", faults[i % 2].fault, accel_error());
+		else
+			ok(!err && st.fallbacks == 1 && st.fallback_error == faults[i % 2].err &&
+			   strstr(st.fallback_reason, faults[i % 2].says), "%s: %s", faults[i % 2].fault,
+			   st.fallback_reason);
+		drop(&m);
+	}
+}
+
 int main(void)
 {
 	if (!ok(!accel_model_load(MODEL, &model), "%s", MODEL))
@@ -217,6 +262,7 @@ int main(void)
 	test_top(NULL);
 	test_all("sim:rings=1");
 	test_all(NULL);
+	test_cause();
 	accel_model_free(model);
 	return done();
 }

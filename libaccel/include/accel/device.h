@@ -88,6 +88,12 @@ int accel_queue_new(struct accel_vm *vm, enum accel_priority priority, uint32_t 
 		    struct accel_queue **out);
 /* Stops what runs.  The fences of its jobs are freed before.  MT */
 void accel_queue_free(struct accel_queue *queue);
+/*
+ * Why the queue is stopped: the error of the job that failed first, as accel_fence_wait() of that
+ * job gives it (-ETIME, -EFAULT, -EIO, -ECANCELED, -ENODEV); 0: it is not.  This is how to learn the
+ * cause when a later job, or accel_submit(), says -ECANCELED.  MT
+ */
+int accel_queue_error(struct accel_queue *queue);
 
 /* A recorded command stream and what it is run with. */
 struct accel_job {
@@ -104,7 +110,7 @@ struct accel_job {
  * Queues n_jobs (1 .. ACCEL_MAX_JOBS) jobs, all or none, in one call.  They run one after the
  * other, the first after the n fences in deps.  *out, unless out is NULL: a fence of the last
  * job, which the caller frees.  -EINVAL: nothing was queued, accel_error() names the job;
- * -ECANCELED: a job of this queue failed before, make a new queue.
+ * -ECANCELED: a job of this queue failed before (accel_queue_error()), make a new queue.
  * On the model this call blocks until deps of other queues have ended.  MT
  */
 int accel_submit(struct accel_queue *queue, const struct accel_job *jobs, size_t n_jobs,
@@ -112,9 +118,10 @@ int accel_submit(struct accel_queue *queue, const struct accel_job *jobs, size_t
 
 /*
  * Waits until the job has ended and returns its result: 0, -ETIME (it ran longer than the
- * queue's timeout), -EFAULT (accel_vm_fault() tells where), -EIO (bad command),
- * -ECANCELED (an earlier job failed), -ENODEV.  -ETIMEDOUT: it has not ended at
- * CLOCK_MONOTONIC abs_ns (INT64_MAX: no limit, 0: just look).  MT
+ * queue's timeout), -EFAULT (accel_vm_fault() tells where), -EIO (bad command), -ENODEV,
+ * -ECANCELED: it was dropped because an earlier job of the queue failed (accel_queue_error() says
+ * how), or the processor was reset because of another client.  -ETIMEDOUT: it has not ended at
+ * CLOCK_MONOTONIC abs_ns (INT64_MAX: no limit, 0: just look).  The queue must still be there.  MT
  */
 int accel_fence_wait(struct accel_fence *fence, int64_t abs_ns);
 /* *fd: a sync_file, for poll() and other drivers; the caller closes it.
