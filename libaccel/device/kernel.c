@@ -330,10 +330,18 @@ static int kernel_submit(struct accel_queue *q, const struct accel_job *jobs, si
 		.jobs = { .stride = sizeof(kjobs[0]), .count = n_jobs, .ptr = (uintptr_t)kjobs },
 		.syncs = { .stride = sizeof(syncs[0]), .count = n + 1, .ptr = (uintptr_t)syncs },
 	};
+	struct drm_octans_queue_query before = { 0 };
 	int err;
 
 	if (n > MAX_DEPS)
 		return fail(-EINVAL, "a job cannot wait for %zu fences, at most for %d", n, MAX_DEPS);
+	out->several = n_jobs > 1;
+	if (out->several) {
+		err = query_queue(q, &before);
+		if (err)
+			return err;
+		out->failed = before.failed;
+	}
 	if (drmSyncobjCreate(dev->fd, 0, &out->handle))
 		return fail(-errno, "%s: no fence: %s", dev->info.name, strerror(errno));
 	for (size_t i = 0; i < n_jobs; i++)
@@ -366,6 +374,20 @@ static int fence_sync_file(struct accel_fence *f, int *fd)
 	return 0;
 }
 
+/*
+ * What the fence of the last of several jobs does not tell: a job that a reset for another client
+ * stops ends with -ECANCELED, and those behind it run all the same, on what it left half done.
+ */
+static int check_earlier(struct accel_fence *f)
+{
+	struct drm_octans_queue_query now;
+	int err = query_queue(f->queue, &now);
+
+	if (!err && now.failed != f->failed)
+		err = fail(-ECANCELED, "%s: one of the jobs %s", f->dev->info.name, job_error(-ECANCELED));
+	return err;
+}
+
 static int job_failed(struct accel_fence *f, int err)
 {
 	struct drm_octans_queue_query now;
@@ -393,6 +415,8 @@ static int fence_result(struct accel_fence *f)
 			   strerror(errno));
 	else if (info.status < 0)
 		err = job_failed(f, info.status);
+	else if (f->several)
+		err = check_earlier(f);
 	close(fd);
 	return err;
 }

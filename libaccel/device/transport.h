@@ -44,6 +44,8 @@ struct accel_fence {
 	struct accel_dev *dev;
 	struct accel_queue *queue;
 	uint32_t handle;		/* kernel: binary syncobj */
+	bool several;			/* kernel: of the last of several jobs; then also ... */
+	uint64_t failed;		/* ... how many jobs of the queue had failed before them */
 	uint64_t seq;			/* sim: of the last job */
 };
 

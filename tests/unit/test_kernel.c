@@ -18,8 +18,11 @@
 
 static struct {
 	uint32_t state, error;
+	uint64_t failed;		/* jobs of the queue, so far */
+	uint64_t will_fail;		/* of the next submission */
 	int status;			/* of the newest fence: 1, or -errno */
 	bool gone;
+	unsigned int queries;
 } kernel;
 
 int drmIoctl(int fd, unsigned long request, void *arg)
@@ -31,13 +34,18 @@ int drmIoctl(int fd, unsigned long request, void *arg)
 		errno = ENODEV;
 		return -1;
 	}
-	if (request == DRM_IOCTL_OCTANS_SUBMIT && kernel.state) {
-		errno = ECANCELED;
-		return -1;
+	if (request == DRM_IOCTL_OCTANS_SUBMIT) {
+		if (kernel.state) {
+			errno = ECANCELED;
+			return -1;
+		}
+		kernel.failed += kernel.will_fail;
 	}
 	if (request == DRM_IOCTL_OCTANS_QUEUE_QUERY) {
+		kernel.queries++;
 		q->state = kernel.state;
 		q->error = kernel.error;
+		q->failed = kernel.failed;
 	}
 	return 0;
 }
@@ -142,6 +150,25 @@ static void test_cause(void)
 	ok(run(1, &why) == -ECANCELED && why == -EIO, "a ban without a reason is a failure, too");
 }
 
+/* A reset for another client ends the second of three jobs with -ECANCELED and bans nobody: the third
+ * runs, and its fence alone would tell of a success. */
+static void test_innocent(void)
+{
+	unsigned int before;
+	int why;
+
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.status = 1;
+	kernel.will_fail = 1;
+	ok(run(3, &why) == -ECANCELED && !why && strstr(accel_error(), "reset"), "%s", accel_error());
+	kernel.will_fail = 0;
+	ok(!run(3, &why), "what failed earlier is not held against later jobs");
+	before = kernel.queries;
+	ok(!run(1, &why) && kernel.queries == before + 1, "the fence of one job tells all: nothing is asked");
+	kernel.status = -ECANCELED;
+	ok(run(1, &why) == -ECANCELED && !why && strstr(accel_error(), "reset"), "%s", accel_error());
+}
+
 static void test_gone(void)
 {
 	struct accel_queue *q;
@@ -158,6 +185,7 @@ int main(void)
 	if (!ok(!accel_vm_new(&dev, &vm), "an address space"))
 		return done();
 	test_cause();
+	test_innocent();
 	test_gone();
 	accel_vm_free(vm);
 	return done();

@@ -120,8 +120,9 @@ int accel_submit(struct accel_queue *queue, const struct accel_job *jobs, size_t
  * Waits until the job has ended and returns its result: 0, -ETIME (it ran longer than the
  * queue's timeout), -EFAULT (accel_vm_fault() tells where), -EIO (bad command), -ENODEV,
  * -ECANCELED: it was dropped because an earlier job of the queue failed (accel_queue_error() says
- * how), or the processor was reset because of another client.  -ETIMEDOUT: it has not ended at
- * CLOCK_MONOTONIC abs_ns (INT64_MAX: no limit, 0: just look).  The queue must still be there.  MT
+ * how), or the processor was reset because of another client; also if that befell another of the
+ * jobs that were submitted with it.  -ETIMEDOUT: it has not ended at CLOCK_MONOTONIC abs_ns
+ * (INT64_MAX: no limit, 0: just look).  The queue must still be there.  MT
  */
 int accel_fence_wait(struct accel_fence *fence, int64_t abs_ns);
 /* *fd: a sync_file, for poll() and other drivers; the caller closes it.
