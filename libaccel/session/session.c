@@ -28,6 +28,7 @@ struct accel_session {
 	void *io_memory;		/* of io when it is not the processor's */
 	int32_t *tokens;		/* [ctx]: the sequence */
 	uint32_t n;
+	uint32_t held;			/* positions that the KV caches hold: after a fallback fewer than n */
 	float *logits;			/* rows gathered over several steps */
 	size_t logits_room;		/* floats */
 	uint32_t fallbacks;
@@ -47,7 +48,8 @@ static int own_io(struct accel_session *s)
 	return 0;
 }
 
-static int load_cpu(struct accel_session *s)
+/* What is not on the processor, or everything. */
+static int load_cpu(struct accel_session *s, bool all, struct exec_cpu **out)
 {
 	uint32_t n = s->m->n_layers;
 	bool *mine = calloc(n, sizeof(*mine)), any = false;
@@ -56,28 +58,46 @@ static int load_cpu(struct accel_session *s)
 	if (!mine)
 		return fail(-ENOMEM, "no memory for %u layers", n);
 	for (uint32_t i = 0; i < n; i++)
-		any |= mine[i] = !s->on_device[i];
+		any |= mine[i] = all || !s->on_device[i];
 	if (any)
-		err = exec_cpu_new(s->m, &s->shape, mine, &s->io, s->opts.threads, s->opts.isa, &s->cpu);
+		err = exec_cpu_new(s->m, &s->shape, mine, &s->io, s->opts.threads, s->opts.isa, out);
 	free(mine);
 	return err;
 }
 
-/* From now on everything runs on the CPU; err is why. */
+/*
+ * From now on everything runs on the CPU; err is why.  If that cannot be, for want of memory, the
+ * session stays as it was: the next step fails, too, and tries again.
+ */
 static int fall_back(struct accel_session *s, int err)
 {
-	s->fallbacks++;
-	s->fallback_error = err;
-	snprintf(s->fallback_reason, sizeof(s->fallback_reason), "%s", accel_error());
+	char reason[sizeof(s->fallback_reason)];
+	struct exec_cpu *cpu = NULL;
+	struct io was = s->io;
+	int cannot;
+
+	snprintf(reason, sizeof(reason), "%s", accel_error());
+	cannot = own_io(s);
+	if (!cannot)
+		cannot = load_cpu(s, true, &cpu);
+	if (cannot) {
+		free(s->io_memory);
+		s->io_memory = NULL;
+		s->io = was;
+		return cannot;
+	}
 	if (s->dev)
 		exec_dev_stats(s->dev, &s->lost);
 	exec_dev_free(s->dev);
 	exec_cpu_free(s->cpu);
 	s->dev = NULL;
-	s->cpu = NULL;
+	s->cpu = cpu;
+	s->held = 0;
 	memset(s->on_device, 0, sizeof(bool) * s->m->n_layers);
-	err = own_io(s);
-	return err ? err : load_cpu(s);
+	s->fallbacks++;
+	s->fallback_error = err;
+	memcpy(s->fallback_reason, reason, sizeof(reason));
+	return 0;
 }
 
 int accel_session_new(const struct accel_model *m, const struct accel_plan *plan,
@@ -120,7 +140,7 @@ int accel_session_new(const struct accel_model *m, const struct accel_plan *plan
 	if (err && any && !s->opts.strict && err != -EINVAL)
 		err = fall_back(s, err);
 	else if (!err)
-		err = load_cpu(s);
+		err = load_cpu(s, false, &s->cpu);
 	if (err)
 		goto fail;
 	*out = s;
@@ -161,31 +181,35 @@ static int run_step(struct accel_session *s, const struct step *st)
 	return 0;
 }
 
-/* After a fallback: everything that the lost KV cache held. */
-static int recompute(struct accel_session *s, uint32_t until)
+/* A step; before it, after a fallback, everything that the lost KV cache held. */
+static int run_from_held(struct accel_session *s, const struct step *st)
 {
-	int err = 0;
+	int err;
 
-	for (uint32_t pos = 0; pos < until && !err; pos += s->shape.batch) {
-		struct step st = { .n = until - pos, .pos = pos };
+	while (s->held < st->pos) {
+		struct step again = { .n = st->pos - s->held, .pos = s->held };
 
-		if (st.n > s->shape.batch)
-			st.n = s->shape.batch;
-		err = run_step(s, &st);
+		if (again.n > s->shape.batch)
+			again.n = s->shape.batch;
+		err = run_step(s, &again);
+		if (err)
+			return err;
+		s->held += again.n;
 	}
+	err = run_step(s, st);
+	if (!err)
+		s->held = st->pos + st->n;
 	return err;
 }
 
 static int run_step_or_fall_back(struct accel_session *s, const struct step *st)
 {
-	int err = run_step(s, st);
+	int err = run_from_held(s, st);
 
 	if (!err || !s->dev || s->opts.strict)
 		return err;
 	err = fall_back(s, err);
-	if (!err)
-		err = recompute(s, st->pos);
-	return err ? err : run_step(s, st);
+	return err ? err : run_from_held(s, st);
 }
 
 static int no_room(const struct accel_session *s, size_t n)
@@ -293,6 +317,8 @@ int accel_session_skip(struct accel_session *s, uint32_t n)
 	if (n > s->shape.ctx - s->n)
 		return no_room(s, n);
 	memset(s->tokens + s->n, 0, n * sizeof(*s->tokens));
+	if (s->held >= s->n && s->held < s->n + n)
+		s->held = s->n + n;
 	s->n += n;
 	return 0;
 }

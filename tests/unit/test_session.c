@@ -9,6 +9,7 @@
 #include <accel/model.h>
 
 #include "device/transport.h"
+#include "fail_alloc.h"
 #include "tap.h"
 
 #define MODEL "models/octans-demo.gguf"
@@ -248,6 +249,91 @@ static void test_cause(void)
 	}
 }
 
+/* Whatever allocation fails, a session is made whole or not at all. */
+static void test_no_memory(const char *spec, uint32_t first, uint32_t last)
+{
+	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 32, .first = first, .last = last, .cpu = !spec };
+	struct accel_session_opts so = { .sz = sizeof(so), .threads = 1, .strict = true };
+	struct accel_plan *plan = NULL;
+	struct accel_dev *dev = NULL;
+	struct accel_session *s;
+	struct accel_devinfo info;
+	long n = 0, bad = 0, leaks = 0, left;
+	uint64_t used = 0;
+	int err;
+
+	if (spec && (accel_open(spec, &dev) || accel_dev_info(dev, &info)))
+		return;
+	accel_plan_new(model, spec ? &info : NULL, &po, &plan);
+	if (spec)
+		used = memory_used(dev);
+	do {
+		fail_countdown = ++n;
+		err = accel_session_new(model, plan, dev, &so, &s);
+		left = fail_countdown;
+		fail_countdown = 0;
+		bad += err ? err != -ENOMEM || s || !strstr(accel_error(), "emory") : !s;
+		accel_session_free(s);
+		leaks += spec && memory_used(dev) != used;
+	} while (!left && n < 1000);
+	ok(!bad && !leaks && (!FAIL_ALLOC || n > 20), "%ld allocations of a session on %s", n - 1,
+	   spec ? spec : "the CPU");
+	accel_plan_free(plan);
+	accel_close(dev);
+}
+
+/* Nor is a session lost that cannot go on on the CPU for want of memory: when there is some again, it
+ * does, and knows all that it knew. */
+static void test_no_memory_to_fall_back(void)
+{
+	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 32, .first = 2, .last = 5 };
+	struct accel_session_opts so = { .sz = sizeof(so), .threads = 1 };
+	const int32_t tokens[] = { 3, 7, 12, 5, 9, 2 };
+	size_t size = mi.n_vocab * sizeof(float);
+	float *expected = malloc(size);
+	long n = 0, refused = 0, bad = 0, left = 0;
+	const float *logits;
+
+	do {
+		struct accel_session_stats st;
+		struct accel_session *s = NULL;
+		struct accel_devinfo info;
+		struct accel_plan *plan;
+		struct accel_dev *dev;
+		char reply[256];
+		int err;
+
+		accel_open("sim:rings=1", &dev);
+		accel_dev_info(dev, &info);
+		accel_plan_new(model, &info, &po, &plan);
+		accel_session_new(model, plan, dev, &so, &s);
+		accel_session_eval(s, tokens, 4, ACCEL_LOGITS_LAST, &logits);
+		if (!n) {
+			accel_session_eval(s, tokens + 4, 2, ACCEL_LOGITS_LAST, &logits);
+			memcpy(expected, logits, size);
+			accel_session_trim(s, 4);
+		}
+		accel_dev_control(dev, "fault 0", reply, sizeof(reply));
+		fail_countdown = ++n;
+		err = accel_session_eval(s, tokens + 4, 2, ACCEL_LOGITS_LAST, &logits);
+		left = fail_countdown;
+		fail_countdown = 0;
+		if (err) {
+			refused++;
+			accel_session_stats(s, &st);
+			bad += err != -ENOMEM || st.positions != 4 || st.fallbacks;
+			err = accel_session_eval(s, tokens + 4, 2, ACCEL_LOGITS_LAST, &logits);
+		}
+		accel_session_stats(s, &st);
+		bad += err || st.fallbacks != 1 || st.positions != 6 || memcmp(logits, expected, size);
+		accel_session_free(s);
+		accel_plan_free(plan);
+		accel_close(dev);
+	} while (!left && n < 1000);
+	ok(!bad && (!FAIL_ALLOC || refused > 10), "%ld times there was no memory to fall back", refused);
+	free(expected);
+}
+
 int main(void)
 {
 	if (!ok(!accel_model_load(MODEL, &model), "%s", MODEL))
@@ -263,6 +349,10 @@ int main(void)
 	test_all("sim:rings=1");
 	test_all(NULL);
 	test_cause();
+	test_no_memory(NULL, 0, 0);
+	test_no_memory("sim:rings=1", 0, mi.n_layers - 1);
+	test_no_memory("sim:rings=1", 2, 4);
+	test_no_memory_to_fall_back();
 	accel_model_free(model);
 	return done();
 }
