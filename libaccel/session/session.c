@@ -358,7 +358,8 @@ int accel_session_layer(const struct accel_session *s, uint32_t index, struct ac
 
 	if (!err && layer->on_device && !s->on_device[index]) {
 		layer->on_device = false;
-		layer->reason = ACCEL_REASON_LOST;
+		layer->reason = s->fallback_error == -ENOSPC ? ACCEL_REASON_NO_MEMORY :
+				ACCEL_REASON_LOST;
 		snprintf(layer->detail, sizeof(layer->detail), "%.127s", s->fallback_reason);
 	}
 	return err;

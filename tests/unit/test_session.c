@@ -334,6 +334,40 @@ static void test_no_memory_to_fall_back(void)
 	free(expected);
 }
 
+/* A card that others filled between plan and session is no processor that failed. */
+static void test_full_card(void)
+{
+	struct accel_session_opts so = { .sz = sizeof(so), .threads = 1 };
+	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 64, .all = true };
+	struct accel_session *s[2] = { 0 };
+	struct accel_session_stats st;
+	struct accel_devinfo info;
+	struct accel_plan *plan;
+	struct accel_layer layer;
+	struct accel_dev *dev;
+
+	accel_open("sim:local=7M", &dev);
+	accel_dev_info(dev, &info);
+	accel_plan_new(model, &info, &po, &plan);
+	for (int i = 0; i < 2; i++)
+		ok(!accel_session_new(model, plan, dev, &so, &s[i]), "session %d", i);
+	accel_session_stats(s[1], &st);
+	accel_session_layer(s[1], 3, &layer);
+	ok(st.fallbacks == 1 && st.fallback_error == -ENOSPC && st.layers_cpu == mi.n_layers &&
+	   layer.reason == ACCEL_REASON_NO_MEMORY, "the second: %s, %s", accel_reason_name(layer.reason),
+	   layer.detail);
+	accel_session_stats(s[0], &st);
+	ok(!st.fallbacks && st.layers_device == mi.n_layers, "the first does not notice");
+	accel_session_free(s[0]);
+	accel_session_free(s[1]);
+	so.strict = true;
+	accel_session_new(model, plan, dev, &so, &s[0]);
+	ok(accel_session_new(model, plan, dev, &so, &s[1]) == -ENOSPC && !s[1], "strict: %s", accel_error());
+	accel_session_free(s[0]);
+	accel_plan_free(plan);
+	accel_close(dev);
+}
+
 int main(void)
 {
 	if (!ok(!accel_model_load(MODEL, &model), "%s", MODEL))
@@ -353,6 +387,7 @@ int main(void)
 	test_no_memory("sim:rings=1", 0, mi.n_layers - 1);
 	test_no_memory("sim:rings=1", 2, 4);
 	test_no_memory_to_fall_back();
+	test_full_card();
 	accel_model_free(model);
 	return done();
 }

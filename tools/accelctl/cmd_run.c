@@ -236,8 +236,9 @@ static void summarise(const struct running *r, const struct timing *t)
 	if (st.fallbacks == 0 && st.layers_device)
 		summarise_modelled(&info, &st, t);
 	if (st.fallbacks)
-		fprintf(stderr, "accelctl: the processor failed, the answer was finished on the CPU: %s\n",
-			st.fallback_reason);
+		fprintf(stderr, "accelctl: %sthe answer was finished on the CPU: %s\n",
+			st.fallback_error == -ENOSPC || st.fallback_error == -ENOMEM ? "" :
+			"the processor failed, ", st.fallback_reason);
 }
 
 int cmd_run(const struct options *o)

@@ -54,7 +54,7 @@ enum accel_reason {		/* more reasons will be added */
 	ACCEL_REASON_FITS = 0,		/* on the processor: it can, and there is room */
 	ACCEL_REASON_USER,		/* on the CPU: the caller chose so */
 	ACCEL_REASON_NO_DEVICE,		/* on the CPU: there is no processor */
-	ACCEL_REASON_NO_MEMORY,		/* on the CPU: on-card memory is full */
+	ACCEL_REASON_NO_MEMORY,		/* on the CPU: on-card memory is, or has become, full */
 	ACCEL_REASON_KIND,		/* on the CPU: the processor lacks an operation */
 	ACCEL_REASON_TYPE,		/* on the CPU: the processor lacks a weight type */
 	ACCEL_REASON_CTX,		/* on the CPU: context longer than it attends to */
