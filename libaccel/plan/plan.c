@@ -286,6 +286,11 @@ uint32_t accel_plan_batch(const struct accel_plan *p)
 	return p->shape.batch;
 }
 
+bool plan_is_of(const struct accel_plan *p, const struct accel_model *m)
+{
+	return p->m == m;
+}
+
 const struct shape *plan_shape(const struct accel_plan *p)
 {
 	return &p->shape;

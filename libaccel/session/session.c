@@ -112,6 +112,8 @@ int accel_session_new(const struct accel_model *m, const struct accel_plan *plan
 	if (opts && (opts->sz < sizeof(opts->sz) || opts->sz > sizeof(*opts)))
 		return fail(-EINVAL, "session options of %zu bytes come from another version of the library",
 			    opts->sz);
+	if (!plan_is_of(plan, m))
+		return fail(-EINVAL, "the plan is of another model");
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return fail(-ENOMEM, "no memory for a session");

@@ -368,6 +368,20 @@ static void test_full_card(void)
 	accel_close(dev);
 }
 
+static void test_strangers(void)
+{
+	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 8, .cpu = true };
+	struct accel_model *other;
+	struct accel_session *s;
+	struct accel_plan *plan;
+
+	if (accel_model_load(MODEL, &other) || accel_plan_new(other, NULL, &po, &plan))
+		return;
+	ok(accel_session_new(model, plan, NULL, NULL, &s) == -EINVAL && !s, "%s", accel_error());
+	accel_plan_free(plan);
+	accel_model_free(other);
+}
+
 int main(void)
 {
 	if (!ok(!accel_model_load(MODEL, &model), "%s", MODEL))
@@ -388,6 +402,7 @@ int main(void)
 	test_no_memory("sim:rings=1", 2, 4);
 	test_no_memory_to_fall_back();
 	test_full_card();
+	test_strangers();
 	accel_model_free(model);
 	return done();
 }
