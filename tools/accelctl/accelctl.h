@@ -60,6 +60,10 @@ int complain_accel(int err);
 /* The same for a processor that was open. */
 int complain_eval(int err);
 
+/* Writes what is buffered of standard output.  False: it cannot be written, and *rc says whether that
+ * is a failure: a reader that has gone is none. */
+bool flush_output(int *rc);
+
 /* Prints a JSON document {"schema": "accelctl.<command>/1", "generated": ..., ...} and
  * frees it; returns the exit code. */
 int print_json(const char *command, json_t *body);

@@ -155,8 +155,11 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		len = tokenizer_decode(tok, &stream, id, piece, sizeof(piece));
 		if (len)
 			time->newline = piece[len - 1] == '\n';
-		if (fwrite(piece, 1, len, stdout) != len || fflush(stdout))
-			break;		/* the reader has gone; main() looks at stdout */
+		fwrite(piece, 1, len, stdout);
+		if (!flush_output(&rc)) {
+			time->newline = true;	/* nothing more can be written */
+			break;
+		}
 		time->generated++;
 		if (n + time->generated >= ctx) {
 			fprintf(stderr, "\naccelctl: the context of %u positions is full; --ctx makes it larger\n",
@@ -281,7 +284,7 @@ int cmd_run(const struct options *o)
 	if (rc == EXIT_OK) {
 		if (!time.newline)
 			putchar('\n');
-		fflush(stdout);
+		flush_output(&rc);
 		summarise(&r, &time);
 	}
 out:

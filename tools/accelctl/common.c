@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What several commands do: messages, JSON, opening things. */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,24 @@ int complain_eval(int err)
 	int rc = complain_accel(err);
 
 	return rc == EXIT_NO_DEVICE ? EXIT_LOST : rc;	/* it was there when we began */
+}
+
+bool flush_output(int *rc)
+{
+	struct pollfd reader = { .fd = STDOUT_FILENO };
+	int err = 0;
+
+	if (fflush(stdout))
+		err = errno;
+	else if (!ferror(stdout))
+		return true;
+	else if (poll(&reader, 1, 0) == 1 && reader.revents & POLLERR)
+		err = EPIPE;	/* it failed earlier; nobody kept the reason */
+	clearerr(stdout);
+	if (err != EPIPE)
+		*rc = complain(EXIT_FAILED, "the output could not be written%s%s", err ? ": " : "",
+			       err ? strerror(err) : "");
+	return false;
 }
 
 int print_json(const char *command, json_t *body)
