@@ -10,6 +10,8 @@
 #include "octans_inproc.h"
 #include "transport.h"
 
+#define CONTROL_REPLY 4096
+
 struct sim {
 	struct octans_inproc *model;
 	atomic_long jobs_to_fault;	/* jobs until fault is sent; below 0: never */
@@ -19,20 +21,21 @@ struct sim {
 /* ACCEL_SIM_CONTROL="N:line": the model gets this line of fault injection before its Nth
  * job, when the queue's jobs before that have ended, so that any program can be tried on a
  * processor that fails in the middle. */
-static void plan_fault(struct sim *sim)
+static int plan_fault(struct sim *sim)
 {
 	const char *env = getenv("ACCEL_SIM_CONTROL");
 	char *line;
 	long n;
 
 	atomic_init(&sim->jobs_to_fault, -1);
-	if (!env)
-		return;
+	if (!env || !*env)
+		return 0;
 	n = strtol(env, &line, 10);
 	if (line == env || *line != ':' || n < 1)
-		return;
+		return fail(-EINVAL, "ACCEL_SIM_CONTROL=\"%s\" is not N:LINE, such as 3:remove", env);
 	atomic_init(&sim->jobs_to_fault, n);
 	sim->fault = line + 1;
+	return 0;
 }
 
 static int sim_open(struct accel_dev *dev, const char *where)
@@ -51,8 +54,13 @@ static int sim_open(struct accel_dev *dev, const char *where)
 		return where ? fail(err, "device \"sim:%s\": %s", where, text)
 			     : fail(err, "device \"sim\": %s", text);
 	}
+	err = plan_fault(sim);
+	if (err) {
+		octans_inproc_close(sim->model);
+		free(sim);
+		return err;
+	}
 	dev->priv = sim;
-	plan_fault(sim);
 	octans_inproc_info(sim->model, &i);
 	snprintf(info->name, sizeof(info->name), "sim");
 	snprintf(info->driver, sizeof(info->driver), "octans-sim");
@@ -104,9 +112,12 @@ static int sim_memory_used(struct accel_dev *dev, uint64_t *bytes)
 
 static int sim_control(struct accel_dev *dev, const char *line, char *reply, size_t len)
 {
-	int err = octans_inproc_control(model_of(dev), line, reply, len);
+	char text[CONTROL_REPLY] = "";
+	int err = octans_inproc_control(model_of(dev), line, text, sizeof(text));
 
-	return err ? fail(err, "sim: \"%s\": %s", line, reply) : 0;
+	if (len)
+		snprintf(reply, len, "%s", text);
+	return err ? fail(err, "sim: \"%s\": %s", line, text) : 0;
 }
 
 static int sim_bo_new(struct accel_bo *bo, const char *label)
@@ -293,11 +304,13 @@ static int sim_submit(struct accel_queue *q, const struct accel_job *jobs, size_
 	before = jobs_before_fault(sim, n_jobs);
 	err = send(q, list, before, out);
 	if (!err && before < n_jobs) {
-		char reply[4096];
+		char reply[CONTROL_REPLY] = "";
 
 		if (q->newest)
 			octans_inproc_wait(q->priv, q->newest, INT64_MAX);
-		octans_inproc_control(sim->model, sim->fault, reply, sizeof(reply));
+		err = octans_inproc_control(sim->model, sim->fault, reply, sizeof(reply));
+		if (err)
+			return fail(-EINVAL, "ACCEL_SIM_CONTROL: \"%s\": %s", sim->fault, reply);
 		err = send(q, list + before, n_jobs - before, out);
 	}
 	return err ? result(err) : 0;

@@ -229,6 +229,21 @@ static void test_queue_error(void)
 	}
 }
 
+/* Whatever room there is for the reply. */
+static void test_control(void)
+{
+	struct accel_dev *dev;
+	char reply[4] = "abc";
+
+	accel_open("sim:rings=1", &dev);
+	ok(accel_dev_control(dev, "frobnicate", reply, sizeof(reply)) < 0 && strlen(reply) == 3 &&
+	   strstr(accel_error(), "\"frobnicate\" is not a command"), "%s", accel_error());
+	ok(accel_dev_control(dev, "frobnicate", NULL, 0) < 0 &&
+	   strstr(accel_error(), "is not a command"), "%s", accel_error());
+	ok(!accel_dev_control(dev, "stat", NULL, 0), "nobody has to want the reply");
+	accel_close(dev);
+}
+
 int main(void)
 {
 	test_open();
@@ -236,5 +251,6 @@ int main(void)
 	test_submit();
 	test_planned_fault();
 	test_queue_error();
+	test_control();
 	return done();
 }

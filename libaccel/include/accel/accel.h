@@ -90,8 +90,9 @@ int accel_dev_info(struct accel_dev *dev, struct accel_devinfo *info);
 /* The file descriptor of the node, -1 for the model.  Belongs to dev.  MT */
 int accel_dev_fd(const struct accel_dev *dev);
 
-/* Sends a line to the model's fault injection (the model only, else -ENOTSUP) and
- * gets its reply.  MT */
+/* Sends a line to the model's fault injection ("help" lists them; the model only, else -ENOTSUP).
+ * reply, of len bytes, gets its answer, cut if need be; NULL if len is 0.  -EINVAL: the line was not
+ * understood.  MT */
 int accel_dev_control(struct accel_dev *dev, const char *line, char *reply, size_t len);
 
 #pragma GCC visibility pop
