@@ -286,6 +286,8 @@ int accel_session_eval(struct accel_session *s, const int32_t *tokens, size_t n,
 
 	if (logits)
 		*logits = NULL;
+	if (!err && (unsigned int)which > ACCEL_LOGITS_ALL)
+		err = fail(-EINVAL, "%d does not say which logits are wanted", which);
 	if (!err && which == ACCEL_LOGITS_ALL)
 		err = grow_logits(s, n * s->m->n_vocab);
 	if (!err && n)

@@ -150,6 +150,8 @@ static void test_top(const char *spec)
 		ok(accel_session_eval_top(m.s, tokens, 3, most + 1, ids, values) == -EINVAL &&
 		   accel_session_eval_top(m.s, tokens, 3, 0, ids, values) == -EINVAL &&
 		   accel_session_eval_top(m.s, tokens, 0, 1, ids, values) == -EINVAL, "no others can be had");
+		ok(accel_session_eval(m.s, tokens, 1, 7, &logits) == -EINVAL && !logits, "%s",
+		   accel_error());
 		ok(stats(&m).positions == 3, "what was refused was not appended");
 	}
 	free(ids);

@@ -4,8 +4,10 @@
  *
  * Conventions of the whole library:
  *  - Functions return 0 or a negative errno: -ENODEV the processor is gone or absent,
- *    -EACCES the node may not be opened, -EIO/-EFAULT/-ETIME a job failed, -ENOTSUP a
- *    capability is missing, -EPROTO kernel and library speak different versions.
+ *    -EACCES the node may not be opened, -EIO/-EFAULT/-ETIME a job failed, -ECANCELED a job
+ *    suffered from another's failure, -ENOSPC on-card memory or a context is full, -EBUSY the
+ *    processor has none left of what was asked for, -ENOTSUP a capability is missing, -EPROTO
+ *    kernel and library speak different versions, -EINVAL a bad argument or file, -ENOMEM.
  *  - accel_error() is the sentence that goes with the last failure in this thread.
  *  - Every object has one _new or _open and one _free or _close, which takes NULL.
  *  - No signal handlers, no exit(), no constructors; threads only where stated.
@@ -77,7 +79,7 @@ struct accel_dev;
  * profile, local, rings, threads, and timing: only time is modelled, data is neither read
  * nor written), or NULL/"auto": the first one that the kernel has.
  * -ENODEV: none there; -EACCES: there but not permitted; -EINVAL: selector not understood.
- * The model starts a thread per ring.  MT
+ * The model starts a thread per ring, those that "threads" asks for, and one that watches.  MT
  */
 int accel_open(const char *selector, struct accel_dev **out);
 
@@ -91,8 +93,8 @@ int accel_dev_info(struct accel_dev *dev, struct accel_devinfo *info);
 int accel_dev_fd(const struct accel_dev *dev);
 
 /* Sends a line to the model's fault injection ("help" lists them; the model only, else -ENOTSUP).
- * reply, of len bytes, gets its answer, cut if need be; NULL if len is 0.  -EINVAL: the line was not
- * understood.  MT */
+ * reply, of len bytes, gets its answer, cut if need be; may be NULL if len is 0.  -EINVAL: the line
+ * was not understood.  MT */
 int accel_dev_control(struct accel_dev *dev, const char *line, char *reply, size_t len);
 
 #pragma GCC visibility pop

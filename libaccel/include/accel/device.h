@@ -90,8 +90,8 @@ int accel_queue_new(struct accel_vm *vm, enum accel_priority priority, uint32_t 
 void accel_queue_free(struct accel_queue *queue);
 /*
  * Why the queue is stopped: the error of the job that failed first, as accel_fence_wait() of that
- * job gives it (-ETIME, -EFAULT, -EIO, -ECANCELED, -ENODEV); 0: it is not.  This is how to learn the
- * cause when a later job, or accel_submit(), says -ECANCELED.  MT
+ * job gives it (-ETIME, -EFAULT, -EIO, -ECANCELED, -ENODEV); 0: it is not stopped.  Tells the cause
+ * when a later job, or accel_submit(), says -ECANCELED.  MT
  */
 int accel_queue_error(struct accel_queue *queue);
 

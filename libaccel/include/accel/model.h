@@ -16,7 +16,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* ---- model: immutable once loaded, may be used by any number of threads ---- */
+/* ---- model: immutable once loaded, may be used by any number of threads (MT) ---- */
 
 struct accel_model;
 
@@ -39,7 +39,7 @@ int accel_model_load(const char *path, struct accel_model **out);
 void accel_model_free(struct accel_model *model);
 void accel_model_info(const struct accel_model *model, struct accel_model_info *info);
 
-/* ---- plan ---- */
+/* ---- plan: immutable once made (MT); its model must outlive it ---- */
 
 struct accel_plan;
 
@@ -70,11 +70,12 @@ enum accel_kv_type {
 
 struct accel_plan_opts {
 	size_t sz;		/* sizeof(struct accel_plan_opts) */
-	uint32_t ctx;		/* positions of the session; 0 = the model's, at most 4096 */
-	uint32_t first, last;	/* layers allowed on the processor, inclusive; both 0 with */
-	bool all;		/*   all = true: every layer */
+	uint32_t ctx;		/* positions, at most 2^24; 0 = the model's, at most 4096 */
+	uint32_t first, last;	/* layers allowed on the processor, inclusive, if all is false: */
+	bool all;		/*   zeroed options allow layer 0 alone */
 	bool cpu;		/* nothing on the processor, by the caller's choice */
-	uint32_t batch;		/* most tokens computed at once; 0 = as many as do well, at most 512 */
+	uint32_t batch;		/* most tokens computed at once, fewer where the processor would
+				 * run out of time; 0 = as many as do well, at most 512 */
 	enum accel_kv_type kv_type;
 };
 
@@ -90,8 +91,12 @@ struct accel_layer {
 	char detail[128];		/* the reason in words */
 };
 
-/* Places each layer.  dev: the processor's description (accel_dev_info()), or NULL: none.
- * Opens nothing and reserves nothing; placement is by size, kind and type alone. */
+/*
+ * Places each layer.  dev: the processor's description (accel_dev_info()), or NULL: none.
+ * opts NULL: every layer, all else zero.  Opens nothing and reserves nothing: whoever takes on-card
+ * memory before the session is made takes it from the session.  Placement is by size, kind and
+ * type alone.  -EINVAL: options that cannot be had; -ENOMEM.
+ */
 int accel_plan_new(const struct accel_model *model, const struct accel_devinfo *dev,
 		   const struct accel_plan_opts *opts, struct accel_plan **out);
 void accel_plan_free(struct accel_plan *plan);
@@ -108,8 +113,24 @@ uint64_t accel_plan_device_bytes(const struct accel_plan *plan);
 const char *accel_layer_kind_name(enum accel_layer_kind kind);
 const char *accel_reason_name(enum accel_reason reason);
 
-/* ---- session: one sequence of tokens and its KV cache.  ST ---- */
+/* ---- session: one sequence of tokens and its KV cache ---- */
 
+/*
+ * A session belongs to one thread at a time (ST, all functions below); different sessions, also of
+ * one model, plan and device, may be used by different threads at once.  Token ids are
+ * 0 .. n_vocab - 1, positions 0 .. accel_plan_ctx() - 1; what a call appends attends to everything
+ * before it.
+ *
+ * The processor and the CPU give the same bits.  If the processor fails, a session that is not
+ * strict goes on on the CPU, computes what the lost KV cache held anew, and the call succeeds;
+ * accel_session_stats() says so.  It does not go back to the processor.
+ *
+ * Errors of all calls that compute: -EINVAL, -ENOSPC as stated; -ENOMEM: no memory in the host;
+ * and, if the session is strict, those of accel_fence_wait(): -ETIME, -EFAULT, -EIO, -ECANCELED,
+ * -ENODEV, the cause and not what followed from it.  After an error the sequence is as it was
+ * before the call.  After one of the processor a strict session is good for accel_session_stats(),
+ * accel_session_layer() and accel_session_free() alone.
+ */
 struct accel_session;
 
 enum accel_isa { ACCEL_ISA_AUTO = 0, ACCEL_ISA_SCALAR, ACCEL_ISA_AVX2 };
@@ -120,31 +141,44 @@ struct accel_session_opts {
 	enum accel_isa isa;	/* -ENOTSUP if this machine lacks it */
 	bool strict;		/* true: a failure of the processor is returned.  false: the
 				 * session goes on on the CPU and says so in its stats */
-	/* Called while weights are copied to the processor; NULL: not. */
+	/* Called by accel_session_new(), in its thread, after each layer whose weights were copied
+	 * to the processor: bytes so far, bytes in all.  NULL: not. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
-	void *progress_arg;
+	void *progress_arg;	/* the caller's */
 };
 
-/* dev may be NULL if the plan has nothing on the processor; both stay the caller's and
- * must outlive the session, like the model. */
+/*
+ * Makes a session of an empty sequence: copies weights onto the card, which costs
+ * accel_plan_device_bytes() there, records the commands, and lets the processor check them.
+ * Weights of layers on the CPU stay in the file.  opts NULL: all zero.  model, plan and dev stay
+ * the caller's and must outlive the session; dev may be NULL if the plan has nothing on the
+ * processor.  *out is freed by accel_session_free(), and NULL on errors: those at the head;
+ * -EINVAL: also if the plan is of another model; -ENOSPC, if strict: the card is fuller than when
+ * the plan was made; -ENOTSUP: this CPU lacks isa.
+ */
 int accel_session_new(const struct accel_model *model, const struct accel_plan *plan,
 		      struct accel_dev *dev, const struct accel_session_opts *opts,
 		      struct accel_session **out);
+/* Takes NULL.  Pointers to logits end with it. */
 void accel_session_free(struct accel_session *s);
 
+/* Of which of the tokens that a call appends logits are computed. */
 enum accel_logits { ACCEL_LOGITS_NONE = 0, ACCEL_LOGITS_LAST, ACCEL_LOGITS_ALL };
 
 /*
- * Appends n tokens to the sequence.  which: for which of them *logits gets a row of
- * n_vocab floats; it is valid until the next call.  -EINVAL: a token outside the
- * vocabulary; -ENOSPC: the context is full; nothing was appended.
+ * Appends tokens[n] to the sequence and computes them, accel_plan_batch() at once.
+ * *logits (logits may be NULL): LAST: [n_vocab] floats, of the last token; ALL: [n][n_vocab], of
+ * each, in memory of the host that is kept; NONE, or n = 0: NULL.  They are the session's, valid
+ * until the next call that computes or frees.
+ * -EINVAL: a token outside the vocabulary, no such which; -ENOSPC: the context has no room for n.
  */
 int accel_session_eval(struct accel_session *s, const int32_t *tokens, size_t n,
 		       enum accel_logits which, const float **logits);
 /*
  * The same, and the k largest logits of the last token, largest first, of equals the smaller id
  * first, NaNs last: found where the logits are computed, so that no row of them is moved.
- * ids, values: [k].  -EINVAL: also if k is 0, above the vocabulary or above OCTANS_MAX_TOPK.
+ * ids, values: [k], the caller's, written on success.  -EINVAL: also if n is 0, or if k is 0, above
+ * the vocabulary or above OCTANS_MAX_TOPK.
  */
 int accel_session_eval_top(struct accel_session *s, const int32_t *tokens, size_t n, uint32_t k,
 			   int32_t *ids, float *values);
@@ -153,7 +187,7 @@ int accel_session_eval_top(struct accel_session *s, const int32_t *tokens, size_
  * there.  For measurements at a position alone.  -ENOSPC: the context is full.
  */
 int accel_session_skip(struct accel_session *s, uint32_t n);
-/* Forgets everything from position pos on.  -EINVAL if there is no such position. */
+/* Forgets everything from position pos on; costs nothing.  -EINVAL: there are fewer positions. */
 int accel_session_trim(struct accel_session *s, uint32_t pos);
 
 struct accel_session_stats {
@@ -178,8 +212,10 @@ struct accel_session_stats {
 	char isa[16];			/* of the CPU executor */
 	uint32_t threads;
 };
+/* Fills *stats with figures since the session was made; of a processor that was lost, too. */
 void accel_session_stats(const struct accel_session *s, struct accel_session_stats *stats);
-/* As accel_plan_layer(), but where the layer runs now. */
+/* As accel_plan_layer(), but where the layer runs now: if it has left the processor, reason
+ * NO_MEMORY or LOST, and the cause in words.  -EINVAL: no such layer. */
 int accel_session_layer(const struct accel_session *s, uint32_t index, struct accel_layer *layer);
 
 #pragma GCC visibility pop
