@@ -28,7 +28,7 @@ enum {
 struct options {
 	bool json;
 	const char *device;	/* NULL: auto */
-	bool all_layers;
+	bool all_layers, no_layers;
 	uint32_t first, last;
 	bool has_threads;
 	uint32_t threads;

@@ -111,13 +111,19 @@ int print_json(const char *command, json_t *body)
 	return EXIT_OK;
 }
 
+/* The user wants nothing on a processor. */
+static bool on_cpu(const struct options *o)
+{
+	return o->no_layers || (o->device && !strcmp(o->device, "cpu"));
+}
+
 int open_device(const struct options *o, struct accel_dev **dev)
 {
 	bool automatic = !o->device || !strcmp(o->device, "auto");
 	int err;
 
 	*dev = NULL;
-	if (!automatic && !strcmp(o->device, "cpu"))
+	if (on_cpu(o))
 		return EXIT_OK;
 	err = accel_open(o->device, dev);
 	if (!err)
@@ -139,7 +145,7 @@ int make_plan(const struct options *o, const struct accel_model *model, struct a
 		.first = o->first,
 		.last = o->last,
 		.all = o->all_layers,
-		.cpu = o->device && !strcmp(o->device, "cpu"),
+		.cpu = on_cpu(o),
 	};
 	struct accel_devinfo info;
 	int err;

@@ -151,15 +151,10 @@ static int read_layers(struct options *o, const char *text)
 {
 	char *end;
 
-	o->all_layers = false;
-	if (!strcmp(text, "all")) {
-		o->all_layers = true;
+	o->all_layers = !strcmp(text, "all");
+	o->no_layers = !strcmp(text, "none");
+	if (o->all_layers || o->no_layers)
 		return 0;
-	}
-	if (!strcmp(text, "none")) {
-		o->device = "cpu";
-		return 0;
-	}
 	if (*text >= '0' && *text <= '9') {
 		unsigned long a = strtoul(text, &end, 10), b = a;
 
