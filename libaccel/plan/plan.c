@@ -21,8 +21,6 @@
 #define MAX_CTX (1u << 24)
 /* Logits of a step, beyond the first row. */
 #define LOGITS_BYTES (16ull << 20)
-/* A single layer cannot be cut: it may be this many times what a job is meant to hold. */
-#define LAYER_JOBS 4
 
 struct accel_plan {
 	const struct accel_model *m;
@@ -170,10 +168,11 @@ static void choose_batch(struct accel_plan *p, const struct accel_devinfo *dev, 
 		struct cost c = { 0 };
 
 		cost_add(&c, m, shape, i, &st);
-		if (cost_macs(&c) > most)
-			most = cost_macs(&c);
+		if (cost_work(&c) > most)
+			most = cost_work(&c);
 	}
-	while (shape->batch > 1 && most / batch * shape->batch > LAYER_JOBS * exec_dev_job_macs(dev))
+	/* A single layer cannot be cut. */
+	while (shape->batch > 1 && most / batch * shape->batch > exec_dev_job_work(dev))
 		shape->batch = (shape->batch + 1) / 2;
 	while (!wanted && shape->batch > LEAST_BATCH && work_bytes(m, shape) > room / 8)
 		shape->batch = (shape->batch + 1) / 2;

@@ -49,9 +49,9 @@ void cost_add(struct cost *c, const struct accel_model *m, const struct shape *s
 		add_attention(c, m, shape->kv_type, st);
 }
 
-uint64_t cost_macs(const struct cost *c)
+uint64_t cost_work(const struct cost *c)
 {
-	return c->macs_int8 + c->macs_f16 + c->macs_f32;
+	return c->macs_int8 + 4 * (c->macs_f16 + c->macs_f32);
 }
 
 static uint64_t over(uint64_t n, uint32_t rate)

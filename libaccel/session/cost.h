@@ -13,7 +13,8 @@ struct cost {
 /* Adds the cost of a layer for one step. */
 void cost_add(struct cost *c, const struct accel_model *m, const struct shape *shape, uint32_t layer,
 	      const struct step *st);
-uint64_t cost_macs(const struct cost *c);
+/* What is to be done, in int8 multiply-adds: others take whoever runs the model longer. */
+uint64_t cost_work(const struct cost *c);
 /* Cycles that a processor takes at the least. */
 uint64_t cost_ceiling(const struct cost *c, const struct accel_devinfo *dev);
 

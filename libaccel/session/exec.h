@@ -66,7 +66,7 @@ int exec_dev_run(struct exec_dev *e, uint32_t first, const struct step *st);
 /* Adds its figures. */
 void exec_dev_stats(const struct exec_dev *e, struct accel_session_stats *st);
 
-/* Multiply-adds that one job may hold without being in danger of its queue's timeout. */
-uint64_t exec_dev_job_macs(const struct accel_devinfo *dev);
+/* Work (cost_work()) that one job may hold without being in danger of its queue's timeout. */
+uint64_t exec_dev_job_work(const struct accel_devinfo *dev);
 
 #endif

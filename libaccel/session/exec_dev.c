@@ -18,8 +18,8 @@
 #define VA_ALIGN (1ull << 30)	/* lets the MMU use the largest pages */
 
 /* A queue's timeout tells hangs.  Nothing that runs jobs, the model on one busy CPU included, does
- * fewer multiply-adds than this. */
-#define SLOWEST_MACS_PER_MS 1000000ull
+ * less work than this: the slowest measured was twice that, attention to keys in Q8_0. */
+#define SLOWEST_WORK_PER_MS 1000000ull
 #define DEFAULT_TIMEOUT_MS 10000u
 
 #define JOB_TAG(first, last) ((uint64_t)(first) << 32 | (last))
@@ -54,9 +54,9 @@ struct exec_dev {
 	uint64_t launch;		/* fewest cycles ever seen between two runs, UINT64_MAX = none were */
 };
 
-uint64_t exec_dev_job_macs(const struct accel_devinfo *dev)
+uint64_t exec_dev_job_work(const struct accel_devinfo *dev)
 {
-	return (dev->max_timeout_ms ? dev->max_timeout_ms : DEFAULT_TIMEOUT_MS) * SLOWEST_MACS_PER_MS;
+	return (dev->max_timeout_ms ? dev->max_timeout_ms : DEFAULT_TIMEOUT_MS) * SLOWEST_WORK_PER_MS;
 }
 
 /* ---- memory ---- */
@@ -275,27 +275,31 @@ static struct accel_job job_of(const struct exec_dev *e, uint32_t first, uint32_
 	};
 }
 
-/* Cuts a run at layers where a job would hold more work than limit.  Returns how many jobs there
- * are: at most 2 * the run's work / limit + 1, because two that follow each other hold more. */
-static size_t cut(const struct exec_dev *e, uint32_t first, const struct step *st, uint64_t limit,
+/* The next jobs of a run, from layer *next on, none with more work than it may hold, or of one layer.
+ * Returns how many there are; *next: the layer to go on with, or the end of the run. */
+static size_t cut(const struct exec_dev *e, uint32_t first, const struct step *st, uint32_t *next,
 		  struct accel_job *jobs)
 {
-	uint32_t begin = first, end = e->runs[first].end;
-	uint64_t work = 0;
+	uint64_t work = 0, limit = exec_dev_job_work(&e->info);
+	uint32_t begin = *next, end = e->runs[first].end, i;
 	size_t n = 0;
 
-	for (uint32_t i = first; i < end; i++) {
+	for (i = begin; i < end; i++) {
 		struct cost c = { 0 };
 
 		cost_add(&c, e->m, &e->shape, i, st);
-		if (work && work + cost_macs(&c) > limit) {
+		if (work && work + cost_work(&c) > limit) {
 			jobs[n++] = job_of(e, first, begin, i);
 			begin = i;
 			work = 0;
+			if (n == ACCEL_MAX_JOBS)
+				break;
 		}
-		work += cost_macs(&c);
+		work += cost_work(&c);
 	}
-	jobs[n++] = job_of(e, first, begin, end);
+	if (i == end)
+		jobs[n++] = job_of(e, first, begin, end);
+	*next = i;
 	return n;
 }
 
@@ -334,29 +338,35 @@ static void account(struct exec_dev *e, const struct cost *c)
 	e->ceiling += cost_ceiling(c, &e->info);
 }
 
-int exec_dev_run(struct exec_dev *e, uint32_t first, const struct step *st)
+static int run_jobs(struct exec_dev *e, const struct accel_job *jobs, size_t n)
 {
-	uint64_t limit = exec_dev_job_macs(&e->info);
-	struct accel_job jobs[ACCEL_MAX_JOBS];
 	struct accel_fence *fence;
-	struct cost c = { 0 };
-	size_t n;
-	int err;
+	int err = accel_submit(e->queue, jobs, n, NULL, 0, &fence);
 
-	for (uint32_t i = first; i < e->runs[first].end; i++)
-		cost_add(&c, e->m, &e->shape, i, st);
-	if (cost_macs(&c) / ((ACCEL_MAX_JOBS - 2) / 2) >= limit)
-		limit = cost_macs(&c) / ((ACCEL_MAX_JOBS - 2) / 2) + 1;
-	n = cut(e, first, st, limit, jobs);
-	err = accel_submit(e->queue, jobs, n, NULL, 0, &fence);
 	if (err)
 		return explain(e, err);
 	e->submits++;
 	e->jobs += n;
 	err = accel_fence_wait(fence, INT64_MAX);
 	accel_fence_free(fence);
+	return err ? explain(e, err) : 0;
+}
+
+int exec_dev_run(struct exec_dev *e, uint32_t first, const struct step *st)
+{
+	struct accel_job jobs[ACCEL_MAX_JOBS];
+	struct cost c = { 0 };
+	int err = 0;
+
+	for (uint32_t next = first; next < e->runs[first].end && !err;) {
+		size_t n = cut(e, first, st, &next, jobs);
+
+		err = run_jobs(e, jobs, n);
+	}
 	if (err)
-		return explain(e, err);
+		return err;
+	for (uint32_t i = first; i < e->runs[first].end; i++)
+		cost_add(&c, e->m, &e->shape, i, st);
 	account(e, &c);
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "device/transport.h"
 #include "fail_alloc.h"
+#include "model/layer.h"
 #include "tap.h"
 
 #define MODEL "models/octans-demo.gguf"
@@ -251,10 +252,52 @@ static void test_cause(void)
 	}
 }
 
+/* More jobs than one call takes: none becomes larger for that, and a step is some calls. */
+static void test_many_jobs(void)
+{
+	struct accel_session_opts so = { .sz = sizeof(so), .threads = 1, .strict = true };
+	struct accel_plan_opts po = { .sz = sizeof(po), .all = true };
+	struct accel_session_stats st = { 0 };
+	struct accel_model deep = *model;
+	const uint32_t blocks = 40;
+	int32_t tokens[200] = { 0 };
+	struct accel_devinfo info;
+	struct made m = { 0 };
+	char reply[256];
+
+	deep.n_blocks = blocks;
+	deep.n_layers = 2 * blocks + 2;
+	deep.layers = calloc(deep.n_layers, sizeof(*deep.layers));
+	deep.layers[0] = model->layers[0];
+	for (uint32_t i = 1; i <= 2 * blocks; i++)
+		deep.layers[i] = model->layers[2 - i % 2];
+	deep.layers[deep.n_layers - 1] = model->layers[model->n_layers - 1];
+	accel_open("sim:rings=1,timing", &m.dev);
+	m.dev->info.max_timeout_ms = 100;
+	accel_dev_info(m.dev, &info);
+	info.max_timeout_ms = 200;	/* a layer fits in a job of the plan */
+	accel_plan_new(&deep, &info, &po, &m.plan);
+	if (ok(!accel_session_new(&deep, m.plan, m.dev, &so, &m.s), "a session of %u layers",
+	       deep.n_layers)) {
+		ok(!accel_session_eval(m.s, tokens, 200, ACCEL_LOGITS_LAST, NULL), "200 tokens");
+		accel_session_stats(m.s, &st);
+		ok(st.device_jobs > ACCEL_MAX_JOBS && st.device_jobs <= deep.n_layers && st.submits == 2,
+		   "%llu jobs in %llu calls", (unsigned long long)st.device_jobs,
+		   (unsigned long long)st.submits);
+		accel_dev_control(m.dev, "fault 0", reply, sizeof(reply));
+		ok(accel_session_eval(m.s, tokens, 50, ACCEL_LOGITS_LAST, NULL) == -EFAULT, "%s",
+		   accel_error());
+	}
+	drop(&m);
+	free(deep.layers);
+}
+
 /* Whatever allocation fails, a session is made whole or not at all. */
 static void test_no_memory(const char *spec, uint32_t first, uint32_t last)
 {
-	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 32, .first = first, .last = last, .cpu = !spec };
+	struct accel_plan_opts po = {
+		.sz = sizeof(po), .ctx = 32, .first = first, .last = last, .cpu = !spec,
+	};
 	struct accel_session_opts so = { .sz = sizeof(so), .threads = 1, .strict = true };
 	struct accel_plan *plan = NULL;
 	struct accel_dev *dev = NULL;
@@ -399,6 +442,7 @@ int main(void)
 	test_all("sim:rings=1");
 	test_all(NULL);
 	test_cause();
+	test_many_jobs();
 	test_no_memory(NULL, 0, 0);
 	test_no_memory("sim:rings=1", 0, mi.n_layers - 1);
 	test_no_memory("sim:rings=1", 2, 4);
