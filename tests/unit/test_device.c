@@ -229,6 +229,39 @@ static void test_queue_error(void)
 	}
 }
 
+/* A client whose job was stopped by the reset that another's made necessary is told so. */
+static void test_innocent(void)
+{
+	struct octans_cmd_wait wait = {
+		.cmd = { .op = OCTANS_OP_WAIT, .size = sizeof(wait) }, .va = CODE + 0x2000, .value = 1,
+	};
+	struct accel_job jobs[3] = { { .va = CODE + 0x3000, .size = sizeof(wait) }, job(1), job(2) };
+	struct accel_fence *f, *guilty;
+	struct accel_queue *q;
+	struct accel_vm *vm;
+	struct bench b;
+	char reply[256];
+
+	bench_new(&b, "sim:rings=2");
+	memcpy((uint8_t *)b.word + 0x3000, &wait, sizeof(wait));
+	accel_vm_new(b.dev, &vm);
+	accel_vm_map(vm, b.bo, 0, CODE, 0x10000, 0);
+	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 50, &q);
+	accel_dev_control(b.dev, "hang ring 0", reply, sizeof(reply));
+	accel_dev_control(b.dev, "fail-reset ring 0", reply, sizeof(reply));
+	accel_submit(q, &jobs[1], 1, NULL, 0, &guilty);
+	accel_submit(b.q, jobs, 3, NULL, 0, &f);
+	ok(accel_fence_wait(guilty, INT64_MAX) == -ETIME && accel_queue_error(q) == -ETIME,
+	   "the guilty: %s", accel_error());
+	ok(accel_fence_wait(f, INT64_MAX) == -ECANCELED && accel_queue_error(b.q) == -ECANCELED &&
+	   strstr(accel_error(), "reset"), "the innocent: %s", accel_error());
+	accel_fence_free(guilty);
+	accel_fence_free(f);
+	accel_queue_free(q);
+	accel_vm_free(vm);
+	bench_free(&b);
+}
+
 /* Whatever room there is for the reply. */
 static void test_control(void)
 {
@@ -251,6 +284,7 @@ int main(void)
 	test_submit();
 	test_planned_fault();
 	test_queue_error();
+	test_innocent();
 	test_control();
 	return done();
 }
