@@ -65,6 +65,7 @@ int cpu_new(enum cpu_isa isa, unsigned int threads, struct cpu **out)
 	cpu->k = k;
 	cpu->part_ns = PART_NS;
 	cpu->share_ns = SHARE_NS;
+	cpu->max_ctx = MAX_CTX;
 	err = pool_new(threads, &cpu->pool);
 	if (err) {
 		free(cpu);

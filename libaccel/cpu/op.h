@@ -18,7 +18,8 @@
 
 #define MAX_OPERANDS	10
 #define ADDRESS_END	(1ull << 48)
-#define MAX_CTX		131072u		/* positions of one row of ATTEND, as profile octans-1 */
+/* Positions of one row of ATTEND: no processor's MAX_CTX, what is too long for them runs here. */
+#define MAX_CTX		OCTANS_MAX_ROWS
 
 /* A tensor in effect: from its first row on, with the rows that the parameters leave.  data is NULL
  * if it is absent. */
@@ -48,6 +49,7 @@ struct cpu {
 	struct pool *pool;
 	/* share(): work that is worth a part, and waking other threads; tests lower them. */
 	uint64_t part_ns, share_ns;
+	uint32_t max_ctx;		/* MAX_CTX; tests: a processor's */
 	struct buffer scratch;
 	struct kept_x kept;
 };

@@ -64,12 +64,12 @@ static int64_t check_row(const struct attention *t, uint32_t i)
 				return -1;
 			n++;
 		}
-		return n <= MAX_CTX ? n : -1;
+		return n <= t->cpu->max_ctx ? n : -1;
 	}
 	if (range[0] < 0 || range[0] > range[1])
 		return -1;
 	n = (int64_t)range[1] - range[0];
-	if (n > MAX_CTX || (n && pool_row(t, seq, range[1] - 1) < 0))
+	if (n > t->cpu->max_ctx || (n && pool_row(t, seq, range[1] - 1) < 0))
 		return -1;
 	/* one position of each page; without pages the last one was enough */
 	step = t->pages->data ? 1u << t->cmd->page_log2 : 1u << 31;

@@ -187,6 +187,29 @@ static void test_all(const char *spec)
 	drop(&b);
 }
 
+/* Positions that no processor attends to: the layers are the CPU's, to the last of them. */
+static void test_long(enum accel_kv_type kv)
+{
+	enum { CTX = 131072 + 4 };
+	struct accel_plan_opts po = { .ctx = CTX, .all = true, .kv_type = kv };
+	struct made a = make("sim:rings=1", po), b = make(NULL, po);
+	const int32_t tokens[8] = { 1, 5, 9, 3, 11, 2, 7, 4 };
+	const float *x, *y;
+	bool same = a.s && b.s && !accel_session_skip(a.s, CTX - 8) && !accel_session_skip(b.s, CTX - 8);
+
+	for (int i = 0; i < 8 && same; i += 2) {
+		same = !accel_session_eval(a.s, tokens + i, 2, ACCEL_LOGITS_LAST, &x) &&
+		       !accel_session_eval(b.s, tokens + i, 2, ACCEL_LOGITS_LAST, &y) &&
+		       !memcmp(x, y, sizeof(float) * mi.n_vocab);
+		if (!same)
+			printf("# %s\n", accel_error());
+	}
+	ok(same && stats(&a).layers_cpu == mi.n_blocks && stats(&a).layers_device == mi.n_layers - mi.n_blocks,
+	   "KV type %d: %d positions", kv, CTX);
+	drop(&a);
+	drop(&b);
+}
+
 static void test_plans(void)
 {
 	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 4096, .all = true, .kv_type = 7 };
@@ -452,6 +475,8 @@ int main(void)
 	test_no_memory_to_fall_back();
 	test_full_card();
 	test_strangers();
+	test_long(ACCEL_KV_F16);
+	test_long(ACCEL_KV_Q8_0);
 	accel_model_free(model);
 	return done();
 }
