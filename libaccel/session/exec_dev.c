@@ -25,7 +25,8 @@
 #define JOB_TAG(first, last) ((uint64_t)(first) << 32 | (last))
 
 struct buffer {
-	struct accel_bo *bo;
+	struct accel_bo *bo;		/* NULL: it is part of exec_dev.together ... */
+	uint64_t offset;		/* ... from here on */
 	uint64_t va;
 	uint8_t *map;			/* NULL: not mapped by the process */
 };
@@ -43,6 +44,7 @@ struct exec_dev {
 	struct accel_vm *vm;
 	struct accel_queue *queue;
 	struct buffer host, weights, kv, work, stream;
+	struct accel_bo *together;	/* NULL: each of them is by itself */
 	uint64_t next_va;
 	struct io io;
 	struct run *runs;		/* [n_layers] */
@@ -61,51 +63,91 @@ uint64_t exec_dev_job_work(const struct accel_devinfo *dev)
 
 /* ---- memory ---- */
 
-/* A buffer at the next free device address; nothing if size is 0. */
-static int make_buffer(struct exec_dev *e, uint64_t size, uint32_t bo_flags, uint32_t map_flags,
-		       const char *label, struct buffer *b)
+struct part {			/* a buffer on the card */
+	struct buffer *b;
+	uint64_t size;			/* 0: it is not needed */
+	uint32_t flags;			/* of its mapping */
+	const char *label;
+};
+
+#define PARTS 4
+
+static int alloc_parts(struct exec_dev *e, const struct part *parts)
+{
+	int err = 0;
+
+	for (int i = 0; i < PARTS && !err; i++)
+		if (parts[i].size)
+			err = accel_bo_new(e->dev, parts[i].size, ACCEL_BO_DEVICE, parts[i].label,
+					   &parts[i].b->bo);
+	return err;
+}
+
+/* A large buffer begins where a large page may, and what it leaves free before that can be too
+ * little for the others, in a card that becomes as full as the plan has promised.  All of them as
+ * one have room where they have in all. */
+static int alloc_together(struct exec_dev *e, const struct part *parts)
+{
+	uint64_t size = 0;
+
+	for (int i = 0; i < PARTS; i++) {
+		accel_bo_free(parts[i].b->bo);
+		parts[i].b->bo = NULL;
+		parts[i].b->offset = size;
+		size += parts[i].size;
+	}
+	return accel_bo_new(e->dev, size, ACCEL_BO_DEVICE, "session", &e->together);
+}
+
+static struct accel_bo *bo_of(const struct exec_dev *e, const struct buffer *b)
+{
+	return b->bo ? b->bo : e->together;
+}
+
+/* At the next free device address. */
+static int place_buffer(struct exec_dev *e, struct buffer *b, uint64_t size, uint32_t flags)
 {
 	int err;
 
-	if (!size)
-		return 0;
-	err = accel_bo_new(e->dev, size, bo_flags, label, &b->bo);
-	if (err)
-		return err;
 	b->va = e->next_va;
-	err = accel_vm_map(e->vm, b->bo, 0, b->va, accel_bo_size(b->bo), map_flags);
-	if (err)
-		return err;
-	e->next_va += (accel_bo_size(b->bo) + VA_ALIGN - 1) / VA_ALIGN * VA_ALIGN;
-	return 0;
+	err = accel_vm_map(e->vm, bo_of(e, b), b->offset, b->va, size, flags);
+	if (!err)
+		e->next_va += (size + VA_ALIGN - 1) / VA_ALIGN * VA_ALIGN;
+	return err;
 }
 
-static int map_buffer(struct buffer *b)
+static int map_buffer(struct exec_dev *e, struct buffer *b)
 {
-	b->map = accel_bo_map(b->bo);
-	return b->map ? 0 : -ENOMEM;
+	uint8_t *map = accel_bo_map(bo_of(e, b));
+
+	b->map = map ? map + b->offset : NULL;
+	return map ? 0 : -ENOMEM;
 }
 
 static int make_buffers(struct exec_dev *e, const struct footprint *f, struct io *io)
 {
-	int err = make_buffer(e, footprint_buffer(f->weights), ACCEL_BO_DEVICE, ACCEL_MAP_READONLY,
-			      "weights", &e->weights);
+	const struct part parts[PARTS] = {
+		{ &e->weights, footprint_buffer(f->weights), ACCEL_MAP_READONLY, "weights" },
+		{ &e->kv, footprint_buffer(f->kv), 0, "KV cache" },
+		{ &e->work, footprint_buffer(f->work), 0, "activations" },
+		{ &e->stream, footprint_buffer(f->stream), ACCEL_MAP_READONLY, "commands" },
+	};
+	int err = alloc_parts(e, parts);
 
+	if (err == -ENOSPC)
+		err = alloc_together(e, parts);
+	for (int i = 0; i < PARTS && !err; i++)
+		if (parts[i].size)
+			err = place_buffer(e, parts[i].b, parts[i].size, parts[i].flags);
 	if (!err)
-		err = make_buffer(e, footprint_buffer(f->kv), ACCEL_BO_DEVICE, 0, "KV cache", &e->kv);
+		err = accel_bo_new(e->dev, io_place(io, e->m, &e->shape, NULL), ACCEL_BO_HOST, "steps",
+				   &e->host.bo);
 	if (!err)
-		err = make_buffer(e, footprint_buffer(f->work), ACCEL_BO_DEVICE, 0, "activations",
-				  &e->work);
+		err = place_buffer(e, &e->host, accel_bo_size(e->host.bo), 0);
 	if (!err)
-		err = make_buffer(e, footprint_buffer(f->stream), ACCEL_BO_DEVICE, ACCEL_MAP_READONLY,
-				  "commands", &e->stream);
+		err = map_buffer(e, &e->host);
 	if (!err)
-		err = make_buffer(e, io_place(io, e->m, &e->shape, NULL), ACCEL_BO_HOST, 0, "steps",
-				  &e->host);
-	if (!err)
-		err = map_buffer(&e->host);
-	if (!err)
-		err = map_buffer(&e->stream);
+		err = map_buffer(e, &e->stream);
 	if (err)
 		return err;
 	io_place(io, e->m, &e->shape, e->host.map);
@@ -246,7 +288,7 @@ static int load(struct exec_dev *e, const bool *mine, struct upload *up)
 	err = record_all(e, mine, &at);
 	if (err || e->info.timing_only)
 		goto out;		/* nothing will be read */
-	err = map_buffer(&e->weights);
+	err = map_buffer(e, &e->weights);
 	if (err)
 		goto out;
 	rope_table(m, e->shape.ctx, (float *)(e->weights.map + (at.rope - e->weights.va)));
@@ -440,6 +482,7 @@ void exec_dev_free(struct exec_dev *e)
 	accel_bo_free(e->kv.bo);
 	accel_bo_free(e->work.bo);
 	accel_bo_free(e->stream.bo);
+	accel_bo_free(e->together);
 	free(e->runs);
 	free(e->begins);
 	free(e);

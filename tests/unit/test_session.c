@@ -86,6 +86,36 @@ static void test_memory(uint32_t first, uint32_t last, enum accel_kv_type kv)
 	drop(&m);
 }
 
+/* What is planned for a card that becomes full to the last page has room there. */
+static void test_full(const char *spec)
+{
+	struct accel_session_opts so = { .sz = sizeof(so), .threads = 1, .strict = true };
+	struct accel_plan_opts po = { .sz = sizeof(po), .all = true };
+	unsigned int n = 0, made = 0;
+	struct accel_devinfo info;
+	struct accel_dev *dev;
+
+	if (!ok(!accel_open(spec, &dev) && !accel_dev_info(dev, &info), "%s", spec))
+		return;
+	for (po.ctx = 300; po.ctx < 900; po.ctx++) {
+		struct accel_session *s = NULL;
+		struct accel_plan *plan;
+
+		if (accel_plan_new(model, &info, &po, &plan))
+			break;
+		if (accel_plan_layers_on_device(plan)) {
+			n++;
+			made += !accel_session_new(model, plan, dev, &so, &s);
+			if (!s)
+				printf("# ctx %u: %s\n", po.ctx, accel_error());
+		}
+		accel_session_free(s);
+		accel_plan_free(plan);
+	}
+	ok(n && made == n && !accel_dev_info(dev, &info), "%s: %u of %u plans fit as they said", spec, made, n);
+	accel_close(dev);
+}
+
 static void test_figures(void)
 {
 	struct accel_plan_opts po = { .ctx = 64, .all = true };
@@ -462,6 +492,7 @@ int main(void)
 	test_memory(0, mi.n_layers - 1, ACCEL_KV_F16);
 	test_memory(2, 4, ACCEL_KV_F32);
 	test_memory(1, 1, ACCEL_KV_Q8_0);
+	test_full("sim:rings=1,local=2M");
 	test_figures();
 	test_top("sim:rings=1");
 	test_top(NULL);
