@@ -8,7 +8,7 @@
 #include <accel/octans_isa.h>
 
 struct candidate {
-	double weight;
+	double weight;		/* or the logit, while they are sorted */
 	uint32_t token;
 };
 
@@ -20,6 +20,12 @@ static double uniform(uint64_t *state)
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
 	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
 	return ((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+/* How likely, beside the best.  What equals an infinite one is as likely as that is. */
+static double weight(double logit, double best, double temperature)
+{
+	return logit == best ? 1 : exp((logit - best) / temperature);
 }
 
 /* Most likely first; equals in the order of their numbers, so that a seed decides alone. */
@@ -84,10 +90,12 @@ int64_t sample(struct sampler *s, const float *logits, uint32_t vocab)
 	for (uint32_t i = 0; i < vocab; i++)
 		if (logits[i] == logits[i])
 			s->list[n++] = (struct candidate) {
-				.weight = exp(((double)logits[i] - logits[best]) / s->temperature),
-				.token = i,
+				.weight = logits[i], .token = i,
 			};
+	/* In the order of the logits, as sample_top() is given them: other weights may be equal. */
 	qsort(s->list, n, sizeof(*s->list), by_weight);
+	for (uint32_t i = 0; i < n; i++)
+		s->list[i].weight = weight(s->list[i].weight, logits[best], s->temperature);
 	return choose(s, n);
 }
 
@@ -111,7 +119,7 @@ int64_t sample_top(struct sampler *s, const int32_t *ids, const float *logits, u
 			n = i;
 		else
 			s->list[i] = (struct candidate) {
-				.weight = exp(((double)logits[i] - logits[0]) / s->temperature),
+				.weight = weight(logits[i], logits[0], s->temperature),
 				.token = ids[i],
 			};
 	}
