@@ -119,6 +119,14 @@ static int advance(struct accel_session *s, struct sampler *sampler, uint32_t vo
 	return err;
 }
 
+/* Keys and values may be larger than the cache can hold, in a model that is sound. */
+static int no_number(const struct options *o)
+{
+	return complain(EXIT_FAILED, "the model gave no number for any token: its weights are damaged%s",
+			o->kv_type == ACCEL_KV_F32 ? "" :
+			", or its keys and values are too large for 16 bits: try --kv-type f32");
+}
+
 static int generate(const struct options *o, struct accel_session *s, struct tokenizer *tok,
 		    const int32_t *ids, size_t n, uint32_t vocab, uint32_t ctx, struct timing *time)
 {
@@ -145,8 +153,7 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		int32_t id;
 
 		if (next < 0) {
-			rc = complain(EXIT_FAILED, next == -EDOM ? "the model gave no number for any token: its weights are damaged" :
-				      "no memory for sampling");
+			rc = next != -EDOM ? complain(EXIT_FAILED, "no memory for sampling") : no_number(o);
 			break;
 		}
 		id = next;
