@@ -34,7 +34,7 @@ DRM_CFLAGS := $(shell pkg-config --cflags libdrm 2>/dev/null)
 DRM_LIBS   := $(shell pkg-config --libs libdrm 2>/dev/null)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(WERROR) -fPIC -fvisibility=hidden -pthread \
 	     $(NUMERIC) -Ilibaccel/include -Ilibaccel -Iuapi -Ikmod -Itools/octans-sim \
-	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(SAN)
+	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(ISA) $(SAN)
 LIBS	= $(DRM_LIBS) -lm -pthread
 
 lib_src := $(wildcard libaccel/*.c libaccel/*/*.c)
@@ -56,8 +56,9 @@ $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# Not in CFLAGS: a CFLAGS of the command line would take these away, and AVX2 with them.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
-$(call obj,$(wildcard libaccel/cpu/avx2*.c)): CFLAGS += -mavx2 -mfma -mf16c \
+$(call obj,$(wildcard libaccel/cpu/avx2*.c)): ISA := -mavx2 -mfma -mf16c \
 	-fno-tree-vectorize	# vectors are written by hand; gcc would put pointers into some
 endif
 
