@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 #
-# make            user space: libaccel, accelctl, the processor model
-# make run        the main job: a model answers on the modelled processor
-# make check      every test, both kernels in a VM
-# make unit       the tests that need neither root nor a VM
-# make modules    octans.ko for KDIR
+# make            user space into build/: libaccel, accelctl, the processor model (O= CC= V=1)
+# make run        the main job: a model answers on the modelled processor (PROMPT="...")
+# make deps       installs what building needs, if it is missing (root or sudo)
+# make check      every test, both kernels in a VM: a quarter of an hour, 2 GB in ~/.cache
+# make unit       the tests that need neither root nor a VM, a minute
+# make modules    octans.ko for the kernel in KDIR (for those of the VM: tests/vm/build-module)
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
 # make fuzz       FUZZ_SECONDS=60 of hostile streams, machine monitors and control lines each
-# make bench      speed and memory beside the peers
-# make install    into $(DESTDIR)$(PREFIX)
+# make bench      speed and memory beside the peers: as make check
+# make install    into $(DESTDIR)$(PREFIX), PREFIX=/usr/local
 # make help       this text
 
 VERSION	:= 0.1.0
@@ -22,7 +23,10 @@ SEED	?= 1
 MODEL	:= models/octans-demo.gguf
 PROMPT	?= What is the capital of France?
 
-CC	?= gcc
+# The CC that make itself brings is "cc", which not every machine has.
+ifeq ($(origin CC),default)
+CC	:= gcc
+endif
 O	?= build
 CFLAGS	?= -O2 -g
 SAN	?=
@@ -42,6 +46,11 @@ sim_src := $(filter-out %/octans-vfio-user.c,$(wildcard tools/octans-sim/*.c))
 ctl_src := $(wildcard tools/accelctl/*.c)
 unit_src := $(wildcard tests/unit/test_*.c)
 
+# One short line a command; V=1 shows the command instead, -s nothing.
+flags	:= $(firstword -$(MAKEFLAGS))
+silent	:= $(if $(findstring =,$(flags)),,$(findstring s,$(flags)))
+say = $(if $(V),,@$(if $(silent),,printf '  %-3s %s\n' $(1) $(@:$(O)/%=%);) )
+
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 lib_obj := $(call obj,$(lib_src))
 sim_obj := $(call obj,$(sim_src))
@@ -52,37 +61,44 @@ units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
 
 all: $(O)/libaccel.so.$(VERSION) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
 
-$(O)/%.o: %.c
+# What is missing is said once, before each compiler says it in its own words.
+tools:
+	@printf '#include <xf86drm.h>\n#include <jansson.h>\n' | \
+		$(CC) $(DRM_CFLAGS) $(CFLAGS) -fsyntax-only -x c - 2>/dev/null || { \
+		echo "make: $(CC) or the headers of libdrm or jansson are missing:" \
+			"\`make deps\` installs them" >&2; exit 1; }
+
+$(O)/%.o: %.c | tools
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Not in CFLAGS: a CFLAGS of the command line would take these away, and AVX2 with them.
-ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
 $(call obj,$(wildcard libaccel/cpu/avx2*.c)): ISA := -mavx2 -mfma -mf16c \
 	-fno-tree-vectorize	# vectors are written by hand; gcc would put pointers into some
 endif
 
 $(O)/liboctans-sim.a: $(sim_obj)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
 $(O)/libaccel.a: $(lib_obj)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
 $(O)/libaccel.so.$(VERSION): $(lib_obj) $(O)/liboctans-sim.a libaccel/libaccel.map
-	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=libaccel/libaccel.map -Wl,-z,defs \
+	$(call say,LD)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=libaccel/libaccel.map -Wl,-z,defs \
 		$(SAN) -o $@ $(lib_obj) $(O)/liboctans-sim.a $(LIBS)
-	ln -sf $(@F) $(O)/$(SONAME)
-	ln -sf $(@F) $(O)/libaccel.so
+	@ln -sf $(@F) $(O)/$(SONAME)
+	@ln -sf $(@F) $(O)/libaccel.so
 
 $(O)/accelctl: $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
-	$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
+	$(call say,LD)$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
 
 # accelctl on many damaged models in one process, for tests/e2e/bad-models.
 $(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
-	$(CC) $(SAN) -Wl,--wrap=main -o $@ $^ -ljansson $(LIBS)
+	$(call say,LD)$(CC) $(SAN) -Wl,--wrap=main -o $@ $^ -ljansson $(LIBS)
 
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 # Written from the manual alone, in Python; embedded by golden.h, which no list of dependencies shows.
 $(O)/golden.bin: $(wildcard tests/unit/ref_*.py)
@@ -95,14 +111,14 @@ $(golden_obj): CFLAGS += -DGOLDEN_FILE='"$(O)/golden.bin"'
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
+	$(call say,LD)$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
 
 # Random jobs: their counters are predicted by tests/cycles/calculator.py, their results compared.
 $(O)/cycles-jobs: $(O)/tests/cycles/jobs.o $(O)/liboctans-sim.a
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 $(O)/random-same: $(O)/tests/random/same.o $(O)/libaccel.a $(O)/liboctans-sim.a
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 modules modules_clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $(patsubst modules_%,%,$@) W=1
@@ -111,7 +127,7 @@ deps:
 	@packaging/install-deps
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all
 	$(O)/accelctl run --device sim $(MODEL) "$(PROMPT)"
 
 unit-build: $(units) $(O)/cycles-jobs $(O)/random-same
@@ -126,7 +142,7 @@ check:
 same: $(O)/random-same
 	$(O)/random-same $(MILLIONS) $(SEED)
 
-fuzz:
+fuzz: tools
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(SEED) tests/fuzz/run
 
 bench:
@@ -155,10 +171,10 @@ clean:
 	rm -rf $(O)
 
 help:
-	@sed -n '3,13s/^# //p' Makefile
+	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
 
-.PHONY: all run unit unit-build check same fuzz bench modules modules_clean deps install clean help
+.PHONY: all tools run unit unit-build check same fuzz bench modules modules_clean deps install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
