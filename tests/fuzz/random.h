@@ -21,7 +21,8 @@
 
 #define RANDOM_FN __attribute__((unused)) static
 
-static uint64_t random_state, random_seed;
+static _Thread_local uint64_t random_state;
+static uint64_t random_seed;
 static double random_end;
 static unsigned long random_step;
 
