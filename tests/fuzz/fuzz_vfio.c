@@ -2,8 +2,8 @@
 /*
  * A hostile virtual machine monitor: messages that are nearly right, page tables that loop, memory
  * that comes, goes and is cut off while jobs run, interrupts that nobody takes, clients that leave
- * in the middle.  Every message gets its reply in a few seconds or ends the connection, and the next
- * client finds nothing of the last one.
+ * in the middle.  Every message gets its reply in a few seconds or ends the connection; the next
+ * client finds nothing of the last one, and who was a client before sees and changes nothing of his.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #include "../unit/sim_rig.h"
-#include "random.h"
+#include "grammar.h"
 #include "vfio_proto.h"
 #include "vfio_user.h"
 
@@ -21,6 +21,8 @@
 #define FILES		4
 #define TABLES		8	/* of pages, at RIG_TABLES */
 #define REPLY_SECONDS	15
+#define LOCAL		(16u << 20)
+#define SECRET		0x5ec2e75ec2e7a55aULL
 
 static struct vfio_user *server;
 static int conn = -1, stop_fd;
@@ -28,7 +30,8 @@ static pthread_t thread;
 static int server_conn;
 static struct { int fd; uint8_t *at; } file[FILES];
 static uint8_t reply_body[(1 << 20) + 4096];
-static unsigned long messages, refused, clients, jobs;
+static uint64_t *kept;		/* on-card memory of a client that left, or NULL */
+static unsigned long messages, refused, unanswered, clients, doorbells, keepers;
 static double slowest;
 
 /* ---- the connection ---- */
@@ -79,6 +82,34 @@ static bool send_message(const void *data, size_t len, const int *fds, unsigned 
 	return sendmsg(conn, &msg, MSG_NOSIGNAL) == (ssize_t)len;
 }
 
+/* Of the descriptor that a reply brings, if it brings one. */
+static int reply_fd = -1;
+
+static ssize_t take_some(void *to, size_t len)
+{
+	char control[CMSG_SPACE(8 * sizeof(int))];
+	struct iovec iov = { to, len };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control),
+	};
+	ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	if (c && c->cmsg_type == SCM_RIGHTS) {
+		if (c->cmsg_len != CMSG_LEN(sizeof(int)) || reply_fd >= 0)
+			finding("a reply brings more than one descriptor");
+		memcpy(&reply_fd, CMSG_DATA(c), sizeof(int));
+	}
+	return n;
+}
+
+static void forget_fd(void)
+{
+	if (reply_fd >= 0)
+		close(reply_fd);
+	reply_fd = -1;
+}
+
 /* False: the server ended it. */
 static bool receive(void *data, size_t len)
 {
@@ -90,7 +121,7 @@ static bool receive(void *data, size_t len)
 
 		if (poll(&p, 1, REPLY_SECONDS * 1000) != 1)
 			finding("no reply in %d s", REPLY_SECONDS);
-		n = recv(conn, to, len, 0);
+		n = take_some(to, len);
 		if (n <= 0)
 			return false;
 		to += n;
@@ -107,10 +138,19 @@ static int ask(uint16_t cmd, const void *body, size_t len, const int *fds, unsig
 	struct vu_header h = { .id = ++id, .cmd = cmd, .size = sizeof(h) + len };
 	double start = seconds_now();
 
+	if (one_in(200))
+		h.flags = one_in(4) ? any() : VU_NO_REPLY;
 	memcpy(message, &h, sizeof(h));
 	memcpy(message + sizeof(h), body, len);
 	messages++;
-	if (!send_message(message, h.size, fds, nfds) || !receive(&h, sizeof(h)))
+	forget_fd();
+	if (!send_message(message, h.size, fds, nfds))
+		return -1;
+	if ((h.flags & VU_NO_REPLY) && !(h.flags & VU_TYPE)) {
+		unanswered++;
+		return 0;
+	}
+	if (!receive(&h, sizeof(h)))
 		return -1;
 	if (h.id != id || h.cmd != cmd || (h.flags & VU_TYPE) != VU_REPLY || h.size < sizeof(h) ||
 	    h.size - sizeof(h) > sizeof(reply_body))
@@ -124,9 +164,25 @@ static int ask(uint16_t cmd, const void *body, size_t len, const int *fds, unsig
 	return h.flags & VU_ERROR ? (int)h.error : 0;
 }
 
+/* The first message goes as it should. */
 static int greet(void)
 {
-	return ask(VU_VERSION, "\0\0\0\0{}", 7, NULL, 0);
+	static const struct { uint16_t v[2]; char caps[8]; } hello = { { 0, 1 }, "{}" };
+	int ret;
+
+	do
+		ret = ask(VU_VERSION, &hello, 7, NULL, 0);
+	while (ret < 0 && (leave(), enter(), true));
+	return ret;
+}
+
+static int greet_again(void)
+{
+	uint8_t hello[64];
+
+	for (size_t i = 0; i < sizeof(hello); i++)
+		hello[i] = one_in(3) ? 0 : any();
+	return ask(VU_VERSION, hello, one_in(2) ? 4 : below(64), NULL, 0);
 }
 
 static int write_region(uint32_t region, uint64_t offset, const void *data, uint32_t n)
@@ -223,30 +279,40 @@ static void make_tables(void)
 	table = (uint64_t *)(file[0].at + RIG_TABLES + (OCTANS_PT_LEVELS - 1) * 0x1000);
 	for (int i = 0; i < 256; i++)
 		table[i] = (RIG_IOVA + 0x100000 + i * 0x1000) | OCTANS_PTE_VALID |
-			   (one_in(2) ? OCTANS_PTE_WRITE : 0);
+			   (one_in(8) ? 0 : OCTANS_PTE_WRITE);
 	for (int i = 1; i < 16; i++)
 		asid[i] = one_in(10) ? any() : one_in(10) ? table_entry() & ~OCTANS_PTE_WRITE :
 			  (RIG_IOVA + RIG_TABLES) | OCTANS_ASID_VALID;
 }
 
-static uint64_t device_address(void)
+#define SENSE_PAGES	256	/* from address 0 on, at 0x100000 of the memory: */
+#define STREAMS		8	/* 64 KiB each, of which the stream has the first 4 */
+#define IDS_PAGE	(SENSE_PAGES - 1)
+
+static uint64_t page_va(void)
 {
-	return one_in(3) ? ((any() & 0x1ff) << (12 + 9 * below(4))) + below(4096) :
-	       below(0x100000);
+	return one_in(16) ? (any() & 0x1ff) << (12 + 9 * below(4)) : below(SENSE_PAGES) * 0x1000ULL;
 }
 
-static void make_stream(uint8_t *at)
+static uint64_t large_va(uint32_t pages)
 {
-	for (int i = 0; i < 64; i++) {
-		struct octans_cmd_copy c = cmd_copy(device_address(), device_address(),
-						    1 + below(20000));
+	return pages < SENSE_PAGES ? below(SENSE_PAGES - pages) * 0x1000ULL : page_va();
+}
 
-		if (one_in(5)) {
-			c.cmd.op = below(OCTANS_OP_COUNT + 1);
-			c.cmd.size = 16 * below(20);
-		}
-		memcpy(at + i * sizeof(c), &c, sizeof(c));
-	}
+static uint64_t id_va(void)
+{
+	return IDS_PAGE * 0x1000ULL + below(512) * 8;
+}
+
+/* Returns its size. */
+static uint32_t make_stream(uint8_t *at)
+{
+	uint32_t bytes = 0;
+
+	clean = !one_in(3);
+	for (int i = below(one_in(4) ? 8 : 2); i >= 0; i--)
+		bytes += make_command(at + bytes);
+	return bytes;
 }
 
 /* ---- steps: -1 = the connection is over ---- */
@@ -358,16 +424,39 @@ static int set_irqs(void)
 	return ret;
 }
 
+static void wait_for_reset(int r)
+{
+	struct vu_region_io io = {
+		.offset = OCTANS_RING(r) + OCTANS_RING_CTRL, .region = OCTANS_BAR_REGS, .count = 4,
+	};
+	uint32_t v = 0;
+
+	for (int tries = 0; tries < 20; tries++) {
+		if (ask(VU_REGION_READ, &io, sizeof(io), NULL, 0))
+			return;
+		memcpy(&v, reply_body + sizeof(io), sizeof(v));
+		if (!(v & OCTANS_RING_RESET))
+			return;
+		rig_nap(100);
+	}
+}
+
+/* What runs there already may find its stream changed. */
 static int run_jobs(void)
 {
+	uint32_t size[STREAMS], jobs = 1 + below(6);
 	int r = below(4);
 
 	if (one_in(4))
 		make_tables();
+	fill_ids((uint64_t *)(file[0].at + 0x100000 + IDS_PAGE * 0x1000), 512);
+	for (int i = 0; i < STREAMS; i++)
+		size[i] = make_stream(file[0].at + 0x100000 + i * 0x10000);
 	for (int i = 0; i < 16; i++) {
+		int n = below(STREAMS);
 		struct octans_desc d = {
-			.seqno = 1 + below(1000), .cmd_va = below(8) * 0x10000 + below(2) * 0x800,
-			.cmd_size = 48 * (1 + below(60)), .asid = below(18), .flags = below(2),
+			.seqno = 1 + below(1000), .cmd_va = n * 0x10000, .cmd_size = size[n],
+			.asid = one_in(10) ? below(18) : 1 + below(15), .flags = below(2),
 		};
 
 		if (one_in(10)) {
@@ -380,10 +469,37 @@ static int run_jobs(void)
 			d.cmd_va = any();
 		memcpy(file[0].at + RIG_RING + r * 0x1000 + i * sizeof(d), &d, sizeof(d));
 	}
-	for (int i = 0; i < 8; i++)
-		make_stream(file[0].at + 0x100000 + i * 0x10000 + below(2) * 0x800);
-	jobs++;
-	return write32(OCTANS_DOORBELL(r), one_in(3) ? any_size() : below(20));
+	doorbells++;
+	if (one_in(5))
+		start();
+	/* A ring that has stopped goes on after a reset only. */
+	if (!one_in(3)) {
+		write32(OCTANS_RING(r) + OCTANS_RING_CTRL, OCTANS_RING_RESET);
+		if (!one_in(8))
+			wait_for_reset(r);
+		write32(OCTANS_RING(r) + OCTANS_RING_CTRL, OCTANS_RING_ENABLE);
+	}
+	return write32(OCTANS_DOORBELL(r), one_in(16) ? any_size() : one_in(8) ? below(20) : jobs);
+}
+
+/* Registers as a driver reads them, all of them. */
+static int read_register(void)
+{
+	struct vu_region_io io = { .region = OCTANS_BAR_REGS, .count = one_in(2) ? 4 : 8 };
+
+	io.offset = one_in(3) ? OCTANS_RING(below(9)) + 4 * below(32) : 4 * below(0x300 / 4);
+	return ask(VU_REGION_READ, &io, sizeof(io), NULL, 0);
+}
+
+static int get_info(void)
+{
+	struct vu_region_info info = { .argsz = sizeof(info), .index = below(10) };
+	uint16_t what = VU_GET_INFO + below(4);
+
+	/* All of them begin with their size; the number of an interrupt is the third word. */
+	if (what == VU_GET_IRQ_INFO)
+		info.argsz = sizeof(struct vu_irq_info);
+	return ask(what, &info, one_in(10) ? below(32) : sizeof(info), NULL, 0);
 }
 
 static int noise(void)
@@ -397,10 +513,9 @@ static int noise(void)
 
 static int step(void)
 {
-	struct vu_region_info info = { .argsz = sizeof(info), .index = below(10) };
 	uint16_t command = one_in(5) ? any() : 6;
 
-	switch (below(16)) {
+	switch (below(17)) {
 	case 0:
 		return map_something();
 	case 1:
@@ -422,10 +537,11 @@ static int step(void)
 			cut_off(below(FILES));
 		return 0;
 	case 9:
-		return one_in(6) ? ask(VU_GET_REGION_INFO, &info, one_in(10) ? below(32) : 32, NULL, 0)
-				 : write64(OCTANS_REG_INVALIDATE, any_size());
+		return one_in(4) ? get_info() : write64(OCTANS_REG_INVALIDATE, any_size());
 	case 10:
 		return write32(OCTANS_RING(below(9)) + 4 * below(20), one_in(3) ? any() : below(4));
+	case 11:
+		return one_in(20) ? greet_again() : read_register();
 	}
 	return run_jobs();
 }
@@ -447,13 +563,43 @@ static void inject(void)
 static void check_new(void)
 {
 	static const uint8_t zeros[4096];
-	struct vu_region_io io = { .offset = below(16 << 8) * 4096, .region = OCTANS_BAR_LOCAL,
+	struct vu_region_io io = { .offset = below(LOCAL >> 12) * 4096, .region = OCTANS_BAR_LOCAL,
 				   .count = 4096 };
+	unsigned long before = unanswered;
+	int ret = ask(VU_REGION_READ, &io, sizeof(io), NULL, 0);
 
-	if (ask(VU_REGION_READ, &io, sizeof(io), NULL, 0))
+	if (ret < 0 || unanswered != before)
+		return;
+	if (ret)
 		finding("on-card memory cannot be read");
 	if (memcmp(reply_body + sizeof(io), zeros, sizeof(zeros)))
 		finding("on-card memory at 0x%llx is not new", (unsigned long long)io.offset);
+}
+
+/* Keeps this client's on-card memory beyond its time, full of a secret. */
+static void keep(void)
+{
+	struct vu_region_info info = { .argsz = sizeof(info), .index = OCTANS_BAR_LOCAL };
+
+	if (kept)
+		munmap(kept, LOCAL);
+	kept = NULL;
+	if (ask(VU_GET_REGION_INFO, &info, sizeof(info), NULL, 0) || reply_fd < 0)
+		return;
+	if (!ftruncate(reply_fd, 0) || !ftruncate(reply_fd, 2 * LOCAL))
+		finding("a client can change the size of on-card memory");
+	kept = mmap(NULL, LOCAL, PROT_READ | PROT_WRITE, MAP_SHARED, reply_fd, 0);
+	if (kept == MAP_FAILED)
+		finding("on-card memory cannot be mapped: %s", strerror(errno));
+	keepers++;
+}
+
+/* Nobody else has it: what the next clients do leaves no trace. */
+static void check_kept(void)
+{
+	for (size_t i = 0; kept && i < LOCAL / 8; i += 1 + below(64))
+		if (kept[i] != SECRET)
+			finding("a client sees on-card memory of a later one, at 0x%zx", i * 8);
 }
 
 static void one_client(void)
@@ -465,21 +611,26 @@ static void one_client(void)
 		if (greet())
 			finding("a greeting is refused");
 		check_new();
+		check_kept();
 	}
 	make_tables();
 	start();
 	for (int i = below(400); i && step() >= 0 && random_more(); i--)
 		if (one_in(300))
 			inject();
+	if (one_in(8))
+		keep();
 	if (one_in(3))
 		send_message(&h, 1 + below(sizeof(h)), NULL, 0);
 	leave();
+	for (size_t i = 0; kept && i < LOCAL / 8; i++)
+		kept[i] = SECRET;
 }
 
 int main(int argc, char **argv)
 {
-	struct sim_config config = { .local_size = 16 << 20, .threads = 1 };
-	char err[256];
+	struct sim_config config = { .local_size = LOCAL, .threads = 1 };
+	char err[256], text[4096];
 
 	random_begin(argc, argv);
 	for (int i = 0; i < FILES; i++) {
@@ -492,9 +643,16 @@ int main(int argc, char **argv)
 	vfio_user_guard_sigbus(server);
 	while (random_more())
 		one_client();
-	printf("seed %llu: %lu messages (%lu refused), %lu clients, %lu times jobs, slowest reply %.3f s\n",
-	       (unsigned long long)random_seed, messages, refused, clients, jobs, slowest);
+	printf("seed %llu: %lu messages (%lu refused, %lu without a reply), %lu clients (%lu kept on-card memory), "
+	       "%lu doorbells, slowest reply %.3f s\n", (unsigned long long)random_seed, messages, refused,
+	       unanswered, clients, keepers, doorbells, slowest);
+	sim_control(vfio_user_device(server), "restore", text, sizeof(text));
+	sim_control(vfio_user_device(server), "stat", text, sizeof(text));
+	printf("%s\n", text);
 	vfio_user_free(server);
+	forget_fd();
+	if (kept)
+		munmap(kept, LOCAL);
 	for (int i = 0; i < FILES; i++) {
 		munmap(file[i].at, MEM);
 		close(file[i].fd);
