@@ -7,7 +7,7 @@
 # make unit       the tests that need neither root nor a VM, a minute
 # make modules    octans.ko for the kernel in KDIR (for those of the VM: tests/vm/build-module)
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
-# make fuzz       FUZZ_SECONDS=60 of hostile streams, machine monitors and control lines each
+# make fuzz       FUZZ_SECONDS=60 of hostile streams, clients, machine monitors and control lines each
 # make bench      speed and memory beside the peers: as make check
 # make install    into $(DESTDIR)$(PREFIX), PREFIX=/usr/local
 # make help       this text
