@@ -214,12 +214,34 @@ static void emit(void *command, uint32_t op, uint32_t flags, uint32_t size)
 
 static uint32_t rows(void)
 {
-	return ONE_OF(1, 1, 3, 17, 64);
+	return pick(4) ? ONE_OF(1, 1, 3, 17, 64) : 1 + pick(12);
 }
 
+/* A multiple of every block. */
 static uint32_t cols(void)
 {
 	return ONE_OF(256, 512, 768, 2048);
+}
+
+/* Now and then of a size that leaves something over, whatever it is divided by. */
+static uint32_t odd(uint32_t even, uint32_t below)
+{
+	return pick(3) ? even : 1 + pick(below);
+}
+
+/* As many as its blocks allow. */
+static uint32_t cols_of(uint32_t type)
+{
+	switch (type) {
+	case OCTANS_TYPE_F32:
+	case OCTANS_TYPE_F16:
+	case OCTANS_TYPE_BF16:
+		return odd(cols(), 600);
+	case OCTANS_TYPE_Q4_K:
+	case OCTANS_TYPE_Q6_K:
+		return cols();
+	}
+	return pick(3) ? cols() : 32 * (1 + pick(40));
 }
 
 static uint32_t weight_type(void)
@@ -230,12 +252,14 @@ static uint32_t weight_type(void)
 
 static void move(void)
 {
-	uint32_t m = rows(), n = cols(), type = weight_type();
+	uint32_t m = rows(), type = weight_type(), n = cols_of(type);
 	struct octans_cmd_move c = { .src = tensor(100, n, type, false) };
 	uint32_t flags = pick(3) ? 0 : OCTANS_MOVE_ADD;
 
-	c.dst = tensor(200, n, flags ? OCTANS_TYPE_F32 : ONE_OF(OCTANS_TYPE_F32, OCTANS_TYPE_F16, OCTANS_TYPE_Q8_0),
-		       true);
+	type = flags || n % 32 ? OCTANS_TYPE_F32 : ONE_OF(OCTANS_TYPE_F32, OCTANS_TYPE_F16, OCTANS_TYPE_Q8_0);
+	if (!flags && n % 32 && pick(2))
+		type = ONE_OF(OCTANS_TYPE_F16, OCTANS_TYPE_BF16);
+	c.dst = tensor(200, n, type, true);
 	c.dst_ids = ids(m, 1, 200, true);
 	c.src_ids = ids(m, 1, 100, true);
 	remember(&c.dst_ids);
@@ -258,7 +282,7 @@ static void move(void)
 
 static void matmul(void)
 {
-	uint32_t m = rows(), k = cols(), n = ONE_OF(64, 512, 2048), type = weight_type();
+	uint32_t m = rows(), type = weight_type(), k = cols_of(type), n = odd(ONE_OF(64, 512, 2048), 40);
 	bool is_16 = type == OCTANS_TYPE_F16 || type == OCTANS_TYPE_BF16;
 	uint32_t s = 1, planes = 1, flags = pick(3) ? 0 : OCTANS_MATMUL_ADD;
 	struct octans_cmd_matmul c = { .x = in(m, k) };
@@ -268,7 +292,7 @@ static void matmul(void)
 	if (!pick(3)) {
 		s = ONE_OF(1, 2, 4);
 		planes = 6;
-		n = 64;
+		n = odd(64, 20);
 		c.sel = ids(m, s, planes, true);
 		remember(&c.sel);
 		c.plane_stride = n * row_bytes(type, k) + 128;
@@ -283,7 +307,7 @@ static void matmul(void)
 
 static void row(void)
 {
-	uint32_t m = rows(), n = cols(), kind = pick(5), groups = ONE_OF(1, 4, 8);
+	uint32_t m = rows(), kind = pick(5), groups = ONE_OF(1, 4, 8), n = groups * odd(cols() / groups, 200);
 	struct octans_cmd_row c = { .x = in(m, n), .groups = groups };
 
 	c.dst = kind == OCTANS_ROW_SUM ? out(m, groups) : out(m, n);
@@ -298,7 +322,7 @@ static void row(void)
 
 static void map(void)
 {
-	uint32_t m = rows(), n = cols(), f = pick(OCTANS_MAP_F_COUNT), op = pick(3);
+	uint32_t m = rows(), n = odd(cols(), 600), f = pick(OCTANS_MAP_F_COUNT), op = pick(3);
 	struct octans_cmd_map c = { .a = in(m, n), .dst = out(m, n) };
 
 	if (op)
@@ -310,12 +334,13 @@ static void map(void)
 
 static void rope(void)
 {
-	uint32_t m = rows(), heads = ONE_OF(1, 4, 8), dim = ONE_OF(64, 96);
-	struct octans_cmd_rope c = { .heads = heads, .head_dim = dim, .first = 32, .rot = 32 };
+	uint32_t m = rows(), heads = ONE_OF(1, 4, 8), dim = 1 + odd(ONE_OF(63, 95), 95);
+	uint32_t rot = dim < 64 ? dim & ~1u : 32;
+	struct octans_cmd_rope c = { .heads = heads, .head_dim = dim, .first = dim - rot, .rot = rot };
 
 	c.dst = out(m, heads * dim);
 	c.x = pick(2) ? c.dst : in(m, heads * dim);
-	c.cs = tensor(300, 32, OCTANS_TYPE_F32, false);
+	c.cs = tensor(300, rot, OCTANS_TYPE_F32, false);
 	c.pos = ids(m, 1, 300, false);
 	remember(&c.pos);
 	emit(&c, OCTANS_OP_ROPE, pick(2), sizeof(c));
@@ -323,13 +348,14 @@ static void rope(void)
 
 static void attend(void)
 {
-	uint32_t m = rows(), kv_heads = ONE_OF(1, 2, 4), group = ONE_OF(1, 4), d = ONE_OF(64, 128);
+	uint32_t m = rows(), kv_heads = ONE_OF(1, 2, 4), group = ONE_OF(1, 4), even = ONE_OF(64, 128);
 	uint32_t kind = ONE_OF(OCTANS_TYPE_F32, OCTANS_TYPE_F16, OCTANS_TYPE_F16, OCTANS_TYPE_Q8_0);
-	uint32_t heads = kv_heads * group, list = !pick(4);
+	uint32_t dk = kind == OCTANS_TYPE_Q8_0 ? even : odd(even, 80), heads = kv_heads * group, list = !pick(4);
+	uint32_t dv = kind == OCTANS_TYPE_Q8_0 || pick(2) ? dk : 1 + pick(80);
 	struct octans_cmd_attend c = {
-		.q = in(m, heads * d), .dst = out(m, heads * d), .heads = heads, .kv_heads = kv_heads, .dk = d,
-		.dv = d, .scale = 0.1f, .cap = pick(3) ? 0 : 30,
-		.k = tensor(512, kv_heads * d, kind, true), .v = tensor(512, kv_heads * d, kind, true),
+		.q = in(m, heads * dk), .dst = out(m, heads * dv), .heads = heads, .kv_heads = kv_heads, .dk = dk,
+		.dv = dv, .scale = 0.1f, .cap = pick(3) ? 0 : 30,
+		.k = tensor(512, kv_heads * dk, kind, true), .v = tensor(512, kv_heads * dv, kind, true),
 	};
 	int32_t *p;
 
@@ -361,7 +387,7 @@ static void attend(void)
 
 static void topk(void)
 {
-	uint32_t m = rows(), n = cols(), k = ONE_OF(1, 8, 40);
+	uint32_t m = rows(), n = odd(cols(), 600) + 39, k = ONE_OF(1, 8, 40);
 	struct octans_cmd_topk c = { .x = in(m, n), .k = k, .groups = 1, .groups_used = 1, .scale = 1 };
 
 	c.values = out(m, k);
@@ -382,7 +408,7 @@ static struct octans_tensor slots(uint32_t m)
 
 static void conv(void)
 {
-	uint32_t m = rows(), n = cols();
+	uint32_t m = rows(), n = odd(cols(), 300);
 	struct octans_cmd_conv c = {
 		.x = in(m, n), .dst = out(m, n), .w = in(n, 4), .state = tensor(5, 3 * n, OCTANS_TYPE_F32, true),
 		.slot = slots(m),
@@ -393,11 +419,12 @@ static void conv(void)
 
 static void scan(void)
 {
-	uint32_t m = rows(), heads = ONE_OF(2, 8), groups = ONE_OF(1, 2), d = 32, kind = pick(2);
+	uint32_t m = rows(), heads = ONE_OF(2, 8), groups = ONE_OF(1, 2), kind = pick(2);
+	uint32_t dk = odd(32, 40), dv = odd(32, 40);
 	struct octans_cmd_scan c = {
-		.v = in(m, heads * d), .dst = out(m, heads * d), .k = in(m, groups * d), .q = in(m, groups * d),
-		.g = in(m, heads), .heads = heads, .groups = groups, .dk = d, .dv = d, .scale = 1,
-		.state = tensor(5, heads * d * d, OCTANS_TYPE_F32, true), .slot = slots(m),
+		.v = in(m, heads * dv), .dst = out(m, heads * dv), .k = in(m, groups * dk), .q = in(m, groups * dk),
+		.g = in(m, heads), .heads = heads, .groups = groups, .dk = dk, .dv = dv, .scale = 1,
+		.state = tensor(5, heads * dv * dk, OCTANS_TYPE_F32, true), .slot = slots(m),
 	};
 
 	if (kind == OCTANS_SCAN_SSM)
