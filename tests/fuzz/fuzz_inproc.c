@@ -101,7 +101,7 @@ static void mark_page(const struct buffer *b, uint32_t n)
 		page[i] = MARK(me->number);
 }
 
-/* On-card memory is lost with the card. */
+/* What was on the card is lost with it, and reads as anything. */
 static bool is_gone(void)
 {
 	struct octans_inproc_info info;
@@ -151,8 +151,10 @@ static void new_buffer(struct buffer *b)
 	memset(b->writers, 0, sizeof(b->writers));
 	for (uint32_t n = 0; n < b->pages; n++) {
 		for (int i = 0; i < 512; i++)
-			if (page_of(b, n)[i])
-				finding("client %u: new memory is not zero", me->number);
+			if (page_of(b, n)[i] && !is_gone())
+				finding("client %u: new memory %s is not zero: word %d of page %u of %u is 0x%llx%s",
+					me->number, b->bo->local ? "on the card" : "of the host", i, n, b->pages,
+					(unsigned long long)page_of(b, n)[i], injected ? "; faults are injected" : "");
 		mark_page(b, n);
 	}
 	me->buffers++;

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/pci_regs.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -23,11 +24,13 @@
 #define REPLY_SECONDS	15
 #define LOCAL		(16u << 20)
 #define SECRET		0x5ec2e75ec2e7a55aULL
+#define PCI_EXPRESS	0x50	/* the capability, in configuration space */
 
 static struct vfio_user *server;
 static int conn = -1, stop_fd;
 static pthread_t thread;
 static int server_conn;
+static atomic_bool stop_meddling;
 static struct { int fd; uint8_t *at; } file[FILES];
 static uint8_t reply_body[(1 << 20) + 4096];
 static uint64_t *kept;		/* on-card memory of a client that left, or NULL */
@@ -511,6 +514,20 @@ static int noise(void)
 	return ask(below(20), m, below(200), NULL, 0);
 }
 
+/* By each of the ways that there are. */
+static int reset(void)
+{
+	uint16_t flr = PCI_EXP_DEVCTL_BCR_FLR;
+
+	switch (below(3)) {
+	case 0:
+		return ask(VU_RESET, "", 0, NULL, 0);
+	case 1:
+		return write_region(VU_REGION_CONFIG, PCI_EXPRESS + PCI_EXP_DEVCTL, &flr, 2);
+	}
+	return write32(OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
+}
+
 static int step(void)
 {
 	uint16_t command = one_in(5) ? any() : 6;
@@ -529,7 +546,7 @@ static int step(void)
 	case 5:
 		return noise();
 	case 6:
-		return one_in(4) ? ask(VU_RESET, "", 0, NULL, 0) : start();
+		return one_in(4) ? reset() : start();
 	case 7:
 		return write_region(VU_REGION_CONFIG, 4, &command, 2);
 	case 8:
@@ -549,7 +566,7 @@ static int step(void)
 static void inject(void)
 {
 	static const char *const lines[] = {
-		"remove", "restore", "hang ring 0", "hang ring 0 off", "fault 1", "device-error 3",
+		"remove", "restore", "restore", "hang ring 0", "hang ring 0 off", "fault 1", "device-error 3",
 		"slow 1 300", "slow 1 0", "corrupt-wb 0 xor 77", "stat", "fail-reset ring 2",
 		"fail-reset device", "flip local 0 0", "undefined",
 	};
@@ -557,6 +574,17 @@ static void inject(void)
 
 	sim_control(vfio_user_device(server), lines[below(sizeof(lines) / sizeof(*lines))], reply,
 		    sizeof(reply));
+}
+
+/* The control channel at any moment of what the client does. */
+static void *meddle(void *arg)
+{
+	random_state = *(uint64_t *)arg;
+	while (!atomic_load(&stop_meddling)) {
+		inject();
+		rig_nap(below(2000));
+	}
+	return NULL;
 }
 
 /* What the last client left must not be there. */
@@ -605,6 +633,9 @@ static void check_kept(void)
 static void one_client(void)
 {
 	struct vu_header h = { .id = 1, .cmd = below(14), .size = sizeof(h) + below(3000) };
+	uint64_t seed = any() | 1;
+	bool meddled;
+	pthread_t meddler;
 
 	enter();
 	if (!one_in(10)) {
@@ -613,11 +644,18 @@ static void one_client(void)
 		check_new();
 		check_kept();
 	}
+	meddled = one_in(4);
+	atomic_store(&stop_meddling, false);
+	if (meddled && pthread_create(&meddler, NULL, meddle, &seed))
+		finding("no threads left");
 	make_tables();
 	start();
 	for (int i = below(400); i && step() >= 0 && random_more(); i--)
 		if (one_in(300))
 			inject();
+	atomic_store(&stop_meddling, true);
+	if (meddled)
+		pthread_join(meddler, NULL);
 	if (one_in(8))
 		keep();
 	if (one_in(3))
