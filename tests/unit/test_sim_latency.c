@@ -35,8 +35,8 @@ static struct octans_tensor tensor(uint64_t va, uint32_t rows, uint32_t cols, ui
 	return (struct octans_tensor) { va, stride, rows, cols, type, 0 };
 }
 
-/* One last table stands for all 2 MiB of [va, va + size): of pages in descending order, or of one that
- * is read only. */
+/* One last table stands for all 2 MiB of [va, va + size): of pages in descending order, or of one
+ * that is read only. */
 static void map_all(uint64_t va, uint64_t size, uint64_t memory, bool one)
 {
 	uint64_t table = rig.tables;

@@ -6,58 +6,17 @@
 
 #include "device.h"
 
+/*
+ * As the table of the manual: clock, on-card memory, on-chip memory, rings; multiply-adds a cycle,
+ * int8, F16, F32; bytes a cycle, on-card, PCIe; latency, on-card, PCIe; TLB, page walks, positions.
+ */
 static const struct sim_profile profiles[] = {
-	{
-		.name = "octans-1",
-		.clock_hz = 1000000000,
-		.local_size = 32ULL << 30,
-		.sram_size = 64 << 20,
-		.rings = 4,
-		.macs_int8 = 65536,
-		.macs_f16 = 32768,
-		.macs_f32 = 4096,
-		.local_bpc = 1024,
-		.pcie_bpc = 32,
-		.local_latency = 150,
-		.pcie_latency = 1000,
-		.tlb_entries = 1024,
-		.walkers = 16,
-		.max_ctx = 131072,
-	},
-	{
-		.name = "octans-e",
-		.clock_hz = 1000000000,
-		.local_size = 8ULL << 30,
-		.sram_size = 4 << 20,
-		.rings = 4,
-		.macs_int8 = 8192,
-		.macs_f16 = 4096,
-		.macs_f32 = 512,
-		.local_bpc = 64,
-		.pcie_bpc = 8,
-		.local_latency = 120,
-		.pcie_latency = 1000,
-		.tlb_entries = 256,
-		.walkers = 4,
-		.max_ctx = 131072,
-	},
-	{
-		.name = "octans-s",
-		.clock_hz = 400000000,
-		.local_size = 1ULL << 30,
-		.sram_size = 1 << 20,
-		.rings = 2,
-		.macs_int8 = 2048,
-		.macs_f16 = 1024,
-		.macs_f32 = 128,
-		.local_bpc = 16,
-		.pcie_bpc = 2,
-		.local_latency = 60,
-		.pcie_latency = 500,
-		.tlb_entries = 128,
-		.walkers = 2,
-		.max_ctx = 32768,
-	},
+	{ "octans-1", 1000000000, 32ULL << 30, 64 << 20, 4, 65536, 32768, 4096,
+	  1024, 32, 150, 1000, 1024, 16, 131072 },
+	{ "octans-e", 1000000000, 8ULL << 30, 4 << 20, 4, 8192, 4096, 512,
+	  64, 8, 120, 1000, 256, 4, 131072 },
+	{ "octans-s", 400000000, 1ULL << 30, 1 << 20, 2, 2048, 1024, 128,
+	  16, 2, 60, 500, 128, 2, 32768 },
 };
 
 const struct sim_profile *sim_profile_find(const char *name)
