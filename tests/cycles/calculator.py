@@ -109,7 +109,7 @@ class Ring:
     """A ring, and its job."""
 
     def __init__(self):
-        self.end = self.cycles = self.decoded = 0
+        self.end = self.cycles = self.decoded = self.barrier = 0
         self.job = self.waits = None
 
 
@@ -187,12 +187,13 @@ class Processor:
     # ---- jobs ----
 
     def now(self):
-        return min((r.decoded for r in self.rings.values() if r.job and not r.waits), default=self.latest)
+        return min((max(r.decoded, r.barrier) for r in self.rings.values() if r.job and not r.waits), default=self.latest)
 
     def begin(self, job):
         ring = self.rings.setdefault(job['ring'], Ring())
         ring.start = max(ring.end, self.now())
         ring.decoded = ring.start + 2 * self.p['pcie_latency']
+        ring.barrier = 0
         ring.job = self.job(ring, job)
 
     def go(self, ring):
@@ -214,7 +215,7 @@ class Processor:
         stream = bytes.fromhex(job['stream'])
         port = 'local' if job['local'] else 'pcie'
         done, reads, writes, moved_in, fetched = [], [], [], [], []
-        barrier, at, final, failed = 0, 0, ring.decoded, False
+        at, final, failed = 0, ring.decoded, False
         while at < len(stream) and not failed:
             op, flags, size = struct.unpack_from('<HHI', stream, at)
             if at:
@@ -222,7 +223,7 @@ class Processor:
             i = len(done)
             if i >= WINDOW:
                 ring.decoded = max(ring.decoded, done[i - WINDOW])
-            decoded = ring.decoded = max(ring.decoded, barrier)
+            decoded = ring.decoded = max(ring.decoded, ring.barrier)
             waits = op == WAIT and struct.unpack_from('<Q', stream, at + 24)[0]
             if waits:
                 ring.waits = True
@@ -248,7 +249,7 @@ class Processor:
                 end = done[-1]
             ring.waits = False
             if op in (12, WAIT):
-                barrier = end
+                ring.barrier = end
             final = max(final, end)
             self.cover(ring.start, final)
         ring.end = final + p['pcie_latency']

@@ -26,6 +26,7 @@
 #define sim_cost_operand	rig_cost_operand
 #define sim_cost_piece		rig_cost_piece
 #define sim_cost_rows		rig_cost_rows
+#define sim_cost_commit		rig_cost_commit
 #define sim_counters		rig_counters
 #define sim_exec		rig_exec
 #define sim_exec_ops		rig_exec_ops
@@ -279,6 +280,11 @@ int rig_cost_rows(struct sim_mem *m, uint64_t va, uint64_t stride, uint32_t rows
 int rig_cost_piece(struct sim_mem *m, uint64_t va, uint64_t len, uint32_t times)
 {
 	return rig_cost_rows(m, va, 0, 1, len, times);
+}
+
+void rig_cost_commit(struct sim_mem *m)
+{
+	(void)m;
 }
 
 void rig_counters(struct sim_mem *m, struct octans_counters *counters)

@@ -337,6 +337,23 @@ static void test_rings(void)
 	   "a WAIT is over when the other ring is past its SIGNAL");
 	sim_clock_end(&clk, 0);
 	sim_clock_end(&clk, 1);
+
+	/* Nor does it end before the SIGNAL does, if that is all that the other ring has come to. */
+	sim_clock_begin(&clk, 0);
+	sim_clock_begin(&clk, 1);
+	sim_clock_decode(&clk, 0);
+	sim_clock_wait(&clk, 0);
+	cmd.macs_f32 = 4096 * 5000;
+	run(1);
+	cmd.fence = true;
+	operand(true, 64, 8, HOST);
+	done = run(1);
+	cmd.fence = true;
+	cmd.waited = true;
+	operand(false, 64, 8, HOST);
+	sim_clock_commit(&clk, 0, &cmd);
+	ok(clk.ring[0].latest >= done, "a WAIT ends at %llu, the SIGNAL at %llu",
+	   (unsigned long long)clk.ring[0].latest, (unsigned long long)done);
 	sim_clock_destroy(&clk);
 }
 

@@ -252,7 +252,7 @@ static uint64_t present(const struct sim_clock *clock)
 
 	for (unsigned int i = 0; i < OCTANS_MAX_RINGS; i++)
 		if (clock->ring[i].job && !clock->ring[i].waits)
-			now = min(now, clock->ring[i].decoded);
+			now = min(now, max(clock->ring[i].decoded, clock->ring[i].fence));
 	return now == UINT64_MAX ? clock->latest_end : now;
 }
 

@@ -206,6 +206,7 @@ void sim_cost_begin(struct sim_mem *m)
 {
 	/* All but what the operands left there. */
 	memset(&m->cost, 0, offsetof(struct sim_command, operand));
+	m->committed = false;
 	m->pages = 0;
 }
 
@@ -258,6 +259,14 @@ int sim_cost_rows(struct sim_mem *m, uint64_t va, uint64_t stride, uint32_t rows
 		if (sim_cost_piece(m, va + i * stride, len, times))
 			return -1;
 	return 0;
+}
+
+void sim_cost_commit(struct sim_mem *m)
+{
+	sim_cost_end(m);
+	m->cost.fence = true;
+	sim_clock_commit(m->clock, m->ring, &m->cost);
+	m->committed = true;
 }
 
 void sim_counters(struct sim_mem *m, struct octans_counters *counters)

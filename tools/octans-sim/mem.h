@@ -29,6 +29,7 @@ struct sim_mem {
 	struct sim_clock *clock;
 	unsigned int ring;		/* its number, for the clock */
 	struct sim_command cost;
+	bool committed;			/* the clock has it */
 	uint64_t last_page;		/* key of the page that the operand used last */
 	unsigned int pages;
 	struct sim_page page[SIM_PAGE_BATCH];	/* not yet asked of the clock */

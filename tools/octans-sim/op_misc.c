@@ -71,6 +71,8 @@ int exec_signal(struct exec *e, const struct octans_cmd_signal *c)
 	EXEC_TRY(cost_bytes(e, true, c->va, size));
 	if (counters)
 		sim_counters(e->m, &what.counters);
+	/* Who waits for the value must not find it before it is known when it came. */
+	sim_cost_commit(e->m);
 	return exec_put(e, c->va, size, &what);
 }
 

@@ -66,7 +66,7 @@ static int execute(struct sim_ring *ring, const struct octans_cmd *cmd, const ui
 	};
 	int status = job_status(ring, sim_exec(&ring->mem, cmd, cmd->size, &ex));
 
-	if (status == JOB_ABORTED)
+	if (status == JOB_ABORTED || ring->mem.committed)
 		return status;
 	if (status == OCTANS_JOB_BAD_CMD && (cmd->op >= 64 || !(sim_exec_ops() >> cmd->op & 1)))
 		sim_undefined_note(&core->undefined, SIM_UNDEFINED_OPCODE, cmd->op, cmd->size);

@@ -77,6 +77,10 @@ int sim_cost_piece(struct sim_mem *m, uint64_t va, uint64_t len, uint32_t times)
 int sim_cost_rows(struct sim_mem *m, uint64_t va, uint64_t stride, uint32_t rows, uint64_t len,
 		  uint32_t times);
 
+/* The cost is complete, and the command has no arithmetic: what it stores after this is seen by
+ * others when its modelled time is known. */
+void sim_cost_commit(struct sim_mem *m);
+
 /* The counters as they are when all earlier commands of the job are complete. */
 void sim_counters(struct sim_mem *m, struct octans_counters *counters);
 
