@@ -12,6 +12,7 @@
  * At last all run at once; then only those counters are of interest that do not depend on the order.
  */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 
 #include "../random/commands.h"
@@ -390,6 +391,9 @@ int main(int argc, char **argv)
 	snprintf(spec, sizeof(spec), "profile=%s,local=1G,rings=%u%s", profile, n_clients, timing ? ",timing" : "");
 	if (octans_inproc_open(spec, &dev, err, sizeof(err)))
 		die(err);
+	pthread_mutex_lock(&dev->lock);
+	dev->patience = UINT_MAX;	/* rings stand still for as long as others take */
+	pthread_mutex_unlock(&dev->lock);
 	for (unsigned int k = 0; k < SPACES; k++)
 		if (octans_inproc_vm_new(dev, &vm[k]))
 			die("no address space");
