@@ -467,7 +467,7 @@ INLINE void float_rows(float *y, size_t y_stride, const uint8_t *w, size_t w_str
 	uint32_t t = 0, r;
 
 	for (; t < tokens; t += tokens - t >= 4 ? 4 : 1) {
-		const float *x[4];
+		const float *x[4] = { NULL };
 
 		for (uint32_t i = 0; i < 4 && t + i < tokens; i++)
 			x[i] = xf + (pick ? pick[t + i] : t + i) * x_stride;

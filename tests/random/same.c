@@ -223,7 +223,7 @@ int main(int argc, char **argv)
 {
 	uint64_t millions = argc > 1 ? strtoull(argv[1], NULL, 10) : 2;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-	struct octans_inproc_bo *bo, *commands_bo;
+	struct octans_inproc_bo *bo = NULL, *commands_bo = NULL;
 	struct octans_inproc_queue *queue;
 	struct octans_inproc_vm *vm;
 	struct octans_inproc *dev;

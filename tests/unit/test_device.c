@@ -64,8 +64,8 @@ static void test_size(void)
 	uint64_t size = 900ULL << 30;
 	int64_t start = now_ns();
 	struct accel_dev *dev;
-	struct accel_bo *bo, *more;
-	struct accel_vm *vm;
+	struct accel_bo *bo = NULL, *more;
+	struct accel_vm *vm = NULL;
 	uint8_t *p;
 
 	ok(!accel_open("sim:timing,local=1000G", &dev) &&

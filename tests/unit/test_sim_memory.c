@@ -413,7 +413,7 @@ static void test_huge(void)
 	struct octans_inproc_info info;
 	struct octans_inproc_queue *q;
 	struct octans_inproc_bo *bo, *code, *again;
-	struct octans_inproc_vm *vm;
+	struct octans_inproc_vm *vm = NULL;
 	struct octans_cmd_copy *c;
 	struct octans_inproc *dev;
 	int64_t start = now_ns();

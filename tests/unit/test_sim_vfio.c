@@ -131,7 +131,7 @@ static void ask(struct client *c, uint16_t cmd, const void *body, size_t len, co
 	struct vu_header h = { .id = ++c->id, .cmd = cmd, .size = sizeof(h) + len };
 
 	memcpy(msg, &h, sizeof(h));
-	if (len)
+	if (body)
 		memcpy(msg + sizeof(h), body, len);
 	send_raw(c, msg, h.size, fds, nfds);
 }
@@ -169,11 +169,12 @@ static uint64_t region_read(struct client *c, uint32_t region, uint64_t off, uin
 
 static int region_write(struct client *c, uint32_t region, uint64_t off, uint32_t count, uint64_t v)
 {
-	struct { struct vu_region_io io; uint64_t v; } __attribute__((packed)) m = {
-		{ off, region, count }, v,
-	};
+	struct vu_region_io io = { off, region, count };
+	uint8_t m[sizeof(io) + sizeof(v)];
 
-	return request(c, VU_REGION_WRITE, &m, sizeof(m.io) + count);
+	memcpy(m, &io, sizeof(io));
+	memcpy(m + sizeof(io), &v, sizeof(v));
+	return request(c, VU_REGION_WRITE, m, sizeof(io) + count);
 }
 
 static void test_version(struct vfio_user *server)
@@ -269,11 +270,11 @@ static void test_config(struct vfio_user *server)
 	ok(region_write(&c, 0, 0x10000, 4, 0) == EINVAL, "a write outside");
 
 	region_write(&c, 7, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
-	ok(atomic_load(&vfio_user_device(server)->bus_master), "bus mastering on");
+	ok(__atomic_load_n(&vfio_user_device(server)->bus_master, __ATOMIC_SEQ_CST), "bus mastering on");
 	region_write(&c, 0, OCTANS_REG_EVT_VECTOR, 4, 3);
 	region_write(&c, 7, 0x58, 2, PCI_EXP_DEVCTL_BCR_FLR);
 	ok(region_read(&c, 0, OCTANS_REG_EVT_VECTOR, 4) == 0 && region_read(&c, 7, PCI_COMMAND, 2) == 0 &&
-	   !atomic_load(&vfio_user_device(server)->bus_master), "function-level reset");
+	   !__atomic_load_n(&vfio_user_device(server)->bus_master, __ATOMIC_SEQ_CST), "function-level reset");
 	ok(region_read(&c, 4, 12, 4) == 1, "MSI-X vectors start masked");
 	region_write(&c, 4, 0, 8, 0x1122334455667788);
 	region_write(&c, 4, OCTANS_MSIX_PBA, 8, UINT64_MAX);

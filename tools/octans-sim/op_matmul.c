@@ -326,9 +326,9 @@ static void matmul_results(const struct matmul *p, uint32_t row, uint32_t rows)
 				at = ((uint64_t)i * DOT_ROWS + r) * p->sums;
 				apart = 1;
 			}
-			for (uint32_t l = 0; l < p->sums; l++)
+			for (uint32_t l = 0; l < 8 && p->sums == 8; l++)
 				sum[l] = acc[at + l * apart];
-			y[r] = p->sums == 8 ? sim_fold(sum) : sum[0];
+			y[r] = p->sums == 8 ? sim_fold(sum) : acc[at];
 			if (p->bias.present)
 				y[r] = y[r] + p->bias_piece[row + r];
 		}
