@@ -2,7 +2,7 @@
 #
 # make            user space into build/: libaccel, accelctl, the processor model (O= CC= V=1)
 # make run        the main job: a model answers on the modelled processor (PROMPT="...")
-# make deps       installs what building needs, if it is missing (root or sudo)
+# make deps       installs what building needs (for tests, too: packaging/install-deps --test)
 # make check      every test, both kernels in a VM: a quarter of an hour, 2 GB in ~/.cache
 # make unit       the tests that need neither root nor a VM, a minute
 # make modules    octans.ko for the kernel in KDIR (for those of the VM: tests/vm/build-module)
@@ -38,7 +38,7 @@ DRM_CFLAGS := $(shell pkg-config --cflags libdrm 2>/dev/null)
 DRM_LIBS   := $(shell pkg-config --libs libdrm 2>/dev/null)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(WERROR) -fPIC -fvisibility=hidden -pthread \
 	     $(NUMERIC) -Ilibaccel/include -Ilibaccel -Iuapi -Ikmod -Itools/octans-sim \
-	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(ISA) $(SAN)
+	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(FILE_CFLAGS) $(SAN)
 LIBS	= $(DRM_LIBS) -lm -pthread
 
 lib_src := $(wildcard libaccel/*.c libaccel/*/*.c)
@@ -72,9 +72,9 @@ $(O)/%.o: %.c | tools
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# Not in CFLAGS: a CFLAGS of the command line would take these away, and AVX2 with them.
+# FILE_CFLAGS, not CFLAGS: a CFLAGS of the command line would take these away, and AVX2 with them.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
-$(call obj,$(wildcard libaccel/cpu/avx2*.c)): ISA := -mavx2 -mfma -mf16c \
+$(call obj,$(wildcard libaccel/cpu/avx2*.c)): FILE_CFLAGS := -mavx2 -mfma -mf16c \
 	-fno-tree-vectorize	# vectors are written by hand; gcc would put pointers into some
 endif
 
@@ -103,11 +103,13 @@ $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-s
 # Written from the manual alone, in Python; embedded by golden.h, which no list of dependencies shows.
 $(O)/golden.bin: $(wildcard tests/unit/ref_*.py)
 	@mkdir -p $(@D)
-	python3 -B tests/unit/ref_numerics.py write $@
+	@command -v python3 >/dev/null || { echo "make: python3, which makes the unit tests' vectors," \
+		"is missing: \`packaging/install-deps --test\` installs what tests need" >&2; exit 1; }
+	$(call say,GEN)python3 -B tests/unit/ref_numerics.py write $@
 
 golden_obj := $(call obj,$(shell grep -l golden.h $(unit_src)))
 $(golden_obj): $(O)/golden.bin
-$(golden_obj): CFLAGS += -DGOLDEN_FILE='"$(O)/golden.bin"'
+$(golden_obj): FILE_CFLAGS := -DGOLDEN_FILE='"$(O)/golden.bin"'
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
 	@mkdir -p $(@D)
