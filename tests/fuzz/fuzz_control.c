@@ -23,14 +23,16 @@ static unsigned long lines, answers, connections;
 static void line(char *out, size_t size)
 {
 	static const char *const words[] = {
-		"hang", "slow", "drop-irq", "fault", "corrupt-wb", "fail-reset", "flip", "device-error",
-		"remove", "restore", "stat", "undefined", "help", "ring", "device", "local", "xor", "off",
+		"hang", "hold", "slow", "drop-irq", "drop-invalidate", "fault", "corrupt-wb", "fail-reset",
+		"flip", "device-error", "remove", "restore", "stat", "undefined", "help", "ring", "device",
+		"local", "xor", "off",
 		"0", "1", "3", "4", "7", "8", "4096", "16777215", "16777216", "0x10", "-1", "1e3",
 		"4294967295", "4294967296", "18446744073709551615", "99999999999999999999", "%s%n", "",
 		"\t", "\r", "nothing", "\xff\xfe",
 	};
 	static const char *const good[] = {
-		"hang ring 0", "hang ring 0 off", "slow 1 100", "slow 1 0", "drop-irq 1 3", "fault 0",
+		"hang ring 0", "hang ring 0 off", "hold ring 0", "hold ring 0 off", "slow 1 100",
+		"slow 1 0", "drop-irq 1 3", "drop-invalidate 2", "fault 0",
 		"corrupt-wb 0 xor 0x10", "fail-reset ring 1 1", "fail-reset device 1",
 		"flip local 4096 3", "device-error 7", "remove", "restore", "stat", "undefined",
 	};

@@ -150,6 +150,7 @@ static void test_control(struct bench *b)
 {
 	static const char *const bad[] = {
 		"", "  ", "nonsense", "hang", "hang ring", "hang ring 4", "hang ring x", "hang 0 maybe",
+		"hold", "hold ring 4", "hold 0 maybe", "drop-invalidate x", "drop-invalidate 1 2",
 		"slow 0", "slow 0 -1", "slow 9 1", "slow 0 1 2", "drop-irq", "drop-irq 5", "drop-irq 1 x",
 		"fault", "fault 0 0", "corrupt-wb 0", "corrupt-wb 0 xor", "corrupt-wb 0 or 1",
 		"fail-reset ring", "fail-reset ring 7", "fail-reset device x", "flip local",
@@ -226,6 +227,41 @@ static void test_ladder(struct bench *b)
 	   "all goes on");
 }
 
+/* INVALIDATED after an invalidation of everything. */
+static bool acknowledges(struct bench *b)
+{
+	struct sim_device *sim = b->dev->sim;
+
+	sim_reg_write(sim, OCTANS_REG_INVALIDATE, 8,
+		      OCTANS_INVALIDATE_ALL | OCTANS_INVALIDATE_TICKET(++b->dev->ticket));
+	usleep(50000);
+	return sim_reg_read(sim, OCTANS_REG_INVALIDATED, 4) == b->dev->ticket;
+}
+
+/* Invalidations that are late, or lost, on request. */
+static void test_late_invalidations(struct bench *b)
+{
+	uint64_t va = put_copy(b, 0, DATA + 0x1000, DATA, 64), seq;
+	struct octans_inproc_queue *q;
+
+	octans_inproc_queue_new(b->vm, 0, 60000, &q);
+	control(b->dev, "hold 0");
+	ok(acknowledges(b), "a ring with no job holds nothing");
+	control(b->dev, "hang 0");
+	submit(q, va, 48, 0, &seq);
+	usleep(20000);
+	ok(!acknowledges(b), "one with a job does");
+	control(b->dev, "hold 0 off");
+	ok(acknowledges(b), "until told otherwise");
+	control(b->dev, "hold 0");
+	control(b->dev, "hang 0 off");
+	ok(!octans_inproc_wait(q, seq, INT64_MAX) && acknowledges(b), "or until the job ends");
+	control(b->dev, "hold 0 off");
+	control(b->dev, "drop-invalidate");
+	ok(!acknowledges(b) && acknowledges(b), "one is lost");
+	octans_inproc_queue_free(q);
+}
+
 static void test_tickets(struct bench *b)
 {
 	uint32_t before;
@@ -254,6 +290,7 @@ int main(void)
 	test_tickets(&b);
 	test_hang(&b);
 	test_ladder(&b);
+	test_late_invalidations(&b);
 	test_control(&b);
 	test_injected(&b);
 	test_defined(&b);

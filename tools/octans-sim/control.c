@@ -107,6 +107,32 @@ static int do_hang(struct line *l)
 			  : ok(l, "ring %u does not hang", ring->index);
 }
 
+static int do_hold(struct line *l)
+{
+	struct sim_ring *ring;
+	int at = 1;
+
+	ring = ring_word(l, &at);
+	if (!ring)
+		return -EINVAL;
+	if (at < l->n && strcmp(l->word[at], "off"))
+		return error(l, "\"%s\" is not understood; say \"hold ring N\" or \"hold ring N off\"",
+			     l->word[at]);
+	atomic_store(&ring->hold, at == l->n);
+	return at == l->n ? ok(l, "while a job runs on ring %u no invalidation completes", ring->index)
+			  : ok(l, "ring %u holds no invalidation", ring->index);
+}
+
+static int do_drop_invalidate(struct line *l)
+{
+	uint64_t n;
+
+	if (count_word(l, 1, 1, UINT32_MAX, &n))
+		return -EINVAL;
+	atomic_store(&l->dev->drop_invalidate, n);
+	return ok(l, "the next %llu invalidations are lost", (unsigned long long)n);
+}
+
 static int do_slow(struct line *l)
 {
 	struct sim_ring *ring;
@@ -277,7 +303,8 @@ static int do_undefined(struct line *l)
 
 static int do_help(struct line *l)
 {
-	return ok(l, "hang ring N [off] | slow N MICROSECONDS | drop-irq VECTOR [COUNT] | fault N | "
+	return ok(l, "hang ring N [off] | hold ring N [off] | slow N MICROSECONDS | "
+		  "drop-irq VECTOR [COUNT] | drop-invalidate [COUNT] | fault N | "
 		  "corrupt-wb N xor VALUE | fail-reset [ring N|device] [COUNT] | "
 		  "flip local OFFSET BIT | device-error [CODE] | remove | restore | stat | undefined | "
 		  "help");
@@ -289,8 +316,10 @@ static const struct {
 	bool alone;		/* takes no words */
 } commands[] = {
 	{ "hang", do_hang, false },
+	{ "hold", do_hold, false },
 	{ "slow", do_slow, false },
 	{ "drop-irq", do_drop_irq, false },
+	{ "drop-invalidate", do_drop_invalidate, false },
 	{ "fault", do_fault, false },
 	{ "corrupt-wb", do_corrupt_wb, false },
 	{ "fail-reset", do_fail_reset, false },

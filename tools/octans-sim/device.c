@@ -90,6 +90,25 @@ void sim_device_reset_ring(struct sim_device *dev, struct sim_ring *ring)
 	settle(dev);
 }
 
+/* ---- invalidations, and what is injected into them; core.lock held ---- */
+
+void sim_device_invalidate(struct sim_device *dev, uint64_t value)
+{
+	if (consume(&dev->drop_invalidate))
+		return;
+	sim_clock_forget(&dev->core.clock, value);
+	sim_bus_change(&dev->core.dma, value);
+}
+
+uint32_t sim_device_ticket(struct sim_device *dev)
+{
+	for (unsigned int i = 0; i < dev->rings; i++)
+		if (atomic_load(&dev->ring[i].hold) && dev->ring[i].seqno)
+			return dev->ticket;
+	dev->ticket = sim_bus_ticket(&dev->core.dma);
+	return dev->ticket;
+}
+
 void sim_flr(struct sim_device *dev)
 {
 	pthread_mutex_lock(&dev->core.lock);

@@ -58,7 +58,8 @@ struct sim_device {
 	uint64_t poll_limit_ns;		/* 0 = none */
 	struct sim_poll poll[SIM_POLLS];
 
-	atomic_uint fail_reset;		/* injected */
+	atomic_uint fail_reset, drop_invalidate;	/* injected */
+	uint32_t ticket;		/* that INVALIDATED showed last: injected holds keep it */
 	atomic_uint ring_resets, device_resets;
 
 	unsigned int rings;
@@ -74,6 +75,8 @@ int sim_parse_size(const char *text, uint64_t *size);
 /* For regs.c; core.lock held. */
 void sim_device_reset(struct sim_device *dev);
 void sim_device_reset_ring(struct sim_device *dev, struct sim_ring *ring);
+void sim_device_invalidate(struct sim_device *dev, uint64_t value);
+uint32_t sim_device_ticket(struct sim_device *dev);	/* INVALIDATED */
 
 /*
  * For the front doors.

@@ -208,7 +208,7 @@ static uint64_t read_global(struct sim_device *dev, uint64_t off)
 	case OCTANS_REG_MMU_CTRL:
 		return sim_mmu_enabled(&core->mmu) ? OCTANS_MMU_ENABLE : 0;
 	case OCTANS_REG_INVALIDATED:
-		return sim_bus_ticket(&core->dma);
+		return sim_device_ticket(dev);
 	}
 	return sim_events_read(&core->events, off);
 }
@@ -308,12 +308,6 @@ uint64_t sim_reg_read(struct sim_device *dev, uint64_t off, unsigned int size)
 
 /* ---- writes ---- */
 
-static void invalidate(struct sim_device *dev, uint64_t value)
-{
-	sim_clock_forget(&dev->core.clock, value);
-	sim_bus_change(&dev->core.dma, value);
-}
-
 static void write_mmu_ctrl(struct sim_device *dev, bool on)
 {
 	sim_mmu_enable(&dev->core.mmu, on);
@@ -331,7 +325,7 @@ static void write_reg(struct sim_device *dev, const struct reg *reg, int ring, u
 		return;
 	}
 	if (ring < 0 && off == OCTANS_REG_INVALIDATE) {
-		invalidate(dev, value);
+		sim_device_invalidate(dev, value);
 		return;
 	}
 	if (dev->resetting || dev->failed)

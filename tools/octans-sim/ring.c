@@ -390,6 +390,7 @@ void sim_ring_reset_done(struct sim_ring *ring)
 	ring->resetting = false;
 	/* A hang ends with the reset that it called for. */
 	atomic_store(&ring->mem.hang, false);
+	atomic_store(&ring->hold, false);
 }
 
 void sim_ring_initial_values(struct sim_ring *ring)

@@ -71,6 +71,7 @@ struct sim_ring {
 
 	/* injected */
 	atomic_uint slow_us, fail_reset;
+	atomic_bool hold;		/* of invalidations, while a job runs */
 	_Atomic uint64_t corrupt;	/* 0 = off */
 
 	struct sim_mem mem;		/* the ring thread's own */
