@@ -4,11 +4,11 @@
 #include <linux/iopoll.h>
 
 #include <drm/drm_managed.h>
-#include <drm/drm_print.h>
 
 #include "octans_device.h"
 
-#define FLUSH_TIMEOUT_US	1000000
+#define LATE_US		500000	/* twice, before a job pays for it */
+#define RING_RESET_US	1000000	/* more than it may take */
 
 /**
  * octans_mmu_init() - allocate the ASID table
@@ -55,13 +55,33 @@ static bool flushed(struct octans_device *dev, u32 ticket)
 	return done != U32_MAX && (s32)(done - ticket) >= 0;
 }
 
-static bool wait_flushed(struct octans_device *dev, u32 ticket)
+static bool wait_flushed(struct octans_device *dev, u32 ticket, u32 us)
 {
 	bool done;
 
-	read_poll_timeout(flushed, done, done || READ_ONCE(dev->dead), 20, FLUSH_TIMEOUT_US, false,
-			  dev, ticket);
+	read_poll_timeout(flushed, done, done || READ_ONCE(dev->dead), 20, us, false, dev, ticket);
 	return done || READ_ONCE(dev->dead);
+}
+
+/*
+ * Who moves lets invalidations through.  So the jobs that stand still are ended, one after the
+ * other until that has helped; those of the address space first, as they alone may use what is to be
+ * forgotten.
+ */
+static bool stop_who_stands_still(struct octans_device *dev, u32 asid, u32 ticket)
+{
+	struct octans_still still[OCTANS_MAX_RINGS];
+	u32 i, n = dev->info.rings;
+
+	for (i = 0; i < n; i++)
+		octans_ring_look(&dev->rings[i], &still[i]);
+	if (wait_flushed(dev, ticket, LATE_US))
+		return true;
+	for (i = 0; i < 2 * n; i++)
+		if (octans_ring_kill_still(&dev->rings[i % n], &still[i % n], i < n ? asid : 0) &&
+		    wait_flushed(dev, ticket, RING_RESET_US))
+			return true;
+	return false;
 }
 
 /**
@@ -70,8 +90,8 @@ static bool wait_flushed(struct octans_device *dev, u32 ticket)
  * @asid: ASID
  *
  * On return no access by the device uses what was in the tables before the call.  Resets
- * complete every ticket, so one that falls into the wait does no harm.  A device that does not
- * acknowledge has the rings that are busy reset, then itself, and is at last cut off from
+ * complete every ticket, so one that falls into the wait does no harm.  If the device does not
+ * acknowledge, rings that stand still are reset, then itself, and it is at last cut off from
  * memory, which has the same effect: so this cannot fail.
  */
 void octans_mmu_flush(struct octans_device *dev, u32 asid)
@@ -90,14 +110,10 @@ void octans_mmu_flush(struct octans_device *dev, u32 asid)
 	octans_write64(dev, OCTANS_REG_INVALIDATE,
 		       OCTANS_INVALIDATE_ASID(asid) | OCTANS_INVALIDATE_TICKET(ticket));
 	mutex_unlock(&dev->mmu_lock);
-	if (wait_flushed(dev, ticket))
-		goto out;
-	drm_notice(&dev->drm, "a TLB invalidation is late, ending the jobs that run\n");
-	octans_ring_kill_all(dev);
-	if (wait_flushed(dev, ticket))
+	if (wait_flushed(dev, ticket, LATE_US) || stop_who_stands_still(dev, asid, ticket))
 		goto out;
 	octans_reset_request(dev);
-	if (!wait_flushed(dev, ticket))
+	if (!wait_flushed(dev, ticket, 2 * LATE_US))
 		octans_wedge(dev, "a TLB invalidation was not acknowledged");
 out:
 	drm_dev_exit(idx);

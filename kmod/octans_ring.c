@@ -272,14 +272,18 @@ void octans_ring_irq(struct octans_ring *ring)
 		mod_delayed_work(ring->dev->reset_wq, &ring->watchdog, 0);
 }
 
-/* Ends the job on the ring if it is of @queue, or whatever it is if that is NULL. */
-static void kill(struct octans_ring *ring, const struct octans_queue *queue)
+/**
+ * octans_ring_kill_queue() - stop the job on the ring if it is of this queue
+ * @ring: ring
+ * @queue: queue
+ */
+void octans_ring_kill_queue(struct octans_ring *ring, struct octans_queue *queue)
 {
 	unsigned long flags;
 	bool hit;
 
 	spin_lock_irqsave(&ring->lock, flags);
-	hit = ring->job && (!queue || ring->job->queue == queue);
+	hit = ring->job && ring->job->queue == queue;
 	if (hit)
 		ring->job->kill = true;
 	spin_unlock_irqrestore(&ring->lock, flags);
@@ -288,25 +292,43 @@ static void kill(struct octans_ring *ring, const struct octans_queue *queue)
 }
 
 /**
- * octans_ring_kill_queue() - stop the job on the ring if it is of this queue
+ * octans_ring_look() - what runs, and how far it has come
  * @ring: ring
- * @queue: queue
+ * @still: for octans_ring_kill_still()
  */
-void octans_ring_kill_queue(struct octans_ring *ring, struct octans_queue *queue)
+void octans_ring_look(struct octans_ring *ring, struct octans_still *still)
 {
-	kill(ring, queue);
+	still->seqno = octans_read64(ring->dev, reg(ring, OCTANS_RING_SEQNO));
+	still->progress = octans_read64(ring->dev, reg(ring, OCTANS_RING_PROGRESS));
 }
 
 /**
- * octans_ring_kill_all() - stop the jobs on all rings
- * @dev: device
+ * octans_ring_kill_still() - stop the job on the ring if it has not moved since
+ * @ring: ring
+ * @then: what octans_ring_look() saw
+ * @asid: only if it is of this address space; 0 = whosever it is
  *
- * They end with -ECANCELED; their queues are not banned.
+ * The job ends with -ECANCELED; its queue is not banned: it may have waited for others.
+ *
+ * Return: whether that was so.
  */
-void octans_ring_kill_all(struct octans_device *dev)
+bool octans_ring_kill_still(struct octans_ring *ring, const struct octans_still *then, u32 asid)
 {
-	u32 i;
+	struct octans_still now;
+	unsigned long flags;
+	bool hit;
 
-	for (i = 0; i < dev->info.rings; i++)
-		kill(&dev->rings[i], NULL);
+	spin_lock_irqsave(&ring->lock, flags);
+	octans_ring_look(ring, &now);
+	hit = ring->job && ring->job->seqno == then->seqno &&
+	      (!asid || octans_queue_asid(ring->job->queue) == asid) &&
+	      now.seqno == then->seqno && now.progress == then->progress;
+	if (hit)
+		ring->job->kill = true;
+	spin_unlock_irqrestore(&ring->lock, flags);
+	if (!hit)
+		return false;
+	drm_notice(&ring->dev->drm, "a TLB invalidation is late, ending the job on %s\n", ring->name);
+	mod_delayed_work(ring->dev->reset_wq, &ring->watchdog, 0);
+	return true;
 }

@@ -53,13 +53,21 @@ struct octans_ring {
 	struct delayed_work watchdog;
 };
 
+/**
+ * struct octans_still - a ring at one moment: seqno of what runs, 0 = nothing, and PROGRESS
+ */
+struct octans_still {
+	u64 seqno, progress;
+};
+
 int octans_ring_init(struct octans_device *dev, u32 index);
 void octans_ring_start(struct octans_ring *ring);
 int octans_ring_stop(struct octans_ring *ring);
 int octans_ring_emit(struct octans_ring *ring, struct octans_job *job);
 void octans_ring_irq(struct octans_ring *ring);
 void octans_ring_kill_queue(struct octans_ring *ring, struct octans_queue *queue);
-void octans_ring_kill_all(struct octans_device *dev);
+void octans_ring_look(struct octans_ring *ring, struct octans_still *still);
+bool octans_ring_kill_still(struct octans_ring *ring, const struct octans_still *then, u32 asid);
 struct octans_job *octans_ring_take(struct octans_ring *ring, bool *finished);
 
 #endif

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -173,7 +174,6 @@ static inline int sync_result(int fd, uint32_t handle, unsigned int seconds)
 	return ret;
 }
 
-/* Submits and waits. */
 /* As submit(), one job with parameters. */
 static inline int submit_params(int fd, uint32_t queue, const struct drm_octans_job *job,
 				const struct drm_octans_sync *syncs, uint32_t n)
@@ -188,6 +188,7 @@ static inline int submit_params(int fd, uint32_t queue, const struct drm_octans_
 	return call(fd, DRM_IOCTL_OCTANS_SUBMIT, &s);
 }
 
+/* Submits and waits. */
 static inline int run(int fd, uint32_t queue, uint64_t va, uint32_t size, uint64_t tag)
 {
 	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
@@ -246,6 +247,15 @@ static inline uint32_t put_nop(void *at)
 	return sizeof(c);
 }
 
+static inline uint32_t put_nops(void *at, uint32_t n)
+{
+	uint32_t size = 0;
+
+	while (n--)
+		size += put_nop((uint8_t *)at + size);
+	return size;
+}
+
 /* One line to the model's fault injection; false: no such port, or an error. */
 static inline bool control(const char *line)
 {
@@ -266,6 +276,21 @@ static inline bool control(const char *line)
 		}
 	close(fd);
 	return !strncmp(reply, "ok", 2);
+}
+
+/* The same for as many rings as there are; false: for none. */
+static inline bool control_rings(const char *before, const char *after)
+{
+	bool any = false;
+	char line[64];
+
+	for (int r = 0; r < 8; r++) {
+		snprintf(line, sizeof(line), "%s %d%s", before, r, after);
+		if (!control(line))
+			break;
+		any = true;
+	}
+	return any;
 }
 
 /* A number of debugfs' "objects", -1 = not there.  The folder is named after the minor, or
@@ -314,6 +339,33 @@ static inline int client_open(struct client *c, uint32_t timeout_ms)
 		return ret;
 	c->map = bo_map(c->fd, c->bo, 16 * PAGE);
 	return c->map == MAP_FAILED ? -ENOMEM : 0;
+}
+
+/* An unmapping in a thread of its own: it waits for the device. */
+struct unmapping {
+	pthread_t thread;
+	struct client *c;
+	uint64_t va;
+	int ret;
+	volatile bool done;
+	int64_t ns;
+};
+
+static inline void *unmapping_thread(void *arg)
+{
+	struct unmapping *u = arg;
+
+	u->ns = now_ns();
+	u->ret = vm_unmap(u->c->fd, u->c->vm, u->va, PAGE);
+	u->ns = now_ns() - u->ns;
+	u->done = true;
+	return NULL;
+}
+
+static inline int unmapping_start(struct unmapping *u, struct client *c, uint64_t va)
+{
+	*u = (struct unmapping) { .c = c, .va = va };
+	return pthread_create(&u->thread, NULL, unmapping_thread, u);
 }
 
 static inline void client_close(struct client *c)

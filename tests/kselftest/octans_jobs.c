@@ -274,6 +274,100 @@ TEST_F(jobs, hang)
 	EXPECT_EQ(run(self->c.fd, next, VA, size, 0), 0);
 }
 
+/*
+ * A ring that hangs keeps the device from acknowledging an invalidation.  Its job is ended, and
+ * nobody else's, long or short.
+ */
+TEST_F_TIMEOUT(jobs, late_invalidation, 60)
+{
+	struct drm_octans_sync out[8], other_out[8];
+	struct client other[8];
+	struct honest brief = { 0 };
+	struct unmapping u;
+	long long resets;
+	uint32_t queue[8];
+	int stopped = 0;
+
+	if (self->rings < 2)
+		SKIP("there is one ring");
+	if (!control("hang ring 0"))
+		SKIP("no control port");
+	/* one for each ring: the one on ring 0 hangs */
+	for (uint32_t i = 0; i < self->rings; i++) {
+		out[i] = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL };
+		ASSERT_EQ(syncobj_create(self->c.fd, &out[i].handle), 0);
+		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 10000, &queue[i]), 0);
+		ASSERT_EQ(submit(self->c.fd, queue[i], VA, put_nop(self->c.map), 0, &out[i], 1), 0);
+	}
+	usleep(300000);
+	/* others: jobs of some seconds, and many short ones */
+	for (uint32_t i = 1; i < self->rings; i++) {
+		char line[32];
+
+		snprintf(line, sizeof(line), "slow %u 10000", i);
+		ASSERT_TRUE(control(line));
+		ASSERT_EQ(client_open(&other[i], 10000), 0);
+		other_out[i] = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL };
+		ASSERT_EQ(syncobj_create(other[i].fd, &other_out[i].handle), 0);
+		ASSERT_EQ(submit(other[i].fd, other[i].queue, VA, put_nops(other[i].map, 300), 0,
+				 &other_out[i], 1), 0);
+	}
+	ASSERT_EQ(client_open(&brief.c, 10000), 0);
+	brief.end = now_ns() + 4000000000ll;
+	ASSERT_EQ(pthread_create(&brief.thread, NULL, honest_client, &brief), 0);
+	usleep(200000);
+	resets = objects("resets");
+	ASSERT_TRUE(control("hold ring 0"));
+	ASSERT_EQ(unmapping_start(&u, &self->c, VA + 8 * PAGE), 0);
+	pthread_join(u.thread, NULL);
+	EXPECT_EQ(u.ret, 0);
+	EXPECT_GE(u.ns, 900000000);
+	EXPECT_LE(u.ns, 5000000000ll);
+	for (uint32_t i = 0; i < self->rings; i++) {
+		int ret = sync_result(self->c.fd, out[i].handle, 20);
+
+		EXPECT_TRUE(!ret || ret == -ECANCELED);
+		stopped += !!ret;
+	}
+	EXPECT_EQ(stopped, 1);
+	pthread_join(brief.thread, NULL);
+	EXPECT_EQ(brief.error, 0);
+	client_close(&brief.c);
+	for (uint32_t i = 1; i < self->rings; i++) {
+		EXPECT_EQ(sync_result(other[i].fd, other_out[i].handle, 20), 0);
+		client_close(&other[i]);
+	}
+	EXPECT_EQ(objects("resets"), resets + 1);
+	control_rings("slow", " 0");
+	control("hang ring 0 off");
+	control("hold ring 0 off");
+}
+
+/* A ring that does not let go even when it is reset: the device is, and works again. */
+TEST_F_TIMEOUT(jobs, late_invalidation_and_reset_fails, 60)
+{
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct unmapping u;
+	uint32_t size = put_nop(self->c.map), queue;
+
+	if (!control_rings("hang ring", "") || !control_rings("fail-reset ring", ""))
+		SKIP("no control port");
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 10000, &queue), 0);
+	ASSERT_EQ(syncobj_create(self->c.fd, &out.handle), 0);
+	ASSERT_EQ(submit(self->c.fd, queue, VA, size, 0, &out, 1), 0);
+	usleep(200000);
+	ASSERT_TRUE(control_rings("hold ring", ""));
+	ASSERT_EQ(unmapping_start(&u, &self->c, VA + 8 * PAGE), 0);
+	EXPECT_EQ(sync_result(self->c.fd, out.handle, 20), -ECANCELED);
+	pthread_join(u.thread, NULL);
+	EXPECT_EQ(u.ret, 0);
+	control_rings("hang ring", " off");
+	control_rings("hold ring", " off");
+	control_rings("fail-reset ring", " 0");
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &queue), 0);
+	EXPECT_EQ(run(self->c.fd, queue, VA, size, 0), 0);
+}
+
 /* While one client hangs again and again, another gets its work done. */
 TEST_F(jobs, neighbour_of_a_hang)
 {
