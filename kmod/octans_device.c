@@ -59,7 +59,8 @@ int octans_device_start(struct octans_device *dev)
 	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC ||
 	    !(octans_read32(dev, OCTANS_REG_STATUS) & OCTANS_STATUS_READY))
 		return -EIO;
-	octans_mmu_start(dev);
+	if (octans_mmu_start(dev))
+		return -EIO;
 	octans_write32(dev, OCTANS_REG_EVT_VECTOR, 0);
 	octans_event_start(dev);
 	for (i = 0; i < dev->info.rings; i++)

@@ -22,7 +22,7 @@
  *   drm_dev_enter() section (SRCU)
  *   vm->lock (mutex)		mappings and page tables of one address space
  *   dma_resv of one buffer	list of its mappings; never two at once
- *   dev->mmu_lock (mutex)	one TLB invalidation at a time
+ *   dev->mmu_lock (mutex)	the order of TLB invalidations; not held while one waits
  *   queue->submit_lock (mutex)	order of the jobs of one queue
  *   dev->local.lock (mutex)	allocator of on-card memory
  *   dev->event_lock (mutex)	consumer side of the event queue
@@ -31,7 +31,7 @@
  *   vm->fault_lock (spinlock, irq)
  *
  * Whatever may end a job (interrupt handler, ring watchdog, run_job) takes only
- * event_lock, ring->lock and fault_lock, none of which is held across an
+ * mmu_lock, event_lock, ring->lock and fault_lock, none of which is held across an
  * allocation: so a job always ends, whatever the ioctls wait for.
  *
  * Resets are made by the ring watchdogs, which run on one ordered workqueue:
@@ -194,7 +194,7 @@ void octans_event_kick(struct octans_device *dev);
 
 /* octans_mmu.c */
 int octans_mmu_init(struct octans_device *dev);
-void octans_mmu_start(struct octans_device *dev);
+int octans_mmu_start(struct octans_device *dev);
 void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root);
 void octans_mmu_flush(struct octans_device *dev, u32 asid);
 

@@ -26,14 +26,52 @@ int octans_mmu_init(struct octans_device *dev)
 	return drmm_mutex_init(&dev->drm, &dev->mmu_lock);
 }
 
+/* Is the invalidation with this ticket complete?  All-ones: the device is gone, or away. */
+static bool flushed(struct octans_device *dev, u32 ticket)
+{
+	u32 done = octans_read32(dev, OCTANS_REG_INVALIDATED);
+
+	return done != U32_MAX && (s32)(done - ticket) >= 0;
+}
+
+/* What is dead reaches no memory. */
+static bool wait_flushed(struct octans_device *dev, u32 ticket, u32 us)
+{
+	bool done;
+
+	read_poll_timeout(flushed, done, done || READ_ONCE(dev->dead), 20, us, false, dev, ticket);
+	return done || READ_ONCE(dev->dead);
+}
+
+/* Returns its ticket. */
+static u32 invalidate(struct octans_device *dev, u64 what)
+{
+	u32 ticket;
+
+	mutex_lock(&dev->mmu_lock);
+	if (++dev->ticket == U32_MAX)	/* reads like a device that is gone */
+		++dev->ticket;
+	ticket = dev->ticket;
+	wmb();	/* entries before the command that makes them count */
+	octans_write64(dev, OCTANS_REG_INVALIDATE, what | OCTANS_INVALIDATE_TICKET(ticket));
+	mutex_unlock(&dev->mmu_lock);
+	return ticket;
+}
+
 /**
  * octans_mmu_start() - program the MMU after a reset
- * @dev: device
+ * @dev: device, on which nothing runs
+ *
+ * What was written while the function was away, its BARs not yet restored, never reached it, and no
+ * reset completes it.  So all are invalidated once more, with a ticket that stands for those.
+ *
+ * Return: 0 or -EIO.
  */
-void octans_mmu_start(struct octans_device *dev)
+int octans_mmu_start(struct octans_device *dev)
 {
 	octans_write64(dev, OCTANS_REG_ASID_BASE, dev->asid_table_dma);
 	octans_write32(dev, OCTANS_REG_MMU_CTRL, OCTANS_MMU_ENABLE);
+	return wait_flushed(dev, invalidate(dev, OCTANS_INVALIDATE_ALL), LATE_US) ? 0 : -EIO;
 }
 
 /**
@@ -45,22 +83,6 @@ void octans_mmu_start(struct octans_device *dev)
 void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root)
 {
 	WRITE_ONCE(dev->asid_table[asid], cpu_to_le64(root ? root | OCTANS_ASID_VALID : 0));
-}
-
-/* Is the invalidation with this ticket complete?  All-ones: the device was pulled out. */
-static bool flushed(struct octans_device *dev, u32 ticket)
-{
-	u32 done = octans_read32(dev, OCTANS_REG_INVALIDATED);
-
-	return done != U32_MAX && (s32)(done - ticket) >= 0;
-}
-
-static bool wait_flushed(struct octans_device *dev, u32 ticket, u32 us)
-{
-	bool done;
-
-	read_poll_timeout(flushed, done, done || READ_ONCE(dev->dead), 20, us, false, dev, ticket);
-	return done || READ_ONCE(dev->dead);
 }
 
 /*
@@ -102,14 +124,7 @@ void octans_mmu_flush(struct octans_device *dev, u32 asid)
 	/* A device that is gone, or cut off, reaches no memory. */
 	if (!drm_dev_enter(&dev->drm, &idx))
 		return;
-	mutex_lock(&dev->mmu_lock);
-	if (++dev->ticket == U32_MAX)	/* reads like a device that is gone */
-		++dev->ticket;
-	ticket = dev->ticket;
-	wmb();	/* entries before the command that makes them count */
-	octans_write64(dev, OCTANS_REG_INVALIDATE,
-		       OCTANS_INVALIDATE_ASID(asid) | OCTANS_INVALIDATE_TICKET(ticket));
-	mutex_unlock(&dev->mmu_lock);
+	ticket = invalidate(dev, OCTANS_INVALIDATE_ASID(asid));
 	if (wait_flushed(dev, ticket, LATE_US) || stop_who_stands_still(dev, asid, ticket))
 		goto out;
 	octans_reset_request(dev);

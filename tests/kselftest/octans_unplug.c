@@ -210,3 +210,27 @@ TEST_F_TIMEOUT(unplug, unbind_and_bind, 120)
 		ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/bind", self->bdf));
 	}
 }
+
+/*
+ * While the PCI core resets the function nothing that is written reaches it, and an invalidation
+ * is lost.  Who waits for it is told when the reset is over: the device knows nothing any more.
+ */
+TEST_F_TIMEOUT(unplug, invalidation_lost_in_a_function_reset, 60)
+{
+	struct unmapping u;
+	struct client c;
+
+	ASSERT_EQ(client_open(&c, 1000), 0);
+	if (!control("drop-invalidate 1"))
+		SKIP("no control port");
+	ASSERT_EQ(unmapping_start(&u, &c, VA + 8 * PAGE), 0);
+	usleep(200000);
+	EXPECT_TRUE(!u.done);
+	ASSERT_TRUE(sys(self->bdf, "reset"));
+	pthread_join(u.thread, NULL);
+	EXPECT_EQ(u.ret, 0);
+	EXPECT_LE(u.ns, 900000000);
+	control("drop-invalidate 0");
+	EXPECT_EQ(run(c.fd, c.queue, VA, put_nop(c.map), 0), 0);
+	client_close(&c);
+}
