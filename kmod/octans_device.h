@@ -34,8 +34,9 @@
  * mmu_lock, event_lock, ring->lock and fault_lock, none of which is held across an
  * allocation: so a job always ends, whatever the ioctls wait for.
  *
- * Resets are made by the ring watchdogs, which run on one ordered workqueue:
- * there is never more than one reset at a time, and no lock for it.
+ * Resets are made on one ordered workqueue, by the ring watchdogs and by reset_work: there is
+ * never more than one at a time, and no lock for it.  Others ask (octans_reset_request()).  While
+ * the PCI core resets the function, those are disabled.
  */
 
 /**
@@ -119,6 +120,8 @@ struct octans_device {
 	struct mutex mmu_lock;
 	/** @ticket: of the newest invalidation */
 	u32 ticket;
+	/** @late: ticket that somebody wants a reset for; he asks again if another overwrites it */
+	u32 late;
 
 	/** @events: queue written by the device */
 	struct octans_event *events;
@@ -181,7 +184,6 @@ void octans_reset_request(struct octans_device *dev);
 void octans_end_all(struct octans_device *dev, int error);
 void octans_reset_prepare(struct octans_device *dev);
 void octans_reset_done(struct octans_device *dev);
-void octans_wedge(struct octans_device *dev, const char *why);
 
 /* octans_irq.c */
 int octans_irq_init(struct octans_device *dev);
@@ -195,6 +197,7 @@ void octans_event_kick(struct octans_device *dev);
 /* octans_mmu.c */
 int octans_mmu_init(struct octans_device *dev);
 int octans_mmu_start(struct octans_device *dev);
+bool octans_mmu_late(struct octans_device *dev);
 void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root);
 void octans_mmu_flush(struct octans_device *dev, u32 asid);
 

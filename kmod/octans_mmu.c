@@ -85,6 +85,15 @@ void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root)
 	WRITE_ONCE(dev->asid_table[asid], cpu_to_le64(root ? root | OCTANS_ASID_VALID : 0));
 }
 
+/**
+ * octans_mmu_late() - does a flush still wait that only a reset of the device helps?
+ * @dev: device
+ */
+bool octans_mmu_late(struct octans_device *dev)
+{
+	return !flushed(dev, READ_ONCE(dev->late));
+}
+
 /*
  * Who moves lets invalidations through.  So the jobs that stand still are ended, one after the
  * other until that has helped; those of the address space first, as they alone may use what is to be
@@ -125,11 +134,12 @@ void octans_mmu_flush(struct octans_device *dev, u32 asid)
 	if (!drm_dev_enter(&dev->drm, &idx))
 		return;
 	ticket = invalidate(dev, OCTANS_INVALIDATE_ASID(asid));
-	if (wait_flushed(dev, ticket, LATE_US) || stop_who_stands_still(dev, asid, ticket))
-		goto out;
-	octans_reset_request(dev);
-	if (!wait_flushed(dev, ticket, 2 * LATE_US))
-		octans_wedge(dev, "a TLB invalidation was not acknowledged");
-out:
+	if (!wait_flushed(dev, ticket, LATE_US) && !stop_who_stands_still(dev, asid, ticket)) {
+		/* A reset may take its time.  It completes the ticket, or cuts the device off. */
+		do {
+			WRITE_ONCE(dev->late, ticket);
+			octans_reset_request(dev);
+		} while (!wait_flushed(dev, ticket, LATE_US));
+	}
 	drm_dev_exit(idx);
 }

@@ -66,6 +66,9 @@ static int reset_function(struct octans_device *dev)
 	pci_save_state(pdev);
 	ret = pcie_flr(pdev);
 	pci_restore_state(pdev);
+	/* Cut off meanwhile?  That was undone just now. */
+	if (READ_ONCE(dev->dead))
+		pci_clear_master(pdev);
 	return ret ? ret : wait_ready(dev);
 }
 
@@ -85,6 +88,50 @@ int octans_reset_hw(struct octans_device *dev)
 	return reset_function(dev);
 }
 
+/* From here on nothing is emitted. */
+static void set_dead(struct octans_device *dev)
+{
+	unsigned long flags;
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++) {
+		spin_lock_irqsave(&dev->rings[i].lock, flags);
+		WRITE_ONCE(dev->dead, true);
+		spin_unlock_irqrestore(&dev->rings[i].lock, flags);
+	}
+}
+
+/**
+ * octans_end_all() - the device is, or must be, gone: nothing starts, everything ends
+ * @dev: device
+ * @error: how jobs that are running end
+ */
+void octans_end_all(struct octans_device *dev, int error)
+{
+	u32 i;
+
+	set_dead(dev);
+	/* Whatever the device still does, it does not reach memory. */
+	pci_clear_master(octans_pdev(dev));
+	for (i = 0; i < dev->info.rings; i++)
+		end(take(&dev->rings[i], error), false);
+}
+
+/* Cuts off a device that cannot be reset.  On the reset_wq, or instead of it. */
+static void wedge(struct octans_device *dev, const char *why)
+{
+	/* drm_dev_wedged_event() wants a primary node, which accel devices lack. */
+	static char wedged[] = "WEDGED=rebind,bus-reset";
+	char *env[] = { wedged, NULL };
+
+	if (READ_ONCE(dev->dead))
+		return;
+	octans_end_all(dev, -ENODEV);
+	drm_err(&dev->drm, "device is cut off: %s; rebind it to use it again\n", why);
+	if (dev->drm.accel && dev->drm.accel->kdev)
+		kobject_uevent_env(&dev->drm.accel->kdev->kobj, KOBJ_CHANGE, env);
+}
+
 /* What runs on other rings than the guilty one (NULL: on any) ends with -ECANCELED. */
 static void reset_device(struct octans_device *dev, struct octans_ring *guilty, int error)
 {
@@ -92,13 +139,15 @@ static void reset_device(struct octans_device *dev, struct octans_ring *guilty, 
 	u32 i;
 
 	if (octans_reset_hw(dev)) {
-		octans_wedge(dev, "it could not be reset");
+		wedge(dev, "it could not be reset");
 		return;
 	}
+	if (READ_ONCE(dev->dead))
+		return;		/* who cut it off has ended its jobs */
 	for (i = 0; i < dev->info.rings; i++)
 		ended[i] = take(&dev->rings[i], &dev->rings[i] == guilty ? error : -ECANCELED);
 	if (octans_device_start(dev))
-		octans_wedge(dev, "it did not start after a reset");
+		wedge(dev, "it did not start after a reset");
 	for (i = 0; i < dev->info.rings; i++)
 		end(ended[i], &dev->rings[i] == guilty && error != -ECANCELED);
 }
@@ -139,7 +188,9 @@ void octans_reset_work(struct work_struct *work)
 
 	if (!drm_dev_enter(&dev->drm, &idx))
 		return;
-	if (!READ_ONCE(dev->dead)) {
+	/* Another reset may have helped meanwhile. */
+	if (!READ_ONCE(dev->dead) && octans_mmu_late(dev)) {
+		drm_notice(&dev->drm, "a TLB invalidation is late, resetting the device\n");
 		atomic_inc(&dev->resets);
 		reset_device(dev, NULL, 0);
 	}
@@ -147,62 +198,12 @@ void octans_reset_work(struct work_struct *work)
 }
 
 /**
- * octans_reset_request() - have the device reset
+ * octans_reset_request() - have the device reset if octans_mmu_late()
  * @dev: device
  */
 void octans_reset_request(struct octans_device *dev)
 {
 	queue_work(dev->reset_wq, &dev->reset_work);
-}
-
-/* From here on nothing is emitted. */
-static bool set_dead(struct octans_device *dev)
-{
-	unsigned long flags;
-	bool was = dev->dead;
-	u32 i;
-
-	for (i = 0; i < dev->info.rings; i++) {
-		spin_lock_irqsave(&dev->rings[i].lock, flags);
-		WRITE_ONCE(dev->dead, true);
-		spin_unlock_irqrestore(&dev->rings[i].lock, flags);
-	}
-	return was;
-}
-
-/**
- * octans_end_all() - the device is, or must be, gone: nothing starts, everything ends
- * @dev: device
- * @error: how jobs that are running end
- */
-void octans_end_all(struct octans_device *dev, int error)
-{
-	u32 i;
-
-	set_dead(dev);
-	/* Whatever the device still does, it does not reach memory. */
-	pci_clear_master(octans_pdev(dev));
-	for (i = 0; i < dev->info.rings; i++)
-		end(take(&dev->rings[i], error), false);
-}
-
-/**
- * octans_wedge() - cut off a device that cannot be reset
- * @dev: device
- * @why: for the log
- */
-void octans_wedge(struct octans_device *dev, const char *why)
-{
-	/* drm_dev_wedged_event() wants a primary node, which accel devices lack. */
-	static char wedged[] = "WEDGED=rebind,bus-reset";
-	char *env[] = { wedged, NULL };
-
-	if (READ_ONCE(dev->dead))
-		return;
-	octans_end_all(dev, -ENODEV);
-	drm_err(&dev->drm, "device is cut off: %s; rebind it to use it again\n", why);
-	if (dev->drm.accel && dev->drm.accel->kdev)
-		kobject_uevent_env(&dev->drm.accel->kdev->kobj, KOBJ_CHANGE, env);
 }
 
 /**
@@ -235,7 +236,7 @@ void octans_reset_done(struct octans_device *dev)
 	for (i = 0; i < dev->info.rings; i++)
 		ended[i] = take(&dev->rings[i], -ECANCELED);
 	if (!READ_ONCE(dev->dead) && octans_device_start(dev))
-		octans_wedge(dev, "it did not start after a function reset");
+		wedge(dev, "it did not start after a function reset");
 	enable_work(&dev->reset_work);
 	for (i = 0; i < dev->info.rings; i++) {
 		enable_delayed_work(&dev->rings[i].watchdog);

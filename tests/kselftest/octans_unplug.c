@@ -211,6 +211,49 @@ TEST_F_TIMEOUT(unplug, unbind_and_bind, 120)
 	}
 }
 
+/* A client with a job of 2 s on whatever ring, which keeps invalidations from completing. */
+static int start_slow_job(struct client *c, struct drm_octans_sync *out)
+{
+	int ret = client_open(c, 10000);
+
+	*out = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	if (!ret)
+		ret = syncobj_create(c->fd, &out->handle);
+	if (!ret)
+		ret = submit(c->fd, c->queue, VA, put_nops(c->map, 100), 0, out, 1);
+	usleep(100000);
+	return ret;
+}
+
+/* The driver goes while somebody waits for an invalidation: nobody waits for the other. */
+TEST_F_TIMEOUT(unplug, unbind_while_an_invalidation_is_late, 60)
+{
+	struct drm_octans_sync out;
+	struct unmapping u;
+	struct client c;
+	int64_t t;
+
+	if (!control_rings("slow", " 20000"))
+		SKIP("no control port");
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(start_slow_job(&c, &out), 0);
+		ASSERT_TRUE(control_rings("hold ring", ""));
+		ASSERT_EQ(unmapping_start(&u, &c, VA + 8 * PAGE), 0);
+		usleep(200000 + i * 400000);
+		t = now_ns();
+		ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/unbind", self->bdf));
+		t = now_ns() - t;
+		EXPECT_LE(t, 2000000000);
+		pthread_join(u.thread, NULL);
+		EXPECT_TRUE(!u.ret || u.ret == -ENODEV);
+		EXPECT_EQ(sync_result(c.fd, out.handle, 10), -ENODEV);
+		client_close(&c);
+		control_rings("hold ring", " off");
+		ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/bind", self->bdf));
+	}
+	control_rings("slow", " 0");
+}
+
 /*
  * While the PCI core resets the function nothing that is written reaches it, and an invalidation
  * is lost.  Who waits for it is told when the reset is over: the device knows nothing any more.
@@ -233,4 +276,32 @@ TEST_F_TIMEOUT(unplug, invalidation_lost_in_a_function_reset, 60)
 	control("drop-invalidate 0");
 	EXPECT_EQ(run(c.fd, c.queue, VA, put_nop(c.map), 0), 0);
 	client_close(&c);
+}
+
+/* An invalidation is late, and no reset helps: the device is cut off, and nobody waits for ever. */
+TEST_F_TIMEOUT(unplug, cut_off_while_an_invalidation_is_late, 60)
+{
+	struct drm_octans_sync out;
+	struct unmapping u;
+	struct client c;
+
+	if (!control_rings("slow", " 20000"))
+		SKIP("no control port");
+	ASSERT_EQ(start_slow_job(&c, &out), 0);
+	ASSERT_TRUE(control_rings("hang ring", ""));
+	ASSERT_TRUE(control_rings("fail-reset ring", ""));
+	ASSERT_TRUE(control("fail-reset device 2"));	/* by register, and the function's */
+	ASSERT_TRUE(control_rings("hold ring", ""));
+	ASSERT_EQ(unmapping_start(&u, &c, VA + 8 * PAGE), 0);
+	pthread_join(u.thread, NULL);
+	EXPECT_EQ(u.ret, 0);
+	EXPECT_EQ(sync_result(c.fd, out.handle, 10), -ENODEV);
+	client_close(&c);
+	control_rings("hang ring", " off");
+	control_rings("slow", " 0");
+	control_rings("hold ring", " off");
+	control_rings("fail-reset ring", " 0");
+	control("fail-reset device 0");
+	ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/unbind", self->bdf));
+	ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/bind", self->bdf));
 }
