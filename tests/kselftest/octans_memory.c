@@ -99,6 +99,57 @@ TEST_F(mem, large_pages_split)
 	ASSERT_EQ(vm_unmap(self->c.fd, self->c.vm, at, size), 0);
 }
 
+/*
+ * Pages go and come beside those that a running job uses, in the same pages of 2 MiB and of 64 KiB.
+ * The job does not notice.
+ */
+TEST_F_TIMEOUT(mem, split_under_a_job, 60)
+{
+	enum { REGIONS = 16, ROUNDS = 8, FROM = 0x108000, TO = 0x180000, SIZE = 0x38000 };
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	uint64_t large = 2 << 20, at = VA + (1ull << 30);
+	int beside = 0;
+	uint32_t bo, queue, size = 0;
+	uint8_t *map;
+
+	ASSERT_EQ(bo_create(self->c.fd, REGIONS * large, DRM_OCTANS_BO_DEVICE, &bo), 0);
+	map = bo_map(self->c.fd, bo, REGIONS * large);
+	ASSERT_NE(map, MAP_FAILED);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, bo, 0, at, REGIONS * large, 0), 0);
+	for (int i = 0; i < REGIONS; i++)
+		memset(map + i * large + FROM, i + 1, SIZE);
+	for (int i = 0; i < REGIONS * ROUNDS; i++)
+		size += put_copy(self->c.map + size, at + i % REGIONS * large + TO,
+				 at + i % REGIONS * large + FROM, SIZE);
+	if (!control_rings("slow", " 20000"))
+		SKIP("no control port");
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 10000, &queue), 0);
+	ASSERT_EQ(syncobj_create(self->c.fd, &out.handle), 0);
+	ASSERT_EQ(submit(self->c.fd, queue, VA, size, 0, &out, 1), 0);
+	usleep(100000);
+	for (int i = 0; i < REGIONS; i++) {
+		/* in the 64 KiB that the job's first pages are part of */
+		uint64_t hole = i * large + FROM - PAGE * (1 + i % 8);
+
+		EXPECT_EQ(vm_unmap(self->c.fd, self->c.vm, at + hole, PAGE), 0);
+		EXPECT_EQ(vm_map(self->c.fd, self->c.vm, self->c.bo, 0, at + hole, PAGE,
+				 DRM_OCTANS_BIND_READONLY), 0);
+		EXPECT_EQ(vm_unmap(self->c.fd, self->c.vm, at + hole, PAGE), 0);
+		/* and 64 KiB, and a page over the border to them */
+		EXPECT_EQ(vm_unmap(self->c.fd, self->c.vm, at + i * large + 0x1d0000, 0x10000), 0);
+		EXPECT_EQ(vm_unmap(self->c.fd, self->c.vm, at + i * large + 0xff000, 2 * PAGE), 0);
+		beside += sync_result(self->c.fd, out.handle, 0) == -ETIMEDOUT;
+	}
+	EXPECT_EQ(sync_result(self->c.fd, out.handle, 30), 0);
+	control_rings("slow", " 0");
+	EXPECT_GE(beside, REGIONS / 2);
+	for (int i = 0; i < REGIONS; i++)
+		EXPECT_EQ(memcmp(map + i * large + FROM, map + i * large + TO, SIZE), 0);
+	EXPECT_EQ(run(self->c.fd, queue, VA, put_copy(self->c.map, VA + PAGE, at + FROM - PAGE, 8), 0),
+		  -EFAULT);
+	munmap(map, REGIONS * large);
+}
+
 TEST_F(mem, fills_and_empties)
 {
 	long long before = objects("card_bytes");

@@ -225,6 +225,37 @@ static int start_slow_job(struct client *c, struct drm_octans_sync *out)
 	return ret;
 }
 
+/*
+ * Whoever drove the processor before has used tickets; they must not make those of a driver that is
+ * bound anew look complete before they are.  Who waits, waits, and no job pays for that.
+ */
+TEST_F_TIMEOUT(unplug, slow_acknowledge_after_rebind, 60)
+{
+	struct drm_octans_sync out;
+	struct unmapping u;
+	struct client c;
+
+	ASSERT_EQ(client_open(&c, 1000), 0);
+	for (int i = 0; i < 50; i++)
+		ASSERT_EQ(vm_map(c.fd, c.vm, c.bo, 0, 2 * VA, PAGE, 0), 0);
+	client_close(&c);
+	ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/unbind", self->bdf));
+	ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/bind", self->bdf));
+	if (!control_rings("slow", " 20000"))
+		SKIP("no control port");
+	ASSERT_EQ(start_slow_job(&c, &out), 0);
+	ASSERT_TRUE(control_rings("hold ring", ""));
+	ASSERT_EQ(unmapping_start(&u, &c, VA + 8 * PAGE), 0);
+	usleep(400000);
+	EXPECT_TRUE(!u.done);
+	control_rings("hold ring", " off");
+	pthread_join(u.thread, NULL);
+	EXPECT_EQ(u.ret, 0);
+	EXPECT_EQ(sync_result(c.fd, out.handle, 20), 0);
+	control_rings("slow", " 0");
+	client_close(&c);
+}
+
 /* The driver goes while somebody waits for an invalidation: nobody waits for the other. */
 TEST_F_TIMEOUT(unplug, unbind_while_an_invalidation_is_late, 60)
 {
