@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /sys/kernel/debug/accel/N: what exists, for people and leak tests. */
+/* /sys/kernel/debug/accel/N: what exists and what was done, for people and tests. */
 #include <linux/seq_file.h>
 
 #include <drm/drm_debugfs.h>
@@ -24,6 +24,8 @@ static int objects_show(struct seq_file *m, void *data)
 	seq_printf(m, "card_bytes %llu\n", dev->local.used);
 	mutex_unlock(&dev->local.lock);
 	seq_printf(m, "resets %d\n", atomic_read(&dev->resets));
+	seq_printf(m, "submits %lld\n", atomic64_read(&dev->submits));
+	seq_printf(m, "submitted_jobs %lld\n", atomic64_read(&dev->submitted_jobs));
 	return 0;
 }
 

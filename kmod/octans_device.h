@@ -110,6 +110,8 @@ struct octans_device {
 	struct work_struct reset_work;
 	/** @resets: ring and device resets so far */
 	atomic_t resets;
+	/** @submits, @submitted_jobs: SUBMITs that were accepted so far, and the jobs in them */
+	atomic64_t submits, submitted_jobs;
 
 	/** @asid_table: OCTANS_MAX_ASIDS entries, read by the device MMU */
 	__le64 *asid_table;

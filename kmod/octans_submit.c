@@ -144,6 +144,8 @@ static int push(struct submit *s)
 		atomic64_inc(&s->queue->submitted);
 		drm_sched_entity_push_job(&s->jobs[i]->base);
 	}
+	atomic64_inc(&s->queue->dev->submits);
+	atomic64_add(s->n_jobs, &s->queue->dev->submitted_jobs);
 	s->n_jobs = 0;		/* the scheduler's now */
 	mutex_unlock(&s->queue->submit_lock);
 	for (i = 0; i < s->n_signals; i++) {

@@ -111,6 +111,46 @@ TEST_F(jobs, parameters)
 	EXPECT_EQ(sync_result(self->c.fd, out.handle, 30), -EFAULT);
 }
 
+/*
+ * Record once, replay: a step is one SUBMIT of one job, and the stream is what it was.  It lies in
+ * memory that nobody has mapped for writing, the processor included.
+ */
+TEST_F(jobs, replay)
+{
+	uint32_t *from = (uint32_t *)(self->c.map + 2 * PAGE), *to = from + 64;
+	uint32_t *params = (uint32_t *)(self->c.map + PAGE), stream;
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct drm_octans_job job = { .va = 2 * VA, .param_va = VA + PAGE, .param_count = 1 };
+	long long submits = objects("submits"), jobs = objects("submitted_jobs");
+	struct drm_octans_queue_query q;
+	void *map;
+
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, DRM_OCTANS_BO_DEVICE, &stream), 0);
+	map = bo_map(self->c.fd, stream, PAGE);
+	ASSERT_NE(map, MAP_FAILED);
+	job.size = put_move(map, VA + 2 * PAGE + 256, VA + 2 * PAGE, 64);
+	ASSERT_EQ(mprotect(map, PAGE, PROT_READ), 0);
+	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, stream, 0, job.va, PAGE, DRM_OCTANS_BIND_READONLY), 0);
+	ASSERT_EQ(syncobj_create(self->c.fd, &out.handle), 0);
+	for (int i = 0; i < 64; i++)
+		from[i] = i + 1;
+	for (uint32_t step = 1; step <= 50; step++) {
+		memset(to, 0, 256);
+		params[0] = step;
+		ASSERT_EQ(submit_params(self->c.fd, self->c.queue, &job, &out, 1), 0);
+		ASSERT_EQ(sync_result(self->c.fd, out.handle, 30), 0);
+		for (uint32_t i = 0; i < 64; i++)
+			EXPECT_EQ(to[i], i < step ? i + 1 : 0);
+		ASSERT_EQ(state(&self->c, &q), 0);
+		EXPECT_EQ(q.submitted, step);
+		EXPECT_EQ(q.completed, step);
+		EXPECT_EQ(q.failed, 0);
+	}
+	EXPECT_EQ(objects("submits"), submits + 50);
+	EXPECT_EQ(objects("submitted_jobs"), jobs + 50);
+	munmap(map, PAGE);
+}
+
 /* Many jobs in one call run one after the other: each copies what the one before wrote. */
 TEST_F(jobs, order)
 {
