@@ -182,6 +182,8 @@ static void octans_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 /*
  * Changelog of the interface:
  * 1.0: first version
+ * 2.0: parameters of a job (struct drm_octans_job grew, its old size is refused); MACS_F16 and
+ *	SRAM_SIZE of the device; commands of the second edition of the processor
  */
 static const struct drm_driver octans_driver = {
 	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
