@@ -143,7 +143,7 @@ int octans_device_init(struct octans_device *dev)
 	ret = octans_reset_hw(dev);
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "the device does not come out of reset\n");
-	/* It outlives resets, and whoever drove the device before: a ticket behind it looks complete. */
+	/* It outlives resets, and who drove the device before: one behind it looks complete. */
 	dev->ticket = octans_read32(dev, OCTANS_REG_INVALIDATED);
 	dev->late = dev->ticket;
 	pci_set_master(pdev);

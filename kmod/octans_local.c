@@ -62,7 +62,7 @@ int octans_local_init(struct octans_device *dev)
 	return drmm_add_action_or_reset(&dev->drm, local_fini, local);
 }
 
-/* Large pages need memory that begins where they do; with none left like that, small ones will do. */
+/* Large pages need memory that begins where they do; if none is left, small ones will do. */
 static int insert(struct drm_mm *mm, struct drm_mm_node *node, u64 size)
 {
 	static const u64 alignments[] = { SZ_1G, SZ_2M, SZ_64K };
@@ -70,7 +70,8 @@ static int insert(struct drm_mm *mm, struct drm_mm_node *node, u64 size)
 
 	for (i = 0; i < ARRAY_SIZE(alignments); i++)
 		if (size >= alignments[i] &&
-		    !drm_mm_insert_node_generic(mm, node, size, alignments[i], 0, DRM_MM_INSERT_BEST))
+		    !drm_mm_insert_node_generic(mm, node, size, alignments[i], 0,
+						DRM_MM_INSERT_BEST))
 			return 0;
 	return drm_mm_insert_node(mm, node, size);
 }

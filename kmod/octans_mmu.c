@@ -96,8 +96,8 @@ bool octans_mmu_late(struct octans_device *dev)
 
 /*
  * Who moves lets invalidations through.  So the jobs that stand still are ended, one after the
- * other until that has helped; those of the address space first, as they alone may use what is to be
- * forgotten.
+ * other until that has helped; those of the address space first, as they alone may use what is to
+ * be forgotten.
  */
 static bool stop_who_stands_still(struct octans_device *dev, u32 asid, u32 ticket)
 {

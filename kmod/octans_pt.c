@@ -228,7 +228,8 @@ void octans_pt_unmap(struct octans_pt *pt, u64 va, u64 size)
 		unsigned int level = LEVELS - 1;
 		struct octans_table *t = pt->root;
 
-		while (t->entries[slot(va, level)] && !is_leaf(t->entries[slot(va, level)], level)) {
+		while (t->entries[slot(va, level)] &&
+		       !is_leaf(t->entries[slot(va, level)], level)) {
 			t = t->children[slot(va, level)];
 			level--;
 		}

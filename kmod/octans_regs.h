@@ -54,7 +54,7 @@
 #define OCTANS_REG_MACS_F32		0x0064	/* 32: per cycle */
 #define OCTANS_REG_LOCAL_BPC		0x0068	/* 32: on-card memory bytes per cycle */
 #define OCTANS_REG_PCIE_BPC		0x006c	/* 32: PCIe bytes per cycle */
-#define OCTANS_REG_MAX_CTX		0x0070	/* 32: most positions one row of ATTEND attends to */
+#define OCTANS_REG_MAX_CTX		0x0070	/* 32: most positions of one row of ATTEND */
 #define OCTANS_REG_MACS_F16		0x0074	/* 32: per cycle */
 #define OCTANS_REG_SERIAL		0x0078	/* 64 */
 #define OCTANS_REG_SRAM_SIZE		0x0080	/* 64: bytes of on-chip memory */
@@ -82,7 +82,7 @@
 #define OCTANS_PT_ENTRIES		512
 #define OCTANS_PTE_VALID		0x1ULL
 #define OCTANS_PTE_WRITE		0x2ULL	/* leaf only */
-#define OCTANS_PTE_LOCAL		0x4ULL	/* address (of page or table) is an on-card offset */
+#define OCTANS_PTE_LOCAL		0x4ULL	/* address (page or table): on-card offset */
 #define OCTANS_PTE_LARGE		0x8ULL	/* leaf of 2 MiB (third table) or 1 GiB (second) */
 #define OCTANS_PTE_CONT			0x10ULL	/* one of 16 entries that make a page of 64 KiB */
 
@@ -121,7 +121,7 @@
 /* The newest failure since the ring was enabled, read only; kept by a ring reset */
 #define OCTANS_RING_FAULT_SEQNO		0x48	/* 64: of the job, 0 = none */
 #define OCTANS_RING_FAULT_VA		0x50	/* 64: as octans_event.va */
-#define OCTANS_RING_FAULT_CODE		0x58	/* 64: status | code << 8 | write << 16 | offset << 32 */
+#define OCTANS_RING_FAULT_CODE		0x58	/* 64: status, code << 8, write << 16, offs << 32 */
 
 /* Doorbells: a page each; the value is the free-running count of descriptors written */
 #define OCTANS_DOORBELL(r)		(0x8000 + (r) * 0x1000)	/* 32, write only */

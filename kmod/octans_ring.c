@@ -21,8 +21,8 @@ static u32 reg(const struct octans_ring *ring, u32 offset)
 }
 
 /*
- * The device has counted the job as ended, or halted, but its writeback does not show.  It may be on
- * its way at the first look; at the second it is lost, or there was no seqno to write.
+ * The device has counted the job as ended, or halted, but its writeback does not show.  It may be
+ * on its way at the first look; at the second it is lost, or there was no seqno to write.
  */
 static bool writeback_lost(struct octans_ring *ring)
 {
@@ -328,7 +328,8 @@ bool octans_ring_kill_still(struct octans_ring *ring, const struct octans_still 
 	spin_unlock_irqrestore(&ring->lock, flags);
 	if (!hit)
 		return false;
-	drm_notice(&ring->dev->drm, "a TLB invalidation is late, ending the job on %s\n", ring->name);
+	drm_notice(&ring->dev->drm, "a TLB invalidation is late, ending the job on %s\n",
+		   ring->name);
 	mod_delayed_work(ring->dev->reset_wq, &ring->watchdog, 0);
 	return true;
 }

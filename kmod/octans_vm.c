@@ -47,9 +47,10 @@ static void link_va(struct octans_va *va, struct drm_gpuvm_bo *vm_bo)
 	dma_resv_unlock(resv);
 }
 
-/* Calls @fn for each piece of a buffer that is contiguous for the device; the first that fails ends it. */
+/* Calls @fn for each piece of a buffer that is contiguous for the device, until one fails. */
 static int each_piece(struct octans_vm *vm, struct octans_bo *bo, u64 va, u64 offset, u64 size,
-		      u64 flags, int (*fn)(struct octans_vm *vm, u64 va, u64 size, u64 addr, u64 flags))
+		      u64 flags,
+		      int (*fn)(struct octans_vm *vm, u64 va, u64 size, u64 addr, u64 flags))
 {
 	struct scatterlist *sg;
 	unsigned int i;
