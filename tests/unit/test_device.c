@@ -74,7 +74,7 @@ static void test_size(void)
 	   "900 GiB on a card");
 	p = accel_bo_map(bo);
 	ok(p && !p[0] && !p[size - 1], "are zeros");
-	ok(now_ns() - start < 500000000, "after %lld us", (long long)(now_ns() - start) / 1000);
+	ok(now_ns() - start < 2000000000, "after %lld us", (long long)(now_ns() - start) / 1000);
 	ok(accel_bo_new(dev, 200ULL << 30, ACCEL_BO_DEVICE, NULL, &more) == -ENOSPC,
 	   "but no more than there are: %s", accel_error());
 	accel_vm_free(vm);

