@@ -387,6 +387,16 @@ static void fill_ids(uint64_t *id, uint32_t n)
 	}
 }
 
+/* What the command writes, or how it is controlled, lies where another operand does. */
+static void overlap(union command *u, uint32_t bytes)
+{
+	uint32_t n = (bytes - sizeof(u->cmd)) / sizeof(struct octans_tensor);
+	struct octans_tensor *t = (struct octans_tensor *)(&u->cmd + 1), *to = t + below(n), *from = t + below(n);
+
+	if (n && to->va && from->va)
+		to->va = from->va + (one_in(2) ? below(4) * from->stride : below(512) * 4);
+}
+
 /* Returns its size. */
 static uint32_t make_command(uint8_t *out)
 {
@@ -408,6 +418,8 @@ static uint32_t make_command(uint8_t *out)
 	u.cmd.op = op;
 	u.cmd.size = bytes;
 	newest = op;
+	if (one_in(12) && op < OCTANS_OP_COPY)
+		overlap(&u, bytes);
 	if (spoil(50))
 		u.cmd.size = any_size();
 	if (spoil(100))
