@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * Streams of commands that are nearly right, on the registers of the real model.  Four address spaces
- * over pages of host and on-card memory; one of them, another one each time, is the victim: it runs
- * nothing, and its pages, like all that belong to nobody, hold a secret.  The others' ids, slots, ranges
- * and lists change while commands use them.  Some host memory goes away and comes back while jobs run,
- * some is never there, and so are rings and page tables.  Checked: the secret stays where it is and as
- * it is, and turns up nowhere else; every ring can be reset in bounded time; what a ring's registers
- * say of a job is what its writeback says.
+ * Streams of commands that are nearly right, on the registers of the real model.  Four address
+ * spaces over pages of host and on-card memory; one of them, another one each time, is the
+ * victim: it runs nothing, and its pages, like all that belong to nobody, hold a secret.  The
+ * others' ids, slots, ranges and lists change while commands use them.  Some
+ * host memory goes away and comes back while jobs run, some is never there, and so are rings
+ * and page tables.  Checked: the secret stays where it is and as it is, and turns up nowhere
+ * else; every ring can be reset in bounded time; what a ring's registers say of a job is what
+ * its writeback says.
  */
 #include <string.h>
 
@@ -19,7 +20,7 @@
 #define ID_PAGES	4	/* the first ones: ids, slots and ranges that are mostly good */
 #define HOST_PAGES	1023	/* at RIG_LARGE */
 #define CARD_PAGES	4096
-#define LARGE_PAGES	512	/* the first ones of the host are one large page, as are the card's */
+#define LARGE_PAGES	512	/* the first of the host are one large page, as are the card's */
 #define CONT_PAGES	16
 #define LOOSE		4	/* pieces of host memory that come and go, ... */
 #define LOOSE_PAGES	16	/* ... each of so many pages, ... */
@@ -132,9 +133,10 @@ static void make_space(unsigned int who)
 		p->hole = i % 11 == 10;
 		pte = rig_pte(&rig, s->asid, p->va, 0);
 		if (p->hole) {
-			*pte = i == 10 ? 0 : i == 21 ? NOWHERE | bits :	/* not mapped, not there, ... */
-			       i == 32 ? OCTANS_ADDR_MASK | OCTANS_PTE_LOCAL | bits :	/* ... off the card, ... */
-			       NOWHERE | bits | 1ULL << 62;		/* ... a reserved bit */
+			/* not mapped, not there, off the card, a reserved bit */
+			*pte = i == 10 ? 0 : i == 21 ? NOWHERE | bits :
+			       i == 32 ? OCTANS_ADDR_MASK | OCTANS_PTE_LOCAL | bits :
+			       NOWHERE | bits | 1ULL << 62;
 			continue;
 		}
 		p->at = take_page(p->kind, who);
@@ -152,9 +154,10 @@ static void make_spaces(void)
 		make_large(i);
 	for (unsigned int i = 0; i < SPACES; i++)
 		make_space(i);
-	/* A root that cannot be read. */
+	/* Roots that cannot be read. */
 	*rig_u64(&rig, RIG_ASIDS + 8 * (SPACES + 1)) = NOWHERE | OCTANS_ASID_VALID;
-	*rig_u64(&rig, RIG_ASIDS + 8 * (SPACES + 2)) = NOWHERE | OCTANS_ASID_VALID | OCTANS_ASID_LOCAL;
+	*rig_u64(&rig, RIG_ASIDS + 8 * (SPACES + 2)) =
+		NOWHERE | OCTANS_ASID_VALID | OCTANS_ASID_LOCAL;
 }
 
 static uint64_t page_va(void)
@@ -222,8 +225,8 @@ static void check_page(int kind, uint32_t n)
 			finding("%s page %u of %s was written: word %d is 0x%llx", where[kind], n,
 				who ? "another space" : "nobody", i, (unsigned long long)page[i]);
 		if (!secret(who) && page[i] == SECRET)
-			finding("%s page %u of space %u holds what it may not read, word %d", where[kind],
-				n, who - 1U, i);
+			finding("%s page %u of space %u holds what it may not read, word %d",
+				where[kind], n, who - 1U, i);
 	}
 }
 
@@ -242,8 +245,8 @@ static void come(int i)
 	is_dead[i] = false;
 	for (int n = 0; n < LOOSE_PAGES; n++)
 		fill_page(LOOSELY, i * LOOSE_PAGES + n);
-	if (sim_dma_map(rig.dev, LOOSE_IOVA(i), LOOSE_PAGES * 0x1000, loose + i * LOOSE_PAGES * 0x1000,
-			!one_in(4)))
+	if (sim_dma_map(rig.dev, LOOSE_IOVA(i), LOOSE_PAGES * 0x1000,
+			loose + i * LOOSE_PAGES * 0x1000, !one_in(4)))
 		finding("host memory cannot come back");
 	comings++;
 }
@@ -494,13 +497,14 @@ int main(int argc, char **argv)
 	check();
 	printf("seed %llu: %lu jobs (%lu OK, %lu BAD_DESC, %lu BAD_CMD, %lu FAULT, %lu BUS, %lu cut off; "
 	       "%lu without a writeback), %lu resets, the slowest %.1f ms\n",
-	       (unsigned long long)random_seed, jobs, ended[OCTANS_JOB_OK], ended[OCTANS_JOB_BAD_DESC],
-	       ended[OCTANS_JOB_BAD_CMD], ended[OCTANS_JOB_FAULT], ended[OCTANS_JOB_BUS], cut_off, unseen,
-	       resets, slowest_reset * 1e3);
-	printf("faults: %lu ASID, %lu UNMAPPED, %lu READONLY, %lu FORMAT; memory came %lu times, went %lu, "
-	       "died %lu; bus off %lu times, %lu device resets\n", faults[OCTANS_FAULT_ASID],
-	       faults[OCTANS_FAULT_UNMAPPED], faults[OCTANS_FAULT_READONLY], faults[OCTANS_FAULT_FORMAT],
-	       comings, goings, deaths, bus_offs, device_resets);
+	       (unsigned long long)random_seed, jobs, ended[OCTANS_JOB_OK],
+	       ended[OCTANS_JOB_BAD_DESC], ended[OCTANS_JOB_BAD_CMD], ended[OCTANS_JOB_FAULT],
+	       ended[OCTANS_JOB_BUS], cut_off, unseen, resets, slowest_reset * 1e3);
+	printf("faults: %lu ASID, %lu UNMAPPED, %lu READONLY, %lu FORMAT; memory came %lu times, "
+	       "went %lu, died %lu; bus off %lu times, %lu device resets\n",
+	       faults[OCTANS_FAULT_ASID], faults[OCTANS_FAULT_UNMAPPED],
+	       faults[OCTANS_FAULT_READONLY], faults[OCTANS_FAULT_FORMAT], comings, goings, deaths,
+	       bus_offs, device_resets);
 	printf("done of those tried alone, by operation:");
 	for (int i = 0; i < OCTANS_OP_COUNT; i++)
 		printf(" %d: %lu/%lu", i, done_op[i], tried[i]);

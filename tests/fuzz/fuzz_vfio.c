@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * A hostile virtual machine monitor: messages that are nearly right, page tables that loop, memory
- * that comes, goes and is cut off while jobs run, interrupts that nobody takes, clients that leave
- * in the middle.  Every message gets its reply in a few seconds or ends the connection; the next
- * client finds nothing of the last one, and who was a client before sees and changes nothing of his.
+ * A hostile virtual machine monitor: messages that are nearly right, page tables that loop,
+ * memory that comes, goes and is cut off while jobs run, interrupts that nobody takes, clients
+ * that leave in the middle.  Every message gets its reply in a few seconds or ends the
+ * connection; the next client finds nothing of the last one, and who was a client before sees
+ * and changes nothing of his.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -93,7 +94,8 @@ static ssize_t take_some(void *to, size_t len)
 	char control[CMSG_SPACE(8 * sizeof(int))];
 	struct iovec iov = { to, len };
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control),
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = sizeof(control),
 	};
 	ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
@@ -566,7 +568,8 @@ static int step(void)
 static void inject(void)
 {
 	static const char *const lines[] = {
-		"remove", "restore", "restore", "hang ring 0", "hang ring 0 off", "fault 1", "device-error 3",
+		"remove", "restore", "restore", "hang ring 0", "hang ring 0 off", "fault 1",
+		"device-error 3",
 		"slow 1 300", "slow 1 0", "corrupt-wb 0 xor 77", "stat", "fail-reset ring 2",
 		"fail-reset device", "flip local 0 0", "undefined",
 	};
@@ -681,9 +684,9 @@ int main(int argc, char **argv)
 	vfio_user_guard_sigbus(server);
 	while (random_more())
 		one_client();
-	printf("seed %llu: %lu messages (%lu refused, %lu without a reply), %lu clients (%lu kept on-card memory), "
-	       "%lu doorbells, slowest reply %.3f s\n", (unsigned long long)random_seed, messages, refused,
-	       unanswered, clients, keepers, doorbells, slowest);
+	printf("seed %llu: %lu messages (%lu refused, %lu without a reply), %lu clients (%lu kept on-card "
+	       "memory), %lu doorbells, slowest reply %.3f s\n", (unsigned long long)random_seed,
+	       messages, refused, unanswered, clients, keepers, doorbells, slowest);
 	sim_control(vfio_user_device(server), "restore", text, sizeof(text));
 	sim_control(vfio_user_device(server), "stat", text, sizeof(text));
 	printf("%s\n", text);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands that are nearly right, for fuzzers.  The includer says where memory is, by page_va() (the
- * start of a page, of most of which the job may use), large_va() (of so many pages in a row, if it knows
- * some) and id_va() (of ID_WORDS numbers that are mostly good as ids, slots and ranges, made by
- * fill_ids()), and has make_command() make them.
+ * Commands that are nearly right, for fuzzers.  The includer says where memory is, by page_va()
+ * (the start of a page, of most of which the job may use), large_va() (of so many pages in a
+ * row, if it knows some) and id_va() (of numbers that are mostly good as ids, slots
+ * and ranges, made by fill_ids()), and has make_command() make them.
  */
 #ifndef TESTS_FUZZ_GRAMMAR_H
 #define TESTS_FUZZ_GRAMMAR_H
@@ -391,7 +391,8 @@ static void fill_ids(uint64_t *id, uint32_t n)
 static void overlap(union command *u, uint32_t bytes)
 {
 	uint32_t n = (bytes - sizeof(u->cmd)) / sizeof(struct octans_tensor);
-	struct octans_tensor *t = (struct octans_tensor *)(&u->cmd + 1), *to = t + below(n), *from = t + below(n);
+	struct octans_tensor *t = (struct octans_tensor *)(&u->cmd + 1);
+	struct octans_tensor *to = t + below(n), *from = t + below(n);
 
 	if (n && to->va && from->va)
 		to->va = from->va + (one_in(2) ? below(4) * from->stride : below(512) * 4);

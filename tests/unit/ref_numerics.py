@@ -634,7 +634,8 @@ def quantizer_gain(rng, blocks):
         d, _, q = quantize(x)
         amax, _ = usable(x)
         mine += sum((number(d[0]) * k - number(v)) ** 2 for k, v in zip(q, x))
-        plain += sum((number(amax) / 127 * k - number(v)) ** 2 for k, v in zip(codes(x, 127, amax), x))
+        first, step = codes(x, 127, amax), number(amax) / 127
+        plain += sum((step * k - number(v)) ** 2 for k, v in zip(first, x))
     return 1 - mine / plain
 
 
