@@ -558,7 +558,8 @@ static int step(void)
 	case 9:
 		return one_in(4) ? get_info() : write64(OCTANS_REG_INVALIDATE, any_size());
 	case 10:
-		return write32(OCTANS_RING(below(9)) + 4 * below(20), one_in(3) ? any() : below(4));
+		return write32(one_in(4) ? 4 * below(0x300 / 4) : OCTANS_RING(below(9)) + 4 * below(20),
+			       one_in(3) ? any() : below(4));
 	case 11:
 		return one_in(20) ? greet_again() : read_register();
 	}
