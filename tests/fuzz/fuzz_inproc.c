@@ -472,6 +472,9 @@ static void step(void)
 		submit(q);
 	else
 		await(q);
+	/* Ids, lists and ranges that were checked become others. */
+	if (one_in(4))
+		fill_ids(octans_inproc_bo_map(me->ids), IDS_SIZE / 8);
 	if (injected && one_in(50))
 		inject();
 }
@@ -491,16 +494,31 @@ static void leave(void)
 	octans_inproc_bo_free(me->ids);
 }
 
+/* On the card if there is room; NULL: the card has been taken away. */
+static struct octans_inproc_bo *some_memory(uint64_t size)
+{
+	struct octans_inproc_bo *bo;
+
+	if (one_in(2) && !octans_inproc_bo_new(dev, size, true, &bo))
+		return bo;
+	if (!octans_inproc_bo_new(dev, size, false, &bo))
+		return bo;
+	if (!is_gone())
+		finding("client %u: no memory to begin with", me->number);
+	return NULL;
+}
+
 static void *client_main(void *arg)
 {
 	me = arg;
 	random_state = me->seed;
-	if (octans_inproc_bo_new(dev, CODE_SIZE, one_in(2), &me->code) ||
-	    octans_inproc_bo_new(dev, IDS_SIZE, one_in(2), &me->ids))
-		finding("client %u: no memory to begin with", me->number);
-	fill_ids(octans_inproc_bo_map(me->ids), IDS_SIZE / 8);
-	for (int i = 0; i < STEPS && !atomic_load(&over); i++)
-		step();
+	me->code = some_memory(CODE_SIZE);
+	me->ids = some_memory(IDS_SIZE);
+	if (me->code && me->ids) {
+		fill_ids(octans_inproc_bo_map(me->ids), IDS_SIZE / 8);
+		for (int i = 0; i < STEPS && !atomic_load(&over); i++)
+			step();
+	}
 	leave();
 	atomic_fetch_sub(&at_work, 1);
 	return NULL;
@@ -594,7 +612,7 @@ static void one_processor(void)
 	atomic_store(&over, false);
 	octans_inproc_info(dev, &info);
 	before = info.local_used;
-	honest_new(&honest);
+	honest_new(&honest);	/* before anybody else */
 	atomic_store(&at_work, CLIENTS);
 	for (unsigned int i = 0; i < CLIENTS; i++) {
 		client[i].number = i;

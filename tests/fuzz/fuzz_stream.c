@@ -3,9 +3,9 @@
  * Streams of commands that are nearly right, on the registers of the real model.  Four address
  * spaces over pages of host and on-card memory; one of them, another one each time, is the
  * victim: it runs nothing, and its pages, like all that belong to nobody, hold a secret.  The
- * others' ids, slots, ranges and lists change while commands use them.  Some
- * host memory goes away and comes back while jobs run, some is never there, and so are rings
- * and page tables.  Checked: the secret stays where it is and as it is, and turns up nowhere
+ * others' ids, slots, ranges and lists change while commands use them.  Some host memory goes
+ * away and comes back while jobs run, some is never there, and so are rings and page tables.
+ * Checked: the secret stays where it is and as it is, and turns up nowhere
  * else; every ring can be reset in bounded time; what a ring's registers say of a job is what
  * its writeback says.
  */
@@ -203,6 +203,12 @@ static void fill_page(int kind, uint32_t n)
 	}
 }
 
+static void fill_id_pages(unsigned int who)
+{
+	for (int n = 0; n < ID_PAGES && who != victim; n++)
+		fill_ids(page_at(space[who].page[n].kind, space[who].page[n].at), 512);
+}
+
 static void fill(void)
 {
 	victim = below(SPACES);
@@ -210,8 +216,7 @@ static void fill(void)
 		for (uint32_t i = 0; i < n_pages[kind]; i++)
 			fill_page(kind, i);
 	for (unsigned int i = 0; i < SPACES; i++)
-		for (int n = 0; n < ID_PAGES && i != victim; n++)
-			fill_ids(page_at(space[i].page[n].kind, space[i].page[n].at), 512);
+		fill_id_pages(i);
 }
 
 static void check_page(int kind, uint32_t n)
@@ -289,6 +294,9 @@ static void disturb(void)
 		rig_forget(&rig, one_in(2) ? OCTANS_INVALIDATE_ALL : below(SPACES) + 1);
 	if (one_in(8))
 		disturb_memory();
+	/* Ids, lists and ranges that were checked become others. */
+	for (int i = one_in(2) ? below(20) : 0; i; i--)
+		fill_id_pages(below(SPACES));
 	if (one_in(300)) {
 		sim_set_bus_master(rig.dev, false);
 		bus_offs++;
@@ -428,44 +436,8 @@ static void round_of_jobs(void)
 	wr32(&rig, OCTANS_REG_EVT_HEAD, rd32(&rig, OCTANS_REG_EVT_TAIL));
 }
 
-/* ---- what changes under the processor ---- */
-
-static pthread_mutex_t scribbling = PTHREAD_MUTEX_INITIALIZER;
-static atomic_bool scribbled_enough;
-
-/* Rows of ids become all good, all left out, or as they were. */
-static void scribble_page(uint64_t *page, uint64_t random)
-{
-	uint64_t v = random % 3 == 0 ? UINT64_MAX : random % 3 == 1 ? 0 : 1ULL << 32;
-	unsigned int from = random >> 8 & 511, to = random >> 20 & 511;
-
-	for (unsigned int i = from; i < to; i++)
-		__atomic_store_n(&page[i], v, __ATOMIC_RELAXED);
-}
-
-static void *scribble(void *arg)
-{
-	uint64_t state = random_seed | 1;
-
-	(void)arg;
-	while (!atomic_load(&scribbled_enough)) {
-		const struct page *p;
-		unsigned int who;
-
-		state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-		who = state >> 62;
-		p = &space[who].page[state >> 60 & (ID_PAGES - 1)];
-		pthread_mutex_lock(&scribbling);
-		if (who != victim)
-			scribble_page(page_at(p->kind, p->at), state >> 16);
-		pthread_mutex_unlock(&scribbling);
-	}
-	return NULL;
-}
-
 int main(int argc, char **argv)
 {
-	pthread_t scribbler;
 	struct sim_config config = { .local_size = 16 << 20, .threads = 2, .rings = SPACES };
 
 	random_begin(argc, argv);
@@ -479,21 +451,15 @@ int main(int argc, char **argv)
 	for (int i = 0; i < LOOSE; i++)
 		come(i);
 	fill();
-	if (pthread_create(&scribbler, NULL, scribble, NULL))
-		finding("no threads left");
 	while (random_more()) {
 		round_of_jobs();
 		if (random_step % ROUNDS)
 			continue;
-		pthread_mutex_lock(&scribbling);
 		check();
 		if (one_in(32))
 			start_again();
 		fill();
-		pthread_mutex_unlock(&scribbling);
 	}
-	atomic_store(&scribbled_enough, true);
-	pthread_join(scribbler, NULL);
 	check();
 	printf("seed %llu: %lu jobs (%lu OK, %lu BAD_DESC, %lu BAD_CMD, %lu FAULT, %lu BUS, %lu cut off; "
 	       "%lu without a writeback), %lu resets, the slowest %.1f ms\n",

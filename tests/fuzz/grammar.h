@@ -272,7 +272,12 @@ static uint32_t make_attend(union command *u, uint32_t m)
 	}
 	a->seq = one_in(2) ? ids(m, 1) : (struct octans_tensor) { 0 };
 	u->cmd.flags = one_in(4);
-	a->range = ids(m, u->cmd.flags ? small(20) : 2);
+	a->range = ids(m, u->cmd.flags ? small(one_in(3) ? 500 : 20) : 2);
+	/* Results that are positions, where the next row has its list. */
+	if (u->cmd.flags && one_in(3)) {
+		a->v.va = id_va();
+		a->dst.va = a->range.va + below(2) * a->range.stride;
+	}
 	a->sinks = perhaps(floats(1, a->heads));
 	a->slopes = perhaps(floats(1, a->heads));
 	a->scale = number();
