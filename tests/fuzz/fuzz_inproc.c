@@ -69,6 +69,7 @@ struct client {
 	struct buffer buffer[BUFFERS];
 	struct space space[SPACES];
 	struct queue queue[QUEUES];
+	atomic_ulong steps;		/* of all processors */
 	unsigned long jobs, ended[6], maps, unmaps, refused, spaces, queues, buffers;
 };
 
@@ -516,8 +517,10 @@ static void *client_main(void *arg)
 	me->ids = some_memory(IDS_SIZE);
 	if (me->code && me->ids) {
 		fill_ids(octans_inproc_bo_map(me->ids), IDS_SIZE / 8);
-		for (int i = 0; i < STEPS && !atomic_load(&over); i++)
+		for (int i = 0; i < STEPS && !atomic_load(&over); i++) {
 			step();
+			atomic_fetch_add(&me->steps, 1);
+		}
 	}
 	leave();
 	atomic_fetch_sub(&at_work, 1);
@@ -589,6 +592,19 @@ static void honest_job(struct honest *h)
 	}
 }
 
+/* On a busy machine a processor's life may be long, but somebody makes a step. */
+static void alarm_if_stuck(void)
+{
+	static unsigned long before;
+	unsigned long steps = honest_jobs;
+
+	for (int i = 0; i < CLIENTS; i++)
+		steps += atomic_load(&client[i].steps);
+	if (steps != before)
+		alarm(60);
+	before = steps;
+}
+
 static void one_processor(void)
 {
 	static const char *const specs[] = {
@@ -621,6 +637,7 @@ static void one_processor(void)
 			finding("no threads left");
 	}
 	while (atomic_load(&at_work)) {
+		alarm_if_stuck();
 		if (honest.q)
 			honest_job(&honest);
 		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
