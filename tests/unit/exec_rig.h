@@ -29,6 +29,7 @@
 #define sim_cost_commit		rig_cost_commit
 #define sim_counters		rig_counters
 #define sim_exec		rig_exec
+#define sim_exec_free		rig_exec_free
 #define sim_exec_ops		rig_exec_ops
 #define sim_exec_types		rig_exec_types
 #define exec_operand		rig_x_operand

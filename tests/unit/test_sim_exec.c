@@ -58,6 +58,7 @@ static int run_with(struct sim_mem *m, const union command *c, struct sim_exec e
 	ex.time_ns = 67890;
 	status = sim_exec(m, c, c->cmd.size, &ex);
 	said = ex;
+	sim_exec_free(ex.left);
 	return status;
 }
 
@@ -93,9 +94,15 @@ static void golden_load(struct sim_mem *m, const struct golden *g, const struct 
 static int golden_run(struct sim_mem *m, const struct golden *g, const union command *c,
 		      struct sim_exec ex)
 {
+	int status;
+
 	ex.params = golden_params(g);
 	ex.n_params = g->params;
-	return sim_exec(m, c, g->command_bytes, (ex.profile = &profile, said = ex, &said));
+	ex.profile = &profile;
+	said = ex;
+	status = sim_exec(m, c, g->command_bytes, &said);
+	sim_exec_free(said.left);
+	return status;
 }
 
 static void test_golden(struct sim_mem *m, uint32_t op, const struct variant *v)

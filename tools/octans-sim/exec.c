@@ -125,30 +125,37 @@ void *exec_alloc(struct exec *e, uint64_t size)
 	return memory + 1;
 }
 
-/* The host takes a while to take back what is large: it gets it in pieces.  One that is aborted
- * has to give back, too: so nobody asks whether it is. */
-static void give_back(struct exec *e, struct exec_memory *memory)
+/*
+ * The host takes a while to take back what is large: it gets it in pieces.  False: the job is being
+ * aborted, and whoever waits for that need not wait for the host.
+ */
+static bool give_back(struct exec *e, struct exec_memory *memory)
 {
 	uintptr_t at = ((uintptr_t)memory + HOST_PAGE) & ~(HOST_PAGE - 1);
 	uintptr_t end = ((uintptr_t)memory + memory->size) & ~(HOST_PAGE - 1);
 	uint64_t size = memory->size;
 
+	if (size > HOST_KEEPS && !sim_yield(e->m))
+		return false;
 	for (; size > HOST_KEEPS && end - at >= GIVE_BACK; at += GIVE_BACK, size -= GIVE_BACK) {
 		madvise((void *)at, GIVE_BACK, MADV_DONTNEED);
-		(void)exec_work(e, NS_FREE(GIVE_BACK));
+		if (exec_work(e, NS_FREE(GIVE_BACK)))
+			return false;
 	}
+	e->memory = memory->next;
 	free(memory);
 	if (size > GIVE_BACK)
 		(void)exec_work(e, NS_FREE(size));
+	return true;
 }
 
-static void free_memory(struct exec *e)
+void sim_exec_free(struct exec_memory *left)
 {
-	while (e->memory) {
-		struct exec_memory *next = e->memory->next;
+	while (left) {
+		struct exec_memory *next = left->next;
 
-		give_back(e, e->memory);
-		e->memory = next;
+		free(left);
+		left = next;
 	}
 }
 
@@ -319,10 +326,13 @@ int sim_exec(struct sim_mem *m, const void *cmd, uint32_t size, struct sim_exec 
 
 	ex->macs_int8 = ex->macs_f16 = ex->macs_f32 = ex->dma = 0;
 	ex->skipped = ex->waited = false;
+	ex->left = NULL;
 	if (size < sizeof(*c) || c->size != size || c->reserved)
 		return OCTANS_JOB_BAD_CMD;
 	status = dispatch(&e, c, size);
-	free_memory(&e);
+	while (e.memory && give_back(&e, e.memory))
+		;
+	ex->left = e.memory;
 	return status;
 }
 

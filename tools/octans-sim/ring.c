@@ -66,6 +66,7 @@ static int execute(struct sim_ring *ring, const struct octans_cmd *cmd, const ui
 	};
 	int status = job_status(ring, sim_exec(&ring->mem, cmd, cmd->size, &ex));
 
+	ring->left = ex.left;
 	if (status == JOB_ABORTED || ring->mem.committed)
 		return status;
 	if (status == OCTANS_JOB_BAD_CMD && (cmd->op >= 64 || !(sim_exec_ops() >> cmd->op & 1)))
@@ -324,6 +325,8 @@ static void *ring_main(void *arg)
 		core->settled(core->owner);
 		pthread_mutex_unlock(&core->lock);
 
+		sim_exec_free(ring->left);
+		ring->left = NULL;
 		if (o.event_irq)
 			sim_irq_raise(&core->irq, o.event_vector);
 		if (o.irq)

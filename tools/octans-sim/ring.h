@@ -62,6 +62,7 @@ struct sim_ring {
 	uint32_t head, tail;
 	bool bad_doorbell;
 	bool busy;			/* from taking up work to HEAD */
+	struct exec_memory *left;	/* the thread's, to be freed when a reset is over */
 	uint64_t since, seqno;
 	struct sim_fault fault;
 	_Atomic uint64_t cycles;

@@ -87,6 +87,7 @@ void sim_counters(struct sim_mem *m, struct octans_counters *counters);
 /*
  * ---- what the operations offer ----
  */
+struct exec_memory;
 struct sim_exec {
 	/* in */
 	const struct sim_profile *profile;
@@ -101,12 +102,15 @@ struct sim_exec {
 	uint64_t dma;			/* bytes that pass the DMA engine */
 	bool skipped;			/* a tensor has 0 rows in effect */
 	bool waited;			/* WAIT: not there at first sight */
+	struct exec_memory *left;	/* of a command that was aborted: for sim_exec_free() */
 };
 
 /* Executes one command of @size bytes (already copied out of the stream, 16-byte
  * aligned, header size == @size).  Returns OCTANS_JOB_OK, OCTANS_JOB_BAD_CMD, OCTANS_JOB_BUS (no
  * memory for it), or OCTANS_JOB_FAULT when the machine refused (it knows why). */
 int sim_exec(struct sim_mem *m, const void *cmd, uint32_t size, struct sim_exec *ex);
+/* Frees what is left (NULL: nothing), when nobody waits for the end of the job any more. */
+void sim_exec_free(struct exec_memory *left);
 
 /* Capabilities that follow from what sim_exec() implements. */
 uint64_t sim_exec_ops(void);
