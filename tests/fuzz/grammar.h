@@ -12,6 +12,7 @@
 
 #include <accel/octans_isa.h>
 
+#include "../unit/command.h"
 #include "random.h"
 
 static uint64_t page_va(void);
@@ -138,24 +139,6 @@ static float number(void)
 	memcpy(&f, &bits, sizeof(f));
 	return one_in(3) && !clean ? f : (float)(int)below(9) / 4;
 }
-
-union command {
-	struct octans_cmd cmd;
-	struct octans_cmd_move move;
-	struct octans_cmd_matmul matmul;
-	struct octans_cmd_row row;
-	struct octans_cmd_map map;
-	struct octans_cmd_rope rope;
-	struct octans_cmd_attend attend;
-	struct octans_cmd_topk topk;
-	struct octans_cmd_conv conv;
-	struct octans_cmd_scan scan;
-	struct octans_cmd_copy copy;
-	struct octans_cmd_prefetch prefetch;
-	struct octans_cmd_signal signal;
-	struct octans_cmd_wait wait;
-	uint32_t words[OCTANS_MAX_COMMAND / 4];
-};
 
 static uint32_t make_move(union command *u, uint32_t m)
 {

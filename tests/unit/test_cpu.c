@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "command.h"
 #include "cpu/op.h"
 #include "golden.h"
 #include "tap.h"
@@ -219,20 +220,6 @@ static uint32_t columns(uint32_t type)
 	type_block(type, &elements, &bytes);
 	return elements == 1 ? 1 + rnd(300) : elements * (1 + rnd(elements == 256 ? 3 : 20));
 }
-
-union command {
-	struct octans_cmd cmd;
-	struct octans_cmd_move move;
-	struct octans_cmd_matmul matmul;
-	struct octans_cmd_row row;
-	struct octans_cmd_map map;
-	struct octans_cmd_rope rope;
-	struct octans_cmd_attend attend;
-	struct octans_cmd_topk topk;
-	struct octans_cmd_conv conv;
-	struct octans_cmd_scan scan;
-	struct octans_cmd_copy copy;
-};
 
 static void random_move(struct octans_cmd_move *c)
 {

@@ -4,6 +4,7 @@
  * what commands say that they cost, and that none works for long without yielding, however it is
  * shaped.
  */
+#include "command.h"
 #include "exec_rig.h"
 #include "golden.h"
 #include "tap.h"
@@ -19,24 +20,6 @@
 #include "op_row.c"
 #include "op_scan.c"
 #include "op_topk.c"
-
-union command {
-	_Alignas(16) struct octans_cmd cmd;
-	struct octans_cmd_move move;
-	struct octans_cmd_matmul matmul;
-	struct octans_cmd_row row;
-	struct octans_cmd_map map;
-	struct octans_cmd_rope rope;
-	struct octans_cmd_attend attend;
-	struct octans_cmd_topk topk;
-	struct octans_cmd_conv conv;
-	struct octans_cmd_scan scan;
-	struct octans_cmd_copy copy;
-	struct octans_cmd_prefetch prefetch;
-	struct octans_cmd_signal signal;
-	struct octans_cmd_wait wait;
-	uint8_t raw[OCTANS_MAX_COMMAND];
-};
 
 static const char *const names[OCTANS_OP_COUNT] = {
 	"NOP",	"MOVE", "MATMUL", "ROW",  "MAP",      "ROPE",	"ATTEND",

@@ -91,36 +91,44 @@ static int count_word(struct line *l, int at, uint64_t missing, uint64_t max, ui
 	return 0;
 }
 
-static int do_hang(struct line *l)
+/* "[ring] N", or that and "off". */
+static struct sim_ring *ring_switch(struct line *l, bool *on)
 {
 	struct sim_ring *ring;
 	int at = 1;
 
 	ring = ring_word(l, &at);
+	*on = at == l->n;
+	if (ring && !*on && strcmp(l->word[at], "off")) {
+		error(l, "\"%s\" is not understood; say \"%s ring N\" or \"%s ring N off\"",
+		      l->word[at], l->word[0], l->word[0]);
+		return NULL;
+	}
+	return ring;
+}
+
+static int do_hang(struct line *l)
+{
+	bool on;
+	struct sim_ring *ring = ring_switch(l, &on);
+
 	if (!ring)
 		return -EINVAL;
-	if (at < l->n && strcmp(l->word[at], "off"))
-		return error(l, "\"%s\" is not understood; say \"hang ring N\" or \"hang ring N off\"",
-			     l->word[at]);
-	atomic_store(&ring->mem.hang, at == l->n);
-	return at == l->n ? ok(l, "the current or next job on ring %u hangs until reset", ring->index)
-			  : ok(l, "ring %u does not hang", ring->index);
+	atomic_store(&ring->mem.hang, on);
+	return on ? ok(l, "the current or next job on ring %u hangs until reset", ring->index)
+		  : ok(l, "ring %u does not hang", ring->index);
 }
 
 static int do_hold(struct line *l)
 {
-	struct sim_ring *ring;
-	int at = 1;
+	bool on;
+	struct sim_ring *ring = ring_switch(l, &on);
 
-	ring = ring_word(l, &at);
 	if (!ring)
 		return -EINVAL;
-	if (at < l->n && strcmp(l->word[at], "off"))
-		return error(l, "\"%s\" is not understood; say \"hold ring N\" or \"hold ring N off\"",
-			     l->word[at]);
-	atomic_store(&ring->hold, at == l->n);
-	return at == l->n ? ok(l, "while a job runs on ring %u no invalidation completes", ring->index)
-			  : ok(l, "ring %u holds no invalidation", ring->index);
+	atomic_store(&ring->hold, on);
+	return on ? ok(l, "while a job runs on ring %u no invalidation completes", ring->index)
+		  : ok(l, "ring %u holds no invalidation", ring->index);
 }
 
 static int do_drop_invalidate(struct line *l)
