@@ -37,7 +37,7 @@ NUMERIC	:= -ffp-contract=off -fno-fast-math
 DRM_CFLAGS := $(shell pkg-config --cflags libdrm 2>/dev/null)
 DRM_LIBS   := $(shell pkg-config --libs libdrm 2>/dev/null)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(WERROR) -fPIC -fvisibility=hidden -pthread \
-	     $(NUMERIC) -Ilibaccel/include -Ilibaccel -Iuapi -Ikmod -Itools/octans-sim \
+	     $(NUMERIC) -Ilibaccel/include -Ilibaccel -Iuapi -Itools/octans-sim \
 	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(FILE_CFLAGS) $(SAN)
 LIBS	= $(DRM_LIBS) -lm -pthread
 
@@ -74,7 +74,7 @@ $(O)/%.o: %.c | tools
 
 # FILE_CFLAGS, not CFLAGS: a CFLAGS of the command line would take these away, and AVX2 with them.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
-$(call obj,$(wildcard libaccel/cpu/avx2*.c)): FILE_CFLAGS := -mavx2 -mfma -mf16c \
+$(call obj,$(wildcard libaccel/isa/avx2*.c)): FILE_CFLAGS := -mavx2 -mfma -mf16c \
 	-fno-tree-vectorize	# vectors are written by hand; gcc would put pointers into some
 endif
 
@@ -155,6 +155,7 @@ bench:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig \
 		$(DESTDIR)$(PREFIX)/include/accel $(DESTDIR)$(PREFIX)/include/drm \
+		$(DESTDIR)$(PREFIX)/include/octans \
 		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man3 \
 		$(DESTDIR)$(PREFIX)/lib/udev/rules.d
 	install -m 755 $(O)/accelctl $(O)/octans-vfio-user $(DESTDIR)$(PREFIX)/bin
@@ -165,6 +166,7 @@ install: all
 		libaccel/libaccel.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libaccel.pc
 	install -m 644 libaccel/include/accel/*.h $(DESTDIR)$(PREFIX)/include/accel
 	install -m 644 uapi/drm/octans_accel.h $(DESTDIR)$(PREFIX)/include/drm
+	install -m 644 uapi/octans/isa.h $(DESTDIR)$(PREFIX)/include/octans
 	install -m 644 Documentation/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 Documentation/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 644 packaging/60-accel-octans.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d

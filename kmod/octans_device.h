@@ -13,7 +13,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_mm.h>
 
-#include "octans_regs.h"
+#include <octans/regs.h>
 #include "octans_ring.h"
 
 /*

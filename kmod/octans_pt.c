@@ -4,7 +4,7 @@
 #include <linux/slab.h>
 
 #include "octans_pt.h"
-#include "octans_regs.h"
+#include <octans/regs.h>
 
 #define LEVELS		OCTANS_PT_LEVELS
 #define ENTRIES		OCTANS_PT_ENTRIES

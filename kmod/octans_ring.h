@@ -8,7 +8,7 @@
 
 #include <drm/gpu_scheduler.h>
 
-#include "octans_regs.h"
+#include <octans/regs.h>
 
 struct octans_device;
 struct octans_job;

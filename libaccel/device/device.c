@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "error.h"
 #include "transport.h"

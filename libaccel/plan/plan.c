@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "error.h"
 #include "model/gguf.h"
-#include "session/cost.h"
-#include "session/footprint.h"
+#include "cost.h"
+#include "footprint.h"
 
 #define DEFAULT_CTX 4096u
 #define DEFAULT_BATCH 512u
@@ -172,7 +172,7 @@ static void choose_batch(struct accel_plan *p, const struct accel_devinfo *dev, 
 			most = cost_work(&c);
 	}
 	/* A single layer cannot be cut. */
-	while (shape->batch > 1 && most / batch * shape->batch > exec_dev_job_work(dev))
+	while (shape->batch > 1 && most / batch * shape->batch > cost_job_work(dev))
 		shape->batch = (shape->batch + 1) / 2;
 	while (!wanted && shape->batch > LEAST_BATCH && work_bytes(m, shape) > room / 8)
 		shape->batch = (shape->batch + 1) / 2;

@@ -4,7 +4,7 @@
 
 #include <accel/model.h>
 
-#include "session/record.h"
+#include "plan/record.h"
 
 bool plan_is_of(const struct accel_plan *plan, const struct accel_model *model);
 const struct shape *plan_shape(const struct accel_plan *plan);

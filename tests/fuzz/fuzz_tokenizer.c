@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../tools/accelctl/tokenizer.h"
+#include "text/tokenizer.h"
 #include "../unit/gguf_build.h"
 #include "fuzz.h"
 

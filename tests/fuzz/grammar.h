@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "../unit/command.h"
 #include "random.h"

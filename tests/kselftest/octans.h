@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 #include <drm/octans_accel.h>
 #include <linux/sync_file.h>
 

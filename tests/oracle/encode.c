@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "model/gguf.h"
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 
 static int print_tokens(const struct tokenizer *t, const char *text, size_t n, bool prompt)
 {

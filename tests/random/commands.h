@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #define STREAM_BYTES	(1u << 20)
 #define BUFFERS		4096

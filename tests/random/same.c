@@ -10,7 +10,7 @@
 
 #include <time.h>
 
-#include "cpu/cpu.h"
+#include "op/cpu.h"
 #include "octans_inproc.h"
 
 #define REGION_BYTES	(96u << 20)

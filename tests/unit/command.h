@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 union command {
 	_Alignas(16) struct octans_cmd cmd;

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
-#include "octans_regs.h"
+#include <octans/regs.h>
 
 /* The real machinery is linked too (accelctl needs it): ours go by other names. */
 #define sim_read		rig_read

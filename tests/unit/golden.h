@@ -51,7 +51,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #define GOLDEN_IMAGE_MAX	(1u << 20)
 

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "inproc.h"
 #include "tap.h"

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "device.h"
 #include "tap.h"

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 
 #include "command.h"
-#include "cpu/op.h"
+#include "op/op.h"
 #include "golden.h"
 #include "tap.h"
 

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include <accel/device.h>
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "tap.h"
 

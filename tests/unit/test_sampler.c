@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "../../tools/accelctl/sampler.h"
+#include "text/sampler.h"
 #include "tap.h"
 
 #define VOCAB 100

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "../../tools/accelctl/vocab.h"
+#include "text/vocab.h"
 #include "gguf_build.h"
 
 static char err[512];

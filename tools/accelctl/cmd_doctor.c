@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include <accel/device.h>
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "accelctl.h"
 

@@ -9,8 +9,8 @@
 #include "accelctl.h"
 #include "model/gguf.h"
 #include "model/layer.h"
-#include "sampler.h"
-#include "tokenizer.h"
+#include "text/sampler.h"
+#include "text/tokenizer.h"
 
 #define MAX_PROMPT (16u << 20)
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bus.h"
-#include "octans_regs.h"
+#include <octans/regs.h>
 
 /* ---- the map ---- */
 

@@ -11,8 +11,8 @@
 
 #include <pthread.h>
 
-#include "accel/octans_isa.h"
-#include "octans_regs.h"
+#include <octans/isa.h>
+#include <octans/regs.h>
 #include "sim.h"
 
 #define SIM_GAPS		64	/* free stretches that a timeline remembers */

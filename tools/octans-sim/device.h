@@ -12,7 +12,7 @@
 #ifndef OCTANS_SIM_DEVICE_H
 #define OCTANS_SIM_DEVICE_H
 
-#include "octans_regs.h"
+#include <octans/regs.h>
 #include "ring.h"
 #include "sim.h"
 

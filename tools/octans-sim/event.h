@@ -7,7 +7,7 @@
 #include <pthread.h>
 
 #include "bus.h"
-#include "octans_regs.h"
+#include <octans/regs.h>
 
 #define SIM_EVENT_LOG2_MAX	12
 

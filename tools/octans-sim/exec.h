@@ -11,9 +11,9 @@
 #ifndef OCTANS_SIM_EXEC_H
 #define OCTANS_SIM_EXEC_H
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
-#include "octans_regs.h"
+#include <octans/regs.h>
 #include "sim.h"
 
 struct exec_memory;

@@ -11,7 +11,7 @@
 #ifndef OCTANS_SIM_INPROC_H
 #define OCTANS_SIM_INPROC_H
 
-#include "accel/octans_isa.h"
+#include <octans/isa.h>
 #include "device.h"
 #include "octans_inproc.h"
 

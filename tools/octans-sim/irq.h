@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "octans_regs.h"
+#include <octans/regs.h>
 
 #define SIM_VECTORS	OCTANS_VECTORS(OCTANS_MAX_RINGS)
 

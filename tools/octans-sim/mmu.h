@@ -10,7 +10,7 @@
 
 #include "bus.h"
 #include "local.h"
-#include "octans_regs.h"
+#include <octans/regs.h>
 
 #define SIM_MMU_OFF	UINT64_MAX
 

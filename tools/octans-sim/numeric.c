@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "bits.h"
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #ifdef SIM_LEVELS
 #include <immintrin.h>

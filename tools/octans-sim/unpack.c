@@ -2,7 +2,7 @@
 /* Blocks of weights (GGML's layouts) to floats. */
 #include "numeric.h"
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "codes.h"
 

@@ -6,7 +6,7 @@
 #include <linux/aio_abi.h>
 #include <pthread.h>
 
-#include "octans_regs.h"
+#include <octans/regs.h>
 
 #define VFIO_VECTORS	OCTANS_VECTORS(OCTANS_MAX_RINGS)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libaccel: buffers, address spaces, queues and fences of a processor.  What a command
- * stream holds is in accel/octans_isa.h.  Conventions are at the head of accel/accel.h.
+ * stream holds is in octans/isa.h.  Conventions are at the head of accel/accel.h.
  */
 #ifndef ACCEL_DEVICE_H
 #define ACCEL_DEVICE_H

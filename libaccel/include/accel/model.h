@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include <accel/accel.h>
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -3,7 +3,7 @@
 #ifndef ACCEL_COST_H
 #define ACCEL_COST_H
 
-#include "exec.h"
+#include "record.h"
 
 struct cost {
 	uint64_t bytes;			/* of weights, and of keys and values attended to */
@@ -17,5 +17,7 @@ void cost_add(struct cost *c, const struct accel_model *m, const struct shape *s
 uint64_t cost_work(const struct cost *c);
 /* Cycles that a processor takes at the least. */
 uint64_t cost_ceiling(const struct cost *c, const struct accel_devinfo *dev);
+/* Work that one job may hold without being in danger of its queue's timeout. */
+uint64_t cost_job_work(const struct accel_devinfo *dev);
 
 #endif

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/cpu.h"
+#include "op/cpu.h"
 #include "error.h"
 #include "exec.h"
-#include "rope.h"
+#include "plan/rope.h"
 
 struct run {			/* layers that follow each other */
 	void *stream;

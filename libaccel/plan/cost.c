@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "cost.h"
 
+/* A queue's timeout tells hangs.  Nothing that runs jobs, the model on one busy CPU included, does
+ * less work than this: the slowest measured was twice that, attention to keys in Q8_0. */
+#define SLOWEST_WORK_PER_MS 1000000ull
+#define DEFAULT_TIMEOUT_MS 10000u
+
 static void add_matmul(struct cost *c, const struct weight *w, uint64_t rows)
 {
 	uint64_t macs = rows * w->rows * w->cols;
@@ -66,4 +71,9 @@ uint64_t cost_ceiling(const struct cost *c, const struct accel_devinfo *dev)
 			   over(c->macs_f32, dev->macs_f32);
 
 	return memory > compute ? memory : compute;
+}
+
+uint64_t cost_job_work(const struct accel_devinfo *dev)
+{
+	return (dev->max_timeout_ms ? dev->max_timeout_ms : DEFAULT_TIMEOUT_MS) * SLOWEST_WORK_PER_MS;
 }

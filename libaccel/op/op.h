@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "cpu.h"
-#include "kernels.h"
+#include "isa/kernels.h"
 #include "pool.h"
 
 #define MAX_OPERANDS	10

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 struct candidate {
 	double weight;		/* or the logit, while they are sorted */

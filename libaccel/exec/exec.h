@@ -8,7 +8,7 @@
 #ifndef ACCEL_EXEC_H
 #define ACCEL_EXEC_H
 
-#include "record.h"
+#include "plan/record.h"
 
 /* Memory that every executor sees: on the heap, or a host buffer that the processor reaches.
  * The first part, the block, is all that a step writes. */
@@ -26,15 +26,6 @@ struct io {
 
 /* Places everything from base on; returns the bytes.  base NULL: only counts. */
 size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base);
-
-/* What one step computes. */
-struct step {
-	uint32_t n;		/* tokens */
-	uint32_t pos;		/* position of the first */
-	uint32_t out;		/* of how many, the last ones, logits are computed */
-	uint32_t logits;	/* rows of them that io->logits gets: 0 or out */
-	uint32_t top;		/* how many of the largest of row 0 io->top_ids gets, 0 = none */
-};
 
 /* The parameters and arrays of a step; returns the bytes written. */
 size_t io_write(const struct io *io, const struct step *st, const int32_t *tokens);
@@ -65,8 +56,5 @@ void exec_dev_free(struct exec_dev *e);
 int exec_dev_run(struct exec_dev *e, uint32_t first, const struct step *st);
 /* Adds its figures. */
 void exec_dev_stats(const struct exec_dev *e, struct accel_session_stats *st);
-
-/* Work (cost_work()) that one job may hold without being in danger of its queue's timeout. */
-uint64_t exec_dev_job_work(const struct accel_devinfo *dev);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Recording: layers become commands of the command set (accel/octans_isa.h), once, when a
+ * Recording: layers become commands of the command set (octans/isa.h), once, when a
  * session is made.  What differs from step to step comes from parameters and from arrays in
  * memory, so the same stream serves every step.  The processor and the CPU run the same
  * commands; only the addresses in them differ.
@@ -8,7 +8,7 @@
 #ifndef ACCEL_RECORD_H
 #define ACCEL_RECORD_H
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 #include "model/layer.h"
 
@@ -18,6 +18,15 @@ struct shape {
 	uint32_t batch;			/* most rows (tokens) of a step */
 	uint32_t out;			/* most rows of logits of a step */
 	enum accel_kv_type kv_type;
+};
+
+/* What one step computes. */
+struct step {
+	uint32_t n;		/* tokens */
+	uint32_t pos;		/* position of the first */
+	uint32_t out;		/* of how many, the last ones, logits are computed */
+	uint32_t logits;	/* rows of them that io->logits gets: 0 or out */
+	uint32_t top;		/* how many of the largest of row 0 io->top_ids gets, 0 = none */
 };
 
 /* The k largest logits are found by one of these commands, the first that finds enough. */

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
-#include "cpu/cpu.h"
+#include "op/cpu.h"
 #include "error.h"
-#include "gguf.h"
-#include "layer.h"
+#include "model/gguf.h"
+#include "model/layer.h"
 
 #define MAX_BLOCKS 1024u
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 static inline float bits_f32(uint32_t bits)
 {

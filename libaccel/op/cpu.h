@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <accel/octans_isa.h>
+#include <octans/isa.h>
 
 struct cpu;
 

@@ -9,18 +9,14 @@
 
 #include <accel/device.h>
 
-#include "cost.h"
+#include "plan/cost.h"
 #include "error.h"
-#include "footprint.h"
-#include "rope.h"
+#include "exec.h"
+#include "plan/footprint.h"
+#include "plan/rope.h"
 
 #define VA_FIRST (1ull << 32)	/* small integers are never addresses */
 #define VA_ALIGN (1ull << 30)	/* lets the MMU use the largest pages */
-
-/* A queue's timeout tells hangs.  Nothing that runs jobs, the model on one busy CPU included, does
- * less work than this: the slowest measured was twice that, attention to keys in Q8_0. */
-#define SLOWEST_WORK_PER_MS 1000000ull
-#define DEFAULT_TIMEOUT_MS 10000u
 
 #define JOB_TAG(first, last) ((uint64_t)(first) << 32 | (last))
 
@@ -55,11 +51,6 @@ struct exec_dev {
 	uint64_t newest_end;		/* cycles when the newest run had ended, 0 = none */
 	uint64_t launch;		/* fewest cycles ever seen between two runs, UINT64_MAX = none were */
 };
-
-uint64_t exec_dev_job_work(const struct accel_devinfo *dev)
-{
-	return (dev->max_timeout_ms ? dev->max_timeout_ms : DEFAULT_TIMEOUT_MS) * SLOWEST_WORK_PER_MS;
-}
 
 /* ---- memory ---- */
 
@@ -322,7 +313,7 @@ static struct accel_job job_of(const struct exec_dev *e, uint32_t first, uint32_
 static size_t cut(const struct exec_dev *e, uint32_t first, const struct step *st, uint32_t *next,
 		  struct accel_job *jobs)
 {
-	uint64_t work = 0, limit = exec_dev_job_work(&e->info);
+	uint64_t work = 0, limit = cost_job_work(&e->info);
 	uint32_t begin = *next, end = e->runs[first].end, i;
 	size_t n = 0;
 

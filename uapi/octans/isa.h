@@ -8,8 +8,8 @@
  * order: a command sees everything that earlier commands of its job wrote.
  * Reserved fields are zero.  Everything is little endian.
  */
-#ifndef ACCEL_OCTANS_ISA_H
-#define ACCEL_OCTANS_ISA_H
+#ifndef OCTANS_ISA_H
+#define OCTANS_ISA_H
 
 #include <stdint.h>
 

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "error.h"
-#include "exec.h"
+#include "exec/exec.h"
 #include "plan/plan.h"
 
 struct accel_session {
