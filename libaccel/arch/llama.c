@@ -23,6 +23,7 @@ struct loader {
 	const struct gguf *g;
 	const char *path;
 	uint64_t used;		/* tensors */
+	float eps, attn_scale;
 };
 
 static int key_u32(struct loader *ld, const char *key, uint32_t min, uint32_t max, bool needed,
@@ -57,35 +58,37 @@ static int key_f32(struct loader *ld, const char *key, float min, float max, boo
 static int read_rope(struct loader *ld)
 {
 	struct accel_model *m = ld->m;
+	struct rope *rope = &m->ropes[0];
 	float base = 10000, factor = 1;
 	const char *s;
 	size_t n;
 	int err;
 
-	m->rot = m->head_dim;
-	err = key_u32(ld, "llama.rope.dimension_count", 2, m->head_dim, false, &m->rot);
-	if (!err && m->rot % 2)
+	m->n_ropes = 1;
+	rope->rot = m->head_dim;
+	err = key_u32(ld, "llama.rope.dimension_count", 2, m->head_dim, false, &rope->rot);
+	if (!err && rope->rot % 2)
 		err = fail(-EINVAL, "%s: \"llama.rope.dimension_count\" is %u, it must be even", ld->path,
-			   m->rot);
+			   rope->rot);
 	if (!err)
 		err = key_f32(ld, "llama.rope.freq_base", 1.001f, 1e12f, false, &base);
 	if (err)
 		return err;
-	m->rope_base = base;
-	m->rope_scale = 1;
+	rope->base = base;
+	rope->scale = 1;
 	/* older converters wrote rope.scale_linear */
 	err = key_f32(ld, "llama.rope.scale_linear", 1e-3f, 1e6f, false, &factor);
 	if (err)
 		return err;
 	if (gguf_get_str(ld->g, "llama.rope.scaling.type", &s, &n)) {
-		m->rope_scale = factor;
+		rope->scale = factor;
 		return 0;
 	}
 	if (n == 4 && !memcmp(s, "none", 4))
 		return 0;
 	if (n == 6 && !memcmp(s, "linear", 6)) {
 		err = key_f32(ld, "llama.rope.scaling.factor", 1e-3f, 1e6f, true, &factor);
-		m->rope_scale = factor;
+		rope->scale = factor;
 		return err;
 	}
 	return fail(-EINVAL, "%s: rope scaling \"%.*s\" is not supported; supported: none, linear, rope_freqs.weight",
@@ -112,7 +115,7 @@ static int read_keys(struct loader *ld)
 		err = key_u32(ld, "llama.attention.head_count_kv", 1, OCTANS_MAX_HEADS, false,
 			      &m->n_kv_heads);
 	if (!err)
-		err = key_f32(ld, "llama.attention.layer_norm_rms_epsilon", 0, 1, true, &m->eps);
+		err = key_f32(ld, "llama.attention.layer_norm_rms_epsilon", 0, 1, true, &ld->eps);
 	if (!err)
 		err = key_u32(ld, "llama.expert_count", 0, 1u << 20, false, &experts);
 	if (err)
@@ -134,8 +137,8 @@ static int read_keys(struct loader *ld)
 	if (value_dim != m->head_dim || !m->head_dim || m->head_dim > OCTANS_MAX_HEAD_DIM)
 		return fail(-EINVAL, "%s: heads of %u keys and %u values are not supported", ld->path,
 			    m->head_dim, value_dim);
-	m->attn_scale = 1 / sqrtf(m->head_dim);
-	err = key_f32(ld, "llama.attention.scale", 1e-6f, 1e6f, false, &m->attn_scale);
+	ld->attn_scale = 1 / sqrtf(m->head_dim);
+	err = key_f32(ld, "llama.attention.scale", 1e-6f, 1e6f, false, &ld->attn_scale);
 	return err ? err : read_rope(ld);
 }
 
@@ -201,9 +204,18 @@ static int read_block(struct loader *ld, uint32_t b, struct layer *attn, struct 
 		{ ffn, FFN_DOWN, "ffn_down.weight", e, m->n_ff, true },
 	};
 
-	attn->kind = ACCEL_LAYER_ATTN_GQA;
-	ffn->kind = ACCEL_LAYER_FFN;
-	attn->block = ffn->block = b;
+	*attn = (struct layer) {
+		.kind = &layer_attn_gqa, .block = b, .embd = e, .eps = ld->eps,
+		.attn = {
+			.heads = m->n_heads, .kv_heads = m->n_kv_heads, .head_dim = m->head_dim,
+			.scale = ld->attn_scale, .rope = &m->ropes[0],
+		},
+		.state = { .k_cols = kv, .v_cols = kv, .head_dim = m->head_dim },
+	};
+	*ffn = (struct layer) {
+		.kind = &layer_ffn, .block = b, .embd = e, .eps = ld->eps,
+		.ffn = { .width = m->n_ff, .activation = OCTANS_MAP_SILU },
+	};
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		int err = take_block(ld, b, parts[i].part, parts[i].rows, parts[i].cols, parts[i].needed,
 				     &parts[i].layer->w[parts[i].slot]);
@@ -218,7 +230,7 @@ static int read_rope_freqs(struct loader *ld)
 {
 	struct weight w = { 0 };
 	const float *f;
-	int err = take(ld, "rope_freqs.weight", 1, ld->m->rot / 2, false, &w);
+	int err = take(ld, "rope_freqs.weight", 1, ld->m->ropes[0].rot / 2, false, &w);
 
 	if (err || !w.data)
 		return err;
@@ -227,7 +239,7 @@ static int read_rope_freqs(struct loader *ld)
 		if (!(f[i] >= 1e-3f && f[i] <= 1e9f))
 			return fail(-EINVAL, "%s: value %u of the tensor \"rope_freqs.weight\" is %g, it must be from 0.001 to 1e9",
 				    ld->path, i, f[i]);
-	ld->m->rope_freqs = f;
+	ld->m->ropes[0].divisor = f;
 	return 0;
 }
 
@@ -243,8 +255,8 @@ static int read_ends(struct loader *ld, struct layer *embed, struct layer *head)
 		return fail(-EINVAL, "%s: a vocabulary of %llu tokens is above the limit of %u", ld->path,
 			    (unsigned long long)t->ne[1], OCTANS_MAX_ROWS);
 	m->n_vocab = t->ne[1];
-	embed->kind = ACCEL_LAYER_EMBED;
-	head->kind = ACCEL_LAYER_HEAD;
+	*embed = (struct layer) { .kind = &layer_embed, .embd = m->n_embd };
+	*head = (struct layer) { .kind = &layer_head, .embd = m->n_embd, .eps = ld->eps };
 	err = take(ld, "token_embd.weight", m->n_vocab, m->n_embd, true, &embed->w[EMBED_TABLE]);
 	if (!err)
 		err = take(ld, "output_norm.weight", 1, m->n_embd, true, &head->w[HEAD_NORM]);

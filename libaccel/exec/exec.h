@@ -1,45 +1,80 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Executors: they run layers on a step's tokens.  Each records the layers that are its own as
- * streams, one for each run of layers that follow each other, when it is made; a step is the
- * same stream again with other parameters.  What passes between executors and the session
- * lies in memory that all see.
+ * Executors: they run layers on a pass of tokens.  Each records the layers that are its own as streams,
+ * one for each run of layers that follow each other; a pass is the same stream again with other
+ * parameters.  What goes in and out lies in the executor's struct io; the engine moves the residual
+ * stream where the next run is another's.
  */
 #ifndef ACCEL_EXEC_H
 #define ACCEL_EXEC_H
 
-#include "plan/record.h"
+#include <accel/engine.h>
 
-/* Memory that every executor sees: on the heap, or a host buffer that the processor reaches.
- * The first part, the block, is all that a step writes. */
+#include "plan/cost.h"
+
+/* Of an executor: on the heap, or a host buffer that the processor reaches.  The first part, the block, is
+ * all that a pass writes. */
 struct io {
 	uint32_t *params;		/* [P_COUNT] */
-	int32_t *tokens, *positions;	/* [batch] */
+	int32_t *tokens, *positions, *slots, *seqs;	/* [batch] */
 	int32_t *ranges;		/* [batch][2] */
+	int32_t *pages;			/* [seqs][shape_seq_pages()] */
 	int32_t *wanted;		/* [out] */
-	float *x;			/* [batch][n_embd], between executors */
+	float *x;			/* [batch][n_embd], where a run begins or ends */
 	float *logits;			/* [out][n_vocab] */
-	int32_t *top_ids;		/* [OCTANS_MAX_TOPK] */
+	int32_t *top_ids;		/* [TOP_ROWS][k of the list] */
 	float *top_values;
 	struct octans_counters *counters;	/* [2]: before and after */
 };
 
+/* What is computed at once. */
+struct pass {
+	uint32_t n;			/* tokens */
+	uint32_t n_seqs;
+	uint32_t out;			/* of how many logits are computed: */
+	uint32_t top_rows;		/* first those whose largest are found, at most TOP_ROWS, */
+	uint32_t top;			/* so many of each, */
+	uint32_t logits;		/* then those that are wanted as a whole */
+	const int32_t *tokens, *positions, *slots, *seqs, *ranges, *wanted;	/* as in struct io */
+	const int32_t *pages;		/* rows of shape_seq_pages() */
+	const uint32_t *pages_used;	/* [n_seqs]: how many of a row mean something */
+	struct load load;
+};
+
 /* Places everything from base on; returns the bytes.  base NULL: only counts. */
 size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base);
+/* Parameters and arrays of a pass; returns the bytes written. */
+size_t io_write(const struct io *io, const struct shape *shape, const struct pass *pass);
+/* Entries from row to row of io->top_ids and top_values. */
+uint32_t io_top_stride(const struct accel_model *m, uint32_t top);
 
-/* The parameters and arrays of a step; returns the bytes written. */
-size_t io_write(const struct io *io, const struct step *st, const int32_t *tokens);
+/* Is the step to end early?  Asked often while it is computed, in the thread that does that. */
+struct stop {
+	bool (*fn)(void *arg);
+	void *arg;
+};
 
 /* ---- CPU ---- */
 
 struct exec_cpu;
 
-/* mine[n_layers]: its layers.  Weights stay in the file; the KV cache is zeroed. */
-int exec_cpu_new(const struct accel_model *m, const struct shape *shape, const bool *mine,
-		 const struct io *io, uint32_t threads, enum accel_isa isa, struct exec_cpu **out);
+/* It has no layers yet. */
+int exec_cpu_new(const struct accel_model *m, const struct shape *shape, uint32_t threads, const char *isa,
+		 const struct stop *stop, struct exec_cpu **out);
 void exec_cpu_free(struct exec_cpu *e);
-/* Runs the layers from first on that follow each other. */
+/*
+ * From now on mine[n_layers] are its layers, and so are their keys and values, zeroed if it had not had
+ * them.  keep: also those of layers that are not its own any more, until the next call.  -ENOMEM:
+ * nothing has changed.
+ */
+int exec_cpu_own(struct exec_cpu *e, const bool *mine, bool keep);
+/* Runs the layers from first on that follow each other.  -ECANCELED: it was told to stop. */
 int exec_cpu_run(struct exec_cpu *e, uint32_t first);
+const struct io *exec_cpu_io(const struct exec_cpu *e);
+/* Rows of logits that are wanted as a whole. */
+const float *exec_cpu_logits(const struct exec_cpu *e, const struct pass *pass);
+/* The pool of keys (0) or values (1) of a layer; NULL: it has none. */
+uint8_t *exec_cpu_pool(const struct exec_cpu *e, uint32_t layer, int which);
 const char *exec_cpu_isa(const struct exec_cpu *e);
 uint32_t exec_cpu_threads(const struct exec_cpu *e);
 
@@ -47,14 +82,29 @@ uint32_t exec_cpu_threads(const struct exec_cpu *e);
 
 struct exec_dev;
 
-/* Copies its layers' weights onto the card; *io: in the host buffer that it makes. */
-int exec_dev_new(const struct accel_model *m, const struct shape *shape, const bool *mine,
-		 struct accel_dev *dev, void (*progress)(void *arg, uint64_t done, uint64_t total),
-		 void *progress_arg, struct exec_dev **out, struct io *io);
+struct exec_dev_opts {
+	const bool *mine;		/* [n_layers] */
+	const uint32_t *streams;	/* [n_layers]: stream_layer_size() */
+	struct stop stop;
+	bool (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *progress_arg;
+};
+
+/* Copies its layers' weights onto the card. */
+int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct accel_dev *dev,
+		 const struct exec_dev_opts *opts, struct exec_dev **out);
 void exec_dev_free(struct exec_dev *e);
-/* Runs the layers from first on that follow each other, and waits. */
-int exec_dev_run(struct exec_dev *e, uint32_t first, const struct step *st);
+/* Runs the layers from first on that follow each other, and waits.  -ECANCELED: it was told to stop, or
+ * the processor dropped the job; exec_dev_blamed() tells which. */
+int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass);
+/* Was the error of the newest run the processor's, or a job's on it: not the host's? */
+bool exec_dev_blamed(const struct exec_dev *e);
+/* A new queue, after one was stopped for the sake of another client. */
+int exec_dev_renew(struct exec_dev *e);
+const struct io *exec_dev_io(const struct exec_dev *e);
+/* As exec_cpu_pool(), on the card; NULL with a sentence: it cannot be mapped. */
+uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, int which);
 /* Adds its figures. */
-void exec_dev_stats(const struct exec_dev *e, struct accel_session_stats *st);
+void exec_dev_stats(const struct exec_dev *e, struct accel_engine_stats *st);
 
 #endif

@@ -4,23 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "op/cpu.h"
 #include "error.h"
 #include "exec.h"
-#include "plan/rope.h"
+#include "op/cpu.h"
+#include "plan/stream.h"
 
 struct run {			/* layers that follow each other */
-	void *stream;
+	void *stream;		/* NULL: no run begins here */
 	size_t size;
 };
 
 struct exec_cpu {
 	const struct accel_model *m;
-	const struct io *io;
+	struct shape shape;
 	struct cpu *cpu;
-	float *buf[BUF_COUNT];		/* those that are not part of io */
-	float *rope;			/* [ctx][rot] */
-	void **kv;			/* [2 * n_layers] */
+	struct io io;
+	void *io_memory;
+	float *scratch[LAYER_SCRATCH];
+	float *rope[MODEL_ROPES];	/* [ctx][rot] */
+	struct places at;
+	struct layer_places *layers;	/* [n_layers]; pools: NULL if they are not here */
 	struct run *runs;		/* [n_layers], at the first layer of each */
 };
 
@@ -29,104 +32,193 @@ static uint64_t address(const void *p)
 	return (uintptr_t)p;
 }
 
-static int make_buffers(struct exec_cpu *e, const struct shape *shape, struct places *at)
+static int make_buffers(struct exec_cpu *e)
 {
-	const struct accel_model *m = e->m;
+	const struct shape *s = &e->shape;
+	struct places *at = &e->at;
 
-	for (int i = 0; i < BUF_COUNT; i++) {
-		if (i == BUF_X || i == BUF_LOGITS) {
-			at->buf[i] = address(i == BUF_X ? e->io->x : e->io->logits);
+	e->io_memory = calloc(1, io_place(&e->io, e->m, s, NULL));
+	if (!e->io_memory)
+		goto no_memory;
+	io_place(&e->io, e->m, s, e->io_memory);
+	for (unsigned int i = 0; i < LAYER_SCRATCH; i++) {
+		e->scratch[i] = calloc(s->batch, sizeof(float) * (model_scratch(e->m, i) + 1ull));
+		if (!e->scratch[i])
+			goto no_memory;
+		at->scratch[i] = address(e->scratch[i]);
+	}
+	at->x = address(e->io.x);
+	at->logits = at->host_logits = address(e->io.logits);
+	at->top_ids = address(e->io.top_ids);
+	at->top_values = address(e->io.top_values);
+	at->step = (struct arrays) {
+		.tokens = address(e->io.tokens), .positions = address(e->io.positions),
+		.slots = address(e->io.slots), .seqs = address(e->io.seqs),
+		.ranges = address(e->io.ranges), .pages = address(e->io.pages),
+		.wanted = address(e->io.wanted),
+	};
+	return 0;
+no_memory:
+	return fail(-ENOMEM, "no memory for activations of %u tokens at once: fewer at once take less",
+		    s->batch);
+}
+
+/* Tables of cosines and sines, when the first layer comes that may want them. */
+static int make_ropes(struct exec_cpu *e)
+{
+	for (uint32_t i = 0; i < e->m->n_ropes; i++) {
+		const struct rope *r = &e->m->ropes[i];
+
+		if (e->rope[i])
 			continue;
-		}
-		e->buf[i] = calloc(shape->batch, sizeof(float) * model_buf_cols(m, i));
-		if (!e->buf[i])
-			return fail(-ENOMEM, "no memory for activations of %u tokens; choose a smaller --batch",
-				    shape->batch);
-		at->buf[i] = address(e->buf[i]);
+		e->rope[i] = malloc(sizeof(float) * e->shape.ctx * r->rot);
+		if (!e->rope[i])
+			return fail(-ENOMEM, "no memory for a context of %u positions: a shorter one takes less",
+				    e->shape.ctx);
+		rope_table(r, e->shape.ctx, e->rope[i]);
+		e->at.rope[i] = address(e->rope[i]);
 	}
-	e->rope = malloc(sizeof(float) * shape->ctx * m->rot);
-	if (!e->rope)
-		return fail(-ENOMEM, "no memory for a context of %u positions; choose a smaller --ctx",
-			    shape->ctx);
-	rope_table(m, shape->ctx, e->rope);
-	at->rope = address(e->rope);
-	at->step.tokens = address(e->io->tokens);
-	at->step.positions = address(e->io->positions);
-	at->step.ranges = address(e->io->ranges);
-	at->step.wanted = address(e->io->wanted);
-	at->logits = address(e->io->logits);
-	at->top_ids = address(e->io->top_ids);
-	at->top_values = address(e->io->top_values);
 	return 0;
 }
 
-static int place_layer(struct exec_cpu *e, const struct shape *shape, uint32_t layer,
-		       struct layer_places *at)
+/* ---- layers ---- */
+
+static int record_run(const struct exec_cpu *e, struct run *run, const struct places *at, uint32_t first,
+		      uint32_t end)
 {
-	const struct layer *l = &e->m->layers[layer];
-	void **kv = &e->kv[2 * layer];
+	struct build b;
 
-	for (int i = 0; i < LAYER_WEIGHTS; i++)
-		at->w[i] = address(l->w[i].data);
-	if (l->kind != ACCEL_LAYER_ATTN_GQA)
-		return 0;
-	for (int i = 0; i < 2; i++) {
-		kv[i] = calloc(shape->ctx, model_kv_row(e->m, shape->kv_type));
-		if (!kv[i])
-			return fail(-ENOMEM, "no memory for the KV cache of %u positions; choose a smaller --ctx",
-				    shape->ctx);
-	}
-	at->k = address(kv[0]);
-	at->v = address(kv[1]);
+	stream_begin(&b, &e->shape, at);
+	for (uint32_t i = first; i < end; i++)
+		layer_record(&b, i, &e->m->layers[i], true);
+	b.r.base = malloc(b.r.size);
+	if (!b.r.base)
+		return fail(-ENOMEM, "no memory for %zu bytes of commands", b.r.size);
+	*run = (struct run) { .stream = b.r.base, .size = b.r.size };
+	b.r.size = 0;
+	for (uint32_t i = first; i < end; i++)
+		layer_record(&b, i, &e->m->layers[i], true);
 	return 0;
 }
 
-static int record_run(struct exec_cpu *e, const struct shape *shape, const struct places *at,
-		      uint32_t first, uint32_t end)
-{
-	struct recorder r;
-
-	recorder_begin(&r, e->m, shape, at);
-	for (uint32_t i = first; i < end; i++)
-		record_layer(&r, i);
-	r.base = malloc(r.size);
-	if (!r.base)
-		return fail(-ENOMEM, "no memory for %zu bytes of commands", r.size);
-	e->runs[first].stream = r.base;
-	e->runs[first].size = r.size;
-	r.size = 0;
-	for (uint32_t i = first; i < end; i++)
-		record_layer(&r, i);
-	return 0;
-}
-
-static int record_all(struct exec_cpu *e, const struct shape *shape, const bool *mine)
+static int record_all(const struct exec_cpu *e, const bool *mine, const struct places *at,
+		      struct run *runs)
 {
 	uint32_t n = e->m->n_layers;
-	struct layer_places *layers = calloc(n, sizeof(*layers));
-	struct places at = { .layers = layers };
-	int err;
+	int err = 0;
 
-	if (!layers)
-		return fail(-ENOMEM, "no memory for %u layers", n);
-	err = make_buffers(e, shape, &at);
-	for (uint32_t i = 0; i < n && !err; i++)
-		if (mine[i])
-			err = place_layer(e, shape, i, &layers[i]);
 	for (uint32_t i = 0, end; i < n && !err; i = end) {
 		end = i + 1;
 		if (!mine[i])
 			continue;
 		while (end < n && mine[end])
 			end++;
-		err = record_run(e, shape, &at, i, end);
+		err = record_run(e, &runs[i], at, i, end);
 	}
-	free(layers);
 	return err;
 }
 
-int exec_cpu_new(const struct accel_model *m, const struct shape *shape, const bool *mine,
-		 const struct io *io, uint32_t threads, enum accel_isa isa, struct exec_cpu **out)
+static void free_runs(struct run *runs, uint32_t n)
+{
+	for (uint32_t i = 0; i < n && runs; i++)
+		free(runs[i].stream);
+	free(runs);
+}
+
+static void *at_address(uint64_t va)
+{
+	return (void *)(uintptr_t)va;
+}
+
+/* Pools that only layers[] has. */
+static void free_pools(struct layer_places *layers, const struct layer_places *but, uint32_t n)
+{
+	for (uint32_t i = 0; i < n && layers; i++) {
+		if (!but || layers[i].k != but[i].k)
+			free(at_address(layers[i].k));
+		if (!but || layers[i].v != but[i].v)
+			free(at_address(layers[i].v));
+	}
+}
+
+static uint64_t new_pool(const struct exec_cpu *e, uint32_t cols)
+{
+	return cols ? address(calloc((size_t)e->shape.pages << e->shape.page_log2,
+				     kv_row(cols, e->shape.kv_type))) : 0;
+}
+
+/* layers[]: with the pools that are there. */
+static int make_pools(const struct exec_cpu *e, const bool *mine, struct layer_places *layers)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++) {
+		const struct layer *l = &e->m->layers[i];
+
+		if (!mine[i])
+			continue;
+		if (!layers[i].k)
+			layers[i].k = new_pool(e, l->state.k_cols);
+		if (!layers[i].v)
+			layers[i].v = new_pool(e, l->state.v_cols);
+		if ((l->state.k_cols && !layers[i].k) || (l->state.v_cols && !layers[i].v))
+			return fail(-ENOMEM, "no memory for keys and values of %llu positions: fewer, or a smaller type of them, take less",
+				    (unsigned long long)e->shape.pages << e->shape.page_log2);
+	}
+	return 0;
+}
+
+int exec_cpu_own(struct exec_cpu *e, const bool *mine, bool keep)
+{
+	uint32_t n = e->m->n_layers;
+	struct layer_places *layers = malloc(n * sizeof(*layers)), *was = e->layers;
+	struct run *runs = calloc(n, sizeof(*runs));
+	struct places at;
+	int err;
+
+	if (!layers || !runs) {
+		free(layers);
+		free(runs);
+		return fail(-ENOMEM, "no memory for %u layers", n);
+	}
+	memcpy(layers, was, n * sizeof(*layers));
+	err = make_ropes(e);
+	if (!err)
+		err = make_pools(e, mine, layers);
+	at = e->at;
+	at.layers = layers;
+	if (!err)
+		err = record_all(e, mine, &at, runs);
+	if (err) {
+		free_runs(runs, n);
+		free_pools(layers, was, n);
+		free(layers);
+		return err;
+	}
+	for (uint32_t i = 0; i < n && !keep; i++)
+		if (!mine[i]) {
+			free(at_address(layers[i].k));
+			free(at_address(layers[i].v));
+			layers[i].k = layers[i].v = 0;
+		}
+	free_runs(e->runs, n);
+	e->runs = runs;
+	e->layers = layers;
+	free(was);
+	return 0;
+}
+
+static int make_cpu(struct exec_cpu *e, uint32_t threads, const char *isa)
+{
+	enum cpu_isa which = !isa || !strcmp(isa, "auto") ? CPU_ISA_AUTO :
+			     !strcmp(isa, "scalar") ? CPU_ISA_SCALAR : CPU_ISA_AVX2;
+	int err = cpu_new(which, threads, &e->cpu);
+
+	if (err == -ENOTSUP)
+		return fail(err, "the instruction set \"%s\" is not one of this machine's, or of this library", isa);
+	return err ? fail(err, "the CPU executor cannot be made: %s", strerror(-err)) : 0;
+}
+
+int exec_cpu_new(const struct accel_model *m, const struct shape *shape, uint32_t threads, const char *isa,
+		 const struct stop *stop, struct exec_cpu **out)
 {
 	struct exec_cpu *e = calloc(1, sizeof(*e));
 	int err;
@@ -135,28 +227,25 @@ int exec_cpu_new(const struct accel_model *m, const struct shape *shape, const b
 	if (!e)
 		return fail(-ENOMEM, "no memory for the CPU executor");
 	e->m = m;
-	e->io = io;
-	e->kv = calloc(2ull * m->n_layers, sizeof(*e->kv));
-	e->runs = calloc(m->n_layers, sizeof(*e->runs));
-	if (!e->kv || !e->runs) {
-		err = fail(-ENOMEM, "no memory for the CPU executor");
-		goto fail;
-	}
-	err = cpu_new(isa == ACCEL_ISA_SCALAR ? CPU_ISA_SCALAR :
-		      isa == ACCEL_ISA_AVX2 ? CPU_ISA_AVX2 : CPU_ISA_AUTO, threads, &e->cpu);
-	if (err == -ENOTSUP)
-		fail(err, "this machine's CPU has no AVX2 with FMA: use --isa scalar or auto");
-	else if (err)
-		fail(err, "the CPU executor cannot be made: %s", strerror(-err));
+	e->shape = *shape;
+	e->layers = calloc(m->n_layers, sizeof(*e->layers));
+	for (uint32_t i = 0; i < m->n_layers && e->layers; i++)
+		for (int k = 0; k < LAYER_WEIGHTS; k++)
+			e->layers[i].w[k] = address(m->layers[i].w[k].data);
+	if (!e->layers)
+		err = fail(-ENOMEM, "no memory for %u layers", m->n_layers);
 	else
-		err = record_all(e, shape, mine);
-	if (err)
-		goto fail;
+		err = make_cpu(e, threads, isa);
+	if (!err) {
+		cpu_stop_if(e->cpu, stop->fn, stop->arg);
+		err = make_buffers(e);
+	}
+	if (err) {
+		exec_cpu_free(e);
+		return err;
+	}
 	*out = e;
 	return 0;
-fail:
-	exec_cpu_free(e);
-	return err;
 }
 
 void exec_cpu_free(struct exec_cpu *e)
@@ -165,19 +254,14 @@ void exec_cpu_free(struct exec_cpu *e)
 		return;
 	if (e->cpu)
 		cpu_free(e->cpu);
-	for (int i = 0; i < BUF_COUNT; i++)
-		free(e->buf[i]);
-	for (uint32_t i = 0; i < e->m->n_layers; i++) {
-		if (e->kv) {
-			free(e->kv[2 * i]);
-			free(e->kv[2 * i + 1]);
-		}
-		if (e->runs)
-			free(e->runs[i].stream);
-	}
-	free(e->rope);
-	free(e->kv);
-	free(e->runs);
+	for (int i = 0; i < LAYER_SCRATCH; i++)
+		free(e->scratch[i]);
+	for (int i = 0; i < MODEL_ROPES; i++)
+		free(e->rope[i]);
+	free_pools(e->layers, NULL, e->m->n_layers);
+	free_runs(e->runs, e->m->n_layers);
+	free(e->layers);
+	free(e->io_memory);
 	free(e);
 }
 
@@ -185,12 +269,29 @@ int exec_cpu_run(struct exec_cpu *e, uint32_t first)
 {
 	const struct run *run = &e->runs[first];
 	size_t at = 0;
-	int err = cpu_run(e->cpu, run->stream, run->size, e->io->params, P_COUNT, &at);
+	int err = cpu_run(e->cpu, run->stream, run->size, e->io.params, P_COUNT, &at);
 
 	if (err == -EINVAL)
 		return fail(err, "the CPU refused the command at byte %zu of the stream from layer %u on",
 			    at, first);
+	if (err == -ECANCELED)
+		return fail(err, "the step was cancelled");
 	return err ? fail(err, "layers from %u on on the CPU: %s", first, strerror(-err)) : 0;
+}
+
+const struct io *exec_cpu_io(const struct exec_cpu *e)
+{
+	return &e->io;
+}
+
+const float *exec_cpu_logits(const struct exec_cpu *e, const struct pass *pass)
+{
+	return e->io.logits + (size_t)pass->top_rows * e->m->n_vocab;	/* they stay where they are */
+}
+
+uint8_t *exec_cpu_pool(const struct exec_cpu *e, uint32_t layer, int which)
+{
+	return at_address(which ? e->layers[layer].v : e->layers[layer].k);
 }
 
 const char *exec_cpu_isa(const struct exec_cpu *e)

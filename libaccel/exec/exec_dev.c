@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The device executor.  Weights, KV cache, activations and the recorded streams lie on the card;
- * a step writes one small block in host memory and submits, and no byte of a stream.
+ * The device executor.  Weights, keys and values, activations and the recorded streams lie on the card;
+ * a pass writes one small block in host memory and submits, and no byte of a stream.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,18 +9,17 @@
 
 #include <accel/device.h>
 
-#include "plan/cost.h"
 #include "error.h"
 #include "exec.h"
 #include "plan/footprint.h"
-#include "plan/rope.h"
+#include "plan/stream.h"
 
 #define VA_FIRST (1ull << 32)	/* small integers are never addresses */
 #define VA_ALIGN (1ull << 30)	/* lets the MMU use the largest pages */
 
 #define JOB_TAG(first, last) ((uint64_t)(first) << 32 | (last))
 
-struct buffer {
+struct card_buffer {
 	struct accel_bo *bo;		/* NULL: it is part of exec_dev.together ... */
 	uint64_t offset;		/* ... from here on */
 	uint64_t va;
@@ -39,10 +38,14 @@ struct exec_dev {
 	struct accel_devinfo info;
 	struct accel_vm *vm;
 	struct accel_queue *queue;
-	struct buffer host, weights, kv, work, stream;
+	struct card_buffer host, weights, kv, work, stream;
 	struct accel_bo *together;	/* NULL: each of them is by itself */
 	uint64_t next_va;
 	struct io io;
+	struct layer_places *layers;	/* [n_layers] */
+	struct layer_cost *costs;	/* [n_layers], of its layers */
+	struct stop stop;
+	bool blamed;			/* the newest error is the processor's */
 	struct run *runs;		/* [n_layers] */
 	uint32_t *begins;		/* [n_layers]: where a layer's commands begin in the stream buffer */
 	bool recorded;			/* all streams are */
@@ -55,7 +58,7 @@ struct exec_dev {
 /* ---- memory ---- */
 
 struct part {			/* a buffer on the card */
-	struct buffer *b;
+	struct card_buffer *b;
 	uint64_t size;			/* 0: it is not needed */
 	uint32_t flags;			/* of its mapping */
 	const char *label;
@@ -87,16 +90,16 @@ static int alloc_together(struct exec_dev *e, const struct part *parts)
 		parts[i].b->offset = size;
 		size += parts[i].size;
 	}
-	return accel_bo_new(e->dev, size, ACCEL_BO_DEVICE, "session", &e->together);
+	return accel_bo_new(e->dev, size, ACCEL_BO_DEVICE, "engine", &e->together);
 }
 
-static struct accel_bo *bo_of(const struct exec_dev *e, const struct buffer *b)
+static struct accel_bo *bo_of(const struct exec_dev *e, const struct card_buffer *b)
 {
 	return b->bo ? b->bo : e->together;
 }
 
 /* At the next free device address. */
-static int place_buffer(struct exec_dev *e, struct buffer *b, uint64_t size, uint32_t flags)
+static int place_buffer(struct exec_dev *e, struct card_buffer *b, uint64_t size, uint32_t flags)
 {
 	int err;
 
@@ -107,7 +110,7 @@ static int place_buffer(struct exec_dev *e, struct buffer *b, uint64_t size, uin
 	return err;
 }
 
-static int map_buffer(struct exec_dev *e, struct buffer *b)
+static int map_buffer(struct exec_dev *e, struct card_buffer *b)
 {
 	uint8_t *map = accel_bo_map(bo_of(e, b));
 
@@ -115,7 +118,7 @@ static int map_buffer(struct exec_dev *e, struct buffer *b)
 	return map ? 0 : -ENOMEM;
 }
 
-static int make_buffers(struct exec_dev *e, const struct footprint *f, struct io *io)
+static int make_buffers(struct exec_dev *e, const struct footprint *f)
 {
 	const struct part parts[PARTS] = {
 		{ &e->weights, footprint_buffer(f->weights), ACCEL_MAP_READONLY, "weights" },
@@ -131,7 +134,7 @@ static int make_buffers(struct exec_dev *e, const struct footprint *f, struct io
 		if (parts[i].size)
 			err = place_buffer(e, parts[i].b, parts[i].size, parts[i].flags);
 	if (!err)
-		err = accel_bo_new(e->dev, io_place(io, e->m, &e->shape, NULL), ACCEL_BO_HOST, "steps",
+		err = accel_bo_new(e->dev, io_place(&e->io, e->m, &e->shape, NULL), ACCEL_BO_HOST, "steps",
 				   &e->host.bo);
 	if (!err)
 		err = place_buffer(e, &e->host, accel_bo_size(e->host.bo), 0);
@@ -141,7 +144,7 @@ static int make_buffers(struct exec_dev *e, const struct footprint *f, struct io
 		err = map_buffer(e, &e->stream);
 	if (err)
 		return err;
-	io_place(io, e->m, &e->shape, e->host.map);
+	io_place(&e->io, e->m, &e->shape, e->host.map);
 	return 0;
 }
 
@@ -152,49 +155,53 @@ static uint64_t host_va(const struct exec_dev *e, const void *p)
 }
 
 /* Offsets in buffers become addresses. */
-static void relocate(const struct exec_dev *e, const bool *mine, struct places *at,
-		     struct layer_places *layers)
+static void relocate(const struct exec_dev *e, const bool *mine, struct places *at)
 {
-	at->rope += e->weights.va;
-	for (int i = 0; i < BUF_COUNT; i++)
-		at->buf[i] += e->work.va;
-	at->step.tokens += e->work.va;
-	at->step.positions += e->work.va;
-	at->step.ranges += e->work.va;
-	at->step.wanted += e->work.va;
-	at->logits = host_va(e, e->io.logits);
+	struct arrays *a = &at->step;
+	uint64_t *const work[] = {
+		&at->x, &at->logits, &a->tokens, &a->positions, &a->slots, &a->seqs, &a->ranges, &a->pages,
+		&a->wanted,
+	};
+
+	for (size_t i = 0; i < sizeof(work) / sizeof(work[0]); i++)
+		*work[i] += e->work.va;
+	for (int i = 0; i < LAYER_SCRATCH; i++)
+		at->scratch[i] += e->work.va;
+	for (uint32_t i = 0; i < e->m->n_ropes; i++)
+		at->rope[i] += e->weights.va;
+	at->host_logits = host_va(e, e->io.logits);
 	at->top_ids = host_va(e, e->io.top_ids);
 	at->top_values = host_va(e, e->io.top_values);
 	for (uint32_t i = 0; i < e->m->n_layers; i++) {
 		if (!mine[i])
 			continue;
 		for (int k = 0; k < LAYER_WEIGHTS; k++)
-			layers[i].w[k] += e->weights.va;
-		layers[i].k += e->kv.va;
-		layers[i].v += e->kv.va;
+			e->layers[i].w[k] += e->weights.va;
+		e->layers[i].k += e->kv.va;
+		e->layers[i].v += e->kv.va;
 	}
 }
 
 struct upload {
-	void (*progress)(void *arg, uint64_t done, uint64_t total);
-	void *arg;
+	const struct exec_dev_opts *o;
 	uint64_t done, total;
 };
 
 /* tied: data that is there already, or NULL. */
-static void copy_weights(struct exec_dev *e, uint32_t layer, const struct layer_places *at,
-			 const void *tied, struct upload *up)
+static int copy_weights(struct exec_dev *e, uint32_t layer, const void *tied, struct upload *up)
 {
 	const struct layer *l = &e->m->layers[layer];
 
 	for (int i = 0; i < LAYER_WEIGHTS; i++) {
 		if (!l->w[i].data || (tied && l->w[i].data == tied))
 			continue;
-		memcpy(e->weights.map + (at->w[i] - e->weights.va), l->w[i].data, l->w[i].size);
+		memcpy(e->weights.map + (e->layers[layer].w[i] - e->weights.va), l->w[i].data, l->w[i].size);
 		up->done += l->w[i].size;
 	}
-	if (up->progress)
-		up->progress(up->arg, up->done, up->total);
+	if (up->o->progress && !up->o->progress(up->o->progress_arg, up->done, up->total))
+		return fail(-ECANCELED, "loading was given up after %llu of %llu bytes",
+			    (unsigned long long)up->done, (unsigned long long)up->total);
+	return 0;
 }
 
 /* ---- recording ---- */
@@ -209,90 +216,103 @@ static void write_stream(struct exec_dev *e, uint32_t offset, const void *data, 
 		e->stream_bytes += size;
 }
 
-static void record_run(struct exec_dev *e, struct recorder *r, uint32_t first, uint32_t end,
-		       uint32_t offset)
+static void record_run(struct exec_dev *e, struct build *b, uint32_t first, uint32_t end, uint32_t offset)
 {
 	const struct arrays from = {
 		.tokens = host_va(e, e->io.tokens), .positions = host_va(e, e->io.positions),
-		.ranges = host_va(e, e->io.ranges), .wanted = host_va(e, e->io.wanted),
+		.slots = host_va(e, e->io.slots), .seqs = host_va(e, e->io.seqs),
+		.ranges = host_va(e, e->io.ranges), .pages = host_va(e, e->io.pages),
+		.wanted = host_va(e, e->io.wanted),
 	};
 
-	r->size = 0;
-	record_counters(r, host_va(e, &e->io.counters[0]));
-	record_stage(r, &from);
+	b->r.size = 0;
+	stream_counters(b, host_va(e, &e->io.counters[0]));
+	stream_stage(b, &from);
 	if (first)
-		record_border(r, r->at->buf[BUF_X], host_va(e, e->io.x));
+		stream_border(b, e->m->n_embd, b->at->x, host_va(e, e->io.x));
 	for (uint32_t i = first; i < end; i++) {
-		e->begins[i] = i == first ? offset : offset + r->size;	/* the first: with what is before */
-		record_layer(r, i);
+		e->begins[i] = i == first ? offset : offset + b->r.size;	/* the first: with what is before */
+		layer_record(b, i, &e->m->layers[i], true);
 	}
 	if (end < e->m->n_layers)
-		record_border(r, host_va(e, e->io.x), r->at->buf[BUF_X]);
-	record_counters(r, host_va(e, &e->io.counters[1]));
+		stream_border(b, e->m->n_embd, host_va(e, e->io.x), b->at->x);
+	stream_counters(b, host_va(e, &e->io.counters[1]));
 }
 
 static int record_all(struct exec_dev *e, const bool *mine, const struct places *at)
 {
 	uint32_t n = e->m->n_layers, offset = 0;
-	struct recorder r;
+	struct build b;
 
-	recorder_begin(&r, e->m, &e->shape, at);
+	stream_begin(&b, &e->shape, at);
 	for (uint32_t i = 0, end; i < n; i = end) {
 		end = i + 1;
 		if (!mine[i])
 			continue;
 		while (end < n && mine[end])
 			end++;
-		r.base = NULL;
-		record_run(e, &r, i, end, offset);
-		r.base = malloc(r.size);
-		if (!r.base)
-			return fail(-ENOMEM, "no memory for %zu bytes of commands", r.size);
-		record_run(e, &r, i, end, offset);
-		write_stream(e, offset, r.base, r.size);
-		free(r.base);
-		offset += r.size;
+		b.r.base = NULL;
+		record_run(e, &b, i, end, offset);
+		b.r.base = malloc(b.r.size);
+		if (!b.r.base)
+			return fail(-ENOMEM, "no memory for %zu bytes of commands", b.r.size);
+		record_run(e, &b, i, end, offset);
+		write_stream(e, offset, b.r.base, b.r.size);
+		free(b.r.base);
+		offset += b.r.size;
 		e->runs[i] = (struct run) { .end = end, .stream_end = offset };
 	}
 	e->recorded = true;
 	return 0;
 }
 
-static int load(struct exec_dev *e, const bool *mine, struct upload *up)
+static int cost_all(struct exec_dev *e, const bool *mine)
 {
-	const struct accel_model *m = e->m;
-	struct layer_places *layers = calloc(m->n_layers, sizeof(*layers));
-	struct places at = { .layers = layers };
-	struct footprint f;
-	int err;
+	int err = 0;
 
-	if (!layers)
-		return fail(-ENOMEM, "no memory for %u layers", m->n_layers);
-	footprint_begin(&f, m, &e->shape, &at);
-	for (uint32_t i = 0; i < m->n_layers; i++)
+	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
 		if (mine[i])
-			up->total += footprint_add(&f, m, &e->shape, i, &layers[i]);
-	err = make_buffers(e, &f, &e->io);
-	if (err)
-		goto out;
-	relocate(e, mine, &at, layers);
-	err = record_all(e, mine, &at);
-	if (err || e->info.timing_only)
-		goto out;		/* nothing will be read */
-	err = map_buffer(e, &e->weights);
-	if (err)
-		goto out;
-	rope_table(m, e->shape.ctx, (float *)(e->weights.map + (at.rope - e->weights.va)));
-	for (uint32_t i = 0; i < m->n_layers; i++)
-		if (mine[i])
-			copy_weights(e, i, &layers[i],
-				     i && mine[0] ? m->layers[0].w[EMBED_TABLE].data : NULL, up);
-out:
-	free(layers);
+			err = cost_layer(&e->costs[i], &e->m->layers[i], &e->shape);
 	return err;
 }
 
-/* ---- steps ---- */
+static int load(struct exec_dev *e, const struct exec_dev_opts *o)
+{
+	const struct accel_model *m = e->m;
+	const void *tied = o->mine[0] ? m->layers[0].w[EMBED_TABLE].data : NULL;
+	struct places at = { .layers = e->layers };
+	struct upload up = { .o = o };
+	struct footprint f;
+	int err;
+
+	footprint_of(&f, m, &e->shape, o->mine, o->streams, &at, e->layers);
+	err = make_buffers(e, &f);
+	if (err)
+		return err;
+	relocate(e, o->mine, &at);
+	err = record_all(e, o->mine, &at);
+	if (!err)
+		err = cost_all(e, o->mine);
+	if (err || e->info.timing_only)
+		return err;		/* nothing will be read */
+	err = map_buffer(e, &e->weights);
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < m->n_ropes; i++)
+		rope_table(&m->ropes[i], e->shape.ctx,
+			   (float *)(e->weights.map + (at.rope[i] - e->weights.va)));
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		if (o->mine[i])
+			up.total += layer_weight_bytes(&m->layers[i]);
+	if (tied && o->mine[m->n_layers - 1] && m->layers[m->n_layers - 1].w[HEAD_OUT].data == tied)
+		up.total -= m->layers[0].w[EMBED_TABLE].size;
+	for (uint32_t i = 0; i < m->n_layers && !err; i++)
+		if (o->mine[i])
+			err = copy_weights(e, i, i ? tied : NULL, &up);
+	return err;
+}
+
+/* ---- passes ---- */
 
 /* Layers begin .. end - 1, which belong to the run from first on, as a job. */
 static struct accel_job job_of(const struct exec_dev *e, uint32_t first, uint32_t begin, uint32_t end)
@@ -310,7 +330,7 @@ static struct accel_job job_of(const struct exec_dev *e, uint32_t first, uint32_
 
 /* The next jobs of a run, from layer *next on, none with more work than it may hold, or of one layer.
  * Returns how many there are; *next: the layer to go on with, or the end of the run. */
-static size_t cut(const struct exec_dev *e, uint32_t first, const struct step *st, uint32_t *next,
+static size_t cut(const struct exec_dev *e, uint32_t first, const struct load *l, uint32_t *next,
 		  struct accel_job *jobs)
 {
 	uint64_t work = 0, limit = cost_job_work(&e->info);
@@ -318,9 +338,9 @@ static size_t cut(const struct exec_dev *e, uint32_t first, const struct step *s
 	size_t n = 0;
 
 	for (i = begin; i < end; i++) {
-		struct cost c = { 0 };
+		struct op_work c = { 0 };
 
-		cost_add(&c, e->m, &e->shape, i, st);
+		cost_add(&c, &e->costs[i], l);
 		if (work && work + cost_work(&c) > limit) {
 			jobs[n++] = job_of(e, first, begin, i);
 			begin = i;
@@ -353,7 +373,7 @@ static int explain(struct exec_dev *e, int err)
 }
 
 /* Adds the counters of the run that has just ended. */
-static void account(struct exec_dev *e, const struct cost *c)
+static void account(struct exec_dev *e, const struct op_work *c)
 {
 	const uint64_t *before = (const uint64_t *)&e->io.counters[0];
 	const uint64_t *after = (const uint64_t *)&e->io.counters[1];
@@ -371,37 +391,84 @@ static void account(struct exec_dev *e, const struct cost *c)
 	e->ceiling += cost_ceiling(c, &e->info);
 }
 
+/* Is it what a job, or the processor, has come to; not the host? */
+static bool is_blamed(int err)
+{
+	return err == -ENODEV || err == -EIO || err == -EFAULT || err == -ETIME || err == -ECANCELED;
+}
+
 static int run_jobs(struct exec_dev *e, const struct accel_job *jobs, size_t n)
 {
 	struct accel_fence *fence;
 	int err = accel_submit(e->queue, jobs, n, NULL, 0, &fence);
 
+	if (!err) {
+		e->submits++;
+		e->jobs += n;
+		err = accel_fence_wait(fence, INT64_MAX);
+		accel_fence_free(fence);
+	}
 	if (err)
-		return explain(e, err);
-	e->submits++;
-	e->jobs += n;
-	err = accel_fence_wait(fence, INT64_MAX);
-	accel_fence_free(fence);
-	return err ? explain(e, err) : 0;
+		err = explain(e, err);
+	e->blamed = is_blamed(err);
+	return err;
 }
 
-int exec_dev_run(struct exec_dev *e, uint32_t first, const struct step *st)
+int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass)
 {
 	struct accel_job jobs[ACCEL_MAX_JOBS];
-	struct cost c = { 0 };
+	struct op_work c = { 0 };
 	int err = 0;
 
 	for (uint32_t next = first; next < e->runs[first].end && !err;) {
-		size_t n = cut(e, first, st, &next, jobs);
+		size_t n = cut(e, first, &pass->load, &next, jobs);
 
+		if (e->stop.fn(e->stop.arg)) {
+			e->blamed = false;
+			return fail(-ECANCELED, "the step was cancelled");
+		}
 		err = run_jobs(e, jobs, n);
 	}
 	if (err)
 		return err;
 	for (uint32_t i = first; i < e->runs[first].end; i++)
-		cost_add(&c, e->m, &e->shape, i, st);
+		cost_add(&c, &e->costs[i], &pass->load);
 	account(e, &c);
 	return 0;
+}
+
+static int new_queue(struct exec_dev *e, struct accel_queue **out)
+{
+	return accel_queue_new(e->vm, ACCEL_PRIORITY_NORMAL, e->info.max_timeout_ms, out);
+}
+
+int exec_dev_renew(struct exec_dev *e)
+{
+	struct accel_queue *queue;
+	int err = new_queue(e, &queue);
+
+	if (err)
+		return err;
+	accel_queue_free(e->queue);
+	e->queue = queue;
+	return 0;
+}
+
+bool exec_dev_blamed(const struct exec_dev *e)
+{
+	return e->blamed;
+}
+
+const struct io *exec_dev_io(const struct exec_dev *e)
+{
+	return &e->io;
+}
+
+uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, int which)
+{
+	if (!e->kv.map && map_buffer(e, &e->kv))
+		return NULL;
+	return e->kv.map + ((which ? e->layers[layer].v : e->layers[layer].k) - e->kv.va);
 }
 
 /* ---- beginning and end ---- */
@@ -410,8 +477,10 @@ int exec_dev_run(struct exec_dev *e, uint32_t first, const struct step *st)
  * what it does not accept is known now; and what a run costs by itself can be seen. */
 static int rehearse(struct exec_dev *e)
 {
-	const struct step nothing = { 0 };
+	const struct pass nothing = { 0 };
 	int err = 0;
+
+	io_write(&e->io, &e->shape, &nothing);
 
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
 		if (e->runs[i].end)
@@ -421,11 +490,9 @@ static int rehearse(struct exec_dev *e)
 	return err;
 }
 
-int exec_dev_new(const struct accel_model *m, const struct shape *shape, const bool *mine,
-		 struct accel_dev *dev, void (*progress)(void *arg, uint64_t done, uint64_t total),
-		 void *progress_arg, struct exec_dev **out, struct io *io)
+int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct accel_dev *dev,
+		 const struct exec_dev_opts *opts, struct exec_dev **out)
 {
-	struct upload up = { .progress = progress, .arg = progress_arg };
 	struct exec_dev *e = calloc(1, sizeof(*e));
 	int err;
 
@@ -435,11 +502,14 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, const b
 	e->m = m;
 	e->shape = *shape;
 	e->dev = dev;
+	e->stop = opts->stop;
 	e->next_va = VA_FIRST;
 	e->launch = UINT64_MAX;
 	e->runs = calloc(m->n_layers, sizeof(*e->runs));
 	e->begins = calloc(m->n_layers, sizeof(*e->begins));
-	if (!e->runs || !e->begins) {
+	e->layers = calloc(m->n_layers, sizeof(*e->layers));
+	e->costs = calloc(m->n_layers, sizeof(*e->costs));
+	if (!e->runs || !e->begins || !e->layers || !e->costs) {
 		err = fail(-ENOMEM, "no memory for the device executor");
 		goto fail;
 	}
@@ -447,14 +517,13 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, const b
 	if (!err)
 		err = accel_vm_new(dev, &e->vm);
 	if (!err)
-		err = accel_queue_new(e->vm, ACCEL_PRIORITY_NORMAL, e->info.max_timeout_ms, &e->queue);
+		err = new_queue(e, &e->queue);
 	if (!err)
-		err = load(e, mine, &up);
+		err = load(e, opts);
 	if (!err)
 		err = rehearse(e);
 	if (err)
 		goto fail;
-	*io = e->io;
 	*out = e;
 	return 0;
 fail:
@@ -476,10 +545,12 @@ void exec_dev_free(struct exec_dev *e)
 	accel_bo_free(e->together);
 	free(e->runs);
 	free(e->begins);
+	free(e->layers);
+	free(e->costs);
 	free(e);
 }
 
-void exec_dev_stats(const struct exec_dev *e, struct accel_session_stats *st)
+void exec_dev_stats(const struct exec_dev *e, struct accel_engine_stats *st)
 {
 	const uint64_t *from = (const uint64_t *)&e->sum;
 	uint64_t *to = (uint64_t *)&st->modelled;

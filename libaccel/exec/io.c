@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* The memory between a session and its executors. */
+/* The memory between an engine and its executors. */
 #include "exec.h"
+
+#include <string.h>
 
 #define ALIGN 64
 /* Each group of rows reads the weights anew: two only if there is so much to multiply that this
@@ -15,43 +17,78 @@ static void *take(size_t *size, void *base, size_t bytes)
 	return base ? (char *)base + at : NULL;
 }
 
+static uint32_t top_rows(const struct shape *shape)
+{
+	return shape->out < TOP_ROWS ? shape->out : TOP_ROWS;
+}
+
 size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base)
 {
+	const size_t batch = shape->batch * sizeof(int32_t);
+	const size_t top = (size_t)top_rows(shape) * io_top_stride(m, OCTANS_MAX_TOPK) * sizeof(float);
 	size_t size = 0;
 
 	io->params = take(&size, base, P_COUNT * sizeof(*io->params));
-	io->tokens = take(&size, base, shape->batch * sizeof(*io->tokens));
-	io->positions = take(&size, base, shape->batch * sizeof(*io->positions));
-	io->ranges = take(&size, base, 2 * shape->batch * sizeof(*io->ranges));
+	io->tokens = take(&size, base, batch);
+	io->positions = take(&size, base, batch);
+	io->slots = take(&size, base, batch);
+	io->seqs = take(&size, base, batch);
+	io->ranges = take(&size, base, 2 * batch);
+	io->pages = take(&size, base, sizeof(int32_t) * shape->seqs * shape_seq_pages(shape));
 	io->wanted = take(&size, base, shape->out * sizeof(*io->wanted));
 	io->x = take(&size, base, sizeof(float) * shape->batch * m->n_embd);
 	io->logits = take(&size, base, sizeof(float) * shape->out * m->n_vocab);
-	io->top_ids = take(&size, base, OCTANS_MAX_TOPK * sizeof(*io->top_ids));
-	io->top_values = take(&size, base, OCTANS_MAX_TOPK * sizeof(*io->top_values));
+	io->top_ids = take(&size, base, top);
+	io->top_values = take(&size, base, top);
 	io->counters = take(&size, base, 2 * sizeof(*io->counters));
 	return size;
 }
 
-size_t io_write(const struct io *io, const struct step *st, const int32_t *tokens)
+/* The list that finds so many. */
+static int top_list(uint32_t top)
 {
 	int list = 0;
 
-	io->params[P_ROWS] = st->n;
-	io->params[P_SECOND] = st->n >= TWO_GROUPS ? st->n / 2 : 0;
-	io->params[P_FIRST] = st->n - io->params[P_SECOND];
-	io->params[P_OUT] = st->out;
-	io->params[P_LOGITS] = st->logits;
-	while (list < TOP_LISTS - 1 && top_sizes[list] < st->top)
+	while (list < TOP_LISTS - 1 && top_sizes[list] < top)
 		list++;
+	return list;
+}
+
+uint32_t io_top_stride(const struct accel_model *m, uint32_t top)
+{
+	uint32_t k = top_sizes[top_list(top)];
+
+	return k < m->n_vocab ? k : m->n_vocab;
+}
+
+static size_t put(int32_t *to, const int32_t *from, size_t n)
+{
+	if (n)
+		memcpy(to, from, n * sizeof(*to));
+	return n * sizeof(*to);
+}
+
+size_t io_write(const struct io *io, const struct shape *shape, const struct pass *p)
+{
+	const uint32_t stride = shape_seq_pages(shape);
+	uint32_t *params = io->params;
+	size_t size = P_COUNT * sizeof(*params);
+
+	params[P_ROWS] = p->n;
+	params[P_SECOND] = p->n >= TWO_GROUPS ? p->n / 2 : 0;
+	params[P_FIRST] = p->n - params[P_SECOND];
+	params[P_SEQS] = p->n_seqs;
+	params[P_OUT] = p->out;
+	params[P_TOP_ROWS] = p->top_rows;
+	params[P_LOGITS] = p->logits;
 	for (int i = 0; i < TOP_LISTS; i++)
-		io->params[P_TOP + i] = st->top && i == list;
-	for (uint32_t i = 0; i < st->n; i++) {
-		io->tokens[i] = tokens[i];
-		io->positions[i] = st->pos + i;
-		io->ranges[2 * i] = 0;
-		io->ranges[2 * i + 1] = st->pos + i + 1;
-	}
-	for (uint32_t i = 0; i < st->out; i++)
-		io->wanted[i] = st->n - st->out + i;
-	return P_COUNT * sizeof(*io->params) + st->n * 4 * sizeof(int32_t) + st->out * sizeof(int32_t);
+		params[P_TOP + i] = i == top_list(p->top) ? p->top_rows : 0;
+	size += put(io->tokens, p->tokens, p->n);
+	size += put(io->positions, p->positions, p->n);
+	size += put(io->slots, p->slots, p->n);
+	size += put(io->seqs, p->seqs, p->n);
+	size += put(io->ranges, p->ranges, 2ull * p->n);
+	for (uint32_t i = 0; i < p->n_seqs; i++)
+		size += put(io->pages + (size_t)i * stride, p->pages + (size_t)i * stride, p->pages_used[i]);
+	return size + put(io->wanted, p->wanted, p->out);
 }

@@ -97,38 +97,15 @@ const struct gguf *accel_model_gguf(const struct accel_model *m)
 	return m->file;
 }
 
-uint32_t model_buf_cols(const struct accel_model *m, enum buf buf)
+uint32_t model_scratch(const struct accel_model *m, unsigned int i)
 {
-	switch (buf) {
-	case BUF_X:
-	case BUF_NORM:
-		return m->n_embd;
-	case BUF_LOGITS:
-		return m->n_vocab;
-	case BUF_Q:
-	case BUF_ATT:
-		return m->n_heads * m->head_dim;
-	case BUF_K:
-	case BUF_V:
-		return m->n_kv_heads * m->head_dim;
-	case BUF_GATE:
-	case BUF_UP:
-		return m->n_ff;
-	case BUF_COUNT:
-		break;
+	uint32_t most = 0;
+
+	for (uint32_t k = 0; k < m->n_layers; k++) {
+		uint32_t cols = m->layers[k].kind->scratch(&m->layers[k], i);
+
+		if (cols > most)
+			most = cols;
 	}
-	return 0;
-}
-
-uint32_t kv_element(enum accel_kv_type type)
-{
-	return type == ACCEL_KV_F32 ? ACCEL_F32 : type == ACCEL_KV_Q8_0 ? ACCEL_Q8_0 : ACCEL_F16;
-}
-
-uint64_t model_kv_row(const struct accel_model *m, enum accel_kv_type type)
-{
-	uint32_t elements = 1, bytes = 0;
-
-	accel_type_block(kv_element(type), &elements, &bytes);
-	return (uint64_t)m->n_kv_heads * m->head_dim / elements * bytes;
+	return most;
 }

@@ -202,7 +202,20 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 
 #define POOL_TYPES (TYPE(F32) | TYPE(F16) | TYPE(Q8_0))
 
+static void cost(const void *command, struct op_cost *c)
+{
+	const struct octans_cmd_attend *cmd = command;
+	uint64_t macs = (uint64_t)cmd->heads * (cmd->dk + cmd->dv);
+
+	c->position.bytes = type_bytes(cmd->k.type, cmd->k.cols) + type_bytes(cmd->v.type, cmd->v.cols);
+	if (cmd->k.type == OCTANS_TYPE_F32)
+		c->pair.macs_f32 = macs;
+	else
+		c->pair.macs_f16 = macs;
+}
+
 const struct op op_attend = {
+	.name = "ATTEND",
 	.size = sizeof(struct octans_cmd_attend),
 	.flags = flags_ok,
 	.operands = 9,
@@ -218,4 +231,5 @@ const struct op op_attend = {
 		{ offsetof(struct octans_cmd_attend, slopes), true, false, TYPE(F32) },
 	},
 	.run = run,
+	.cost = cost,
 };

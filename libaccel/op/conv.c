@@ -45,6 +45,7 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 }
 
 const struct op op_conv = {
+	.name = "CONV",
 	.size = sizeof(struct octans_cmd_conv),
 	.operands = 6,
 	.operand = {

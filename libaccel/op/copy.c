@@ -43,5 +43,7 @@ static int run_prefetch(struct cpu *cpu, const void *command, const struct view 
 	return range_ok(cmd->va, cmd->size) ? 0 : -EINVAL;
 }
 
-const struct op op_copy = { .size = sizeof(struct octans_cmd_copy), .run = run_copy };
-const struct op op_prefetch = { .size = sizeof(struct octans_cmd_prefetch), .run = run_prefetch };
+const struct op op_copy = { .name = "COPY", .size = sizeof(struct octans_cmd_copy), .run = run_copy };
+const struct op op_prefetch = {
+	.name = "PREFETCH", .size = sizeof(struct octans_cmd_prefetch), .run = run_prefetch,
+};

@@ -11,7 +11,9 @@
 #define PART_NS 5000u
 #define SHARE_NS 15000u
 
-static const struct op op_nop = { .size = sizeof(struct octans_cmd) };
+static const struct op op_nop = { .name = "NOP", .size = sizeof(struct octans_cmd) };
+/* Refused here (cpu.h), but they have names. */
+static const struct op op_signal = { .name = "SIGNAL" }, op_wait = { .name = "WAIT" };
 
 static const struct op *const ops[OCTANS_OP_COUNT] = {
 	[OCTANS_OP_NOP] = &op_nop,
@@ -26,7 +28,21 @@ static const struct op *const ops[OCTANS_OP_COUNT] = {
 	[OCTANS_OP_SCAN] = &op_scan,
 	[OCTANS_OP_COPY] = &op_copy,
 	[OCTANS_OP_PREFETCH] = &op_prefetch,
+	[OCTANS_OP_SIGNAL] = &op_signal,
+	[OCTANS_OP_WAIT] = &op_wait,
 };
+
+const struct op *op_of(uint32_t opcode)
+{
+	return opcode < OCTANS_OP_COUNT ? ops[opcode] : NULL;
+}
+
+const char *op_name(uint32_t opcode)
+{
+	const struct op *op = op_of(opcode);
+
+	return op ? op->name : "?";
+}
 
 bool cpu_type_supported(uint32_t type)
 {
@@ -38,7 +54,7 @@ uint64_t cpu_ops(void)
 	uint64_t bits = 0;
 
 	for (unsigned int i = 0; i < OCTANS_OP_COUNT; i++)
-		if (ops[i])
+		if (ops[i]->size)
 			bits |= 1ull << i;
 	return bits;
 }
@@ -66,7 +82,7 @@ int cpu_new(enum cpu_isa isa, unsigned int threads, struct cpu **out)
 	cpu->part_ns = PART_NS;
 	cpu->share_ns = SHARE_NS;
 	cpu->max_ctx = MAX_CTX;
-	err = pool_new(threads, &cpu->pool);
+	err = pool_get(threads, &cpu->pool);
 	if (err) {
 		free(cpu);
 		return err;
@@ -79,10 +95,16 @@ void cpu_free(struct cpu *cpu)
 {
 	if (!cpu)
 		return;
-	pool_free(cpu->pool);
+	pool_put(cpu->pool);
 	free(cpu->scratch.data);
 	free(cpu->kept.buffer.data);
 	free(cpu);
+}
+
+void cpu_stop_if(struct cpu *cpu, bool (*stop)(void *arg), void *arg)
+{
+	cpu->stop = stop;
+	cpu->stop_arg = arg;
 }
 
 const char *cpu_isa_name(const struct cpu *cpu)
@@ -249,12 +271,15 @@ int cpu_run(struct cpu *cpu, const void *stream, size_t size, const uint32_t *pa
 	while (offset < size) {
 		const struct op *op;
 
+		err = -ECANCELED;
+		if (cpu->stop && cpu->stop(cpu->stop_arg))
+			break;
 		err = -EINVAL;
 		if (size - offset < sizeof(cmd.header))
 			break;
 		memcpy(&cmd.header, p + offset, sizeof(cmd.header));
-		op = cmd.header.op < OCTANS_OP_COUNT ? ops[cmd.header.op] : NULL;
-		if (!op || cmd.header.size != op->size || op->size > size - offset)
+		op = op_of(cmd.header.op);
+		if (!op || !op->size || cmd.header.size != op->size || op->size > size - offset)
 			break;
 		memcpy(cmd.bytes, p + offset, op->size);
 		err = run_command(cpu, op, &cmd.header, params, n_params);

@@ -20,6 +20,8 @@ enum cpu_isa { CPU_ISA_AUTO, CPU_ISA_SCALAR, CPU_ISA_AVX2 };
 /* threads: 0 = one per online CPU.  -ENOTSUP: this machine lacks the ISA. */
 int cpu_new(enum cpu_isa isa, unsigned int threads, struct cpu **out);
 void cpu_free(struct cpu *cpu);
+/* stop(arg) is asked before each command: true ends cpu_run() with -ECANCELED.  NULL: never. */
+void cpu_stop_if(struct cpu *cpu, bool (*stop)(void *arg), void *arg);
 const char *cpu_isa_name(const struct cpu *cpu);
 unsigned int cpu_threads(const struct cpu *cpu);
 /* May weights have this type? */
@@ -31,7 +33,7 @@ uint64_t cpu_ops(void);
  * Executes a stream of size bytes: the va of every tensor is an address of this process, rows in effect
  * come from params.  Memory is trusted to be there; shapes, types, flags and control operands are checked as
  * the manual says.  0; -EINVAL: a command is refused (*at, unless at is NULL: its offset in the stream; what ran
- * before it has run); -ENOMEM.  One caller at a time.  SIGNAL and WAIT are refused: there is nobody to wait for;
+ * before it has run); -ENOMEM; -ECANCELED.  One caller at a time.  SIGNAL and WAIT are refused: there is nobody to wait for;
  * PREFETCH does nothing.
  */
 int cpu_run(struct cpu *cpu, const void *stream, size_t size, const uint32_t *params,

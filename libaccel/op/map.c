@@ -69,6 +69,7 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 }
 
 const struct op op_map = {
+	.name = "MAP",
 	.size = sizeof(struct octans_cmd_map),
 	.flags = flags_ok,
 	.operands = 3,

@@ -263,7 +263,21 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 	return 0;
 }
 
+static void cost(const void *command, struct op_cost *c)
+{
+	const struct octans_cmd_matmul *cmd = command;
+	uint64_t macs = (uint64_t)cmd->w.rows * cmd->w.cols;
+
+	c->once.bytes = cmd->w.rows * type_bytes(cmd->w.type, cmd->w.cols) + cmd->bias.cols * 4ull;
+	if (cmd->w.type == OCTANS_TYPE_F32 || cmd->w.type == OCTANS_TYPE_F16 ||
+	    cmd->w.type == OCTANS_TYPE_BF16)
+		c->row.macs_f32 = macs;
+	else
+		c->row.macs_int8 = macs;
+}
+
 const struct op op_matmul = {
+	.name = "MATMUL",
 	.size = sizeof(struct octans_cmd_matmul),
 	.flags = flags_ok,
 	.operands = 5,
@@ -275,4 +289,5 @@ const struct op op_matmul = {
 		{ offsetof(struct octans_cmd_matmul, sel), true, false, TYPE(I32) },
 	},
 	.run = run,
+	.cost = cost,
 };

@@ -118,7 +118,17 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 	return 0;
 }
 
+/* Rows of a table that is there as a whole, other than activations, which have rows in effect. */
+static void cost(const void *command, struct op_cost *c)
+{
+	const struct octans_cmd_move *cmd = command;
+
+	if (cmd->src_ids.rows && !cmd->src.dyn)
+		c->row.bytes = type_bytes(cmd->src.type, cmd->src.cols);
+}
+
 const struct op op_move = {
+	.name = "MOVE",
 	.size = sizeof(struct octans_cmd_move),
 	.flags = flags_ok,
 	.operands = 5,
@@ -131,4 +141,5 @@ const struct op op_move = {
 		{ offsetof(struct octans_cmd_move, scale), true, false, TYPE(F32) },
 	},
 	.run = run,
+	.cost = cost,
 };

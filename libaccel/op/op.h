@@ -52,6 +52,8 @@ struct cpu {
 	uint32_t max_ctx;		/* MAX_CTX; tests: a processor's */
 	struct buffer scratch;
 	struct kept_x kept;
+	bool (*stop)(void *arg);	/* or NULL */
+	void *stop_arg;
 };
 
 /* What a field of a command may hold. */
@@ -61,7 +63,20 @@ struct operand {
 	uint32_t types;		/* bit n: type n */
 };
 
+/* The least that a command costs: weights, keys and values moved once, and multiply-adds. */
+struct op_work {
+	uint64_t bytes, macs_int8, macs_f16, macs_f32;
+};
+
+struct op_cost {
+	struct op_work once;		/* if there are rows at all */
+	struct op_work row;		/* of the first operand */
+	struct op_work pair;		/* of a row and a position that it attends to */
+	struct op_work position;	/* that is attended to */
+};
+
 struct op {
+	const char *name;	/* "MATMUL" */
 	uint32_t size;		/* of the command */
 	bool (*flags)(uint16_t flags);	/* NULL: 0 alone */
 	unsigned int operands;
@@ -71,7 +86,14 @@ struct op {
 	 * 0, -EINVAL (nothing was written), -ENOMEM (likewise).
 	 */
 	int (*run)(struct cpu *cpu, const void *cmd, const struct view *view);
+	/* Of a command as it stands; NULL: nothing that counts.  *cost is zeroed. */
+	void (*cost)(const void *cmd, struct op_cost *cost);
 };
+
+/* NULL: there is no such operation. */
+const struct op *op_of(uint32_t opcode);
+/* "MATMUL", or "?" */
+const char *op_name(uint32_t opcode);
 
 extern const struct op op_move, op_matmul, op_row, op_map, op_rope, op_attend, op_topk, op_conv,
 	op_scan, op_copy, op_prefetch;

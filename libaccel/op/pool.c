@@ -20,6 +20,9 @@
 #define SPIN_NS 20000
 
 struct pool {
+	struct pool *next_pool;
+	unsigned int users;
+	pthread_mutex_t running;	/* held by the one caller of pool_run() that has the threads */
 	unsigned int threads;
 	pthread_t *handles;
 	/* Round number; workers wait for it to change.  Written by the caller only. */
@@ -32,6 +35,9 @@ struct pool {
 	pool_fn fn;			/* NULL: end */
 	void *arg;
 };
+
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct pool *pools;		/* of different sizes */
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
@@ -115,7 +121,7 @@ void pool_run(struct pool *p, uint32_t parts, pool_fn fn, void *arg)
 {
 	uint32_t left;
 
-	if (p->threads == 1 || parts == 1) {
+	if (p->threads == 1 || parts == 1 || pthread_mutex_trylock(&p->running)) {
 		for (uint32_t i = 0; i < parts; i++)
 			fn(arg, i, 0);
 		return;
@@ -128,44 +134,85 @@ void pool_run(struct pool *p, uint32_t parts, pool_fn fn, void *arg)
 	work(p, 0);
 	while ((left = atomic_load(&p->busy)))
 		wait_change(&p->busy, left, NULL);
+	pthread_mutex_unlock(&p->running);
 }
 
-int pool_new(unsigned int threads, struct pool **out)
+static void destroy(struct pool *p)
+{
+	p->fn = NULL;
+	begin_round(p);
+	for (unsigned int i = 0; i + 1 < p->threads; i++)
+		pthread_join(p->handles[i], NULL);
+	pthread_mutex_destroy(&p->running);
+	free(p->handles);
+	free(p);
+}
+
+static int create(unsigned int threads, struct pool **out)
 {
 	struct pool *p = calloc(1, sizeof(*p));
 	unsigned int made;
 	int err = 0;
 
-	*out = NULL;
 	if (!p)
 		return -ENOMEM;
+	p->users = 1;
 	p->threads = threads;
 	p->handles = calloc(threads, sizeof(*p->handles));
 	if (!p->handles) {
 		free(p);
 		return -ENOMEM;
 	}
+	pthread_mutex_init(&p->running, NULL);
 	for (made = 0; made + 1 < threads && !err; made++)
 		err = -pthread_create(&p->handles[made], NULL, worker, p);
 	if (err) {
 		p->threads = made;	/* those that exist, and the caller */
-		pool_free(p);
+		destroy(p);
 		return err;
 	}
 	*out = p;
 	return 0;
 }
 
-void pool_free(struct pool *p)
+int pool_get(unsigned int threads, struct pool **out)
 {
+	struct pool *p;
+	int err = 0;
+
+	*out = NULL;
+	pthread_mutex_lock(&pools_lock);
+	for (p = pools; p && p->threads != threads; p = p->next_pool)
+		;
+	if (p) {
+		p->users++;
+	} else {
+		err = create(threads, &p);
+		if (!err) {
+			p->next_pool = pools;
+			pools = p;
+		}
+	}
+	pthread_mutex_unlock(&pools_lock);
+	if (!err)
+		*out = p;
+	return err;
+}
+
+void pool_put(struct pool *p)
+{
+	struct pool **at = &pools;
+
 	if (!p)
 		return;
-	p->fn = NULL;
-	begin_round(p);
-	for (unsigned int i = 0; i + 1 < p->threads; i++)
-		pthread_join(p->handles[i], NULL);
-	free(p->handles);
-	free(p);
+	pthread_mutex_lock(&pools_lock);
+	if (!--p->users) {
+		while (*at != p)
+			at = &(*at)->next_pool;
+		*at = p->next_pool;
+		destroy(p);
+	}
+	pthread_mutex_unlock(&pools_lock);
 }
 
 unsigned int pool_threads(const struct pool *p)

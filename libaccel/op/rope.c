@@ -75,6 +75,7 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 }
 
 const struct op op_rope = {
+	.name = "ROPE",
 	.size = sizeof(struct octans_cmd_rope),
 	.flags = flags_ok,
 	.operands = 4,

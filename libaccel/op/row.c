@@ -59,7 +59,15 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 	return 0;
 }
 
+static void cost(const void *command, struct op_cost *c)
+{
+	const struct octans_cmd_row *cmd = command;
+
+	c->once.bytes = (cmd->w.cols + cmd->bias.cols) * 4ull;
+}
+
 const struct op op_row = {
+	.name = "ROW",
 	.size = sizeof(struct octans_cmd_row),
 	.flags = flags_ok,
 	.operands = 4,
@@ -70,4 +78,5 @@ const struct op op_row = {
 		{ offsetof(struct octans_cmd_row, bias), true, false, TYPE(F32) },
 	},
 	.run = run,
+	.cost = cost,
 };

@@ -110,6 +110,7 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 }
 
 const struct op op_scan = {
+	.name = "SCAN",
 	.size = sizeof(struct octans_cmd_scan),
 	.flags = flags_ok,
 	.operands = 10,

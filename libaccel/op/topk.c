@@ -241,6 +241,7 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 }
 
 const struct op op_topk = {
+	.name = "TOPK",
 	.size = sizeof(struct octans_cmd_topk),
 	.flags = flags_ok,
 	.operands = 5,

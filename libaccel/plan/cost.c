@@ -1,62 +1,84 @@
 // SPDX-License-Identifier: MIT
 #include "cost.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "stream.h"
+
 /* A queue's timeout tells hangs.  Nothing that runs jobs, the model on one busy CPU included, does
  * less work than this: the slowest measured was twice that, attention to keys in Q8_0. */
 #define SLOWEST_WORK_PER_MS 1000000ull
 #define DEFAULT_TIMEOUT_MS 10000u
 
-static void add_matmul(struct cost *c, const struct weight *w, uint64_t rows)
+static void add(struct op_work *sum, const struct op_work *w, uint64_t times)
 {
-	uint64_t macs = rows * w->rows * w->cols;
-	bool floats = w->type == OCTANS_TYPE_F32 || w->type == OCTANS_TYPE_F16 ||
-		      w->type == OCTANS_TYPE_BF16;
-
-	c->bytes += w->size;
-	if (w->rows == 1)		/* a norm's weights or a bias */
-		return;
-	if (floats)
-		c->macs_f32 += macs;
-	else
-		c->macs_int8 += macs;
+	sum->bytes += w->bytes * times;
+	sum->macs_int8 += w->macs_int8 * times;
+	sum->macs_f16 += w->macs_f16 * times;
+	sum->macs_f32 += w->macs_f32 * times;
 }
 
-static void add_attention(struct cost *c, const struct accel_model *m, enum accel_kv_type type,
-			  const struct step *st)
+/* Every operation tells the cost of its command; what it takes for each row goes to the kind of rows
+ * that it has, as its first operand tells. */
+static void add_command(struct layer_cost *c, const struct octans_cmd *cmd)
 {
-	uint64_t width = (uint64_t)m->n_heads * m->head_dim;
-	/* row i attends to pos + i + 1 positions */
-	uint64_t pairs = (uint64_t)st->n * st->pos + (uint64_t)st->n * (st->n + 1) / 2;
+	const struct op *op = op_of(cmd->op);
+	struct op_cost cost = { 0 };
+	struct octans_tensor dst;
 
-	c->bytes += 2 * model_kv_row(m, type) * (st->pos + st->n);
-	if (type == ACCEL_KV_F32)
-		c->macs_f32 += 2 * pairs * width;
-	else
-		c->macs_f16 += 2 * pairs * width;
+	if (!op || !op->cost)
+		return;
+	op->cost(cmd, &cost);
+	memcpy(&dst, (const uint8_t *)cmd + op->operand[0].offset, sizeof(dst));
+	add(&c->once, &cost.once, 1);
+	add(dst.dyn == OCTANS_DYN_ROWS(P_OUT) ? &c->out : &c->row, &cost.row, 1);
+	add(&c->pair, &cost.pair, 1);
+	add(&c->position, &cost.position, 1);
 }
 
-void cost_add(struct cost *c, const struct accel_model *m, const struct shape *shape, uint32_t layer,
-	      const struct step *st)
+int cost_layer(struct layer_cost *c, const struct layer *l, const struct shape *shape)
 {
-	const struct layer *l = &m->layers[layer];
-	uint64_t rows = l->kind == ACCEL_LAYER_HEAD ? st->out : st->n;
+	static const struct places nowhere;
+	struct build b;
+	size_t size;
 
-	if (l->kind == ACCEL_LAYER_EMBED) {
-		c->bytes += rows * l->w[EMBED_TABLE].stride;
-		return;
+	memset(c, 0, sizeof(*c));
+	stream_begin(&b, shape, &nowhere);
+	layer_record(&b, 0, l, false);
+	size = b.r.size;
+	b.r.base = malloc(size);
+	if (!b.r.base)
+		return fail(-ENOMEM, "no memory for %zu bytes of commands", size);
+	b.r.size = 0;
+	layer_record(&b, 0, l, false);
+	for (size_t at = 0; at < size;) {
+		const struct octans_cmd *cmd = (const void *)(b.r.base + at);
+
+		add_command(c, cmd);
+		at += cmd->size;
 	}
-	if (!rows)
-		return;
-	for (int i = 0; i < LAYER_WEIGHTS; i++)
-		if (l->w[i].data)
-			add_matmul(c, &l->w[i], rows);
-	if (l->kind == ACCEL_LAYER_ATTN_GQA)
-		add_attention(c, m, shape->kv_type, st);
+	free(b.r.base);
+	return 0;
 }
 
-uint64_t cost_work(const struct cost *c)
+void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load *load)
 {
-	return c->macs_int8 + 4 * (c->macs_f16 + c->macs_f32);
+	const struct op_work *out = &c->out;
+
+	/* The layer that makes logits may have nothing to do. */
+	if (load->out || !(out->bytes | out->macs_int8 | out->macs_f16 | out->macs_f32))
+		add(sum, &c->once, load->rows != 0);
+	add(sum, &c->row, load->rows);
+	add(sum, &c->out, load->out);
+	add(sum, &c->pair, load->pairs);
+	add(sum, &c->position, load->positions);
+}
+
+uint64_t cost_work(const struct op_work *w)
+{
+	return w->macs_int8 + 4 * (w->macs_f16 + w->macs_f32);
 }
 
 static uint64_t over(uint64_t n, uint32_t rate)
@@ -64,11 +86,11 @@ static uint64_t over(uint64_t n, uint32_t rate)
 	return rate ? (n + rate - 1) / rate : 0;
 }
 
-uint64_t cost_ceiling(const struct cost *c, const struct accel_devinfo *dev)
+uint64_t cost_ceiling(const struct op_work *w, const struct accel_devinfo *dev)
 {
-	uint64_t memory = over(c->bytes, dev->local_bpc);
-	uint64_t compute = over(c->macs_int8, dev->macs_int8) + over(c->macs_f16, dev->macs_f16) +
-			   over(c->macs_f32, dev->macs_f32);
+	uint64_t memory = over(w->bytes, dev->local_bpc);
+	uint64_t compute = over(w->macs_int8, dev->macs_int8) + over(w->macs_f16, dev->macs_f16) +
+			   over(w->macs_f32, dev->macs_f32);
 
 	return memory > compute ? memory : compute;
 }

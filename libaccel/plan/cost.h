@@ -3,20 +3,30 @@
 #ifndef ACCEL_COST_H
 #define ACCEL_COST_H
 
-#include "record.h"
+#include "model/layer.h"
+#include "op/op.h"
 
-struct cost {
-	uint64_t bytes;			/* of weights, and of keys and values attended to */
-	uint64_t macs_int8, macs_f16, macs_f32;
+/* Of a layer, for each of what a step may have several of. */
+struct layer_cost {
+	struct op_work once, row, out, pair, position;
 };
 
+/* What a step has. */
+struct load {
+	uint32_t rows;			/* tokens */
+	uint32_t out;			/* of how many of them logits are computed */
+	uint64_t pairs;			/* of tokens and positions that they attend to */
+	uint64_t positions;		/* that are attended to, of all sequences */
+};
+
+/* -ENOMEM. */
+int cost_layer(struct layer_cost *c, const struct layer *l, const struct shape *shape);
 /* Adds the cost of a layer for one step. */
-void cost_add(struct cost *c, const struct accel_model *m, const struct shape *shape, uint32_t layer,
-	      const struct step *st);
+void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load *load);
 /* What is to be done, in int8 multiply-adds: others take whoever runs the model longer. */
-uint64_t cost_work(const struct cost *c);
+uint64_t cost_work(const struct op_work *w);
 /* Cycles that a processor takes at the least. */
-uint64_t cost_ceiling(const struct cost *c, const struct accel_devinfo *dev);
+uint64_t cost_ceiling(const struct op_work *w, const struct accel_devinfo *dev);
 /* Work that one job may hold without being in danger of its queue's timeout. */
 uint64_t cost_job_work(const struct accel_devinfo *dev);
 

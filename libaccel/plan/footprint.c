@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "footprint.h"
 
+#include "stream.h"
+
 #define ALIGN_UP(x, a) (((x) + (a) - 1) / (a) * (a))
 #define TENSOR_ALIGN 64ull
 #define PAGE 4096ull
 #define LARGE_PAGE (2ull << 20)
-
-/* What the recorder puts around the layers that follow each other: counters at both ends, the
- * arrays of the step, and rows of the residual stream in and out. */
-#define AROUND (2 * sizeof(struct octans_cmd_signal) + 6 * sizeof(struct octans_cmd_move))
 
 static uint64_t take(uint64_t *size, uint64_t bytes)
 {
@@ -18,67 +16,83 @@ static uint64_t take(uint64_t *size, uint64_t bytes)
 	return at;
 }
 
-void footprint_begin(struct footprint *f, const struct accel_model *m, const struct shape *shape,
-		     struct places *at)
+/* What does not belong to any layer. */
+static void take_work(struct footprint *f, const struct accel_model *m, const struct shape *s,
+		      struct places *at)
 {
-	struct places ignored;
+	const uint64_t batch = 4ull * s->batch;
 
-	if (!at)
-		at = &ignored;
-	*f = (struct footprint) { .newest = -2 };
-	at->rope = take(&f->weights, 4ull * shape->ctx * m->rot);
-	for (int i = 0; i < BUF_COUNT; i++)
-		at->buf[i] = take(&f->work, 4ull * model_buf_cols(m, i) *
-				  (i == BUF_LOGITS ? shape->out : shape->batch));
-	at->step.tokens = take(&f->work, 4ull * shape->batch);
-	at->step.positions = take(&f->work, 4ull * shape->batch);
-	at->step.ranges = take(&f->work, 8ull * shape->batch);
-	at->step.wanted = take(&f->work, 4ull * shape->out);
+	for (uint32_t i = 0; i < m->n_ropes; i++)
+		at->rope[i] = take(&f->weights, 4ull * s->ctx * m->ropes[i].rot);
+	at->x = take(&f->work, batch * m->n_embd);
+	for (unsigned int i = 0; i < LAYER_SCRATCH; i++)
+		at->scratch[i] = take(&f->work, batch * model_scratch(m, i));
+	at->logits = take(&f->work, 4ull * s->out * m->n_vocab);
+	at->step.tokens = take(&f->work, batch);
+	at->step.positions = take(&f->work, batch);
+	at->step.slots = take(&f->work, batch);
+	at->step.seqs = take(&f->work, batch);
+	at->step.ranges = take(&f->work, 2 * batch);
+	at->step.pages = take(&f->work, 4ull * s->seqs * shape_seq_pages(s));
+	at->step.wanted = take(&f->work, 4ull * s->out);
 }
 
-uint64_t footprint_add(struct footprint *f, const struct accel_model *m, const struct shape *shape,
-		       uint32_t layer, struct layer_places *at)
+static void take_layer(struct footprint *f, const struct layer *l, const struct shape *s,
+		       struct layer_places *at)
 {
-	const struct layer *l = &m->layers[layer];
-	uint64_t kv = model_kv_row(m, shape->kv_type) * shape->ctx, new = 0;
-	struct layer_places ignored;
+	uint64_t positions = (uint64_t)s->pages << s->page_log2;
 
-	if (!at)
-		at = &ignored;
-	for (int i = 0; i < LAYER_WEIGHTS; i++) {
-		if (!l->w[i].data)
+	for (int i = 0; i < LAYER_WEIGHTS; i++)
+		if (l->w[i].data)
+			at->w[i] = take(&f->weights, l->w[i].size);
+	if (l->state.k_cols)
+		at->k = take(&f->kv, positions * kv_row(l->state.k_cols, s->kv_type));
+	if (l->state.v_cols)
+		at->v = take(&f->kv, positions * kv_row(l->state.v_cols, s->kv_type));
+}
+
+/* Tied weights are there once: the last layer's are those of the first. */
+static void tie(struct footprint *f, const struct accel_model *m, struct layer_places *first,
+		struct layer_places *last)
+{
+	const struct weight *table = &m->layers[0].w[EMBED_TABLE];
+	const struct weight *out = &m->layers[m->n_layers - 1].w[HEAD_OUT];
+
+	if (table->data != out->data)
+		return;
+	f->weights -= ALIGN_UP(out->size, TENSOR_ALIGN);	/* it was taken last */
+	last->w[HEAD_OUT] = first->w[EMBED_TABLE];
+}
+
+void footprint_of(struct footprint *f, const struct accel_model *m, const struct shape *shape,
+		  const bool *mine, const uint32_t *stream, struct places *at,
+		  struct layer_places *layers)
+{
+	struct layer_places ignored, first = { 0 }, *to = &first;
+	const uint32_t n = m->n_layers;
+	struct places nowhere;
+	bool any = false;
+
+	*f = (struct footprint) { 0 };
+	take_work(f, m, shape, at ? at : &nowhere);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!mine[i])
 			continue;
-		if (l->w[i].data == f->table) {
-			at->w[i] = f->table_at;
-			continue;
-		}
-		at->w[i] = take(&f->weights, l->w[i].size);
-		new += l->w[i].size;
+		any = true;
+		to = layers ? &layers[i] : i ? &ignored : &first;
+		take_layer(f, &m->layers[i], shape, to);
+		if (!i || !mine[i - 1])
+			f->stream += stream_around();
+		f->stream += stream[i];
 	}
-	if (l->kind == ACCEL_LAYER_EMBED) {
-		f->table = l->w[EMBED_TABLE].data;
-		f->table_at = at->w[EMBED_TABLE];
-	}
-	if (l->kind == ACCEL_LAYER_ATTN_GQA) {
-		at->k = take(&f->kv, kv);
-		at->v = take(&f->kv, kv);
-	}
-	if (f->newest + 1 != layer)
-		f->stream += AROUND;
-	f->stream += record_size(m, shape, layer, NULL);
-	f->newest = layer;
-	return new;
+	if (mine[0] && mine[n - 1])
+		tie(f, m, layers ? &layers[0] : &first, to);
+	if (any)
+		f->bytes = footprint_buffer(f->weights) + footprint_buffer(f->kv) +
+			   footprint_buffer(f->work) + footprint_buffer(f->stream);
 }
 
 uint64_t footprint_buffer(uint64_t size)
 {
 	return ALIGN_UP(size, size > LARGE_PAGE ? LARGE_PAGE : PAGE);
-}
-
-uint64_t footprint_bytes(const struct footprint *f)
-{
-	if (f->newest < 0)
-		return 0;
-	return footprint_buffer(f->weights) + footprint_buffer(f->kv) + footprint_buffer(f->work) +
-	       footprint_buffer(f->stream);
 }

@@ -8,25 +8,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <octans/isa.h>
-
+#include "cost.h"
 #include "error.h"
 #include "model/gguf.h"
-#include "cost.h"
-#include "footprint.h"
+#include "op/op.h"
+#include "opts.h"
+#include "stream.h"
 
 #define DEFAULT_CTX 4096u
 #define DEFAULT_BATCH 512u
 #define LEAST_BATCH 16u
-#define MAX_CTX (1u << 24)
+#define MAX_SEQS 4096u
+#define MAX_DEVICES 64u
+/* Positions of a page: the table of a sequence is short, and little of a page is left over. */
+#define LEAST_PAGE 64u
+#define TABLE_PAGES 1024u
 /* Logits of a step, beyond the first row. */
 #define LOGITS_BYTES (16ull << 20)
 
 struct accel_plan {
 	const struct accel_model *m;
 	struct shape shape;
-	struct footprint footprint;	/* of the layers on the processor */
+	uint32_t n_devices;
+	uint64_t *device_bytes;		/* [n_devices] */
+	uint32_t *streams;		/* [m->n_layers] */
 	struct accel_layer *layers;	/* [m->n_layers] */
+};
+
+/* What is being planned. */
+struct planner {
+	struct accel_plan *p;
+	struct accel_plan_opts o;
+	const struct accel_devinfo *const *devs;
+	bool *mine;			/* [n_layers]: of the device that is looked at */
 };
 
 const char *accel_reason_name(enum accel_reason reason)
@@ -68,11 +82,12 @@ static void decide(struct accel_layer *a, enum accel_reason reason, const char *
 	va_list ap;
 
 	a->reason = reason;
-	a->on_device = reason == ACCEL_REASON_FITS;
+	a->device = -1;
 	va_start(ap, fmt);
 	vsnprintf(a->detail, sizeof(a->detail), fmt, ap);
 	va_end(ap);
 }
+
 
 /* False: the processor cannot run the layer, and *a says why. */
 static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, struct accel_layer *a)
@@ -80,9 +95,9 @@ static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, st
 	const struct layer *l = &p->m->layers[a->index];
 	uint64_t ops;
 
-	record_size(p->m, &p->shape, a->index, &ops);
+	stream_layer_size(l, &p->shape, &ops);
 	ops |= 1ull << OCTANS_OP_MOVE | 1ull << OCTANS_OP_SIGNAL;	/* around every run of layers */
-	for (uint32_t op = 0; op < OCTANS_OP_COUNT; op++)
+	for (uint32_t op = 0; op < 64; op++)
 		if (ops >> op & ~(dev->ops >> op) & 1) {
 			decide(a, ACCEL_REASON_KIND, "%s does not implement %s", dev->name, op_name(op));
 			return false;
@@ -93,7 +108,7 @@ static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, st
 			       accel_type_name(l->w[i].type));
 			return false;
 		}
-	if (l->kind == ACCEL_LAYER_ATTN_GQA && p->shape.ctx > dev->max_ctx) {
+	if (l->state.k_cols && p->shape.ctx > dev->max_ctx) {
 		decide(a, ACCEL_REASON_CTX, "a context of %u is longer than the %u positions that %s attends to",
 		       p->shape.ctx, dev->max_ctx, dev->name);
 		return false;
@@ -101,41 +116,75 @@ static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, st
 	return true;
 }
 
-static void place(struct accel_plan *p, const struct accel_devinfo *dev,
-		  const struct accel_plan_opts *o, uint64_t room, struct accel_layer *a)
+static uint64_t room_of(const struct accel_devinfo *dev)
 {
-	struct footprint f = p->footprint;
-	uint64_t before = footprint_bytes(&f), after;
+	uint64_t reach = dev->memory_mappable < dev->memory_size ? dev->memory_mappable : dev->memory_size;
 
-	if (!dev && !o->cpu) {
-		decide(a, ACCEL_REASON_NO_DEVICE, "there is no processor");
-		return;
-	}
-	if (o->cpu || (!o->all && (a->index < o->first || a->index > o->last))) {
-		decide(a, ACCEL_REASON_USER, "chosen by the user");
-		return;
-	}
-	if (!able(p, dev, a))
-		return;
-	footprint_add(&f, p->m, &p->shape, a->index, NULL);
-	after = footprint_bytes(&f);
-	if (after > room) {
-		decide(a, ACCEL_REASON_NO_MEMORY, "needs %llu KiB of on-card memory, %llu KiB are left",
-		       (unsigned long long)(after - before + 1023) / 1024,
-		       (unsigned long long)(room - before) / 1024);
-		return;
-	}
-	p->footprint = f;
-	decide(a, ACCEL_REASON_FITS, "%s can run it and has room", dev->name);
+	return reach > dev->memory_used ? reach - dev->memory_used : 0;
 }
 
-/* On-card bytes of what does not belong to any layer. */
-static uint64_t work_bytes(const struct accel_model *m, const struct shape *shape)
+/* Bytes on a device of the layers that it has, and of one more, unless that is UINT32_MAX. */
+static uint64_t bytes_on(struct planner *pl, uint32_t device, uint32_t more)
 {
+	const struct accel_plan *p = pl->p;
 	struct footprint f;
 
-	footprint_begin(&f, m, shape, NULL);
-	return f.work;
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		pl->mine[i] = i == more || p->layers[i].device == (int32_t)device;
+	footprint_of(&f, p->m, &p->shape, pl->mine, p->streams, NULL, NULL);
+	return f.bytes;
+}
+
+static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
+{
+	const struct accel_devinfo *dev = pl->devs[device];
+	uint64_t before, after, room = room_of(dev);
+
+	if (!able(pl->p, dev, a))
+		return false;
+	after = bytes_on(pl, device, a->index);
+	if (after > room) {
+		before = bytes_on(pl, device, UINT32_MAX);
+		decide(a, ACCEL_REASON_NO_MEMORY, "needs %llu KiB of on-card memory, %llu KiB are left on %s",
+		       (unsigned long long)(after - before + 1023) / 1024,
+		       (unsigned long long)(room > before ? room - before : 0) / 1024, dev->name);
+		return false;
+	}
+	decide(a, ACCEL_REASON_FITS, "%s can run it and has room", dev->name);
+	a->device = device;
+	return true;
+}
+
+static void place(struct planner *pl, struct accel_layer *a)
+{
+	uint32_t where = pl->o.n_places ? pl->o.places[a->index] : ACCEL_PLACE_ANY;
+	uint32_t n = pl->p->n_devices;
+
+	if (where == ACCEL_PLACE_CPU)
+		decide(a, ACCEL_REASON_USER, "chosen by the user");
+	else if (!n)
+		decide(a, ACCEL_REASON_NO_DEVICE, "there is no processor");
+	else if (where != ACCEL_PLACE_ANY)
+		fits(pl, where - ACCEL_PLACE_DEVICE(0), a);
+	else
+		for (uint32_t i = 0; i < n && !fits(pl, i, a); i++)
+			;
+}
+
+/* The table of embeddings, of which a step reads a few rows, takes what the others leave. */
+static uint32_t place_all(struct planner *pl)
+{
+	struct accel_plan *p = pl->p;
+	uint32_t on = 0;
+
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		p->layers[i].device = -1;
+	for (uint32_t i = 1; i < p->m->n_layers; i++)
+		place(pl, &p->layers[i]);
+	place(pl, &p->layers[0]);
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		on += p->layers[i].device >= 0;
+	return on;
 }
 
 static uint32_t logits_rows(const struct accel_model *m, uint32_t batch)
@@ -145,112 +194,221 @@ static uint32_t logits_rows(const struct accel_model *m, uint32_t batch)
 	return !rows ? 1 : rows < batch ? rows : batch;
 }
 
-/* Tokens at once: so many that weights are read seldom; not so many that a layer could run into a
- * timeout, nor, unless the user wants it so, that activations take the room of layers. */
-static void choose_batch(struct accel_plan *p, const struct accel_devinfo *dev, uint64_t room,
-			 uint32_t wanted)
+static void set_batch(struct accel_plan *p, uint32_t batch)
 {
-	const struct accel_model *m = p->m;
-	struct shape *shape = &p->shape;
-	uint32_t batch = wanted ? wanted : DEFAULT_BATCH;
-	uint64_t most = 1;
+	p->shape.batch = batch;
+	p->shape.out = logits_rows(p->m, batch);
+}
 
-	if (batch > shape->ctx)
-		batch = shape->ctx;
+/* So few tokens at once that no layer runs into a timeout: a single layer cannot be cut. */
+static int most_in_time(const struct accel_plan *p, const struct accel_devinfo *dev, uint32_t *batch)
+{
+	const struct load load = {
+		.rows = *batch, .out = logits_rows(p->m, *batch), .pairs = (uint64_t)*batch * p->shape.ctx,
+		.positions = p->shape.ctx,
+	};
+	uint64_t most = 1;
+	int err = 0;
+
+	for (uint32_t i = 0; i < p->m->n_layers && !err; i++) {
+		struct op_work sum = { 0 };
+		struct layer_cost c;
+
+		err = cost_layer(&c, &p->m->layers[i], &p->shape);
+		cost_add(&sum, &c, &load);
+		if (cost_work(&sum) > most)
+			most = cost_work(&sum);
+	}
+	most = most / *batch + 1;	/* of a token */
+	while (*batch > 1 && most * *batch > cost_job_work(dev))
+		*batch = (*batch + 1) / 2;
+	return err;
+}
+
+/*
+ * Tokens at once: as many as do well, but, unless the user wants it so, activations do not take the room of
+ * layers.  So a larger card never has fewer of them.
+ */
+static int choose_batch(struct planner *pl)
+{
+	struct accel_plan *p = pl->p;
+	uint32_t batch = pl->o.batch ? pl->o.batch : DEFAULT_BATCH, best, most;
+	uint64_t all = (uint64_t)p->shape.ctx * p->shape.seqs;
+	int err = 0;
+
+	if (batch > all)
+		batch = all;
 	if (batch > OCTANS_MAX_TOKENS)
 		batch = OCTANS_MAX_TOKENS;
-	shape->batch = batch;
-	shape->out = logits_rows(m, batch);
-	if (!dev)
-		return;
-	for (uint32_t i = 0; i < m->n_layers; i++) {
-		struct step st = { .n = batch, .pos = shape->ctx - batch, .out = shape->out };
-		struct cost c = { 0 };
+	set_batch(p, batch);
+	for (uint32_t i = 0; i < p->n_devices && !err; i++)
+		err = most_in_time(p, pl->devs[i], &batch);
+	if (err)
+		return err;
+	best = batch;
+	set_batch(p, batch);
+	most = place_all(pl);
+	while (!pl->o.batch && p->n_devices && batch > LEAST_BATCH && most < p->m->n_layers) {
+		uint32_t on;
 
-		cost_add(&c, m, shape, i, &st);
-		if (cost_work(&c) > most)
-			most = cost_work(&c);
+		batch = (batch + 1) / 2;
+		set_batch(p, batch);
+		on = place_all(pl);
+		if (on > most) {
+			most = on;
+			best = batch;
+		}
 	}
-	/* A single layer cannot be cut. */
-	while (shape->batch > 1 && most / batch * shape->batch > cost_job_work(dev))
-		shape->batch = (shape->batch + 1) / 2;
-	while (!wanted && shape->batch > LEAST_BATCH && work_bytes(m, shape) > room / 8)
-		shape->batch = (shape->batch + 1) / 2;
-	shape->out = logits_rows(m, shape->batch);
-}
-
-static int read_opts(struct accel_plan *p, const struct accel_plan_opts *opts,
-		     struct accel_plan_opts *o)
-{
-	const struct accel_model *m = p->m;
-
-	memset(o, 0, sizeof(*o));
-	if (opts) {
-		if (opts->sz < sizeof(opts->sz) || opts->sz > sizeof(*o))
-			return fail(-EINVAL, "plan options of %zu bytes come from another version of the library",
-				    opts->sz);
-		memcpy(o, opts, opts->sz);
-	} else {
-		o->all = true;
+	if (best != batch) {
+		set_batch(p, best);
+		place_all(pl);
 	}
-	p->shape.ctx = o->ctx ? o->ctx : m->n_ctx_train < DEFAULT_CTX ? m->n_ctx_train : DEFAULT_CTX;
-	p->shape.kv_type = o->kv_type;
-	if (p->shape.ctx > MAX_CTX)
-		return fail(-EINVAL, "a context of %u positions is above the limit of %u", p->shape.ctx,
-			    MAX_CTX);
-	if ((unsigned int)o->kv_type > ACCEL_KV_Q8_0)
-		return fail(-EINVAL, "%d is not a type of KV cache", o->kv_type);
-	if (o->kv_type == ACCEL_KV_Q8_0 && m->head_dim % 32)
-		return fail(-EINVAL, "a KV cache in Q8_0 needs heads of a multiple of 32 elements, this model's have %u: use f16 or f32",
-			    m->head_dim);
-	if (!o->all && !o->cpu && (o->first > o->last || o->last >= m->n_layers))
-		return fail(-EINVAL, "layers %u-%u are not among the model's layers 0-%u", o->first,
-			    o->last, m->n_layers - 1);
 	return 0;
 }
 
-int accel_plan_new(const struct accel_model *m, const struct accel_devinfo *dev,
+/* ---- options ---- */
+
+static int check_kv_type(const struct accel_plan *p, enum accel_kv_type type)
+{
+	if ((unsigned int)type > ACCEL_KV_Q8_0)
+		return fail(-EINVAL, "%d is not a type of KV cache", type);
+	for (uint32_t i = 0; i < p->m->n_layers && type == ACCEL_KV_Q8_0; i++)
+		if (p->m->layers[i].state.head_dim % 32)
+			return fail(-EINVAL, "a KV cache in Q8_0 needs heads of a multiple of 32 elements, this model's have %u: use F16 or F32",
+				    p->m->layers[i].state.head_dim);
+	return 0;
+}
+
+static int check_places(const struct planner *pl)
+{
+	const struct accel_plan_opts *o = &pl->o;
+
+	if (!o->n_places)
+		return 0;
+	if (o->n_places != pl->p->m->n_layers || !o->places)
+		return fail(-EINVAL, "places of %u layers were given, the model has %u", o->n_places,
+			    pl->p->m->n_layers);
+	for (uint32_t i = 0; i < o->n_places; i++)
+		if (o->places[i] >= ACCEL_PLACE_DEVICE(0) &&
+		    o->places[i] - ACCEL_PLACE_DEVICE(0) >= pl->p->n_devices)
+			return fail(-EINVAL, "layer %u is to be on processor %u, there are %u", i,
+				    o->places[i] - ACCEL_PLACE_DEVICE(0), pl->p->n_devices);
+	return 0;
+}
+
+static uint32_t log2_of(uint32_t x)
+{
+	return 31 - __builtin_clz(x);
+}
+
+static int choose_pages(struct accel_plan *p, const struct accel_plan_opts *o)
+{
+	struct shape *s = &p->shape;
+	uint64_t pages;
+
+	if (o->page & (o->page - 1) || o->page > 1u << OCTANS_MAX_PAGE_LOG2)
+		return fail(-EINVAL, "pages of %u positions cannot be had: it must be a power of two up to %u",
+			    o->page, 1u << OCTANS_MAX_PAGE_LOG2);
+	s->page_log2 = log2_of(o->page ? o->page : LEAST_PAGE);
+	while (!o->page && shape_seq_pages(s) > TABLE_PAGES)
+		s->page_log2++;
+	pages = o->positions ? (o->positions + (1u << s->page_log2) - 1) >> s->page_log2 :
+		(uint64_t)shape_seq_pages(s) * s->seqs;
+	if (pages << s->page_log2 > OCTANS_MAX_ROWS || o->positions > OCTANS_MAX_ROWS)
+		return fail(-EINVAL, "%llu positions of all sequences are above the limit of %u",
+			    o->positions ? (unsigned long long)o->positions :
+			    (unsigned long long)pages << s->page_log2, OCTANS_MAX_ROWS);
+	s->pages = pages;
+	return 0;
+}
+
+static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
+{
+	const struct accel_model *m = pl->p->m;
+	struct accel_plan_opts *o = &pl->o;
+	struct shape *s = &pl->p->shape;
+	int err = opts_read(o, sizeof(*o), opts, "plan options");
+
+	if (err)
+		return err;
+	s->ctx = o->ctx ? o->ctx : m->n_ctx_train < DEFAULT_CTX ? m->n_ctx_train : DEFAULT_CTX;
+	s->seqs = o->seqs ? o->seqs : 1;
+	s->kv_type = o->kv_type;
+	if (s->ctx > MAX_CTX)
+		return fail(-EINVAL, "a context of %u positions is above the limit of %u", s->ctx, MAX_CTX);
+	if (s->seqs > MAX_SEQS)
+		return fail(-EINVAL, "%u sequences at once are above the limit of %u", s->seqs, MAX_SEQS);
+	err = check_kv_type(pl->p, o->kv_type);
+	if (!err)
+		err = check_places(pl);
+	return err ? err : choose_pages(pl->p, o);
+}
+
+/* ---- the plan ---- */
+
+static uint64_t layer_kv_bytes(const struct accel_plan *p, const struct layer *l)
+{
+	uint64_t row = kv_row(l->state.k_cols, p->shape.kv_type) + kv_row(l->state.v_cols, p->shape.kv_type);
+
+	return ((uint64_t)p->shape.pages << p->shape.page_log2) * row;
+}
+
+static void describe(struct accel_plan *p)
+{
+	for (uint32_t i = 0; i < p->m->n_layers; i++) {
+		struct accel_layer *a = &p->layers[i];
+		const struct layer *l = &p->m->layers[i];
+
+		*a = (struct accel_layer) {
+			.sz = sizeof(*a), .index = i, .block = l->block, .kind = l->kind->id, .device = -1,
+			.weight_bytes = layer_weight_bytes(l), .kv_bytes = layer_kv_bytes(p, l),
+		};
+		list_types(l, a->types, sizeof(a->types));
+		p->streams[i] = stream_layer_size(l, &p->shape, NULL);
+	}
+}
+
+static int make(struct planner *pl, const struct accel_plan_opts *opts)
+{
+	struct accel_plan *p = pl->p;
+	uint32_t n = p->m->n_layers;
+	int err;
+
+	p->layers = calloc(n, sizeof(*p->layers));
+	p->streams = calloc(n, sizeof(*p->streams));
+	p->device_bytes = calloc(p->n_devices + 1, sizeof(*p->device_bytes));
+	pl->mine = calloc(n, sizeof(*pl->mine));
+	if (!p->layers || !p->streams || !p->device_bytes || !pl->mine)
+		return fail(-ENOMEM, "no memory for a plan");
+	err = read_opts(pl, opts);
+	if (err)
+		return err;
+	describe(p);
+	err = choose_batch(pl);
+	for (uint32_t i = 0; i < p->n_devices && !err; i++)
+		p->device_bytes[i] = bytes_on(pl, i, UINT32_MAX);
+	return err;
+}
+
+int accel_plan_new(const struct accel_model *m, const struct accel_devinfo *const *devs, size_t n,
 		   const struct accel_plan_opts *opts, struct accel_plan **out)
 {
-	struct accel_plan *p = calloc(1, sizeof(*p));
-	struct accel_plan_opts o;
-	uint64_t room = 0;
-	int err = -ENOMEM;
+	struct planner pl = { .p = calloc(1, sizeof(*pl.p)), .devs = devs };
+	int err;
 
 	*out = NULL;
-	if (!p || !(p->layers = calloc(m->n_layers, sizeof(*p->layers)))) {
-		free(p);
+	if (!pl.p)
 		return fail(-ENOMEM, "no memory for a plan");
-	}
-	p->m = m;
-	err = read_opts(p, opts, &o);
-	if (err) {
-		accel_plan_free(p);
-		return err;
-	}
-	if (dev) {
-		uint64_t reach = dev->memory_mappable < dev->memory_size ? dev->memory_mappable :
-				 dev->memory_size;
-
-		room = reach > dev->memory_used ? reach - dev->memory_used : 0;
-	}
-	choose_batch(p, dev, room, o.batch);
-	footprint_begin(&p->footprint, m, &p->shape, NULL);
-	for (uint32_t i = 0; i < m->n_layers; i++) {
-		struct accel_layer *a = &p->layers[i];
-		const struct layer *l = &m->layers[i];
-
-		a->index = i;
-		a->block = l->block;
-		a->kind = l->kind;
-		a->weight_bytes = layer_weight_bytes(l);
-		a->kv_bytes = l->kind == ACCEL_LAYER_ATTN_GQA ?
-			      2 * p->shape.ctx * model_kv_row(m, p->shape.kv_type) : 0;
-		list_types(l, a->types, sizeof(a->types));
-		place(p, dev, &o, room, a);
-	}
-	*out = p;
-	return 0;
+	pl.p->m = m;
+	pl.p->n_devices = n;
+	err = n > MAX_DEVICES ? fail(-EINVAL, "a plan has at most %u processors, not %zu", MAX_DEVICES, n) :
+	      make(&pl, opts);
+	free(pl.mine);
+	if (err)
+		accel_plan_free(pl.p);
+	else
+		*out = pl.p;
+	return err;
 }
 
 void accel_plan_free(struct accel_plan *p)
@@ -258,36 +416,60 @@ void accel_plan_free(struct accel_plan *p)
 	if (!p)
 		return;
 	free(p->layers);
+	free(p->streams);
+	free(p->device_bytes);
 	free(p);
 }
 
-uint32_t accel_plan_layers(const struct accel_plan *p)
+/* What an engine takes in memory of the host: keys and values of the layers on the CPU, activations,
+ * results. */
+static uint64_t host_bytes(const struct accel_plan *p)
 {
-	return p->m->n_layers;
-}
-
-uint32_t accel_plan_layers_on_device(const struct accel_plan *p)
-{
-	uint32_t n = 0;
+	const struct shape *s = &p->shape;
+	uint64_t sum = 8ull * s->out * p->m->n_vocab, row = p->m->n_embd;
 
 	for (uint32_t i = 0; i < p->m->n_layers; i++)
-		n += p->layers[i].on_device;
-	return n;
+		if (p->layers[i].device < 0)
+			sum += p->layers[i].kv_bytes;
+	for (unsigned int i = 0; i < LAYER_SCRATCH; i++)
+		row += model_scratch(p->m, i);
+	for (uint32_t i = 0; i < p->m->n_ropes; i++)
+		sum += 4ull * s->ctx * p->m->ropes[i].rot;
+	return sum + 4ull * s->batch * row;
 }
 
-uint32_t accel_plan_ctx(const struct accel_plan *p)
+int accel_plan_info(const struct accel_plan *p, struct accel_plan_info *info)
 {
-	return p->shape.ctx;
+	struct accel_plan_info i = {
+		.layers = p->m->n_layers, .devices = p->n_devices, .ctx = p->shape.ctx,
+		.seqs = p->shape.seqs, .batch = p->shape.batch, .page = 1u << p->shape.page_log2,
+		.pages = p->shape.pages, .kv_type = p->shape.kv_type, .host_bytes = host_bytes(p),
+	};
+
+	for (uint32_t k = 0; k < p->m->n_layers; k++)
+		i.layers_on_device += p->layers[k].device >= 0;
+	for (uint32_t k = 0; k < p->n_devices; k++)
+		i.device_bytes += p->device_bytes[k];
+	return opts_write(info, &i, sizeof(i), "plan information");
 }
 
-uint32_t accel_plan_batch(const struct accel_plan *p)
+int accel_plan_layer(const struct accel_plan *p, uint32_t index, struct accel_layer *layer)
 {
-	return p->shape.batch;
+	if (index >= p->m->n_layers)
+		return fail(-EINVAL, "there is no layer %u, the last is %u", index, p->m->n_layers - 1);
+	return opts_write(layer, &p->layers[index], sizeof(*layer), "a layer");
 }
 
-bool plan_is_of(const struct accel_plan *p, const struct accel_model *m)
+uint64_t accel_plan_device_bytes(const struct accel_plan *p, uint32_t i)
 {
-	return p->m == m;
+	return i < p->n_devices ? p->device_bytes[i] : 0;
+}
+
+/* ---- for the engine ---- */
+
+const struct accel_model *plan_model(const struct accel_plan *p)
+{
+	return p->m;
 }
 
 const struct shape *plan_shape(const struct accel_plan *p)
@@ -295,20 +477,50 @@ const struct shape *plan_shape(const struct accel_plan *p)
 	return &p->shape;
 }
 
-bool plan_on_device(const struct accel_plan *p, uint32_t layer)
+uint32_t plan_devices(const struct accel_plan *p)
 {
-	return p->layers[layer].on_device;
+	return p->n_devices;
 }
 
-int accel_plan_layer(const struct accel_plan *p, uint32_t index, struct accel_layer *layer)
+const uint32_t *plan_streams(const struct accel_plan *p)
 {
-	if (index >= p->m->n_layers)
-		return fail(-EINVAL, "there is no layer %u, the last is %u", index, p->m->n_layers - 1);
-	*layer = p->layers[index];
-	return 0;
+	return p->streams;
 }
 
-uint64_t accel_plan_device_bytes(const struct accel_plan *p)
+const struct accel_layer *plan_layers(const struct accel_plan *p)
 {
-	return footprint_bytes(&p->footprint);
+	return p->layers;
+}
+
+uint32_t plan_shrink(const struct accel_plan *p, struct accel_layer *layers, uint32_t device,
+		     const char *name, uint64_t room)
+{
+	const uint32_t n = p->m->n_layers;
+	uint32_t left = 0, next = n;
+	struct footprint f;
+	bool *mine = calloc(n, sizeof(*mine));
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (layers[i].device != (int32_t)device)
+			continue;
+		if (mine)
+			left += mine[i] = true;
+		else
+			decide(&layers[i], ACCEL_REASON_NO_MEMORY, "there was no memory to place it anew");
+	}
+	while (left) {
+		uint32_t i = mine[0] ? 0 : --next;	/* the table first, then from the end */
+
+		footprint_of(&f, p->m, &p->shape, mine, p->streams, NULL, NULL);
+		if (f.bytes <= room)
+			break;
+		if (!mine[i])
+			continue;
+		mine[i] = false;
+		left--;
+		decide(&layers[i], ACCEL_REASON_NO_MEMORY, "%s was fuller when it was loaded than when it was planned: %llu KiB were left",
+		       name, (unsigned long long)room / 1024);
+	}
+	free(mine);
+	return left;
 }

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef ACCEL_PLAN_INTERNAL_H
-#define ACCEL_PLAN_INTERNAL_H
+#ifndef ACCEL_PLAN_H
+#define ACCEL_PLAN_H
 
-#include <accel/model.h>
+#include "footprint.h"
 
-#include "plan/record.h"
-
-bool plan_is_of(const struct accel_plan *plan, const struct accel_model *model);
+const struct accel_model *plan_model(const struct accel_plan *plan);
 const struct shape *plan_shape(const struct accel_plan *plan);
-bool plan_on_device(const struct accel_plan *plan, uint32_t layer);
+uint32_t plan_devices(const struct accel_plan *plan);
+/* [n_layers]: stream_layer_size() of each. */
+const uint32_t *plan_streams(const struct accel_plan *plan);
+/* [n_layers], as placed. */
+const struct accel_layer *plan_layers(const struct accel_plan *plan);
+/*
+ * A card has less room than was planned: takes layers of that processor off layers[n_layers] until what is
+ * left has room bytes, or until there is none.  Returns how many are left.
+ */
+uint32_t plan_shrink(const struct accel_plan *plan, struct accel_layer *layers, uint32_t device,
+		     const char *name, uint64_t room);
 
 #endif

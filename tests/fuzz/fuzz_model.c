@@ -11,36 +11,29 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <accel/accel.h>
-#include <accel/model.h>
-
+#include "../unit/engine_rig.h"
 #include "../unit/gguf_build.h"
 #include "fuzz.h"
 
 static struct accel_dev *dev;
-static struct accel_devinfo info;
 
 /* Logits of two tokens, malloc'd; NULL: it was refused. */
 static float *compute(const struct accel_model *m, bool cpu, uint32_t n_vocab)
 {
-	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 8, .all = true, .cpu = cpu };
-	struct accel_session_opts so = { .sz = sizeof(so), .threads = 1, .strict = true };
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
 	const int32_t tokens[] = { 0, (int32_t)n_vocab - 1 };
-	struct accel_session *s = NULL;
-	struct accel_plan *plan;
+	struct rig r = { .dev = cpu ? NULL : dev };
 	const float *logits;
 	float *copy = NULL;
 
-	if (accel_plan_new(m, cpu ? NULL : &info, &po, &plan))
-		return NULL;
-	if (!accel_session_new(m, plan, cpu ? NULL : dev, &so, &s) &&
-	    !accel_session_eval(s, tokens, 2, ACCEL_LOGITS_LAST, &logits)) {
+	if (!rig_plan(&r, m, (struct accel_plan_opts) { .ctx = 8 }) && !rig_engine(&r, &o) &&
+	    !rig_eval(&r, tokens, 2, ACCEL_WANT_LAST, &logits)) {
 		copy = malloc(n_vocab * sizeof(*copy));
 		if (copy)
 			memcpy(copy, logits, n_vocab * sizeof(*copy));
 	}
-	accel_session_free(s);
-	accel_plan_free(plan);
+	r.dev = NULL;		/* it stays open */
+	rig_free(&r);
 	return copy;
 }
 
@@ -52,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	float *a, *b;
 	char path[32];
 
-	if (!dev && (accel_open("sim", &dev) || accel_dev_info(dev, &info)))
+	if (!dev && accel_open("sim", &dev))
 		abort();
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		abort();

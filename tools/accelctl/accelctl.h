@@ -9,7 +9,9 @@
 #include <jansson.h>
 
 #include <accel/accel.h>
-#include <accel/model.h>
+#include <accel/engine.h>
+
+#include "session.h"
 
 /* Exit codes; accelctl(1) lists them. */
 enum {
@@ -32,7 +34,7 @@ struct options {
 	uint32_t first, last;
 	bool has_threads;
 	uint32_t threads;
-	enum accel_isa isa;
+	const char *isa;
 	uint32_t ctx, batch;
 	enum accel_kv_type kv_type;
 	bool strict;
@@ -89,8 +91,10 @@ void close_session(struct running *r);
 /* CLOCK_MONOTONIC. */
 double seconds(void);
 /* What the processor did between two moments, as it is modelled. */
-struct accel_session_stats stats_between(const struct accel_session_stats *before,
-					 const struct accel_session_stats *after);
+struct accel_engine_stats stats_of(const struct accel_session *s);
+struct accel_engine_stats stats_between(const struct accel_engine_stats *before,
+					const struct accel_engine_stats *after);
+struct accel_plan_info plan_info(const struct accel_plan *plan);
 
 json_t *layers_json(const struct accel_plan *plan, const struct accel_session *session);
 json_t *device_json(const struct accel_devinfo *info);

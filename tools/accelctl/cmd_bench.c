@@ -11,13 +11,13 @@ struct part {
 	const char *name;
 	uint32_t tokens, at;		/* how many, position of the first */
 	double seconds;
-	struct accel_session_stats d;
+	struct accel_engine_stats d;
 };
 
 /* The first one is not counted: it meets cold caches, on both kinds of processor. */
 static int generate(struct accel_session *s, const int32_t *token, struct part *p)
 {
-	struct accel_session_stats before = { 0 }, after;
+	struct accel_engine_stats before = { 0 }, after;
 	double t0 = 0;
 	float value;
 	int32_t id;
@@ -25,31 +25,31 @@ static int generate(struct accel_session *s, const int32_t *token, struct part *
 
 	for (uint32_t i = 0; i <= p->tokens && !err; i++) {
 		if (i == 1) {
-			err = accel_session_trim(s, p->at);
-			accel_session_stats(s, &before);
+			err = accel_seq_trim(session_seq(s), p->at);
+			before = stats_of(s);
 			t0 = seconds();
 		}
 		if (!err)
-			err = accel_session_eval_top(s, token, 1, 1, &id, &value);
+			err = session_eval_top(s, token, 1, 1, &id, &value);
 	}
 	p->seconds = seconds() - t0;
-	accel_session_stats(s, &after);
+	after = stats_of(s);
 	p->d = stats_between(&before, &after);
 	return err;
 }
 
 static int prompt(struct accel_session *s, const int32_t *tokens, struct part *p)
 {
-	struct accel_session_stats before, after;
+	struct accel_engine_stats before, after;
 	double t0 = seconds();
 	float value;
 	int32_t id;
 	int err;
 
-	accel_session_stats(s, &before);
-	err = accel_session_eval_top(s, tokens, p->tokens, 1, &id, &value);
+	before = stats_of(s);
+	err = session_eval_top(s, tokens, p->tokens, 1, &id, &value);
 	p->seconds = seconds() - t0;
-	accel_session_stats(s, &after);
+	after = stats_of(s);
 	p->d = stats_between(&before, &after);
 	return err;
 }
@@ -62,9 +62,9 @@ static int measure(struct accel_session *s, const int32_t *tokens, struct part p
 		err = prompt(s, tokens, &parts[0]);
 	if (err || !parts[1].tokens)
 		return err;
-	err = accel_session_trim(s, parts[0].tokens < parts[1].at ? parts[0].tokens : parts[1].at);
+	err = accel_seq_trim(session_seq(s), parts[0].tokens < parts[1].at ? parts[0].tokens : parts[1].at);
 	if (!err && parts[0].tokens < parts[1].at)
-		err = accel_session_skip(s, parts[1].at - parts[0].tokens);
+		err = accel_seq_skip(session_seq(s), parts[1].at - parts[0].tokens);
 	return err ? err : generate(s, tokens, &parts[1]);
 }
 
@@ -122,13 +122,13 @@ static void print_part(const struct part *p, const struct accel_devinfo *info, b
 static int report(const struct options *o, const struct running *r, const struct part parts[2])
 {
 	struct accel_devinfo info = { 0 };
-	struct accel_session_stats st;
+	struct accel_engine_stats st;
 	bool computed;
 
 	if (r->dev && accel_dev_info(r->dev, &info))
 		return complain_accel(-ENODEV);
 	computed = !info.timing_only;
-	accel_session_stats(r->session, &st);
+	st = stats_of(r->session);
 	if (o->json) {
 		json_t *list = json_array();
 
@@ -138,17 +138,17 @@ static int report(const struct options *o, const struct running *r, const struct
 		return print_json("bench", json_pack(
 			"{s:s, s:s, s:b, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:s, s:i, s:o}",
 			"device", r->dev ? info.name : "cpu", "profile", info.profile,
-			"timing_only", info.timing_only, "context", (int)accel_plan_ctx(r->plan),
-			"batch", (int)accel_plan_batch(r->plan), "layers_device", (int)st.layers_device,
+			"timing_only", info.timing_only, "context", (int)plan_info(r->plan).ctx,
+			"batch", (int)plan_info(r->plan).batch, "layers_device", (int)st.layers_device,
 			"layers_cpu", (int)st.layers_cpu,
-			"device_bytes", (json_int_t)accel_plan_device_bytes(r->plan),
+			"device_bytes", (json_int_t)plan_info(r->plan).device_bytes,
 			"stream_bytes", (json_int_t)st.stream_bytes,
 			"stream_writes", (json_int_t)st.stream_writes, "isa", st.isa,
 			"threads", (int)st.threads, "parts", list));
 	}
 	printf("%u layers on %s, %u on the CPU; at most %u tokens at once, context %u\n", st.layers_device,
-	       r->dev ? info.name : "no processor", st.layers_cpu, accel_plan_batch(r->plan),
-	       accel_plan_ctx(r->plan));
+	       r->dev ? info.name : "no processor", st.layers_cpu, plan_info(r->plan).batch,
+	       plan_info(r->plan).ctx);
 	if (r->dev)
 		printf("profile %s, modelled: %u int8, %u 16-bit, %u F32 multiply-adds and %u bytes a cycle, %llu MHz%s\n",
 		       info.profile, info.macs_int8, info.macs_f16, info.macs_f32, info.local_bpc,

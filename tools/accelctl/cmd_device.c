@@ -9,7 +9,7 @@
 
 #include "accelctl.h"
 #include "model/gguf.h"
-#include "plan/record.h"
+#include "op/op.h"
 
 static const char *access_text(const struct accel_devinfo *d)
 {

@@ -26,7 +26,7 @@ static int write_logits(const struct options *o, struct accel_session *s, uint32
 
 	for (size_t at = 0; at < n && !bad; at += per) {
 		const float *logits;
-		int err = accel_session_eval(s, tokens + at, per, ACCEL_LOGITS_ALL, &logits);
+		int err = session_eval(s, tokens + at, per, ACCEL_LOGITS_ALL, &logits);
 
 		if (err)
 			return complain_eval(err);
@@ -39,7 +39,7 @@ static int write_logits(const struct options *o, struct accel_session *s, uint32
 int cmd_logits(const struct options *o)
 {
 	struct options with_ctx = *o;
-	struct accel_session_stats st;
+	struct accel_engine_stats st;
 	struct accel_model_info mi;
 	int32_t fixed[DEFAULT_TOKENS];
 	const int32_t *tokens = o->tokens;
@@ -73,7 +73,7 @@ int cmd_logits(const struct options *o)
 	rc = write_logits(o, r.session, mi.n_vocab, tokens, n, f);
 	if (fclose(f) && !rc)
 		rc = complain(EXIT_FAILED, "%s could not be written: %s", o->args[1], strerror(errno));
-	accel_session_stats(r.session, &st);
+	st = stats_of(r.session);
 	if (st.fallbacks)
 		fprintf(stderr, "accelctl: went on on the CPU: %s\n", st.fallback_reason);
 	if (!rc && o->json)

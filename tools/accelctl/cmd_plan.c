@@ -10,22 +10,22 @@ static void print_plan(const struct accel_model_info *mi, const struct accel_pla
 
 	printf("%s: %s, %u blocks, %llu parameters, %.1f MiB of weights, context %u\n\n",
 	       mi->name[0] ? mi->name : "model", mi->arch, mi->n_blocks,
-	       (unsigned long long)mi->n_params, mi->weight_bytes / 1048576.0, accel_plan_ctx(plan));
+	       (unsigned long long)mi->n_params, mi->weight_bytes / 1048576.0, plan_info(plan).ctx);
 	printf("LAYER BLOCK KIND      WHERE      WEIGHTS         KV  TYPES         WHY\n");
-	for (uint32_t i = 0; i < accel_plan_layers(plan); i++) {
-		struct accel_layer l;
+	for (uint32_t i = 0; i < plan_info(plan).layers; i++) {
+		struct accel_layer l = { .sz = sizeof(l) };
 
 		if (accel_plan_layer(plan, i, &l))
 			continue;
-		weights[l.on_device] += l.weight_bytes;
-		kv[l.on_device] += l.kv_bytes;
+		weights[l.device >= 0] += l.weight_bytes;
+		kv[l.device >= 0] += l.kv_bytes;
 		printf("%5u %5u %-9s %-6s %8llu KiB %6llu KiB  %-13s %s\n", l.index, l.block,
-		       accel_layer_kind_name(l.kind), l.on_device ? "device" : "cpu",
+		       accel_layer_kind_name(l.kind), l.device >= 0 ? "device" : "cpu",
 		       (unsigned long long)(l.weight_bytes + 1023) / 1024,
 		       (unsigned long long)(l.kv_bytes + 1023) / 1024, l.types, l.detail);
 	}
 	printf("\n%u of %u layers on the processor: %.1f MiB of weights, %.1f MiB of KV cache; on the CPU: %.1f MiB, %.1f MiB\n",
-	       accel_plan_layers_on_device(plan), accel_plan_layers(plan), weights[1] / 1048576.0,
+	       plan_info(plan).layers_on_device, plan_info(plan).layers, weights[1] / 1048576.0,
 	       kv[1] / 1048576.0, weights[0] / 1048576.0, kv[0] / 1048576.0);
 }
 
@@ -46,10 +46,10 @@ int cmd_plan(const struct options *o)
 			"model", "name", mi.name, "architecture", mi.arch, "blocks", (int)mi.n_blocks,
 			"context_trained", (int)mi.n_ctx_train, "parameters", (json_int_t)mi.n_params,
 			"weight_bytes", (json_int_t)mi.weight_bytes,
-			"context", (int)accel_plan_ctx(r.plan),
-			"layers_device", (int)accel_plan_layers_on_device(r.plan),
-			"layers_total", (int)accel_plan_layers(r.plan),
-			"device_bytes", (json_int_t)accel_plan_device_bytes(r.plan),
+			"context", (int)plan_info(r.plan).ctx,
+			"layers_device", (int)plan_info(r.plan).layers_on_device,
+			"layers_total", (int)plan_info(r.plan).layers,
+			"device_bytes", (json_int_t)plan_info(r.plan).device_bytes,
 			"layers", layers_json(r.plan, NULL)));
 	else if (!rc)
 		print_plan(&mi, r.plan);

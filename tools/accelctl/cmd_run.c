@@ -96,7 +96,7 @@ struct timing {
 	size_t prompt_tokens, generated;
 	size_t steps;		/* of one token, after the prompt */
 	bool newline;		/* the text ends with one */
-	struct accel_session_stats after_prompt;
+	struct accel_engine_stats after_prompt;
 };
 
 /* Appends tokens to the sequence; *next: the one chosen to follow, as sample() returns it. */
@@ -110,10 +110,10 @@ static int advance(struct accel_session *s, struct sampler *sampler, uint32_t vo
 	int err;
 
 	if (k) {
-		err = accel_session_eval_top(s, tokens, n, k, ids, values);
+		err = session_eval_top(s, tokens, n, k, ids, values);
 		*next = err ? 0 : sample_top(sampler, ids, values, k);
 	} else {
-		err = accel_session_eval(s, tokens, n, ACCEL_LOGITS_LAST, &logits);
+		err = session_eval(s, tokens, n, ACCEL_LOGITS_LAST, &logits);
 		*next = err ? 0 : sample(sampler, logits, vocab);
 	}
 	return err;
@@ -143,7 +143,7 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		sampler_end(&sampler);
 		return complain_eval(err);
 	}
-	accel_session_stats(s, &time->after_prompt);
+	time->after_prompt = stats_of(s);
 	time->prompt_tokens = n;
 	time->prompt = seconds() - t0;
 	t0 = seconds();
@@ -188,7 +188,7 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 	return rc;
 }
 
-static void print_part(const char *what, const struct accel_session_stats *d, size_t tokens,
+static void print_part(const char *what, const struct accel_engine_stats *d, size_t tokens,
 		       uint64_t clock_hz)
 {
 	if (tokens && d->modelled.cycles)
@@ -198,12 +198,12 @@ static void print_part(const char *what, const struct accel_session_stats *d, si
 }
 
 /* What the processor would have taken, were it real. */
-static void summarise_modelled(const struct accel_devinfo *info, const struct accel_session_stats *st,
+static void summarise_modelled(const struct accel_devinfo *info, const struct accel_engine_stats *st,
 			       const struct timing *t)
 {
-	const struct accel_session_stats nothing = { 0 };
-	struct accel_session_stats prompt = stats_between(&nothing, &t->after_prompt);
-	struct accel_session_stats generation = stats_between(&t->after_prompt, st);
+	const struct accel_engine_stats nothing = { 0 };
+	struct accel_engine_stats prompt = stats_between(&nothing, &t->after_prompt);
+	struct accel_engine_stats generation = stats_between(&t->after_prompt, st);
 	const struct octans_counters *c = &st->modelled;
 	double percent = c->cycles ? 100.0 / c->cycles : 0;
 
@@ -220,19 +220,19 @@ static void summarise_modelled(const struct accel_devinfo *info, const struct ac
 /* Layers on the CPU by reason: "2 on the CPU (1 user, 1 no-memory)". */
 static void summarise(const struct running *r, const struct timing *t)
 {
-	struct accel_session_stats st;
+	struct accel_engine_stats st;
 	unsigned int reasons[16] = { 0 };
 	const char *sep = " (";
 	struct accel_devinfo info = { .name = "the processor" };
 
-	accel_session_stats(r->session, &st);
+	st = stats_of(r->session);
 	if (r->dev && accel_dev_info(r->dev, &info))
 		snprintf(info.name, sizeof(info.name), "the processor");
 	fprintf(stderr, "[%u layers on %s, %u on the CPU", st.layers_device, info.name, st.layers_cpu);
-	for (uint32_t i = 0; i < accel_plan_layers(r->plan); i++) {
-		struct accel_layer l;
+	for (uint32_t i = 0; i < plan_info(r->plan).layers; i++) {
+		struct accel_layer l = { .sz = sizeof(l) };
 
-		if (!accel_session_layer(r->session, i, &l) && !l.on_device && (unsigned int)l.reason < 16)
+		if (!accel_engine_layer(session_engine(r->session), i, &l) && l.device < 0 && (unsigned int)l.reason < 16)
 			reasons[l.reason]++;
 	}
 	for (unsigned int i = 0; i < 16; i++)
@@ -287,7 +287,7 @@ int cmd_run(const struct options *o)
 		rc = complain(EXIT_USAGE, "the prompt has no tokens");
 		goto out;
 	}
-	rc = generate(o, r.session, tok, ids, n, mi.n_vocab, accel_plan_ctx(r.plan), &time);
+	rc = generate(o, r.session, tok, ids, n, mi.n_vocab, plan_info(r.plan).ctx, &time);
 	if (rc == EXIT_OK) {
 		if (!time.newline)
 			putchar('\n');

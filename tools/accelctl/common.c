@@ -19,11 +19,27 @@ double seconds(void)
 	return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
-struct accel_session_stats stats_between(const struct accel_session_stats *before,
-					 const struct accel_session_stats *after)
+struct accel_engine_stats stats_of(const struct accel_session *s)
+{
+	struct accel_engine_stats st = { .sz = sizeof(st) };
+
+	accel_engine_stats(session_engine(s), &st);
+	return st;
+}
+
+struct accel_plan_info plan_info(const struct accel_plan *plan)
+{
+	struct accel_plan_info i = { .sz = sizeof(i) };
+
+	accel_plan_info(plan, &i);
+	return i;
+}
+
+struct accel_engine_stats stats_between(const struct accel_engine_stats *before,
+					const struct accel_engine_stats *after)
 {
 	const uint64_t *from = (const uint64_t *)&before->modelled;
-	struct accel_session_stats d = *after;
+	struct accel_engine_stats d = *after;
 	uint64_t *to = (uint64_t *)&d.modelled;
 
 	d.submits -= before->submits;
@@ -138,39 +154,44 @@ int make_plan(const struct options *o, const struct accel_model *model, struct a
 	      struct accel_plan **plan)
 {
 	struct accel_plan_opts po = {
-		.sz = sizeof(po),
-		.ctx = o->ctx,
-		.batch = o->batch,
-		.kv_type = o->kv_type,
-		.first = o->first,
-		.last = o->last,
-		.all = o->all_layers,
-		.cpu = on_cpu(o),
+		.sz = sizeof(po), .ctx = o->ctx, .batch = o->batch, .kv_type = o->kv_type,
 	};
+	struct accel_model_info mi;
 	struct accel_devinfo info;
+	const struct accel_devinfo *list = &info;
+	uint32_t *places;
 	int err;
 
-	if (dev) {
-		err = accel_dev_info(dev, &info);
-		if (err)
-			return complain_accel(err);
-	}
-	err = accel_plan_new(model, dev ? &info : NULL, &po, plan);
+	accel_model_info(model, &mi);
+	if (!on_cpu(o) && !o->all_layers && o->last >= mi.n_layers)
+		return complain(EXIT_FAILED, "layers %u-%u are not among the model's layers 0-%u", o->first,
+				o->last, mi.n_layers - 1);
+	places = calloc(mi.n_layers, sizeof(*places));
+	for (uint32_t i = 0; i < mi.n_layers; i++)
+		places[i] = on_cpu(o) || (!o->all_layers && (i < o->first || i > o->last)) ?
+			    ACCEL_PLACE_CPU : ACCEL_PLACE_ANY;
+	po.places = places;
+	po.n_places = mi.n_layers;
+	err = dev ? accel_dev_info(dev, &info) : 0;
+	if (!err)
+		err = accel_plan_new(model, &list, dev != NULL, &po, plan);
+	free(places);
 	return err ? complain_accel(err) : EXIT_OK;
 }
 
-static void show_progress(void *arg, uint64_t done, uint64_t total)
+static bool show_progress(void *arg, uint64_t done, uint64_t total)
 {
 	(void)arg;
 	fprintf(stderr, "\rcopying weights to the processor: %3u %%",
 		total ? (unsigned int)(done * 100 / total) : 100);
 	if (done >= total)
 		fputs("\r\033[K", stderr);
+	return true;
 }
 
 int open_session(const struct options *o, const char *path, bool timing, struct running *r)
 {
-	struct accel_session_opts so = {
+	struct accel_engine_opts so = {
 		.sz = sizeof(so),
 		.threads = o->threads,
 		.isa = o->isa,
@@ -193,13 +214,13 @@ int open_session(const struct options *o, const char *path, bool timing, struct 
 	rc = make_plan(o, r->model, r->dev, &r->plan);
 	if (rc)
 		return rc;
-	err = accel_session_new(r->model, r->plan, r->dev, &so, &r->session);
+	err = session_new(r->plan, r->dev, &so, &r->session);
 	return err ? complain_eval(err) : EXIT_OK;
 }
 
 void close_session(struct running *r)
 {
-	accel_session_free(r->session);
+	session_free(r->session);
 	accel_plan_free(r->plan);
 	accel_close(r->dev);
 	accel_model_free(r->model);
@@ -209,14 +230,14 @@ json_t *layers_json(const struct accel_plan *plan, const struct accel_session *s
 {
 	json_t *list = json_array();
 
-	for (uint32_t i = 0; i < accel_plan_layers(plan); i++) {
-		struct accel_layer l;
+	for (uint32_t i = 0; i < plan_info(plan).layers; i++) {
+		struct accel_layer l = { .sz = sizeof(l) };
 
-		if (session ? accel_session_layer(session, i, &l) : accel_plan_layer(plan, i, &l))
+		if (session ? accel_engine_layer(session_engine(session), i, &l) : accel_plan_layer(plan, i, &l))
 			continue;
 		json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:I}",
 			"layer", (int)l.index, "kind", accel_layer_kind_name(l.kind),
-			"block", (int)l.block, "where", l.on_device ? "device" : "cpu",
+			"block", (int)l.block, "where", l.device >= 0 ? "device" : "cpu",
 			"reason", accel_reason_name(l.reason), "detail", l.detail,
 			"types", l.types, "weight_bytes", (json_int_t)l.weight_bytes,
 			"kv_bytes", (json_int_t)l.kv_bytes));

@@ -7,7 +7,7 @@
  */
 #include "rope.h"
 
-#include "model/layer.h"
+#include <stddef.h>
 
 #define LN2 0.693147180559945309417
 
@@ -89,22 +89,22 @@ static void sincosd(double x, double *sine, double *cosine)
 	}
 }
 
-static double frequency(const struct accel_model *m, uint32_t i)
+static double frequency(const struct rope *r, uint32_t i)
 {
-	double f = expd(i * (-2 * ln(m->rope_base) / m->rot)) / m->rope_scale;
+	double f = expd(i * (-2 * ln(r->base) / r->rot)) / r->scale;
 
-	return m->rope_freqs ? f / m->rope_freqs[i] : f;
+	return r->divisor ? f / r->divisor[i] : f;
 }
 
-void rope_table(const struct accel_model *m, uint32_t positions, float *table)
+void rope_table(const struct rope *r, uint32_t positions, float *table)
 {
-	uint32_t half = m->rot / 2;
+	uint32_t half = r->rot / 2;
 
 	for (uint32_t i = 0; i < half; i++) {
-		double f = frequency(m, i);
+		double f = frequency(r, i);
 
 		for (uint32_t pos = 0; pos < positions; pos++) {
-			float *row = table + (size_t)pos * m->rot;
+			float *row = table + (size_t)pos * r->rot;
 			double s, c;
 
 			sincosd(pos * f, &s, &c);

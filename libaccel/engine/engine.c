@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An engine: weights on their cards, the executors, and what happens when a processor fails.
+ *
+ * The processor and the CPU give the same bits (Documentation/hardware/numerics.rst), so a failure
+ * costs time, not the answer: layers move to the CPU, keys and values are computed again from the tokens
+ * as sequences come to need them, and when the processor is well they are copied back to it.
+ */
+#include "engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RETRY_MS 1000u
+#define LONGEST_RETRY_MS 64000u
+
+int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+int engine_stopped(struct accel_engine *e)
+{
+	const struct accel_step *step = e->current;
+
+	if (!step)
+		return 0;
+	if (step->cancel)
+		return fail(-ECANCELED, "the step was cancelled");
+	if (step->deadline_ns && now_ns() > step->deadline_ns)
+		return fail(-ETIMEDOUT, "the step did not end before its deadline");
+	return 0;
+}
+
+static bool is_stopped(void *arg)
+{
+	struct accel_engine *e = arg;
+	const struct accel_step *step = e->current;
+
+	return step && (step->cancel || (step->deadline_ns && now_ns() > step->deadline_ns));
+}
+
+/* ---- layers ---- */
+
+/* Those on the CPU; more: and those of a card, -1 = none. */
+static int own_cpu(struct accel_engine *e, int32_t more, bool keep)
+{
+	const uint32_t n = e->m->n_layers;
+	bool *mine = calloc(n, sizeof(*mine));
+	int err;
+
+	if (!mine)
+		return fail(-ENOMEM, "no memory for %u layers", n);
+	for (uint32_t i = 0; i < n; i++)
+		mine[i] = e->layers[i].device < 0 || (more >= 0 && e->layers[i].device == more);
+	err = exec_cpu_own(e->cpu, mine, keep);
+	free(mine);
+	return err;
+}
+
+uint8_t *engine_pool(struct accel_engine *e, uint32_t layer, int which)
+{
+	int32_t device = e->layers[layer].device;
+
+	return device < 0 ? exec_cpu_pool(e->cpu, layer, which) :
+	       exec_dev_pool(e->cards[device].exec, layer, which);
+}
+
+static void leave(struct accel_engine *e, uint32_t card, enum accel_reason reason, const char *why)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++) {
+		struct accel_layer *l = &e->layers[i];
+
+		if (l->device != (int32_t)card)
+			continue;
+		l->device = -1;
+		l->reason = reason;
+		snprintf(l->detail, sizeof(l->detail), "%.*s", (int)sizeof(l->detail) - 1, why);
+	}
+}
+
+static uint32_t retry_ms(const struct accel_engine *e)
+{
+	return e->opts.retry_ms ? e->opts.retry_ms : RETRY_MS;
+}
+
+/* When a card that failed is tried again; and later each time. */
+static void put_off(struct accel_engine *e, struct card *c, int err)
+{
+	if (err == -ENODEV || retry_ms(e) == UINT32_MAX) {
+		c->state = CARD_GONE;
+		return;
+	}
+	c->state = CARD_DOWN;
+	if (!c->wait_ms)
+		c->wait_ms = retry_ms(e);
+	c->retry_ns = now_ns() + c->wait_ms * 1000000ll;
+	if (c->wait_ms < LONGEST_RETRY_MS)
+		c->wait_ms *= 2;
+}
+
+static void note_fallback(struct accel_engine *e, int err, const char *why)
+{
+	e->stats.fallbacks++;
+	e->stats.fallback_error = err;
+	snprintf(e->stats.fallback_reason, sizeof(e->stats.fallback_reason), "%.*s",
+		 (int)sizeof(e->stats.fallback_reason) - 1, why);
+}
+
+/* If that cannot be, for want of memory, all stays as it was: the next step fails, too, and tries again. */
+int engine_fall_back(struct accel_engine *e, uint32_t card, int err)
+{
+	struct card *c = &e->cards[card];
+	char why[ACCEL_ERROR_MAX];
+	int cannot;
+
+	snprintf(why, sizeof(why), "%s", accel_error());
+	cannot = own_cpu(e, card, false);
+	if (cannot)
+		return cannot;
+	pthread_mutex_lock(&e->lock);
+	exec_dev_stats(c->exec, &e->stats);
+	leave(e, card, ACCEL_REASON_LOST, why);
+	note_fallback(e, err, why);
+	pages_forget(e);
+	pthread_mutex_unlock(&e->lock);
+	exec_dev_free(c->exec);
+	c->exec = NULL;
+	put_off(e, c, err);
+	return 0;
+}
+
+/* ---- cards ---- */
+
+static int make_exec(struct accel_engine *e, struct card *c, bool loading)
+{
+	const struct exec_dev_opts o = {
+		.mine = c->mine, .streams = plan_streams(e->plan), .stop = { is_stopped, e },
+		.progress = loading ? e->opts.progress : NULL, .progress_arg = e->opts.progress_arg,
+	};
+
+	return exec_dev_new(e->m, &e->shape, c->dev, &o, &c->exec);
+}
+
+static uint32_t find_mine(struct accel_engine *e, uint32_t card)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		n += e->cards[card].mine[i] = e->layers[i].device == (int32_t)card;
+	return n;
+}
+
+/* Bytes of on-card memory that may be had now. */
+static int room_of(struct accel_dev *dev, uint64_t *room)
+{
+	struct accel_devinfo info;
+	uint64_t reach;
+	int err = accel_dev_info(dev, &info);
+
+	if (err)
+		return err;
+	reach = info.memory_mappable < info.memory_size ? info.memory_mappable : info.memory_size;
+	*room = reach > info.memory_used ? reach - info.memory_used : 0;
+	return 0;
+}
+
+/* Others have taken memory since the plan was made: what has room stays. */
+static int load_what_fits(struct accel_engine *e, uint32_t card)
+{
+	struct card *c = &e->cards[card];
+	const uint32_t planned = find_mine(e, card);
+	uint64_t room, before = UINT64_MAX;
+	char why[ACCEL_ERROR_MAX];
+	uint32_t left = planned;
+	int err = make_exec(e, c, true);
+
+	snprintf(why, sizeof(why), "%s", err ? accel_error() : "");
+	while (err == -ENOSPC && !e->opts.strict && left) {
+		err = room_of(c->dev, &room);
+		if (err)
+			break;
+		/* It is there, but not in one piece. */
+		if (room >= before)
+			room = before - before / 8 - 1;
+		before = room;
+		left = plan_shrink(e->plan, e->layers, card, c->name, room);
+		find_mine(e, card);
+		err = left ? make_exec(e, c, true) : 0;
+	}
+	if (!err && left < planned)
+		note_fallback(e, -ENOSPC, why);
+	if (!err && !left)
+		c->state = CARD_UNUSED;
+	return err;
+}
+
+static int load_card(struct accel_engine *e, uint32_t card)
+{
+	struct card *c = &e->cards[card];
+	int err;
+
+	c->mine = calloc(e->m->n_layers, sizeof(*c->mine));
+	if (!c->mine)
+		return fail(-ENOMEM, "no memory for %u layers", e->m->n_layers);
+	if (!find_mine(e, card))
+		return 0;
+	if (!c->dev)
+		return fail(-EINVAL, "the plan puts layers on processor %u but none was given", card);
+	c->state = CARD_UP;
+	err = load_what_fits(e, card);
+	if (!err || e->opts.strict)
+		return err;
+	if (err != -ENODEV && err != -EIO && err != -EFAULT && err != -ETIME && err != -ECANCELED)
+		return err;		/* the host, the arguments, or whoever watches the progress */
+	if (err == -ECANCELED && e->opts.progress)
+		return err;
+	leave(e, card, ACCEL_REASON_LOST, accel_error());
+	note_fallback(e, err, accel_error());
+	put_off(e, c, err);
+	return 0;
+}
+
+static int copy_pools(struct accel_engine *e, struct card *c)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		for (int which = 0; which < 2 && c->mine[i]; which++) {
+			const struct layer *l = &e->m->layers[i];
+			size_t bytes = page_bytes(e, which ? l->state.v_cols : l->state.k_cols);
+			const uint8_t *from = exec_cpu_pool(e->cpu, i, which);
+			uint8_t *to = bytes ? exec_dev_pool(c->exec, i, which) : NULL;
+
+			if (bytes && !to)
+				return -ENOMEM;
+			for (uint32_t p = 0; p < e->shape.pages && bytes; p++)
+				if (e->pages[p].refs)
+					memcpy(to + p * bytes, from + p * bytes, bytes);
+		}
+	return 0;
+}
+
+static int return_to(struct accel_engine *e, uint32_t card)
+{
+	struct card *c = &e->cards[card];
+	int err = make_exec(e, c, false);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&e->lock);
+	err = copy_pools(e, c);
+	if (!err)
+		for (uint32_t i = 0; i < e->m->n_layers; i++)
+			if (c->mine[i]) {
+				e->layers[i] = plan_layers(e->plan)[i];
+				e->layers[i].device = card;
+			}
+	pthread_mutex_unlock(&e->lock);
+	if (!err)
+		err = own_cpu(e, -1, false);
+	if (!err) {
+		c->state = CARD_UP;
+		e->stats.returns++;
+		return 0;
+	}
+	pthread_mutex_lock(&e->lock);
+	leave(e, card, ACCEL_REASON_LOST, e->stats.fallback_reason);
+	pthread_mutex_unlock(&e->lock);
+	exec_dev_free(c->exec);
+	c->exec = NULL;
+	return err;
+}
+
+void engine_bring_back(struct accel_engine *e)
+{
+	for (uint32_t i = 0; i < e->n_cards; i++) {
+		struct card *c = &e->cards[i];
+		int err;
+
+		if (c->state != CARD_DOWN || now_ns() < c->retry_ns)
+			continue;
+		err = return_to(e, i);
+		if (err)
+			put_off(e, c, err);
+	}
+}
+
+/* ---- the engine ---- */
+
+static void make_locks(struct accel_engine *e)
+{
+	pthread_condattr_t clock;
+
+	pthread_mutex_init(&e->baton, NULL);
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->ended, &clock);
+	pthread_cond_init(&e->queued, NULL);
+	pthread_condattr_destroy(&clock);
+}
+
+static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
+{
+	const struct stop stop = { is_stopped, e };
+	int err;
+
+	if (n != plan_devices(e->plan))
+		return fail(-EINVAL, "%zu processors were given, the plan has %u", n, plan_devices(e->plan));
+	e->layers = malloc(e->m->n_layers * sizeof(*e->layers));
+	e->cards = calloc(n + 1, sizeof(*e->cards));
+	if (!e->layers || !e->cards)
+		return fail(-ENOMEM, "no memory for an engine");
+	e->n_cards = n;
+	memcpy(e->layers, plan_layers(e->plan), e->m->n_layers * sizeof(*e->layers));
+	err = pages_new(e);
+	if (!err)
+		err = step_arrays_new(e);
+	if (!err)
+		err = exec_cpu_new(e->m, &e->shape, e->opts.threads, e->opts.isa, &stop, &e->cpu);
+	for (uint32_t i = 0; i < n && !err; i++) {
+		struct accel_devinfo info;
+
+		e->cards[i].dev = devs[i];
+		if (devs[i] && !accel_dev_info(devs[i], &info))
+			memcpy(e->cards[i].name, info.name, sizeof(info.name));
+		err = load_card(e, i);
+	}
+	if (!err)
+		err = own_cpu(e, -1, false);
+	if (!err)
+		engine_publish(e);
+	return err;
+}
+
+int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *devs, size_t n,
+		     const struct accel_engine_opts *opts, struct accel_engine **out)
+{
+	struct accel_engine *e = calloc(1, sizeof(*e));
+	int err;
+
+	*out = NULL;
+	if (!e)
+		return fail(-ENOMEM, "no memory for an engine");
+	make_locks(e);
+	e->fd = -1;
+	e->failed_card = -1;
+	e->queue_end = &e->queue;
+	e->plan = plan;
+	e->m = plan_model(plan);
+	e->shape = *plan_shape(plan);
+	err = opts_read(&e->opts, sizeof(e->opts), opts, "engine options");
+	if (!err)
+		err = make(e, devs, n);
+	if (err) {
+		accel_engine_free(e);
+		return err;
+	}
+	*out = e;
+	return 0;
+}
+
+void accel_engine_free(struct accel_engine *e)
+{
+	if (!e)
+		return;
+	if (e->has_worker) {
+		pthread_mutex_lock(&e->lock);
+		e->ending = true;
+		pthread_cond_signal(&e->queued);
+		pthread_mutex_unlock(&e->lock);
+		pthread_join(e->worker, NULL);
+	}
+	for (uint32_t i = 0; i < e->n_cards; i++) {
+		exec_dev_free(e->cards[i].exec);
+		free(e->cards[i].mine);
+	}
+	exec_cpu_free(e->cpu);
+	step_arrays_free(e);
+	pages_free(e);
+	free(e->cards);
+	free(e->layers);
+	if (e->fd >= 0)
+		close(e->fd);
+	pthread_cond_destroy(&e->ended);
+	pthread_cond_destroy(&e->queued);
+	pthread_mutex_destroy(&e->baton);
+	pthread_mutex_destroy(&e->lock);
+	free(e);
+}
+
+void engine_publish(struct accel_engine *e)
+{
+	struct accel_engine_stats *st = &e->published;
+
+	*st = e->stats;
+	for (uint32_t i = 0; i < e->n_cards; i++)
+		if (e->cards[i].exec)
+			exec_dev_stats(e->cards[i].exec, st);
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (e->layers[i].device >= 0)
+			st->layers_device++;
+		else
+			st->layers_cpu++;
+	st->pages = e->shape.pages;
+	st->threads = exec_cpu_threads(e->cpu);
+	snprintf(st->isa, sizeof(st->isa), "%s", exec_cpu_isa(e->cpu));
+}
+
+int accel_engine_stats(struct accel_engine *e, struct accel_engine_stats *stats)
+{
+	struct accel_engine_stats st;
+
+	pthread_mutex_lock(&e->lock);
+	st = e->published;
+	st.pages_used = e->shape.pages - e->n_free;
+	st.seqs = e->n_seqs;
+	pthread_mutex_unlock(&e->lock);
+	return opts_write(stats, &st, sizeof(st), "statistics");
+}
+
+int accel_engine_layer(struct accel_engine *e, uint32_t index, struct accel_layer *layer)
+{
+	int err;
+
+	if (index >= e->m->n_layers)
+		return fail(-EINVAL, "there is no layer %u, the last is %u", index, e->m->n_layers - 1);
+	pthread_mutex_lock(&e->lock);
+	err = opts_write(layer, &e->layers[index], sizeof(*layer), "a layer");
+	pthread_mutex_unlock(&e->lock);
+	return err;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside an engine.
+ *
+ * engine->lock guards everything that several threads reach: pages, sequences, the queue of steps, and
+ * the figures.  engine->baton is held by whoever computes (a step, or moving keys and values), over all
+ * of it, and is taken before the lock.  Executors belong to the holder of the baton.
+ */
+#ifndef ACCEL_ENGINE_INTERNAL_H
+#define ACCEL_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "error.h"
+#include "exec/exec.h"
+#include "opts.h"
+#include "plan/plan.h"
+
+/* Keys and values of some positions, in all layers; a number that is a row of every pool. */
+struct page {
+	uint32_t refs;			/* sequences that have it */
+	uint32_t filled;		/* positions, from its first on, that it holds */
+};
+
+struct accel_seq {
+	struct accel_engine *engine;
+	struct accel_seq *next, *prev;	/* of the engine's */
+	bool busy;			/* in a step */
+	int32_t *tokens;		/* [n], of room; -1: skipped */
+	uint32_t n, room;
+	uint32_t *pages;		/* [n_pages]; a step that runs may have added some */
+	uint32_t n_pages, pages_room;
+};
+
+enum card_state {
+	CARD_UNUSED,			/* has no layers */
+	CARD_UP,
+	CARD_DOWN,			/* failed; tried again at retry_ns */
+	CARD_GONE,			/* for good */
+};
+
+struct card {
+	struct accel_dev *dev;
+	struct exec_dev *exec;		/* UP */
+	enum card_state state;
+	char name[32];
+	bool *mine;			/* [n_layers], when it is up */
+	int64_t retry_ns;		/* CLOCK_MONOTONIC */
+	uint32_t wait_ms;		/* until the next try */
+	uint32_t dropped;		/* times in a row that its jobs were dropped for another's sake */
+};
+
+struct step_input {
+	struct accel_seq *seq;
+	const int32_t *tokens;		/* in accel_step.tokens */
+	uint32_t n;
+	enum accel_want want;
+	uint32_t top;
+	uint32_t held;			/* positions computed, of its sequence and these tokens */
+	float *logits;			/* [rows][n_vocab], in accel_step.logits */
+	uint32_t rows;
+	int32_t *ids;			/* [top], in accel_step.ids */
+	float *values;
+};
+
+enum step_state { STEP_QUEUED, STEP_RUNNING, STEP_ENDED };
+
+struct accel_step {
+	struct accel_engine *engine;
+	struct accel_step *next;	/* in the queue */
+	enum step_state state;
+	bool submitted;
+	bool counted;			/* in the descriptor, until it is waited for */
+	_Atomic bool cancel;
+	int64_t deadline_ns;		/* 0 = none */
+	int err;
+	char text[ACCEL_ERROR_MAX];
+	uint32_t n;
+	struct step_input *in;		/* [n] */
+	int32_t *tokens;
+	float *logits;
+	int32_t *ids;
+	float *values;
+};
+
+/* The arrays of a pass. */
+struct pass_arrays {
+	int32_t *tokens, *positions, *slots, *seqs, *ranges, *wanted, *pages;
+	uint32_t *pages_used;
+	/* Where results go: of row i of wanted. */
+	struct step_input **out_in;
+	uint32_t *out_row;
+};
+
+struct accel_engine {
+	const struct accel_model *m;
+	const struct accel_plan *plan;
+	struct accel_engine_opts opts;
+	struct shape shape;
+	pthread_mutex_t baton, lock;
+	pthread_cond_t ended, queued;
+
+	/* with the lock */
+	struct page *pages;		/* [shape.pages] */
+	uint32_t *free_pages;		/* [n_free] */
+	uint32_t n_free;
+	struct accel_seq *seqs;
+	uint32_t n_seqs;
+	struct accel_step *queue, **queue_end;
+	struct accel_step *running;
+	pthread_t worker;
+	bool has_worker, ending;
+	int fd;				/* eventfd, -1 = none yet */
+	struct accel_layer *layers;	/* [n_layers]: where they are now */
+	struct accel_engine_stats published;	/* as of the last step */
+
+	/* with the baton; layers: also the lock, to change them */
+	struct card *cards;		/* [n_cards] */
+	uint32_t n_cards;
+	struct exec_cpu *cpu;
+	struct accel_step *current;	/* that is computed, asked whether it is to stop */
+	int failed_card;		/* the newest error is its, -1 = none's */
+	struct pass_arrays arrays;
+	struct accel_engine_stats stats;	/* without those of cards that are up */
+	uint64_t fingerprint;		/* of the model, 0 = not made yet */
+};
+
+int64_t now_ns(void);
+
+/* engine.c, with the baton: layers of a card that failed with err go to the CPU. */
+int engine_fall_back(struct accel_engine *e, uint32_t card, int err);
+/* Cards that failed and may be well again are tried. */
+void engine_bring_back(struct accel_engine *e);
+/* The memory of a layer's keys (0) or values (1), wherever it is; NULL with a sentence. */
+uint8_t *engine_pool(struct accel_engine *e, uint32_t layer, int which);
+/* With the lock, too: figures for those who ask. */
+void engine_publish(struct accel_engine *e);
+/* Has the step that is computed to end?  -ECANCELED or -ETIMEDOUT with a sentence. */
+int engine_stopped(struct accel_engine *e);
+
+/* pages.c, with the lock. */
+int pages_new(struct accel_engine *e);
+void pages_free(struct accel_engine *e);
+/* -ENOSPC. */
+int page_take(struct accel_engine *e, uint32_t *page);
+void page_drop(struct accel_engine *e, uint32_t page);
+/* All that was held is lost. */
+void pages_forget(struct accel_engine *e);
+/* With the baton: rows of from, in all layers, are those of to. */
+int page_copy(struct accel_engine *e, uint32_t to, uint32_t from);
+size_t page_bytes(const struct accel_engine *e, uint32_t cols);
+
+/* seq.c, with the lock. */
+/* Positions from the first on, of n, whose keys and values are there. */
+uint32_t seq_held(const struct accel_seq *seq, uint32_t n);
+/* Positions up to end were computed. */
+void seq_filled(struct accel_seq *seq, uint32_t end);
+/* Gives up pages beyond those that n positions take. */
+void seq_drop_pages(struct accel_seq *seq, uint32_t n);
+/* Room for n tokens in all.  -ENOMEM. */
+int seq_grow(struct accel_seq *seq, uint32_t n);
+/*
+ * With the baton and the lock: pages of its own for positions from seq->n on up to end; a shared page that it
+ * would write to is copied.  -ENOSPC; -ENOMEM; errors of a card.
+ */
+int seq_reserve(struct accel_seq *seq, uint32_t end);
+
+/* step.c, with the baton: computes it. */
+int step_compute(struct accel_engine *e, struct accel_step *step);
+int step_arrays_new(struct accel_engine *e);
+void step_arrays_free(struct accel_engine *e);
+
+#endif

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/* Pages of keys and values: counted references, shared by sequences that begin alike. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+
+int pages_new(struct accel_engine *e)
+{
+	uint32_t n = e->shape.pages;
+
+	e->pages = calloc(n, sizeof(*e->pages));
+	e->free_pages = calloc(n, sizeof(*e->free_pages));
+	if (!e->pages || !e->free_pages)
+		return fail(-ENOMEM, "no memory for %u pages of keys and values", n);
+	while (e->n_free < n) {
+		e->free_pages[e->n_free] = n - 1 - e->n_free;	/* the first is taken first */
+		e->n_free++;
+	}
+	return 0;
+}
+
+void pages_free(struct accel_engine *e)
+{
+	free(e->pages);
+	free(e->free_pages);
+}
+
+int page_take(struct accel_engine *e, uint32_t *page)
+{
+	if (!e->n_free)
+		return fail(-ENOSPC, "all %u pages of %u positions are taken: free sequences, or plan for more positions",
+			    e->shape.pages, 1u << e->shape.page_log2);
+	*page = e->free_pages[--e->n_free];
+	e->pages[*page] = (struct page) { .refs = 1 };
+	return 0;
+}
+
+void page_drop(struct accel_engine *e, uint32_t page)
+{
+	if (!--e->pages[page].refs)
+		e->free_pages[e->n_free++] = page;
+}
+
+void pages_forget(struct accel_engine *e)
+{
+	for (uint32_t i = 0; i < e->shape.pages; i++)
+		e->pages[i].filled = 0;
+}
+
+size_t page_bytes(const struct accel_engine *e, uint32_t cols)
+{
+	return kv_row(cols, e->shape.kv_type) << e->shape.page_log2;
+}
+
+int page_copy(struct accel_engine *e, uint32_t to, uint32_t from)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		for (int which = 0; which < 2; which++) {
+			const struct layer *l = &e->m->layers[i];
+			size_t bytes = page_bytes(e, which ? l->state.v_cols : l->state.k_cols);
+			uint8_t *pool;
+
+			if (!bytes)
+				continue;
+			pool = engine_pool(e, i, which);
+			if (!pool)
+				return -ENOMEM;
+			memcpy(pool + to * bytes, pool + from * bytes, bytes);
+		}
+	return 0;
+}

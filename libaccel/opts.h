@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Options that grow: a structure whose first field is its size, as its caller was compiled with. */
+#ifndef ACCEL_OPTS_H
+#define ACCEL_OPTS_H
+
+#include <stddef.h>
+
+/*
+ * Fills *to, size bytes, from the caller's structure; NULL: zeroes.  A shorter one leaves the rest zero, a
+ * longer one is accepted if all that is not known here is zero.  -EINVAL: its size cannot be right;
+ * -E2BIG: it asks for what this library does not know.
+ */
+int opts_read(void *to, size_t size, const void *from, const char *what);
+/* The other way: fills the caller's structure, whose size is set, and zeroes what is not known here. */
+int opts_write(void *to, const void *from, size_t size, const char *what);
+
+#endif

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "stream.h"
+
+void stream_begin(struct build *b, const struct shape *shape, const struct places *at)
+{
+	*b = (struct build) {
+		.r = { .group = -1 }, .shape = shape, .at = at, .rows = OCTANS_DYN_ROWS(P_ROWS),
+	};
+}
+
+static void move(struct build *b, uint64_t to, uint64_t from, uint32_t rows, uint32_t cols, uint32_t dyn)
+{
+	RECORD(&b->r, MOVE, move, 0, .dst = tensor_i32(to, rows, cols, dyn),
+	       .src = tensor_i32(from, rows, cols, dyn));
+}
+
+void stream_stage(struct build *b, const struct arrays *from)
+{
+	const struct arrays *to = &b->at->step;
+	const struct shape *s = b->shape;
+	const uint32_t rows = OCTANS_DYN_ROWS(P_ROWS);
+
+	move(b, to->tokens, from->tokens, s->batch, 1, rows);
+	move(b, to->positions, from->positions, s->batch, 1, rows);
+	move(b, to->slots, from->slots, s->batch, 1, rows);
+	move(b, to->seqs, from->seqs, s->batch, 1, rows);
+	move(b, to->ranges, from->ranges, s->batch, 2, rows);
+	move(b, to->pages, from->pages, s->seqs, shape_seq_pages(s), OCTANS_DYN_ROWS(P_SEQS));
+	move(b, to->wanted, from->wanted, s->out, 1, OCTANS_DYN_ROWS(P_OUT));
+}
+
+void stream_border(struct build *b, uint32_t embd, uint64_t to, uint64_t from)
+{
+	const uint32_t rows = OCTANS_DYN_ROWS(P_ROWS);
+
+	RECORD(&b->r, MOVE, move, 0, .dst = tensor_f32(to, b->shape->batch, embd, rows),
+	       .src = tensor_f32(from, b->shape->batch, embd, rows));
+}
+
+void stream_counters(struct build *b, uint64_t va)
+{
+	RECORD(&b->r, SIGNAL, signal, OCTANS_SIGNAL_COUNTERS, .va = va);
+}
+
+size_t stream_around(void)
+{
+	const struct shape shape = { .ctx = 1, .seqs = 1, .batch = 1, .out = 1 };
+	const struct places at = { 0 };
+	struct build b;
+
+	stream_begin(&b, &shape, &at);
+	stream_counters(&b, 0);
+	stream_stage(&b, &at.step);
+	stream_border(&b, 1, 0, 0);
+	stream_border(&b, 1, 0, 0);
+	stream_counters(&b, 0);
+	return b.r.size;
+}
+
+size_t stream_layer_size(const struct layer *l, const struct shape *shape, uint64_t *ops)
+{
+	const struct places nowhere = { .host_logits = 1 };	/* not where they are computed: copied */
+	struct build b;
+
+	stream_begin(&b, shape, &nowhere);
+	layer_record(&b, 0, l, true);
+	if (ops)
+		*ops = b.r.ops;
+	return b.r.size;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What an executor records around the layers that follow each other. */
+#ifndef ACCEL_STREAM_H
+#define ACCEL_STREAM_H
+
+#include "model/layer.h"
+
+void stream_begin(struct build *b, const struct shape *shape, const struct places *at);
+/* The arrays of a step, from where the process wrote them to b->at->step. */
+void stream_stage(struct build *b, const struct arrays *from);
+/* Rows of the residual stream from one place to another. */
+void stream_border(struct build *b, uint32_t embd, uint64_t to, uint64_t from);
+void stream_counters(struct build *b, uint64_t va);
+/* Bytes of all that, at both ends of the layers. */
+size_t stream_around(void);
+
+/* Bytes of a layer's commands; *ops gets the operations that it uses; may be NULL. */
+size_t stream_layer_size(const struct layer *l, const struct shape *shape, uint64_t *ops);
+
+#endif
