@@ -165,8 +165,14 @@ int seq_grow(struct accel_seq *seq, uint32_t n);
  */
 int seq_reserve(struct accel_seq *seq, uint32_t end);
 
+/* Without it: nobody else changes the sequence until it is released.  -EBUSY. */
+int seq_claim(struct accel_seq *seq);
+void seq_release(struct accel_seq *seq);
+
 /* step.c, with the baton: computes it. */
 int step_compute(struct accel_engine *e, struct accel_step *step);
+/* Keys and values that a processor took with it are there again. */
+int step_restore(struct accel_engine *e, struct accel_seq *seq);
 int step_arrays_new(struct accel_engine *e);
 void step_arrays_free(struct accel_engine *e);
 

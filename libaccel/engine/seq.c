@@ -185,6 +185,24 @@ static int busy(void)
 	return fail(-EBUSY, "the sequence is in a step that has not ended");
 }
 
+int seq_claim(struct accel_seq *seq)
+{
+	int err;
+
+	pthread_mutex_lock(&seq->engine->lock);
+	err = seq->busy ? busy() : 0;
+	seq->busy = true;
+	pthread_mutex_unlock(&seq->engine->lock);
+	return err;
+}
+
+void seq_release(struct accel_seq *seq)
+{
+	pthread_mutex_lock(&seq->engine->lock);
+	seq->busy = false;
+	pthread_mutex_unlock(&seq->engine->lock);
+}
+
 /* ---- public ---- */
 
 int accel_seq_new(struct accel_engine *e, struct accel_seq **out)

@@ -327,7 +327,8 @@ static void commit(struct accel_engine *e, struct accel_step *step, int err)
 		struct accel_seq *seq = in->seq;
 
 		if (!err) {
-			memcpy(seq->tokens + seq->n, in->tokens, in->n * sizeof(*seq->tokens));
+			if (in->n)
+				memcpy(seq->tokens + seq->n, in->tokens, in->n * sizeof(*seq->tokens));
 			seq->n += in->n;
 			seq_filled(seq, seq->n);
 		} else if (in->held) {
@@ -338,6 +339,18 @@ static void commit(struct accel_engine *e, struct accel_step *step, int err)
 	e->stats.steps += !err;
 	engine_publish(e);
 	pthread_mutex_unlock(&e->lock);
+}
+
+int step_restore(struct accel_engine *e, struct accel_seq *seq)
+{
+	struct step_input in = { .seq = seq };
+	struct accel_step step = { .engine = e, .n = 1, .in = &in };
+	bool held;
+
+	pthread_mutex_lock(&e->lock);
+	held = seq_held(seq, seq->n) == seq->n;
+	pthread_mutex_unlock(&e->lock);
+	return held ? 0 : step_compute(e, &step);
 }
 
 int step_compute(struct accel_engine *e, struct accel_step *step)
