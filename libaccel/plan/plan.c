@@ -14,6 +14,7 @@
 #include "op/op.h"
 #include "opts.h"
 #include "stream.h"
+#include "worth.h"
 
 #define DEFAULT_CTX 4096u
 #define DEFAULT_BATCH 512u
@@ -41,6 +42,7 @@ struct planner {
 	struct accel_plan_opts o;
 	const struct accel_devinfo *const *devs;
 	bool *mine;			/* [n_layers]: of the device that is looked at */
+	struct layer_cost *costs;	/* [n_layers] */
 };
 
 const char *accel_reason_name(enum accel_reason reason)
@@ -54,6 +56,7 @@ const char *accel_reason_name(enum accel_reason reason)
 		[ACCEL_REASON_TYPE] = "type",
 		[ACCEL_REASON_CTX] = "context",
 		[ACCEL_REASON_LOST] = "lost",
+		[ACCEL_REASON_SLOWER] = "slower",
 	};
 
 	return (unsigned int)reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "?";
@@ -187,6 +190,105 @@ static uint32_t place_all(struct planner *pl)
 	return on;
 }
 
+/* ---- is it worth it? ---- */
+
+static bool is_free(const struct planner *pl, uint32_t i)
+{
+	return pl->p->layers[i].device >= 0 &&
+	       (!pl->o.n_places || pl->o.places[i] == ACCEL_PLACE_ANY);
+}
+
+static void refuse(struct planner *pl, uint32_t i, double there, double here)
+{
+	struct accel_layer *a = &pl->p->layers[i];
+
+	decide(a, ACCEL_REASON_SLOWER, "a prompt of %u tokens and %u more take %.3g ms on %s at the least, %.3g ms on this CPU",
+	       WORTH_PROMPT, WORTH_ANSWER, there * 1e3, pl->devs[a->device]->name, here * 1e3);
+}
+
+/* Layers first .. end - 1 follow each other on one processor: is what they gain more than what going there
+ * and back takes?  Returns how many were, or with look would be, refused. */
+static uint32_t weigh_run(struct planner *pl, uint32_t first, uint32_t end, const struct cpu_speed *cpu,
+			  bool look)
+{
+	const struct shape *shape = &pl->p->shape;
+	const struct accel_devinfo *dev = pl->devs[pl->p->layers[first].device];
+	double border = worth_of_border(pl->p->m->n_embd, shape, dev);
+	double there = (first ? border : 0) + (end < pl->p->m->n_layers ? border : 0), here = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = first; i < end; i++) {
+		there += worth_on_device(&pl->costs[i], shape, dev);
+		here += worth_on_cpu(&pl->costs[i], shape, cpu);
+	}
+	if (there <= here)
+		return 0;
+	for (uint32_t i = first; i < end; i++)
+		if (is_free(pl, i)) {
+			n++;
+			if (!look)
+				refuse(pl, i, there, here);
+		}
+	return n;
+}
+
+static uint32_t weigh(struct planner *pl, const struct cpu_speed *cpu, bool look)
+{
+	const struct shape *shape = &pl->p->shape;
+	struct accel_layer *l = pl->p->layers;
+	uint32_t n = pl->p->m->n_layers, refused = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		double there, here;
+
+		if (!is_free(pl, i))
+			continue;
+		there = worth_on_device(&pl->costs[i], shape, pl->devs[l[i].device]);
+		here = worth_on_cpu(&pl->costs[i], shape, cpu);
+		if (there <= here)
+			continue;
+		refused++;
+		if (!look)
+			refuse(pl, i, there, here);
+	}
+	for (uint32_t i = 0, end; i < n; i = end) {
+		end = i + 1;
+		if (l[i].device < 0)
+			continue;
+		while (end < n && l[end].device == l[i].device)
+			end++;
+		refused += weigh_run(pl, i, end, cpu, look);
+	}
+	return refused;
+}
+
+/* The CPU is measured only if one that is faster than any would be faster at something. */
+static int weigh_all(struct planner *pl)
+{
+	static const struct cpu_speed fastest = { 400e9, 8e12, 4e12, 2e12 };
+	struct cpu_speed cpu;
+	int err;
+
+	if (!weigh(pl, &fastest, true))
+		return 0;
+	err = cpu_speed(&cpu);
+	if (err)
+		return fail(err, "the CPU's speed could not be measured: %s", strerror(-err));
+	weigh(pl, &cpu, false);
+	return 0;
+}
+
+static int cost_all(struct planner *pl)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < pl->p->m->n_layers && !err; i++)
+		err = cost_layer(&pl->costs[i], &pl->p->m->layers[i], &pl->p->shape);
+	return err;
+}
+
+/* ---- tokens at once ---- */
+
 static uint32_t logits_rows(const struct accel_model *m, uint32_t batch)
 {
 	uint64_t rows = LOGITS_BYTES / sizeof(float) / m->n_vocab;
@@ -201,28 +303,25 @@ static void set_batch(struct accel_plan *p, uint32_t batch)
 }
 
 /* So few tokens at once that no layer runs into a timeout: a single layer cannot be cut. */
-static int most_in_time(const struct accel_plan *p, const struct accel_devinfo *dev, uint32_t *batch)
+static void most_in_time(const struct planner *pl, const struct accel_devinfo *dev, uint32_t *batch)
 {
+	const struct accel_plan *p = pl->p;
 	const struct load load = {
 		.rows = *batch, .out = logits_rows(p->m, *batch), .pairs = (uint64_t)*batch * p->shape.ctx,
 		.positions = p->shape.ctx,
 	};
 	uint64_t most = 1;
-	int err = 0;
 
-	for (uint32_t i = 0; i < p->m->n_layers && !err; i++) {
+	for (uint32_t i = 0; i < p->m->n_layers; i++) {
 		struct op_work sum = { 0 };
-		struct layer_cost c;
 
-		err = cost_layer(&c, &p->m->layers[i], &p->shape);
-		cost_add(&sum, &c, &load);
+		cost_add(&sum, &pl->costs[i], &load);
 		if (cost_work(&sum) > most)
 			most = cost_work(&sum);
 	}
 	most = most / *batch + 1;	/* of a token */
 	while (*batch > 1 && most * *batch > cost_job_work(dev))
 		*batch = (*batch + 1) / 2;
-	return err;
 }
 
 /*
@@ -234,17 +333,18 @@ static int choose_batch(struct planner *pl)
 	struct accel_plan *p = pl->p;
 	uint32_t batch = pl->o.batch ? pl->o.batch : DEFAULT_BATCH, best, most;
 	uint64_t all = (uint64_t)p->shape.ctx * p->shape.seqs;
-	int err = 0;
+	int err;
 
 	if (batch > all)
 		batch = all;
 	if (batch > OCTANS_MAX_TOKENS)
 		batch = OCTANS_MAX_TOKENS;
 	set_batch(p, batch);
-	for (uint32_t i = 0; i < p->n_devices && !err; i++)
-		err = most_in_time(p, pl->devs[i], &batch);
+	err = cost_all(pl);
 	if (err)
 		return err;
+	for (uint32_t i = 0; i < p->n_devices; i++)
+		most_in_time(pl, pl->devs[i], &batch);
 	best = batch;
 	set_batch(p, batch);
 	most = place_all(pl);
@@ -263,7 +363,7 @@ static int choose_batch(struct planner *pl)
 		set_batch(p, best);
 		place_all(pl);
 	}
-	return 0;
+	return weigh_all(pl);
 }
 
 /* ---- options ---- */
@@ -378,7 +478,8 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 	p->streams = calloc(n, sizeof(*p->streams));
 	p->device_bytes = calloc(p->n_devices + 1, sizeof(*p->device_bytes));
 	pl->mine = calloc(n, sizeof(*pl->mine));
-	if (!p->layers || !p->streams || !p->device_bytes || !pl->mine)
+	pl->costs = calloc(n, sizeof(*pl->costs));
+	if (!p->layers || !p->streams || !p->device_bytes || !pl->mine || !pl->costs)
 		return fail(-ENOMEM, "no memory for a plan");
 	err = read_opts(pl, opts);
 	if (err)
@@ -404,6 +505,7 @@ int accel_plan_new(const struct accel_model *m, const struct accel_devinfo *cons
 	err = n > MAX_DEVICES ? fail(-EINVAL, "a plan has at most %u processors, not %zu", MAX_DEVICES, n) :
 	      make(&pl, opts);
 	free(pl.mine);
+	free(pl.costs);
 	if (err)
 		accel_plan_free(pl.p);
 	else

@@ -220,12 +220,24 @@ static void test_all(const char *spec)
 	rig_free(&b);
 }
 
+/* All layers are to be on the processor, also where that is slower. */
+static struct accel_plan_opts to_card(struct accel_plan_opts po)
+{
+	static uint32_t places[64];
+
+	for (uint32_t i = 0; i < 64; i++)
+		places[i] = ACCEL_PLACE_DEVICE(0);
+	po.places = places;
+	po.n_places = mi.n_layers;
+	return po;
+}
+
 /* Positions that no processor attends to: the layers are the CPU's, to the last of them. */
 static void test_long(enum accel_kv_type kv)
 {
 	enum { CTX = 131072 + 4 };
 	struct accel_plan_opts po = { .ctx = CTX, .kv_type = kv };
-	struct rig a = make("sim:rings=1", po), b = make(NULL, po);
+	struct rig a = make("sim:rings=1", to_card(po)), b = make(NULL, po);
 	const int32_t tokens[8] = { 1, 5, 9, 3, 11, 2, 7, 4 };
 	const float *x, *y;
 	bool same = a.engine && b.engine && !accel_seq_skip(a.seq, CTX - 8) && !accel_seq_skip(b.seq, CTX - 8);
@@ -276,6 +288,42 @@ static void test_plans(void)
 	po.seqs = 4096;
 	po.ctx = 1 << 20;
 	ok(accel_plan_new(model, NULL, 0, &po, &plan) == -EINVAL && !plan, "%s", accel_error());
+}
+
+/* A processor that is slower than this CPU gets layers only if it is told to. */
+static void test_worth(void)
+{
+	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 256 };
+	struct accel_layer l = { .sz = sizeof(l) };
+	struct accel_devinfo info;
+	const struct accel_devinfo *list = &info;
+	uint32_t *places = calloc(mi.n_layers, sizeof(*places));
+	struct accel_plan *plan;
+	struct accel_dev *dev;
+
+	accel_open("sim:rings=1", &dev);
+	accel_dev_info(dev, &info);
+	for (uint64_t hz = info.clock_hz; hz; hz = hz > 10000 ? 10000 : 0) {
+		info.clock_hz = hz;
+		if (accel_plan_new(model, &list, 1, &po, &plan))
+			break;
+		accel_plan_layer(plan, 2, &l);
+		ok(plan_info(plan).layers_on_device == (hz > 10000 ? mi.n_layers : 0) &&
+		   l.reason == (hz > 10000 ? ACCEL_REASON_FITS : ACCEL_REASON_SLOWER), "%llu Hz: %s, %s",
+		   (unsigned long long)hz, accel_reason_name(l.reason), l.detail);
+		accel_plan_free(plan);
+	}
+	info.clock_hz = 10000;
+	places[2] = ACCEL_PLACE_DEVICE(0);
+	po.places = places;
+	po.n_places = mi.n_layers;
+	if (ok(!accel_plan_new(model, &list, 1, &po, &plan), "a plan with a wish")) {
+		accel_plan_layer(plan, 2, &l);
+		ok(plan_info(plan).layers_on_device == 1 && l.device == 0, "which is granted: %s", l.detail);
+		accel_plan_free(plan);
+	}
+	free(places);
+	accel_close(dev);
 }
 
 /* Options of another version of the library: shorter, and longer. */
@@ -546,6 +594,7 @@ int main(void)
 	test_memory(1, 1, ACCEL_KV_Q8_0);
 	test_full("sim:rings=1,local=2M");
 	test_monotonic();
+	test_worth();
 	test_options();
 	test_figures();
 	test_top("sim:rings=1");

@@ -58,6 +58,7 @@ enum accel_reason {		/* more reasons will be added */
 	ACCEL_REASON_TYPE,		/* on the CPU: the processor lacks a weight type */
 	ACCEL_REASON_CTX,		/* on the CPU: context longer than it attends to */
 	ACCEL_REASON_LOST,		/* on the CPU since the processor failed or went away */
+	ACCEL_REASON_SLOWER,		/* on the CPU: it is faster there */
 };
 
 /* What keys and values are kept as.  It decides bits of results; where a layer runs does not. */
@@ -68,9 +69,11 @@ enum accel_kv_type {
 };
 
 /* Where a layer may run. */
-#define ACCEL_PLACE_ANY		0	/* the first processor that can and has room, else the CPU */
+#define ACCEL_PLACE_ANY		0	/* the first processor that can, has room and is faster, else
+					 * the CPU */
 #define ACCEL_PLACE_CPU		1
-#define ACCEL_PLACE_DEVICE(i)	(2 + (i))	/* the processor of this index, else the CPU */
+#define ACCEL_PLACE_DEVICE(i)	(2 + (i))	/* the processor of this index, also if it is slower;
+						 * else the CPU */
 
 struct accel_plan_opts {
 	size_t sz;		/* sizeof(struct accel_plan_opts) */
@@ -105,7 +108,9 @@ struct accel_layer {
  * Places each layer.  devs[n]: descriptions of processors (accel_dev_info()); n may be 0.
  * opts NULL: all zero, which lets every layer go anywhere.  Opens nothing and reserves nothing: whoever
  * takes on-card memory before the engine is made takes it from the engine, which then keeps what has
- * room.  -EINVAL: options that cannot be had; -E2BIG; -ENOMEM.
+ * room.  A layer that may go anywhere stays on the CPU if that is faster: a processor's time is what its own
+ * description says, with no time lost, the CPU's is measured, at the first plan where it matters (50 ms).
+ * -EINVAL: options that cannot be had; -E2BIG; -ENOMEM.
  */
 int accel_plan_new(const struct accel_model *model, const struct accel_devinfo *const *devs, size_t n,
 		   const struct accel_plan_opts *opts, struct accel_plan **out);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Is a layer faster on a processor than on the CPU? */
+#ifndef ACCEL_WORTH_H
+#define ACCEL_WORTH_H
+
+#include "cost.h"
+#include "op/speed.h"
+
+/* What is weighed: a prompt, and the tokens of an answer to it. */
+#define WORTH_PROMPT 512u
+#define WORTH_ANSWER 128u
+
+/* Seconds for that of one layer, on a processor at the least, and on the CPU. */
+double worth_on_device(const struct layer_cost *c, const struct shape *shape,
+		       const struct accel_devinfo *dev);
+double worth_on_cpu(const struct layer_cost *c, const struct shape *shape, const struct cpu_speed *cpu);
+/* Seconds that the residual stream takes to a processor, or back. */
+double worth_of_border(uint32_t embd, const struct shape *shape, const struct accel_devinfo *dev);
+
+#endif
