@@ -146,8 +146,15 @@ int page_take(struct accel_engine *e, uint32_t *page);
 void page_drop(struct accel_engine *e, uint32_t page);
 /* All that was held is lost. */
 void pages_forget(struct accel_engine *e);
-/* With the baton: rows of from, in all layers, are those of to. */
-int page_copy(struct accel_engine *e, uint32_t to, uint32_t from);
+
+/* A page of which a sequence gets its own. */
+struct page_move {
+	uint32_t from, to;		/* the same: nothing is to be copied */
+	uint32_t filled;
+};
+
+/* With the baton, without the lock.  If it cannot be copied it is not filled, and is computed again. */
+void page_copy(struct accel_engine *e, const struct page_move *move);
 size_t page_bytes(const struct accel_engine *e, uint32_t cols);
 
 /* seq.c, with the lock. */
@@ -160,10 +167,10 @@ void seq_drop_pages(struct accel_seq *seq, uint32_t n);
 /* Room for n tokens in all.  -ENOMEM. */
 int seq_grow(struct accel_seq *seq, uint32_t n);
 /*
- * With the baton and the lock: pages of its own for positions from seq->n on up to end; a shared page that it
- * would write to is copied.  -ENOSPC; -ENOMEM; errors of a card.
+ * With the baton, too: pages of its own for positions from seq->n on up to end.  *move: what then is to be
+ * copied, with page_copy().  -ENOSPC; -ENOMEM.
  */
-int seq_reserve(struct accel_seq *seq, uint32_t end);
+int seq_reserve(struct accel_seq *seq, uint32_t end, struct page_move *move);
 
 /* Without it: nobody else changes the sequence until it is released.  -EBUSY. */
 int seq_claim(struct accel_seq *seq);

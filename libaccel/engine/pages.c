@@ -54,20 +54,32 @@ size_t page_bytes(const struct accel_engine *e, uint32_t cols)
 	return kv_row(cols, e->shape.kv_type) << e->shape.page_log2;
 }
 
-int page_copy(struct accel_engine *e, uint32_t to, uint32_t from)
+static int copy_on_cpu(struct accel_engine *e, uint32_t to, uint32_t from)
 {
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		for (int which = 0; which < 2; which++) {
+		for (int which = 0; which < 2 && e->layers[i].device < 0; which++) {
 			const struct layer *l = &e->m->layers[i];
 			size_t bytes = page_bytes(e, which ? l->state.v_cols : l->state.k_cols);
-			uint8_t *pool;
+			uint8_t *pool = bytes ? exec_cpu_pool(e->cpu, i, which) : NULL;
 
-			if (!bytes)
-				continue;
-			pool = engine_pool(e, i, which);
-			if (!pool)
-				return -ENOMEM;
-			memcpy(pool + to * bytes, pool + from * bytes, bytes);
+			if (pool)
+				memcpy(pool + to * bytes, pool + from * bytes, bytes);
 		}
 	return 0;
+}
+
+void page_copy(struct accel_engine *e, const struct page_move *move)
+{
+	int err;
+
+	if (move->from == move->to)
+		return;
+	err = copy_on_cpu(e, move->to, move->from);
+	for (uint32_t i = 0; i < e->n_cards && !err; i++)
+		if (e->cards[i].exec)
+			err = exec_dev_copy_page(e->cards[i].exec, move->to, move->from);
+	pthread_mutex_lock(&e->lock);
+	if (!err && e->pages[move->to].filled < move->filled)
+		e->pages[move->to].filled = move->filled;
+	pthread_mutex_unlock(&e->lock);
 }

@@ -261,13 +261,14 @@ static int check_body(struct accel_engine *e, struct stream *s, const struct acc
 /* Pages for n positions; the sequence is not to be seen until it is whole. */
 static int make_room(struct accel_engine *e, struct accel_seq *seq, uint32_t n)
 {
+	struct page_move none;		/* it has no page yet */
 	int err;
 
 	pthread_mutex_lock(&e->lock);
 	seq->busy = true;
 	err = seq_grow(seq, n);
 	if (!err)
-		err = seq_reserve(seq, n);
+		err = seq_reserve(seq, n, &none);
 	if (!err)
 		seq->n = n;
 	pthread_mutex_unlock(&e->lock);

@@ -89,25 +89,26 @@ static int grow_pages(struct accel_seq *seq, uint32_t n)
 	return 0;
 }
 
-int seq_reserve(struct accel_seq *seq, uint32_t end)
+int seq_reserve(struct accel_seq *seq, uint32_t end, struct page_move *move)
 {
 	struct accel_engine *e = seq->engine;
-	uint32_t n = pages_of(e, end), rest = seq->n & ((1u << e->shape.page_log2) - 1);
-	uint32_t last, own;
+	const uint32_t n = pages_of(e, end), rest = seq->n & ((1u << e->shape.page_log2) - 1);
 	int err = grow_pages(seq, n);
 
-	if (!err && rest && end > seq->n && e->pages[last = seq->pages[seq->n >> e->shape.page_log2]].refs > 1) {
-		err = page_take(e, &own);
-		if (err)
-			return err;
-		err = page_copy(e, own, last);
-		if (err) {
-			page_drop(e, own);
-			return err;
+	*move = (struct page_move) { 0 };
+	if (!err && rest && end > seq->n) {
+		uint32_t *last = &seq->pages[seq->n >> e->shape.page_log2], shared = *last;
+
+		if (e->pages[shared].refs > 1) {
+			err = page_take(e, last);
+			if (err)
+				return err;
+			*move = (struct page_move) {
+				.from = shared, .to = *last,
+				.filled = e->pages[shared].filled < rest ? e->pages[shared].filled : rest,
+			};
+			page_drop(e, shared);
 		}
-		e->pages[own].filled = e->pages[last].filled < rest ? e->pages[last].filled : rest;
-		page_drop(e, last);
-		seq->pages[seq->n >> e->shape.page_log2] = own;
 	}
 	while (!err && seq->n_pages < n) {
 		err = page_take(e, &seq->pages[seq->n_pages]);
@@ -317,6 +318,7 @@ int accel_seq_prefix(struct accel_engine *e, const int32_t *tokens, size_t n, st
 int accel_seq_skip(struct accel_seq *seq, uint32_t n)
 {
 	struct accel_engine *e = seq->engine;
+	struct page_move move = { 0 };
 	int err = 0;
 
 	pthread_mutex_lock(&e->baton);
@@ -329,7 +331,7 @@ int accel_seq_skip(struct accel_seq *seq, uint32_t n)
 	if (!err)
 		err = seq_grow(seq, seq->n + n);
 	if (!err)
-		err = seq_reserve(seq, seq->n + n);
+		err = seq_reserve(seq, seq->n + n, &move);
 	if (!err) {
 		for (uint32_t i = 0; i < n; i++)
 			seq->tokens[seq->n + i] = -1;
@@ -338,6 +340,7 @@ int accel_seq_skip(struct accel_seq *seq, uint32_t n)
 	}
 	seq_drop_pages(seq, seq->n);
 	pthread_mutex_unlock(&e->lock);
+	page_copy(e, &move);
 	pthread_mutex_unlock(&e->baton);
 	return err;
 }

@@ -302,19 +302,26 @@ static int compute(struct accel_engine *e, struct accel_step *step, uint32_t *to
 	return err;
 }
 
+static int reserve_for(struct accel_engine *e, const struct step_input *in)
+{
+	struct page_move move = { 0 };
+	int err;
+
+	pthread_mutex_lock(&e->lock);
+	err = seq_grow(in->seq, end_of(in));
+	if (!err)
+		err = seq_reserve(in->seq, end_of(in), &move);
+	pthread_mutex_unlock(&e->lock);
+	page_copy(e, &move);		/* also if there was no room for more */
+	return err;
+}
+
 static int reserve(struct accel_engine *e, struct accel_step *step)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&e->lock);
-	for (uint32_t k = 0; k < step->n && !err; k++) {
-		struct step_input *in = &step->in[k];
-
-		err = seq_grow(in->seq, end_of(in));
-		if (!err)
-			err = seq_reserve(in->seq, end_of(in));
-	}
-	pthread_mutex_unlock(&e->lock);
+	for (uint32_t k = 0; k < step->n && !err; k++)
+		err = reserve_for(e, &step->in[k]);
 	return err;
 }
 

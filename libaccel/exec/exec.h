@@ -25,6 +25,7 @@ struct io {
 	int32_t *top_ids;		/* [TOP_ROWS][k of the list] */
 	float *top_values;
 	struct octans_counters *counters;	/* [2]: before and after */
+	int32_t *copy;			/* [2]: a page that is copied, and where to */
 };
 
 /* What is computed at once. */
@@ -102,6 +103,8 @@ bool exec_dev_blamed(const struct exec_dev *e);
 /* A new queue, after one was stopped for the sake of another client. */
 int exec_dev_renew(struct exec_dev *e);
 const struct io *exec_dev_io(const struct exec_dev *e);
+/* In all its layers what page from holds is also held by page to. */
+int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from);
 /* As exec_cpu_pool(), on the card; NULL with a sentence: it cannot be mapped. */
 uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, int which);
 /* Adds its figures. */

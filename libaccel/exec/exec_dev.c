@@ -48,6 +48,7 @@ struct exec_dev {
 	bool blamed;			/* the newest error is the processor's */
 	struct run *runs;		/* [n_layers] */
 	uint32_t *begins;		/* [n_layers]: where a layer's commands begin in the stream buffer */
+	uint32_t copy_begin, copy_end;	/* in the stream buffer: commands that copy a page; or the same */
 	bool recorded;			/* all streams are */
 	uint64_t submits, jobs, stream_bytes, stream_writes, ceiling;
 	struct octans_counters sum;
@@ -159,7 +160,7 @@ static void relocate(const struct exec_dev *e, const bool *mine, struct places *
 {
 	struct arrays *a = &at->step;
 	uint64_t *const work[] = {
-		&at->x, &at->logits, &a->tokens, &a->positions, &a->slots, &a->seqs, &a->ranges, &a->pages,
+		&at->x, &at->logits, &at->page, &a->tokens, &a->positions, &a->slots, &a->seqs, &a->ranges, &a->pages,
 		&a->wanted,
 	};
 
@@ -239,6 +240,37 @@ static void record_run(struct exec_dev *e, struct build *b, uint32_t first, uint
 	stream_counters(b, host_va(e, &e->io.counters[1]));
 }
 
+static int record_copy(struct exec_dev *e, const bool *mine, const struct places *at)
+{
+	bool can = true, any = false;
+	struct build b;
+
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (mine[i]) {
+			can &= stream_copies_pages(&e->m->layers[i], &e->shape);
+			any |= e->m->layers[i].state.k_cols || e->m->layers[i].state.v_cols;
+		}
+	stream_begin(&b, &e->shape, at);
+	for (int pass = 0; pass < 2 && can && any; pass++) {
+		for (uint32_t i = 0; i < e->m->n_layers; i++)
+			if (mine[i])
+				stream_copy_page(&b, &e->m->layers[i], &e->layers[i],
+						 host_va(e, &e->io.copy[0]), host_va(e, &e->io.copy[1]));
+		if (pass)
+			break;
+		b.r.base = malloc(b.r.size);
+		if (!b.r.base)
+			return fail(-ENOMEM, "no memory for %zu bytes of commands", b.r.size);
+		b.r.size = 0;
+	}
+	if (b.r.base)
+		write_stream(e, e->copy_begin, b.r.base, b.r.size);
+	free(b.r.base);
+	e->copy_end += b.r.size;
+	e->recorded = true;
+	return 0;
+}
+
 static int record_all(struct exec_dev *e, const bool *mine, const struct places *at)
 {
 	uint32_t n = e->m->n_layers, offset = 0;
@@ -262,8 +294,8 @@ static int record_all(struct exec_dev *e, const bool *mine, const struct places 
 		offset += b.r.size;
 		e->runs[i] = (struct run) { .end = end, .stream_end = offset };
 	}
-	e->recorded = true;
-	return 0;
+	e->copy_begin = e->copy_end = offset;
+	return record_copy(e, mine, at);
 }
 
 static int cost_all(struct exec_dev *e, const bool *mine)
@@ -454,6 +486,37 @@ int exec_dev_renew(struct exec_dev *e)
 	return 0;
 }
 
+/* Pages that are too large for the processor's hands. */
+static int copy_by_hand(struct exec_dev *e, uint32_t to, uint32_t from)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		for (int which = 0; which < 2 && e->layers[i].k; which++) {
+			const struct layer *l = &e->m->layers[i];
+			size_t bytes = kv_row(which ? l->state.v_cols : l->state.k_cols, e->shape.kv_type)
+				       << e->shape.page_log2;
+			uint8_t *pool = bytes ? exec_dev_pool(e, i, which) : NULL;
+
+			if (bytes && !pool)
+				return -ENOMEM;
+			if (bytes)
+				memcpy(pool + to * bytes, pool + from * bytes, bytes);
+		}
+	return 0;
+}
+
+int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from)
+{
+	const struct accel_job job = {
+		.va = e->stream.va + e->copy_begin, .size = e->copy_end - e->copy_begin,
+	};
+
+	if (!job.size)
+		return copy_by_hand(e, to, from);
+	e->io.copy[0] = from;
+	e->io.copy[1] = to;
+	return run_jobs(e, &job, 1);
+}
+
 bool exec_dev_blamed(const struct exec_dev *e)
 {
 	return e->blamed;
@@ -485,6 +548,8 @@ static int rehearse(struct exec_dev *e)
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
 		if (e->runs[i].end)
 			err = exec_dev_run(e, i, &nothing);
+	if (!err && e->copy_end > e->copy_begin)
+		err = exec_dev_copy_page(e, 0, 0);
 	e->submits = e->jobs = e->ceiling = 0;
 	memset(&e->sum, 0, sizeof(e->sum));
 	return err;

@@ -41,6 +41,7 @@ size_t io_place(struct io *io, const struct accel_model *m, const struct shape *
 	io->top_ids = take(&size, base, top);
 	io->top_values = take(&size, base, top);
 	io->counters = take(&size, base, 2 * sizeof(*io->counters));
+	io->copy = take(&size, base, 2 * sizeof(*io->copy));
 	return size;
 }
 

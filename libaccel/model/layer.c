@@ -35,6 +35,13 @@ uint64_t kv_row(uint32_t cols, enum accel_kv_type type)
 	return type == ACCEL_KV_F32 ? 4ull * cols : type == ACCEL_KV_Q8_0 ? cols / 32 * 34ull : 2ull * cols;
 }
 
+uint32_t kv_page_words(uint32_t cols, const struct shape *shape)
+{
+	uint64_t words = (kv_row(cols, shape->kv_type) << shape->page_log2) / 4;
+
+	return words <= OCTANS_MAX_COLS ? words : 0;
+}
+
 /* ---- recording ---- */
 
 struct octans_tensor build_weight(const struct build *b, int slot)

@@ -122,6 +122,7 @@ struct places {
 	uint64_t x;			/* residual stream, F32 [batch, embd] */
 	uint64_t scratch[LAYER_SCRATCH];	/* F32 [batch, ..], of use within a layer */
 	uint64_t logits;		/* F32 [out, vocab] */
+	uint64_t page;			/* a page of keys or values on its way: kv_page_words() of the largest */
 	struct arrays step;
 	uint64_t rope[MODEL_ROPES];	/* F32 [ctx, rot] */
 	/* Results in memory of the process; as logits if nothing is to be copied. */
@@ -163,6 +164,8 @@ uint64_t layer_weight_bytes(const struct layer *l);
 uint64_t kv_row(uint32_t cols, enum accel_kv_type type);
 /* That type's number among those of weights. */
 uint32_t kv_element(enum accel_kv_type type);
+/* I32s that a page of so many columns takes; 0: more than a row of a tensor may have. */
+uint32_t kv_page_words(uint32_t cols, const struct shape *shape);
 /* Appends the commands of a layer; grouped: as its kind is, else never in groups. */
 void layer_record(struct build *b, uint32_t index, const struct layer *l, bool grouped);
 

@@ -16,6 +16,20 @@ static uint64_t take(uint64_t *size, uint64_t bytes)
 	return at;
 }
 
+static uint32_t most_words(const struct accel_model *m, const struct shape *s)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < m->n_layers; i++) {
+		uint32_t k = kv_page_words(m->layers[i].state.k_cols, s);
+		uint32_t v = kv_page_words(m->layers[i].state.v_cols, s);
+
+		most = k > most ? k : most;
+		most = v > most ? v : most;
+	}
+	return most;
+}
+
 /* What does not belong to any layer. */
 static void take_work(struct footprint *f, const struct accel_model *m, const struct shape *s,
 		      struct places *at)
@@ -28,6 +42,7 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 	for (unsigned int i = 0; i < LAYER_SCRATCH; i++)
 		at->scratch[i] = take(&f->work, batch * model_scratch(m, i));
 	at->logits = take(&f->work, 4ull * s->out * m->n_vocab);
+	at->page = take(&f->work, 4ull * most_words(m, s));
 	at->step.tokens = take(&f->work, batch);
 	at->step.positions = take(&f->work, batch);
 	at->step.slots = take(&f->work, batch);
@@ -49,6 +64,8 @@ static void take_layer(struct footprint *f, const struct layer *l, const struct 
 		at->k = take(&f->kv, positions * kv_row(l->state.k_cols, s->kv_type));
 	if (l->state.v_cols)
 		at->v = take(&f->kv, positions * kv_row(l->state.v_cols, s->kv_type));
+	/* commands that copy a page */
+	f->stream += 2 * sizeof(struct octans_cmd_move) * (!!l->state.k_cols + !!l->state.v_cols);
 }
 
 /* Tied weights are there once: the last layer's are those of the first. */

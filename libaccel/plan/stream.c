@@ -42,6 +42,31 @@ void stream_counters(struct build *b, uint64_t va)
 	RECORD(&b->r, SIGNAL, signal, OCTANS_SIGNAL_COUNTERS, .va = va);
 }
 
+static void copy_pool(struct build *b, uint64_t pool, uint32_t words, uint64_t from, uint64_t to)
+{
+	const struct octans_tensor pages = tensor_i32(pool, b->shape->pages, words, 0);
+	const struct octans_tensor stage = tensor_i32(b->at->page, 1, words, 0);
+
+	if (!words)
+		return;
+	/* A page cannot move within one tensor: by way of another. */
+	RECORD(&b->r, MOVE, move, 0, .dst = stage, .src = pages, .src_ids = tensor_i32(from, 1, 1, 0));
+	RECORD(&b->r, MOVE, move, 0, .dst = pages, .dst_ids = tensor_i32(to, 1, 1, 0), .src = stage);
+}
+
+void stream_copy_page(struct build *b, const struct layer *l, const struct layer_places *own, uint64_t from,
+		      uint64_t to)
+{
+	copy_pool(b, own->k, kv_page_words(l->state.k_cols, b->shape), from, to);
+	copy_pool(b, own->v, kv_page_words(l->state.v_cols, b->shape), from, to);
+}
+
+bool stream_copies_pages(const struct layer *l, const struct shape *shape)
+{
+	return !l->state.k_cols == !kv_page_words(l->state.k_cols, shape) &&
+	       !l->state.v_cols == !kv_page_words(l->state.v_cols, shape);
+}
+
 size_t stream_around(void)
 {
 	const struct shape shape = { .ctx = 1, .seqs = 1, .batch = 1, .out = 1 };
