@@ -65,12 +65,12 @@ static int own_cpu(struct accel_engine *e, int32_t more, bool keep)
 	return err;
 }
 
-uint8_t *engine_pool(struct accel_engine *e, uint32_t layer, int which)
+uint8_t *engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep)
 {
 	int32_t device = e->layers[layer].device;
 
-	return device < 0 ? exec_cpu_pool(e->cpu, layer, which) :
-	       exec_dev_pool(e->cards[device].exec, layer, which);
+	return device < 0 ? exec_cpu_pool(e->cpu, layer, keep) :
+	       exec_dev_pool(e->cards[device].exec, layer, keep);
 }
 
 static void leave(struct accel_engine *e, uint32_t card, enum accel_reason reason, const char *why)
@@ -130,6 +130,7 @@ int engine_fall_back(struct accel_engine *e, uint32_t card, int err)
 	leave(e, card, ACCEL_REASON_LOST, why);
 	note_fallback(e, err, why);
 	pages_forget(e);
+	marks_forget(e);
 	pthread_mutex_unlock(&e->lock);
 	exec_dev_free(c->exec);
 	c->exec = NULL;
@@ -228,20 +229,36 @@ static int load_card(struct accel_engine *e, uint32_t card)
 	return 0;
 }
 
+/* What sequences have of a pool, from the CPU to a card. */
+static void copy_pool(const struct accel_engine *e, uint32_t layer, enum keep keep, uint8_t *to)
+{
+	const uint8_t *from = exec_cpu_pool(e->cpu, layer, keep);
+	size_t bytes = keep_row(&e->m->layers[layer], keep, &e->shape);
+
+	if (!keep_is_paged(keep)) {
+		for (uint32_t i = 0; i < e->shape.slots; i++)
+			if (e->slot_refs[i])
+				memcpy(to + i * bytes, from + i * bytes, bytes);
+		return;
+	}
+	bytes <<= e->shape.page_log2;
+	for (uint32_t i = 0; i < e->shape.pages; i++)
+		if (e->pages[i].refs)
+			memcpy(to + i * bytes, from + i * bytes, bytes);
+}
+
 static int copy_pools(struct accel_engine *e, struct card *c)
 {
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		for (int which = 0; which < 2 && c->mine[i]; which++) {
-			const struct layer *l = &e->m->layers[i];
-			size_t bytes = page_bytes(e, which ? l->state.v_cols : l->state.k_cols);
-			const uint8_t *from = exec_cpu_pool(e->cpu, i, which);
-			uint8_t *to = bytes ? exec_dev_pool(c->exec, i, which) : NULL;
+		for (enum keep k = 0; k < KEEP_COUNT && c->mine[i]; k++) {
+			uint8_t *to;
 
-			if (bytes && !to)
+			if (!keep_bytes(&e->m->layers[i], k, &e->shape))
+				continue;
+			to = exec_dev_pool(c->exec, i, k);
+			if (!to)
 				return -ENOMEM;
-			for (uint32_t p = 0; p < e->shape.pages && bytes; p++)
-				if (e->pages[p].refs)
-					memcpy(to + p * bytes, from + p * bytes, bytes);
+			copy_pool(e, i, k, to);
 		}
 	return 0;
 }

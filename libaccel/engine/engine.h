@@ -22,6 +22,12 @@ struct page {
 	uint32_t filled;		/* positions, from its first on, that it holds */
 };
 
+/* The state of layers that cannot go back, after so many positions. */
+struct mark {
+	uint32_t pos;
+	int32_t slot;
+};
+
 struct accel_seq {
 	struct accel_engine *engine;
 	struct accel_seq *next, *prev;	/* of the engine's */
@@ -30,6 +36,8 @@ struct accel_seq {
 	uint32_t n, room;
 	uint32_t *pages;		/* [n_pages]; a step that runs may have added some */
 	uint32_t n_pages, pages_room;
+	struct mark *marks;		/* [n_marks], ascending; none if no layer has a state */
+	uint32_t n_marks, marks_room;
 };
 
 enum card_state {
@@ -57,6 +65,7 @@ struct step_input {
 	enum accel_want want;
 	uint32_t top;
 	uint32_t held;			/* positions computed, of its sequence and these tokens */
+	int32_t from, to;		/* slots: the state there, and that of the end; -1 = none */
 	float *logits;			/* [rows][n_vocab], in accel_step.logits */
 	uint32_t rows;
 	int32_t *ids;			/* [top], in accel_step.ids */
@@ -85,7 +94,7 @@ struct accel_step {
 
 /* The arrays of a pass. */
 struct pass_arrays {
-	int32_t *tokens, *positions, *slots, *seqs, *ranges, *wanted, *pages;
+	int32_t *tokens, *positions, *slots, *seqs, *ranges, *states, *wanted, *pages;
 	uint32_t *pages_used;
 	/* Where results go: of row i of wanted. */
 	struct step_input **out_in;
@@ -104,6 +113,7 @@ struct accel_engine {
 	struct page *pages;		/* [shape.pages] */
 	uint32_t *free_pages;		/* [n_free] */
 	uint32_t n_free;
+	uint32_t *slot_refs;		/* [shape.slots]: marks that are there */
 	struct accel_seq *seqs;
 	uint32_t n_seqs;
 	struct accel_step *queue, **queue_end;
@@ -131,8 +141,8 @@ int64_t now_ns(void);
 int engine_fall_back(struct accel_engine *e, uint32_t card, int err);
 /* Cards that failed and may be well again are tried. */
 void engine_bring_back(struct accel_engine *e);
-/* The memory of a layer's keys (0) or values (1), wherever it is; NULL with a sentence. */
-uint8_t *engine_pool(struct accel_engine *e, uint32_t layer, int which);
+/* A pool of a layer, wherever it is; NULL with a sentence. */
+uint8_t *engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep);
 /* With the lock, too: figures for those who ask. */
 void engine_publish(struct accel_engine *e);
 /* Has the step that is computed to end?  -ECANCELED or -ETIMEDOUT with a sentence. */
@@ -155,7 +165,23 @@ struct page_move {
 
 /* With the baton, without the lock.  If it cannot be copied it is not filled, and is computed again. */
 void page_copy(struct accel_engine *e, const struct page_move *move);
-size_t page_bytes(const struct accel_engine *e, uint32_t cols);
+
+/* marks.c, with the lock. */
+int slots_new(struct accel_engine *e);
+/* A slot for the state of the end of a step; -1 if no layer has any.  -ENOSPC. */
+int mark_take(struct accel_seq *seq, int32_t *slot);
+void mark_drop(struct accel_engine *e, int32_t slot);
+/* Room for n marks.  -ENOMEM. */
+int mark_room(struct accel_seq *seq, uint32_t n);
+/* The slot, unless it is -1, has the state after pos positions: the newest.  There is room. */
+void mark_add(struct accel_seq *seq, uint32_t pos, int32_t slot);
+void marks_cut(struct accel_seq *seq, uint32_t pos);
+/* All of a sequence, of the engine. */
+void marks_drop(struct accel_seq *seq);
+void marks_forget(struct accel_engine *e);
+int marks_share(struct accel_seq *to, const struct accel_seq *from, uint32_t n);
+/* The newest at *pos or before: its slot and *pos, or -1 and 0. */
+int32_t mark_before(const struct accel_seq *seq, uint32_t *pos);
 
 /* seq.c, with the lock. */
 /* Positions from the first on, of n, whose keys and values are there. */

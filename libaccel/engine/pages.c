@@ -18,13 +18,14 @@ int pages_new(struct accel_engine *e)
 		e->free_pages[e->n_free] = n - 1 - e->n_free;	/* the first is taken first */
 		e->n_free++;
 	}
-	return 0;
+	return slots_new(e);
 }
 
 void pages_free(struct accel_engine *e)
 {
 	free(e->pages);
 	free(e->free_pages);
+	free(e->slot_refs);
 }
 
 int page_take(struct accel_engine *e, uint32_t *page)
@@ -49,20 +50,14 @@ void pages_forget(struct accel_engine *e)
 		e->pages[i].filled = 0;
 }
 
-size_t page_bytes(const struct accel_engine *e, uint32_t cols)
-{
-	return kv_row(cols, e->shape.kv_type) << e->shape.page_log2;
-}
-
 static int copy_on_cpu(struct accel_engine *e, uint32_t to, uint32_t from)
 {
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		for (int which = 0; which < 2 && e->layers[i].device < 0; which++) {
-			const struct layer *l = &e->m->layers[i];
-			size_t bytes = page_bytes(e, which ? l->state.v_cols : l->state.k_cols);
-			uint8_t *pool = bytes ? exec_cpu_pool(e->cpu, i, which) : NULL;
+		for (enum keep k = 0; k < KEEP_COUNT && e->layers[i].device < 0; k++) {
+			size_t bytes = keep_row(&e->m->layers[i], k, &e->shape) << e->shape.page_log2;
+			uint8_t *pool = exec_cpu_pool(e->cpu, i, k);
 
-			if (pool)
+			if (pool && keep_is_paged(k))
 				memcpy(pool + to * bytes, pool + from * bytes, bytes);
 		}
 	return 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Sequences in files.  Little endian: struct header; tokens, i32 each; then, of every layer that keeps any,
- * the keys of all positions and the values of all positions, rows as they are in memory; then a hash of
- * all that, u64.  Pages do not show: what was saved with one size of them is read with another.
+ * the keys of all positions and the values of all positions, rows as they are in memory, and states after
+ * the last; then a hash of all that, u64.  Pages do not show: what was saved with one size of them is read with another.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@ struct header {
 	uint32_t kv_type;
 	uint64_t model;			/* fingerprint */
 	uint64_t row_bytes;		/* of a position, in all layers */
+	uint64_t state_bytes;		/* of the sequence, in all layers */
 	uint32_t positions;
 	uint32_t reserved;		/* zero */
 };
@@ -53,13 +54,14 @@ static uint64_t fingerprint(struct accel_engine *e)
 	return e->fingerprint;
 }
 
-static uint64_t position_bytes(const struct accel_engine *e)
+static uint64_t sum_of(const struct accel_engine *e, bool paged)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		sum += kv_row(e->m->layers[i].state.k_cols, e->shape.kv_type) +
-		       kv_row(e->m->layers[i].state.v_cols, e->shape.kv_type);
+		for (enum keep k = 0; k < KEEP_COUNT; k++)
+			if (keep_is_paged(k) == paged)
+				sum += keep_row(&e->m->layers[i], k, &e->shape);
 	return sum;
 }
 
@@ -138,19 +140,22 @@ static int pass_bytes(struct stream *s, void *data, size_t n, uint64_t *left)
 	return err;
 }
 
-/* The positions of a sequence in one pool, page by page. */
+/* What a sequence has of one pool: its positions, page by page, or its state. */
 static int pass_pool(struct accel_engine *e, struct stream *s, const struct accel_seq *seq, uint32_t layer,
-		     int which, uint64_t *left)
+		     enum keep keep, uint64_t *left)
 {
-	const struct layer *l = &e->m->layers[layer];
-	const size_t row = kv_row(which ? l->state.v_cols : l->state.k_cols, e->shape.kv_type);
+	const size_t row = keep_row(&e->m->layers[layer], keep, &e->shape);
 	const uint32_t page = 1u << e->shape.page_log2;
-	uint8_t *pool = row ? engine_pool(e, layer, which) : NULL;
+	uint8_t *pool = row && seq->n ? engine_pool(e, layer, keep) : NULL;
 	int err = 0;
 
-	if (row && !pool)
+	if (!row || !seq->n)
+		return 0;
+	if (!pool)
 		return -ENOMEM;
-	for (uint32_t i = 0; row && i < seq->n_pages && i * page < seq->n && !err; i++) {
+	if (!keep_is_paged(keep))
+		return pass_bytes(s, pool + row * seq->marks[seq->n_marks - 1].slot, row, left);
+	for (uint32_t i = 0; i < seq->n_pages && i * page < seq->n && !err; i++) {
 		uint32_t here = seq->n - i * page < page ? seq->n - i * page : page;
 
 		err = pass_bytes(s, pool + (size_t)seq->pages[i] * page * row, here * row, left);
@@ -163,14 +168,14 @@ static int pass_body(struct accel_engine *e, struct stream *s, struct accel_seq 
 	int err = pass_bytes(s, seq->tokens, seq->n * sizeof(*seq->tokens), left);
 
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
-		for (int which = 0; which < 2 && !err; which++)
-			err = pass_pool(e, s, seq, i, which, left);
+		for (enum keep k = 0; k < KEEP_COUNT && !err; k++)
+			err = pass_pool(e, s, seq, i, k, left);
 	return err;
 }
 
-static uint64_t body_bytes(uint32_t positions, uint64_t row)
+static uint64_t body_bytes(const struct header *h)
 {
-	return positions * (row + sizeof(int32_t));
+	return h->positions * (h->row_bytes + sizeof(int32_t)) + (h->positions ? h->state_bytes : 0);
 }
 
 static int begin(struct stream *s, int fd, bool writing)
@@ -186,7 +191,7 @@ static int save(struct accel_engine *e, struct accel_seq *seq, int fd)
 {
 	struct header h = {
 		.magic = MAGIC, .numerics = NUMERICS, .kv_type = e->shape.kv_type, .model = fingerprint(e),
-		.row_bytes = position_bytes(e), .positions = seq->n,
+		.row_bytes = sum_of(e, true), .state_bytes = sum_of(e, false), .positions = seq->n,
 	};
 	uint64_t left = UINT64_MAX, hash;
 	struct stream s;
@@ -233,7 +238,8 @@ static int check(struct accel_engine *e, const struct header *h)
 			    h->numerics, NUMERICS);
 	if (h->model != fingerprint(e))
 		return fail(-EINVAL, "the sequence is of another model");
-	if (h->kv_type != e->shape.kv_type || h->row_bytes != position_bytes(e) || h->reserved)
+	if (h->kv_type != e->shape.kv_type || h->row_bytes != sum_of(e, true) ||
+	    h->state_bytes != sum_of(e, false) || h->reserved)
 		return fail(-EINVAL, "the sequence was saved with another type of keys and values");
 	if (h->positions > e->shape.ctx)
 		return fail(-ENOSPC, "the sequence has %u positions, the context %u", h->positions,
@@ -262,6 +268,7 @@ static int check_body(struct accel_engine *e, struct stream *s, const struct acc
 static int make_room(struct accel_engine *e, struct accel_seq *seq, uint32_t n)
 {
 	struct page_move none;		/* it has no page yet */
+	int32_t slot = -1;
 	int err;
 
 	pthread_mutex_lock(&e->lock);
@@ -270,7 +277,13 @@ static int make_room(struct accel_engine *e, struct accel_seq *seq, uint32_t n)
 	if (!err)
 		err = seq_reserve(seq, n, &none);
 	if (!err)
+		err = mark_room(seq, 1);
+	if (!err && n)
+		err = mark_take(seq, &slot);
+	if (!err) {
 		seq->n = n;
+		mark_add(seq, n, slot);
+	}
 	pthread_mutex_unlock(&e->lock);
 	return err;
 }
@@ -288,7 +301,7 @@ static int load(struct accel_engine *e, struct accel_seq *seq, int fd)
 		err = check(e, &h);
 	if (!err)
 		err = make_room(e, seq, h.positions);
-	left = err ? 0 : body_bytes(h.positions, h.row_bytes) + sizeof(uint64_t);
+	left = err ? 0 : body_bytes(&h) + sizeof(uint64_t);
 	if (!err)
 		err = pass_body(e, &s, seq, &left);
 	if (!err)

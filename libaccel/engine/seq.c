@@ -19,6 +19,7 @@ uint32_t seq_held(const struct accel_seq *seq, uint32_t n)
 	const uint32_t page = 1u << e->shape.page_log2;
 	uint32_t at = 0;
 
+	/* Models of states alone have no pages to look at, but those are taken all the same. */
 	for (uint32_t i = 0; i < seq->n_pages && at < n; i++) {
 		uint32_t filled = e->pages[seq->pages[i]].filled;
 
@@ -26,7 +27,11 @@ uint32_t seq_held(const struct accel_seq *seq, uint32_t n)
 		if (filled < page)
 			break;
 	}
-	return at < n ? at : n;
+	if (at > n)
+		at = n;
+	if (e->shape.slots)
+		mark_before(seq, &at);
+	return at;
 }
 
 void seq_filled(struct accel_seq *seq, uint32_t end)
@@ -144,12 +149,14 @@ static void destroy(struct accel_seq *seq)
 	struct accel_engine *e = seq->engine;
 
 	seq_drop_pages(seq, 0);
+	marks_drop(seq);
 	*(seq->prev ? &seq->prev->next : &e->seqs) = seq->next;
 	if (seq->next)
 		seq->next->prev = seq->prev;
 	e->n_seqs--;
 	free(seq->tokens);
 	free(seq->pages);
+	free(seq->marks);
 	free(seq);
 }
 
@@ -164,6 +171,8 @@ static int fork_of(struct accel_seq *from, uint32_t n, struct accel_seq **out)
 		err = seq_grow(seq, n);
 	if (!err)
 		err = grow_pages(seq, pages_of(e, n));
+	if (!err)
+		err = marks_share(seq, from, n);
 	if (err) {
 		if (seq)
 			destroy(seq);
@@ -281,6 +290,7 @@ int accel_seq_trim(struct accel_seq *seq, uint32_t pos)
 	} else {
 		seq->n = pos;
 		seq_drop_pages(seq, pos);
+		marks_cut(seq, pos);
 	}
 	pthread_mutex_unlock(&e->lock);
 	return err;
@@ -319,6 +329,7 @@ int accel_seq_skip(struct accel_seq *seq, uint32_t n)
 {
 	struct accel_engine *e = seq->engine;
 	struct page_move move = { 0 };
+	int32_t slot;
 	int err = 0;
 
 	pthread_mutex_lock(&e->baton);
@@ -332,11 +343,16 @@ int accel_seq_skip(struct accel_seq *seq, uint32_t n)
 		err = seq_grow(seq, seq->n + n);
 	if (!err)
 		err = seq_reserve(seq, seq->n + n, &move);
+	if (!err)
+		err = mark_room(seq, seq->n_marks + 1);
+	if (!err)
+		err = mark_take(seq, &slot);
 	if (!err) {
 		for (uint32_t i = 0; i < n; i++)
 			seq->tokens[seq->n + i] = -1;
 		seq->n += n;
 		seq_filled(seq, seq->n);
+		mark_add(seq, seq->n, slot);
 	}
 	seq_drop_pages(seq, seq->n);
 	pthread_mutex_unlock(&e->lock);

@@ -21,12 +21,14 @@ int step_arrays_new(struct accel_engine *e)
 	a->slots = calloc(s->batch, sizeof(*a->slots));
 	a->seqs = calloc(s->batch, sizeof(*a->seqs));
 	a->ranges = calloc(s->batch, 2 * sizeof(*a->ranges));
+	a->states = calloc(s->batch, 2 * sizeof(*a->states));
 	a->wanted = calloc(s->out, sizeof(*a->wanted));
 	a->pages = calloc(s->seqs, shape_seq_pages(s) * sizeof(*a->pages));
 	a->pages_used = calloc(s->seqs, sizeof(*a->pages_used));
 	a->out_in = calloc(s->out, sizeof(*a->out_in));
 	a->out_row = calloc(s->out, sizeof(*a->out_row));
-	if (!a->tokens || !a->positions || !a->slots || !a->seqs || !a->ranges || !a->wanted || !a->pages ||
+	if (!a->tokens || !a->positions || !a->slots || !a->seqs || !a->ranges || !a->states ||
+	    !a->wanted || !a->pages ||
 	    !a->pages_used || !a->out_in || !a->out_row)
 		return fail(-ENOMEM, "no memory for steps of %u tokens", s->batch);
 	return 0;
@@ -41,6 +43,7 @@ void step_arrays_free(struct accel_engine *e)
 	free(a->slots);
 	free(a->seqs);
 	free(a->ranges);
+	free(a->states);
 	free(a->wanted);
 	free(a->pages);
 	free(a->pages_used);
@@ -116,6 +119,8 @@ static void add_rows(struct accel_engine *e, struct step_input *in, struct pass 
 		a->seqs[row] = p->n_seqs;
 		a->ranges[2 * row] = 0;
 		a->ranges[2 * row + 1] = pos + 1;
+		a->states[2 * row] = i ? in->to : in->from;
+		a->states[2 * row + 1] = in->to;
 		p->load.pairs += pos + 1;
 		/* counted here, put in order by add_results() */
 		p->top_rows += wants(in, pos, true);
@@ -162,7 +167,7 @@ static bool make_pass(struct accel_engine *e, struct accel_step *step, uint32_t 
 
 	*p = (struct pass) {
 		.tokens = a->tokens, .positions = a->positions, .slots = a->slots, .seqs = a->seqs,
-		.ranges = a->ranges, .wanted = a->wanted, .pages = a->pages, .pages_used = a->pages_used,
+		.ranges = a->ranges, .states = e->shape.slots ? a->states : NULL, .wanted = a->wanted, .pages = a->pages, .pages_used = a->pages_used,
 	};
 	for (uint32_t k = 0; k < step->n; k++) {
 		struct step_input *in = &step->in[k];
@@ -257,6 +262,8 @@ static int run_passes(struct accel_engine *e, struct accel_step *step, uint32_t 
 			uint32_t begin = in->held;
 
 			in->held += took[k];
+			if (took[k])
+				in->from = in->to;
 			if (begin < in->seq->n)
 				e->stats.recomputed += (in->held < in->seq->n ? in->held : in->seq->n) - begin;
 		}
@@ -269,8 +276,12 @@ static int run_passes(struct accel_engine *e, struct accel_step *step, uint32_t 
 static void begin_inputs(struct accel_engine *e, struct accel_step *step)
 {
 	pthread_mutex_lock(&e->lock);
-	for (uint32_t k = 0; k < step->n; k++)
-		step->in[k].held = seq_held(step->in[k].seq, step->in[k].seq->n);
+	for (uint32_t k = 0; k < step->n; k++) {
+		struct step_input *in = &step->in[k];
+
+		in->held = seq_held(in->seq, in->seq->n);
+		in->from = mark_before(in->seq, &(uint32_t) { in->held });
+	}
 	pthread_mutex_unlock(&e->lock);
 }
 
@@ -302,7 +313,7 @@ static int compute(struct accel_engine *e, struct accel_step *step, uint32_t *to
 	return err;
 }
 
-static int reserve_for(struct accel_engine *e, const struct step_input *in)
+static int reserve_for(struct accel_engine *e, struct step_input *in)
 {
 	struct page_move move = { 0 };
 	int err;
@@ -311,6 +322,10 @@ static int reserve_for(struct accel_engine *e, const struct step_input *in)
 	err = seq_grow(in->seq, end_of(in));
 	if (!err)
 		err = seq_reserve(in->seq, end_of(in), &move);
+	if (!err)
+		err = mark_room(in->seq, in->seq->n_marks + 1);
+	if (!err)
+		err = mark_take(in->seq, &in->to);
 	pthread_mutex_unlock(&e->lock);
 	page_copy(e, &move);		/* also if there was no room for more */
 	return err;
@@ -338,9 +353,12 @@ static void commit(struct accel_engine *e, struct accel_step *step, int err)
 				memcpy(seq->tokens + seq->n, in->tokens, in->n * sizeof(*seq->tokens));
 			seq->n += in->n;
 			seq_filled(seq, seq->n);
-		} else if (in->held) {
+			mark_add(seq, seq->n, in->to);
+		} else {
 			seq_filled(seq, in->held < seq->n ? in->held : seq->n);
+			mark_drop(e, in->to);
 		}
+		in->to = -1;
 		seq_drop_pages(seq, seq->n);
 	}
 	e->stats.steps += !err;
@@ -350,7 +368,7 @@ static void commit(struct accel_engine *e, struct accel_step *step, int err)
 
 int step_restore(struct accel_engine *e, struct accel_seq *seq)
 {
-	struct step_input in = { .seq = seq };
+	struct step_input in = { .seq = seq, .from = -1, .to = -1 };
 	struct accel_step step = { .engine = e, .n = 1, .in = &in };
 	bool held;
 
@@ -450,7 +468,7 @@ static int make_room(struct accel_step *step, const struct accel_input *inputs, 
 
 		*in = (struct step_input) {
 			.seq = inputs[i].seq, .tokens = t, .n = inputs[i].n, .want = inputs[i].want,
-			.rows = inputs[i].want == ACCEL_WANT_ALL ? inputs[i].n :
+			.from = -1, .to = -1, .rows = inputs[i].want == ACCEL_WANT_ALL ? inputs[i].n :
 				inputs[i].want == ACCEL_WANT_LAST,
 		};
 		memcpy(t, inputs[i].tokens, in->n * sizeof(*t));

@@ -17,7 +17,7 @@
 struct io {
 	uint32_t *params;		/* [P_COUNT] */
 	int32_t *tokens, *positions, *slots, *seqs;	/* [batch] */
-	int32_t *ranges;		/* [batch][2] */
+	int32_t *ranges, *states;	/* [batch][2] */
 	int32_t *pages;			/* [seqs][shape_seq_pages()] */
 	int32_t *wanted;		/* [out] */
 	float *x;			/* [batch][n_embd], where a run begins or ends */
@@ -37,6 +37,7 @@ struct pass {
 	uint32_t top;			/* so many of each, */
 	uint32_t logits;		/* then those that are wanted as a whole */
 	const int32_t *tokens, *positions, *slots, *seqs, *ranges, *wanted;	/* as in struct io */
+	const int32_t *states;		/* or NULL */
 	const int32_t *pages;		/* rows of shape_seq_pages() */
 	const uint32_t *pages_used;	/* [n_seqs]: how many of a row mean something */
 	struct load load;
@@ -74,8 +75,8 @@ int exec_cpu_run(struct exec_cpu *e, uint32_t first);
 const struct io *exec_cpu_io(const struct exec_cpu *e);
 /* Rows of logits that are wanted as a whole. */
 const float *exec_cpu_logits(const struct exec_cpu *e, const struct pass *pass);
-/* The pool of keys (0) or values (1) of a layer; NULL: it has none. */
-uint8_t *exec_cpu_pool(const struct exec_cpu *e, uint32_t layer, int which);
+/* A pool of a layer; NULL: it has none. */
+uint8_t *exec_cpu_pool(const struct exec_cpu *e, uint32_t layer, enum keep keep);
 const char *exec_cpu_isa(const struct exec_cpu *e);
 uint32_t exec_cpu_threads(const struct exec_cpu *e);
 
@@ -106,7 +107,7 @@ const struct io *exec_dev_io(const struct exec_dev *e);
 /* In all its layers what page from holds is also held by page to. */
 int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from);
 /* As exec_cpu_pool(), on the card; NULL with a sentence: it cannot be mapped. */
-uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, int which);
+uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, enum keep keep);
 /* Adds its figures. */
 void exec_dev_stats(const struct exec_dev *e, struct accel_engine_stats *st);
 

@@ -54,7 +54,7 @@ static int make_buffers(struct exec_cpu *e)
 	at->step = (struct arrays) {
 		.tokens = address(e->io.tokens), .positions = address(e->io.positions),
 		.slots = address(e->io.slots), .seqs = address(e->io.seqs),
-		.ranges = address(e->io.ranges), .pages = address(e->io.pages),
+		.ranges = address(e->io.ranges), .states = address(e->io.states), .pages = address(e->io.pages),
 		.wanted = address(e->io.wanted),
 	};
 	return 0;
@@ -133,33 +133,24 @@ static void *at_address(uint64_t va)
 /* Pools that only layers[] has. */
 static void free_pools(struct layer_places *layers, const struct layer_places *but, uint32_t n)
 {
-	for (uint32_t i = 0; i < n && layers; i++) {
-		if (!but || layers[i].k != but[i].k)
-			free(at_address(layers[i].k));
-		if (!but || layers[i].v != but[i].v)
-			free(at_address(layers[i].v));
-	}
-}
-
-static uint64_t new_pool(const struct exec_cpu *e, uint32_t cols)
-{
-	return cols ? address(calloc((size_t)e->shape.pages << e->shape.page_log2,
-				     kv_row(cols, e->shape.kv_type))) : 0;
+	for (uint32_t i = 0; i < n && layers; i++)
+		for (enum keep k = 0; k < KEEP_COUNT; k++)
+			if (!but || layers[i].keep[k] != but[i].keep[k])
+				free(at_address(layers[i].keep[k]));
 }
 
 /* layers[]: with the pools that are there. */
 static int make_pools(const struct exec_cpu *e, const bool *mine, struct layer_places *layers)
 {
-	for (uint32_t i = 0; i < e->m->n_layers; i++) {
-		const struct layer *l = &e->m->layers[i];
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		for (enum keep k = 0; k < KEEP_COUNT && mine[i]; k++) {
+			uint64_t bytes = keep_bytes(&e->m->layers[i], k, &e->shape);
 
-		if (!mine[i])
-			continue;
-		if (!layers[i].k)
-			layers[i].k = new_pool(e, l->state.k_cols);
-		if (!layers[i].v)
-			layers[i].v = new_pool(e, l->state.v_cols);
-		if ((l->state.k_cols && !layers[i].k) || (l->state.v_cols && !layers[i].v))
+			if (!bytes || layers[i].keep[k])
+				continue;
+			layers[i].keep[k] = address(calloc(1, bytes));
+			if (layers[i].keep[k])
+				continue;
 			return fail(-ENOMEM, "no memory for keys and values of %llu positions: fewer, or a smaller type of them, take less",
 				    (unsigned long long)e->shape.pages << e->shape.page_log2);
 	}
@@ -194,10 +185,9 @@ int exec_cpu_own(struct exec_cpu *e, const bool *mine, bool keep)
 		return err;
 	}
 	for (uint32_t i = 0; i < n && !keep; i++)
-		if (!mine[i]) {
-			free(at_address(layers[i].k));
-			free(at_address(layers[i].v));
-			layers[i].k = layers[i].v = 0;
+		for (enum keep k = 0; k < KEEP_COUNT && !mine[i]; k++) {
+			free(at_address(layers[i].keep[k]));
+			layers[i].keep[k] = 0;
 		}
 	free_runs(e->runs, n);
 	e->runs = runs;
@@ -289,9 +279,9 @@ const float *exec_cpu_logits(const struct exec_cpu *e, const struct pass *pass)
 	return e->io.logits + (size_t)pass->top_rows * e->m->n_vocab;	/* they stay where they are */
 }
 
-uint8_t *exec_cpu_pool(const struct exec_cpu *e, uint32_t layer, int which)
+uint8_t *exec_cpu_pool(const struct exec_cpu *e, uint32_t layer, enum keep keep)
 {
-	return at_address(which ? e->layers[layer].v : e->layers[layer].k);
+	return at_address(e->layers[layer].keep[keep]);
 }
 
 const char *exec_cpu_isa(const struct exec_cpu *e)

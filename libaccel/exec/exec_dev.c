@@ -160,8 +160,8 @@ static void relocate(const struct exec_dev *e, const bool *mine, struct places *
 {
 	struct arrays *a = &at->step;
 	uint64_t *const work[] = {
-		&at->x, &at->logits, &at->page, &a->tokens, &a->positions, &a->slots, &a->seqs, &a->ranges, &a->pages,
-		&a->wanted,
+		&at->x, &at->logits, &at->page, &a->tokens, &a->positions, &a->slots, &a->seqs, &a->ranges, &a->states,
+		&a->pages, &a->wanted,
 	};
 
 	for (size_t i = 0; i < sizeof(work) / sizeof(work[0]); i++)
@@ -178,8 +178,8 @@ static void relocate(const struct exec_dev *e, const bool *mine, struct places *
 			continue;
 		for (int k = 0; k < LAYER_WEIGHTS; k++)
 			e->layers[i].w[k] += e->weights.va;
-		e->layers[i].k += e->kv.va;
-		e->layers[i].v += e->kv.va;
+		for (enum keep k = 0; k < KEEP_COUNT; k++)
+			e->layers[i].keep[k] += e->kv.va;
 	}
 }
 
@@ -222,7 +222,8 @@ static void record_run(struct exec_dev *e, struct build *b, uint32_t first, uint
 	const struct arrays from = {
 		.tokens = host_va(e, e->io.tokens), .positions = host_va(e, e->io.positions),
 		.slots = host_va(e, e->io.slots), .seqs = host_va(e, e->io.seqs),
-		.ranges = host_va(e, e->io.ranges), .pages = host_va(e, e->io.pages),
+		.ranges = host_va(e, e->io.ranges), .states = host_va(e, e->io.states),
+		.pages = host_va(e, e->io.pages),
 		.wanted = host_va(e, e->io.wanted),
 	};
 
@@ -248,7 +249,8 @@ static int record_copy(struct exec_dev *e, const bool *mine, const struct places
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
 		if (mine[i]) {
 			can &= stream_copies_pages(&e->m->layers[i], &e->shape);
-			any |= e->m->layers[i].state.k_cols || e->m->layers[i].state.v_cols;
+			any |= keep_row(&e->m->layers[i], KEEP_KEYS, &e->shape) ||
+			       keep_row(&e->m->layers[i], KEEP_VALUES, &e->shape);
 		}
 	stream_begin(&b, &e->shape, at);
 	for (int pass = 0; pass < 2 && can && any; pass++) {
@@ -490,11 +492,10 @@ int exec_dev_renew(struct exec_dev *e)
 static int copy_by_hand(struct exec_dev *e, uint32_t to, uint32_t from)
 {
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		for (int which = 0; which < 2 && e->layers[i].k; which++) {
-			const struct layer *l = &e->m->layers[i];
-			size_t bytes = kv_row(which ? l->state.v_cols : l->state.k_cols, e->shape.kv_type)
-				       << e->shape.page_log2;
-			uint8_t *pool = bytes ? exec_dev_pool(e, i, which) : NULL;
+		for (enum keep k = 0; k < KEEP_COUNT && e->layers[i].keep[k]; k++) {
+			size_t bytes = keep_is_paged(k) ? keep_row(&e->m->layers[i], k, &e->shape)
+				       << e->shape.page_log2 : 0;
+			uint8_t *pool = bytes ? exec_dev_pool(e, i, k) : NULL;
 
 			if (bytes && !pool)
 				return -ENOMEM;
@@ -527,11 +528,11 @@ const struct io *exec_dev_io(const struct exec_dev *e)
 	return &e->io;
 }
 
-uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, int which)
+uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, enum keep keep)
 {
 	if (!e->kv.map && map_buffer(e, &e->kv))
 		return NULL;
-	return e->kv.map + ((which ? e->layers[layer].v : e->layers[layer].k) - e->kv.va);
+	return e->kv.map + (e->layers[layer].keep[keep] - e->kv.va);
 }
 
 /* ---- beginning and end ---- */

@@ -34,6 +34,7 @@ size_t io_place(struct io *io, const struct accel_model *m, const struct shape *
 	io->slots = take(&size, base, batch);
 	io->seqs = take(&size, base, batch);
 	io->ranges = take(&size, base, 2 * batch);
+	io->states = take(&size, base, 2 * batch);
 	io->pages = take(&size, base, sizeof(int32_t) * shape->seqs * shape_seq_pages(shape));
 	io->wanted = take(&size, base, shape->out * sizeof(*io->wanted));
 	io->x = take(&size, base, sizeof(float) * shape->batch * m->n_embd);
@@ -89,6 +90,7 @@ size_t io_write(const struct io *io, const struct shape *shape, const struct pas
 	size += put(io->slots, p->slots, p->n);
 	size += put(io->seqs, p->seqs, p->n);
 	size += put(io->ranges, p->ranges, 2ull * p->n);
+	size += put(io->states, p->states, p->states ? 2ull * p->n : 0);
 	for (uint32_t i = 0; i < p->n_seqs; i++)
 		size += put(io->pages + (size_t)i * stride, p->pages + (size_t)i * stride, p->pages_used[i]);
 	return size + put(io->wanted, p->wanted, p->out);

@@ -35,11 +35,35 @@ uint64_t kv_row(uint32_t cols, enum accel_kv_type type)
 	return type == ACCEL_KV_F32 ? 4ull * cols : type == ACCEL_KV_Q8_0 ? cols / 32 * 34ull : 2ull * cols;
 }
 
-uint32_t kv_page_words(uint32_t cols, const struct shape *shape)
+uint64_t keep_row(const struct layer *l, enum keep keep, const struct shape *shape)
 {
-	uint64_t words = (kv_row(cols, shape->kv_type) << shape->page_log2) / 4;
+	switch (keep) {
+	case KEEP_KEYS:
+		return kv_row(l->state.k_cols, shape->kv_type);
+	case KEEP_VALUES:
+		return kv_row(l->state.v_cols, shape->kv_type);
+	default:
+		return 4ull * l->state.fixed[keep - KEEP_STATE];
+	}
+}
+
+uint64_t keep_bytes(const struct layer *l, enum keep keep, const struct shape *shape)
+{
+	uint64_t rows = keep_is_paged(keep) ? (uint64_t)shape->pages << shape->page_log2 : shape->slots;
+
+	return rows * keep_row(l, keep, shape);
+}
+
+uint32_t keep_page_words(const struct layer *l, enum keep keep, const struct shape *shape)
+{
+	uint64_t words = keep_is_paged(keep) ? (keep_row(l, keep, shape) << shape->page_log2) / 4 : 0;
 
 	return words <= OCTANS_MAX_COLS ? words : 0;
+}
+
+bool layer_has_state(const struct layer *l)
+{
+	return l->state.fixed[0] || l->state.fixed[1];
 }
 
 /* ---- recording ---- */
@@ -64,6 +88,11 @@ struct octans_tensor build_x(const struct build *b)
 struct octans_tensor build_scratch(const struct build *b, unsigned int i)
 {
 	return tensor_f32(b->at->scratch[i], b->shape->batch, b->layer->kind->scratch(b->layer, i), b->rows);
+}
+
+struct octans_tensor build_state(const struct build *b, unsigned int i)
+{
+	return tensor_f32(b->own->keep[KEEP_STATE + i], b->shape->slots, b->layer->state.fixed[i], 0);
 }
 
 struct octans_tensor build_array(const struct build *b, uint64_t va, uint32_t cols)

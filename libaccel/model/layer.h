@@ -56,12 +56,16 @@ struct layer {
 		struct attn_gqa attn;
 		struct ffn ffn;
 	};
-	/* What it keeps of a sequence: columns of each position's keys and values. */
+	/* What it keeps of a sequence. */
 	struct {
-		uint32_t k_cols, v_cols;
-		uint32_t head_dim;	/* what a type of KV cache must divide */
+		uint32_t k_cols, v_cols;	/* of each position's keys and values */
+		uint32_t head_dim;	/* which a block of the type that they are kept in must divide */
+		uint32_t fixed[2];	/* F32s of a state that positions change, and that cannot go back */
 	} state;
 };
+
+/* Pools of what a layer keeps: by position, in pages of all sequences; or by slot of a state. */
+enum keep { KEEP_KEYS, KEEP_VALUES, KEEP_STATE, KEEP_STATE2, KEEP_COUNT };
 
 /* ---- what layers are recorded for ---- */
 
@@ -70,6 +74,8 @@ struct shape {
 	uint32_t seqs;			/* sequences in a step */
 	uint32_t page_log2;		/* of positions of a page */
 	uint32_t pages;			/* of keys and values, of all sequences */
+	uint32_t slots;			/* of states, of all sequences; 0: no layer has any */
+	uint32_t marks;			/* states that a sequence keeps */
 	uint32_t batch;			/* most rows (tokens) of a step */
 	uint32_t out;			/* most rows of logits of a step */
 	enum accel_kv_type kv_type;
@@ -106,6 +112,7 @@ struct arrays {
 	uint64_t slots;			/* [batch] rows of the pools of keys and values */
 	uint64_t seqs;			/* [batch] rows of pages */
 	uint64_t ranges;		/* [batch][2] positions attended to */
+	uint64_t states;		/* [batch][2] slots: read from, left in; below 0 as in CONV */
 	uint64_t pages;			/* [seqs][shape_seq_pages()] */
 	uint64_t wanted;		/* [out] rows of X that logits are computed of */
 };
@@ -113,7 +120,7 @@ struct arrays {
 /* Addresses: of the device, or of this process. */
 struct layer_places {
 	uint64_t w[LAYER_WEIGHTS];
-	uint64_t k, v;			/* pools [pages << page_log2][layer_kv_row()] */
+	uint64_t keep[KEEP_COUNT];	/* pools, rows of keep_row() bytes */
 };
 
 #define MODEL_ROPES 2
@@ -122,7 +129,7 @@ struct places {
 	uint64_t x;			/* residual stream, F32 [batch, embd] */
 	uint64_t scratch[LAYER_SCRATCH];	/* F32 [batch, ..], of use within a layer */
 	uint64_t logits;		/* F32 [out, vocab] */
-	uint64_t page;			/* a page of keys or values on its way: kv_page_words() of the largest */
+	uint64_t page;			/* a page of keys or values on its way: keep_page_words() of the largest */
 	struct arrays step;
 	uint64_t rope[MODEL_ROPES];	/* F32 [ctx, rot] */
 	/* Results in memory of the process; as logits if nothing is to be copied. */
@@ -153,6 +160,7 @@ extern const struct layer_kind layer_embed, layer_attn_gqa, layer_ffn, layer_hea
 struct octans_tensor build_weight(const struct build *b, int slot);
 struct octans_tensor build_x(const struct build *b);
 struct octans_tensor build_scratch(const struct build *b, unsigned int i);
+struct octans_tensor build_state(const struct build *b, unsigned int i);
 struct octans_tensor build_array(const struct build *b, uint64_t va, uint32_t cols);
 void build_rms(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot);
 void build_matmul(struct build *b, struct octans_tensor dst, struct octans_tensor x, int w, int bias,
@@ -164,8 +172,18 @@ uint64_t layer_weight_bytes(const struct layer *l);
 uint64_t kv_row(uint32_t cols, enum accel_kv_type type);
 /* That type's number among those of weights. */
 uint32_t kv_element(enum accel_kv_type type);
-/* I32s that a page of so many columns takes; 0: more than a row of a tensor may have. */
-uint32_t kv_page_words(uint32_t cols, const struct shape *shape);
+static inline bool keep_is_paged(enum keep keep)
+{
+	return keep == KEEP_KEYS || keep == KEEP_VALUES;
+}
+
+/* Bytes of a position, or of a slot; 0: the layer keeps nothing of the kind. */
+uint64_t keep_row(const struct layer *l, enum keep keep, const struct shape *shape);
+/* Bytes of all of them. */
+uint64_t keep_bytes(const struct layer *l, enum keep keep, const struct shape *shape);
+/* I32s that a page takes; 0: none, or more than a row of a tensor may have. */
+uint32_t keep_page_words(const struct layer *l, enum keep keep, const struct shape *shape);
+bool layer_has_state(const struct layer *l);
 /* Appends the commands of a layer; grouped: as its kind is, else never in groups. */
 void layer_record(struct build *b, uint32_t index, const struct layer *l, bool grouped);
 

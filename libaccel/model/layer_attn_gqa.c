@@ -39,11 +39,12 @@ static void rotate(struct build *b, unsigned int buf, uint32_t heads)
 }
 
 /* Keys or values of every position of every sequence. */
-static struct octans_tensor pool(const struct build *b, uint64_t va, uint32_t cols)
+static struct octans_tensor pool(const struct build *b, enum keep keep)
 {
 	return (struct octans_tensor) {
-		.va = va, .stride = kv_row(cols, b->shape->kv_type),
-		.rows = b->shape->pages << b->shape->page_log2, .cols = cols,
+		.va = b->own->keep[keep], .stride = keep_row(b->layer, keep, b->shape),
+		.rows = b->shape->pages << b->shape->page_log2,
+		.cols = b->layer->attn.kv_heads * b->layer->attn.head_dim,
 		.type = kv_element(b->shape->kv_type),
 	};
 }
@@ -54,7 +55,7 @@ static void record_attention(struct build *b)
 	const struct octans_tensor x = build_x(b), norm = build_scratch(b, NORM), q = build_scratch(b, Q);
 	const struct octans_tensor k = build_scratch(b, K), v = build_scratch(b, V);
 	const struct octans_tensor att = build_scratch(b, ATT);
-	const struct octans_tensor keys = pool(b, b->own->k, k.cols), values = pool(b, b->own->v, v.cols);
+	const struct octans_tensor keys = pool(b, KEEP_KEYS), values = pool(b, KEEP_VALUES);
 	const struct octans_tensor slots = build_array(b, b->at->step.slots, 1);
 
 	build_rms(b, norm, x, ATTN_NORM);

@@ -20,13 +20,12 @@ static uint32_t most_words(const struct accel_model *m, const struct shape *s)
 {
 	uint32_t most = 0;
 
-	for (uint32_t i = 0; i < m->n_layers; i++) {
-		uint32_t k = kv_page_words(m->layers[i].state.k_cols, s);
-		uint32_t v = kv_page_words(m->layers[i].state.v_cols, s);
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		for (enum keep k = 0; k < KEEP_COUNT; k++) {
+			uint32_t words = keep_page_words(&m->layers[i], k, s);
 
-		most = k > most ? k : most;
-		most = v > most ? v : most;
-	}
+			most = words > most ? words : most;
+		}
 	return most;
 }
 
@@ -48,6 +47,7 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 	at->step.slots = take(&f->work, batch);
 	at->step.seqs = take(&f->work, batch);
 	at->step.ranges = take(&f->work, 2 * batch);
+	at->step.states = take(&f->work, 2 * batch);
 	at->step.pages = take(&f->work, 4ull * s->seqs * shape_seq_pages(s));
 	at->step.wanted = take(&f->work, 4ull * s->out);
 }
@@ -55,17 +55,16 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 static void take_layer(struct footprint *f, const struct layer *l, const struct shape *s,
 		       struct layer_places *at)
 {
-	uint64_t positions = (uint64_t)s->pages << s->page_log2;
-
 	for (int i = 0; i < LAYER_WEIGHTS; i++)
 		if (l->w[i].data)
 			at->w[i] = take(&f->weights, l->w[i].size);
-	if (l->state.k_cols)
-		at->k = take(&f->kv, positions * kv_row(l->state.k_cols, s->kv_type));
-	if (l->state.v_cols)
-		at->v = take(&f->kv, positions * kv_row(l->state.v_cols, s->kv_type));
-	/* commands that copy a page */
-	f->stream += 2 * sizeof(struct octans_cmd_move) * (!!l->state.k_cols + !!l->state.v_cols);
+	for (enum keep k = 0; k < KEEP_COUNT; k++) {
+		if (!keep_row(l, k, s))
+			continue;
+		at->keep[k] = take(&f->kv, keep_bytes(l, k, s));
+		if (keep_is_paged(k))	/* commands that copy a page */
+			f->stream += 2 * sizeof(struct octans_cmd_move);
+	}
 }
 
 /* Tied weights are there once: the last layer's are those of the first. */

@@ -24,6 +24,9 @@
 /* Positions of a page: the table of a sequence is short, and little of a page is left over. */
 #define LEAST_PAGE 64u
 #define TABLE_PAGES 1024u
+/* States of a sequence that are kept beside the newest and the one that is computed. */
+#define CHECKPOINTS 6u
+#define MAX_CHECKPOINTS 1024u
 /* Logits of a step, beyond the first row. */
 #define LOGITS_BYTES (16ull << 20)
 
@@ -422,6 +425,22 @@ static int choose_pages(struct accel_plan *p, const struct accel_plan_opts *o)
 	return 0;
 }
 
+/* For as many sequences as there are pages for if they are long. */
+static int choose_slots(struct accel_plan *p, const struct accel_plan_opts *o)
+{
+	struct shape *s = &p->shape;
+	uint32_t n = s->pages / shape_seq_pages(s);
+
+	if (o->checkpoints > MAX_CHECKPOINTS)
+		return fail(-EINVAL, "%u checkpoints of a sequence are above the limit of %u", o->checkpoints,
+			    MAX_CHECKPOINTS);
+	s->marks = 1 + (o->checkpoints ? o->checkpoints : CHECKPOINTS);
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		if (layer_has_state(&p->m->layers[i]))
+			s->slots = (n > s->seqs ? n : s->seqs) * (s->marks + 1);
+	return 0;
+}
+
 static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
 {
 	const struct accel_model *m = pl->p->m;
@@ -441,16 +460,20 @@ static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
 	err = check_kv_type(pl->p, o->kv_type);
 	if (!err)
 		err = check_places(pl);
-	return err ? err : choose_pages(pl->p, o);
+	if (!err)
+		err = choose_pages(pl->p, o);
+	return err ? err : choose_slots(pl->p, o);
 }
 
 /* ---- the plan ---- */
 
 static uint64_t layer_kv_bytes(const struct accel_plan *p, const struct layer *l)
 {
-	uint64_t row = kv_row(l->state.k_cols, p->shape.kv_type) + kv_row(l->state.v_cols, p->shape.kv_type);
+	uint64_t sum = 0;
 
-	return ((uint64_t)p->shape.pages << p->shape.page_log2) * row;
+	for (enum keep k = 0; k < KEEP_COUNT; k++)
+		sum += keep_bytes(l, k, &p->shape);
+	return sum;
 }
 
 static void describe(struct accel_plan *p)

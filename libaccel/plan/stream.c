@@ -25,6 +25,8 @@ void stream_stage(struct build *b, const struct arrays *from)
 	move(b, to->slots, from->slots, s->batch, 1, rows);
 	move(b, to->seqs, from->seqs, s->batch, 1, rows);
 	move(b, to->ranges, from->ranges, s->batch, 2, rows);
+	if (s->slots)
+		move(b, to->states, from->states, s->batch, 2, rows);
 	move(b, to->pages, from->pages, s->seqs, shape_seq_pages(s), OCTANS_DYN_ROWS(P_SEQS));
 	move(b, to->wanted, from->wanted, s->out, 1, OCTANS_DYN_ROWS(P_OUT));
 }
@@ -57,19 +59,21 @@ static void copy_pool(struct build *b, uint64_t pool, uint32_t words, uint64_t f
 void stream_copy_page(struct build *b, const struct layer *l, const struct layer_places *own, uint64_t from,
 		      uint64_t to)
 {
-	copy_pool(b, own->k, kv_page_words(l->state.k_cols, b->shape), from, to);
-	copy_pool(b, own->v, kv_page_words(l->state.v_cols, b->shape), from, to);
+	for (enum keep k = 0; k < KEEP_COUNT; k++)
+		copy_pool(b, own->keep[k], keep_page_words(l, k, b->shape), from, to);
 }
 
 bool stream_copies_pages(const struct layer *l, const struct shape *shape)
 {
-	return !l->state.k_cols == !kv_page_words(l->state.k_cols, shape) &&
-	       !l->state.v_cols == !kv_page_words(l->state.v_cols, shape);
+	for (enum keep k = 0; k < KEEP_COUNT; k++)
+		if (keep_is_paged(k) && keep_row(l, k, shape) && !keep_page_words(l, k, shape))
+			return false;
+	return true;
 }
 
 size_t stream_around(void)
 {
-	const struct shape shape = { .ctx = 1, .seqs = 1, .batch = 1, .out = 1 };
+	const struct shape shape = { .ctx = 1, .seqs = 1, .slots = 1, .batch = 1, .out = 1 };
 	const struct places at = { 0 };
 	struct build b;
 

@@ -87,6 +87,10 @@ struct accel_plan_opts {
 	uint32_t batch;		/* most tokens computed at once, fewer where the processor would run out
 				 * of time; 0 = as many as do well, at most 512.  Changes no bit */
 	enum accel_kv_type kv_type;
+	uint32_t checkpoints;	/* older states of a sequence that are kept, for layers with a state that
+				 * cannot go back: a sequence that is trimmed is computed again from the
+				 * newest that is left; at most 1024, 0 = 6.  Changes no bit */
+	uint32_t reserved;	/* zero */
 	uint32_t n_places;	/* 0, or that of the model's layers */
 	const uint32_t *places;	/* [n_places]: ACCEL_PLACE_*, read by accel_plan_new() only */
 };
