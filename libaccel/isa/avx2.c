@@ -12,6 +12,7 @@
 #include <cpuid.h>
 
 #include "avx2.h"
+#include "avx2/panel.h"
 
 /* ---- int8 blocks ---- */
 
@@ -103,29 +104,23 @@ static void quantize(struct q8_block *q, const float *x, uint32_t n)
 
 static void load(float *dst, const uint8_t *src, uint32_t type, uint32_t n)
 {
-	uint32_t whole = n / 8 * 8;
+	uint32_t whole = 0;
 
 	switch (type) {
-	case OCTANS_TYPE_F32:
-		memcpy(dst, src, (size_t)n * 4);
-		return;
-	case OCTANS_TYPE_F16:
-		for (uint32_t i = 0; i < whole; i += 8)
-			_mm256_storeu_ps(dst + i, _mm256_cvtph_ps(
-				_mm_loadu_si128((const __m128i *)(src + 2 * i))));
+#define LOAD_FLOAT(lower) \
+		for (; whole + 8 <= n; whole += 8) \
+			_mm256_storeu_ps(dst + whole, \
+					 lower##_load8(src + (size_t)whole * lower##_type.bytes)); \
+		src += (size_t)whole * lower##_type.bytes;
+#define LOAD_PLAIN(lower)
+#define LOAD_SCALED(lower)
+#define WEIGHT_TYPE(NAME, lower, form, number, ...) \
+	case number: \
+		LOAD_##form(lower) \
 		break;
-	case OCTANS_TYPE_BF16:
-		for (uint32_t i = 0; i < whole; i += 8) {
-			__m128i h = _mm_loadu_si128((const __m128i *)(src + 2 * i));
-			__m256i bits = _mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16);
-
-			_mm256_storeu_ps(dst + i, _mm256_castsi256_ps(bits));
-		}
-		break;
-	default:
-		whole = 0;
+#include "type/list.h"
 	}
-	load_row(dst + whole, src + 2 * whole, type, n - whole);
+	load_row(dst + whole, src, type, n - whole);
 }
 
 INLINE __m128i to_bf16(__m256 v)

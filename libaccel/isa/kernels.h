@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "numeric.h"
+#include "type/type.h"
 
 #define ATTEND_HEADS	4u	/* that a kernel takes at once */
 
@@ -102,33 +103,6 @@ extern const struct kernels kernels_scalar;
 /* NULL if this build or this machine has none. */
 const struct kernels *kernels_avx2(void);
 
-/* Elements and bytes of a block of a type of the command set; false: there is no such type. */
-static inline bool type_block(uint32_t type, uint32_t *elements, uint32_t *bytes)
-{
-	static const struct { uint16_t elements, bytes; } blocks[] = {
-		[OCTANS_TYPE_F32] = { 1, 4 }, [OCTANS_TYPE_F16] = { 1, 2 },
-		[OCTANS_TYPE_BF16] = { 1, 2 }, [OCTANS_TYPE_I32] = { 1, 4 },
-		[OCTANS_TYPE_Q4_0] = { 32, 18 }, [OCTANS_TYPE_Q5_0] = { 32, 22 },
-		[OCTANS_TYPE_Q8_0] = { 32, 34 }, [OCTANS_TYPE_Q4_K] = { 256, 144 },
-		[OCTANS_TYPE_Q6_K] = { 256, 210 },
-	};
-
-	if (type >= sizeof(blocks) / sizeof(blocks[0]) || !blocks[type].elements)
-		return false;
-	*elements = blocks[type].elements;
-	*bytes = blocks[type].bytes;
-	return true;
-}
-
-/* Bytes of n elements, whole blocks of a type that there is. */
-static inline uint64_t type_bytes(uint32_t type, uint32_t n)
-{
-	uint32_t elements = 1, bytes = 0;
-
-	type_block(type, &elements, &bytes);
-	return (uint64_t)n / elements * bytes;
-}
-
 /* The two slots of row i of CONV and SCAN. */
 static inline void load_slots(const uint8_t *slot, size_t stride, uint32_t i, int32_t slots[2])
 {
@@ -147,26 +121,5 @@ void scalar_quantize(struct q8_block *q, const float *x, uint32_t n);
 void scalar_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
 		   uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,
 		   size_t x_stride, const uint32_t *pick, uint32_t tokens);
-
-/* The eight scales and mins of a Q4_K block. */
-static inline void q4k_scales(const uint8_t *s, uint8_t sc[8], uint8_t m[8])
-{
-	for (int j = 0; j < 4; j++) {
-		sc[j] = s[j] & 63;
-		m[j] = s[j + 4] & 63;
-		sc[j + 4] = (s[j + 8] & 15) | (s[j] >> 6) << 4;
-		m[j + 4] = (s[j + 8] >> 4) | (s[j + 4] >> 6) << 4;
-	}
-}
-
-/* Value i of a Q6_K block, 0..63. */
-static inline int q6k_value(const uint8_t *w, int i)
-{
-	int h = i / 128, l = i % 32, part = i % 128 / 32;
-	const uint8_t *ql = w + 64 * h, *qh = w + 128 + 32 * h;
-	int low = part < 2 ? ql[l + 32 * part] & 15 : ql[l + 32 * (part - 2)] >> 4;
-
-	return low | (qh[l] >> (2 * part) & 3) << 4;
-}
 
 #endif

@@ -4,71 +4,9 @@
 
 /* ---- conversion ---- */
 
-static void dequantize_q4_k(float *dst, const uint8_t *w)
-{
-	float d = load_f16(w), dmin = load_f16(w + 2);
-	uint8_t sc[8], m[8];
-
-	q4k_scales(w + 4, sc, m);
-	for (int i = 0; i < 256; i++) {
-		int j = i / 32;
-		uint8_t byte = w[16 + 32 * (j / 2) + i % 32];
-		float q = j & 1 ? byte >> 4 : byte & 15;
-
-		dst[i] = (d * (float)sc[j]) * q - dmin * (float)m[j];
-	}
-}
-
-static void dequantize_32(float *dst, const uint8_t *w, uint32_t type)
-{
-	float d = load_f16(w);
-	uint32_t high;
-
-	for (int i = 0; i < 32; i++) {
-		int q;
-
-		if (type == OCTANS_TYPE_Q8_0) {
-			q = (int8_t)w[2 + i];
-		} else if (type == OCTANS_TYPE_Q4_0) {
-			q = (i < 16 ? w[2 + i] & 15 : w[2 + i - 16] >> 4) - 8;
-		} else {
-			high = w[2] | w[3] << 8 | w[4] << 16 | (uint32_t)w[5] << 24;
-			q = i < 16 ? w[6 + i] & 15 : w[6 + i - 16] >> 4;
-			q = (q | (high >> i & 1) << 4) - 16;
-		}
-		dst[i] = d * (float)q;
-	}
-}
-
 void load_row(float *dst, const uint8_t *src, uint32_t type, uint32_t n)
 {
-	uint32_t elements, bytes;
-
-	if (!type_block(type, &elements, &bytes))
-		return;
-	for (uint32_t i = 0; i < n; i += elements, src += bytes, dst += elements) {
-		switch (type) {
-		case OCTANS_TYPE_F32:
-			memcpy(dst, src, 4);
-			break;
-		case OCTANS_TYPE_F16:
-			*dst = load_f16(src);
-			break;
-		case OCTANS_TYPE_BF16:
-			*dst = load_bf16(src);
-			break;
-		case OCTANS_TYPE_Q4_K:
-			dequantize_q4_k(dst, src);
-			break;
-		case OCTANS_TYPE_Q6_K:
-			for (int k = 0; k < 256; k++)
-				dst[k] = (load_f16(src + 208) * (float)(int8_t)src[192 + k / 16]) *
-					 (float)(q6k_value(src, k) - 32);
-			break;
-		default:
-			dequantize_32(dst, src, type);
-		}
-	}
+	type_widen(weight_type(type), dst, src, n);
 }
 
 static void store_u16(uint8_t *p, uint16_t v)

@@ -55,151 +55,102 @@ void scalar_quantize(struct q8_block *q, const float *x, uint32_t n)
 		quantize_block(q++, x + i);
 }
 
-static float dot_f16(const uint8_t *w, const float *x, uint32_t n)
-{
-	float a[8] = { 0 };
+/* ---- floats ---- */
 
-	for (uint32_t i = 0; i < n; i++)
-		a[i % 8] = fmaf(load_f16(w + 2 * i), x[i], a[i % 8]);
+/* dot8 of a row of weights and x; w is widened by pieces. */
+static float dot_floats(const struct weight_type *t, const uint8_t *w, const float *x, uint32_t n)
+{
+	float a[8] = { 0 }, piece[64];
+
+	for (uint32_t k = 0; k < n; k += 64, w += 64 * t->bytes) {
+		uint32_t some = n - k < 64 ? n - k : 64;
+
+		type_widen(t, piece, w, some);
+		for (uint32_t i = 0; i < some; i++)
+			a[i % 8] = fmaf(piece[i], x[k + i], a[i % 8]);
+	}
 	return tree8(a);
 }
 
-static float dot_bf16(const uint8_t *w, const float *x, uint32_t n)
+static void float_row(float *y, size_t y_stride, const struct weight_type *type, const uint8_t *w,
+		      uint32_t cols, const float *xf, size_t x_stride, const uint32_t *pick,
+		      uint32_t tokens)
 {
-	float a[8] = { 0 };
-
-	for (uint32_t i = 0; i < n; i++)
-		a[i % 8] = fmaf(load_bf16(w + 2 * i), x[i], a[i % 8]);
-	return tree8(a);
+	for (uint32_t t = 0; t < tokens; t++)
+		y[t * y_stride] = dot_floats(type, w, xf + (pick ? pick[t] : t) * x_stride, cols);
 }
 
-static float dot_q4_0(const uint8_t *w, const struct q8_block *x, uint32_t n)
+/* ---- codes ---- */
+
+static int sum_products(const int8_t *w, const int8_t *x, int n)
 {
-	float acc = 0;
+	int sum = 0;
 
-	for (uint32_t k = 0; k < n; k += 32, w += 18, x++) {
-		int sum = 0;
-
-		for (int i = 0; i < 16; i++)
-			sum += ((w[2 + i] & 15) - 8) * x->q[i] +
-			       ((w[2 + i] >> 4) - 8) * x->q[i + 16];
-		acc = fmaf(load_f16(w) * x->d, (float)sum, acc);
-	}
-	return acc;
+	for (int i = 0; i < n; i++)
+		sum += w[i] * x[i];
+	return sum;
 }
 
-static float dot_q5_0(const uint8_t *w, const struct q8_block *x, uint32_t n)
+/* acc goes on over a block of 32 values. */
+static float add_plain(const struct weight_type *t, const struct type_block *b,
+		       const struct q8_block *x, float acc)
 {
-	float acc = 0;
+	acc = fmaf(b->d * x->d, (float)sum_products(b->code, x->q, 32), acc);
+	return t->minima ? fmaf(b->m, x->xs, acc) : acc;
+}
 
-	for (uint32_t k = 0; k < n; k += 32, w += 22, x++) {
-		uint32_t high = w[2] | w[3] << 8 | w[4] << 16 | (uint32_t)w[5] << 24;
-		int sum = 0;
+/* acc goes on over a block of 256 values, a scale (and a minimum) for each 32 or 16 of them. */
+static float add_scaled(const struct weight_type *t, const struct type_block *b,
+			const struct q8_block *x, float acc)
+{
+	float a = 0, m = 0;
 
-		for (int i = 0; i < 16; i++) {
-			int lo = (w[6 + i] & 15) | (high >> i & 1) << 4;
-			int hi = (w[6 + i] >> 4) | (high >> (i + 16) & 1) << 4;
+	for (int j = 0; j < 8; j++, x++) {
+		const int8_t *code = b->code + 32 * j, *scale = b->scale + 2 * j;
+		const uint8_t *min = b->min + 2 * j;
 
-			sum += (lo - 16) * x->q[i] + (hi - 16) * x->q[i + 16];
+		if (t->group == 32) {
+			a = fmaf(x->d, (float)(b->scale[j] * sum_products(code, x->q, 32)), a);
+			m = fmaf((float)b->min[j], x->xs, m);
+			continue;
 		}
-		acc = fmaf(load_f16(w) * x->d, (float)sum, acc);
+		a = fmaf(x->d, (float)(scale[0] * sum_products(code, x->q, 16) +
+				       scale[1] * sum_products(code + 16, x->q + 16, 16)), a);
+		m = fmaf(x->d, (float)(min[0] * x->half[0] + min[1] * x->half[1]), m);
 	}
-	return acc;
+	acc = fmaf(b->d, a, acc);
+	return t->minima ? fmaf(-b->m, m, acc) : acc;
 }
 
-static float dot_q8_0(const uint8_t *w, const struct q8_block *x, uint32_t n)
+/* Each block is unpacked once for all tokens. */
+static void code_row(float *y, size_t y_stride, const struct weight_type *type, const uint8_t *w,
+		     uint32_t cols, const struct q8_block *xq, const uint32_t *pick,
+		     uint32_t tokens)
 {
-	float acc = 0;
+	struct type_block b = { 0 };
 
-	for (uint32_t k = 0; k < n; k += 32, w += 34, x++) {
-		int sum = 0;
+	for (uint32_t k = 0; k < cols; k += type->elements, w += type->bytes) {
+		type_unpack(type, &b, w);
+		for (uint32_t t = 0; t < tokens; t++) {
+			size_t token = pick ? pick[t] : t;
+			const struct q8_block *x = xq + token * (cols / 32) + k / 32;
+			float *acc = y + t * y_stride, old = k ? *acc : 0;
 
-		for (int i = 0; i < 32; i++)
-			sum += (int8_t)w[2 + i] * x->q[i];
-		acc = fmaf(load_f16(w) * x->d, (float)sum, acc);
-	}
-	return acc;
-}
-
-static float dot_q4_k(const uint8_t *w, const struct q8_block *x, uint32_t n)
-{
-	float acc = 0;
-
-	for (uint32_t k = 0; k < n; k += 256, w += 144, x += 8) {
-		float a = 0, b = 0;
-		uint8_t sc[8], m[8];
-
-		q4k_scales(w + 4, sc, m);
-		for (int j = 0; j < 8; j++) {
-			const uint8_t *q = w + 16 + 32 * (j / 2);
-			int sum = 0;
-
-			for (int i = 0; i < 32; i++)
-				sum += (j & 1 ? q[i] >> 4 : q[i] & 15) * x[j].q[i];
-			a = fmaf(x[j].d, (float)(sc[j] * sum), a);
-			b = fmaf((float)m[j], x[j].xs, b);
+			*acc = type->form == TYPE_PLAIN ? add_plain(type, &b, x, old) :
+			       add_scaled(type, &b, x, old);
 		}
-		acc = fmaf(load_f16(w), a, acc);
-		acc = fmaf(-load_f16(w + 2), b, acc);
 	}
-	return acc;
-}
-
-static float dot_q6_k(const uint8_t *w, const struct q8_block *x, uint32_t n)
-{
-	float acc = 0;
-
-	for (uint32_t k = 0; k < n; k += 256, w += 210, x += 8) {
-		const int8_t *sc = (const int8_t *)w + 192;
-		float a = 0;
-
-		for (int j = 0; j < 8; j++) {
-			int sum = 0;
-
-			for (int i = 0; i < 32; i++)
-				sum += sc[2 * j + i / 16] * (q6k_value(w, 32 * j + i) - 32) *
-				       x[j].q[i];
-			a = fmaf(x[j].d, (float)sum, a);
-		}
-		acc = fmaf(load_f16(w + 208), a, acc);
-	}
-	return acc;
-}
-
-static float dot_row(const uint8_t *w, uint32_t type, uint32_t n, const struct q8_block *xq,
-		     const float *xf)
-{
-	switch (type) {
-	case OCTANS_TYPE_F32:
-		return dot((const float *)w, xf, n);
-	case OCTANS_TYPE_F16:
-		return dot_f16(w, xf, n);
-	case OCTANS_TYPE_BF16:
-		return dot_bf16(w, xf, n);
-	case OCTANS_TYPE_Q4_0:
-		return dot_q4_0(w, xq, n);
-	case OCTANS_TYPE_Q5_0:
-		return dot_q5_0(w, xq, n);
-	case OCTANS_TYPE_Q8_0:
-		return dot_q8_0(w, xq, n);
-	case OCTANS_TYPE_Q4_K:
-		return dot_q4_k(w, xq, n);
-	case OCTANS_TYPE_Q6_K:
-		return dot_q6_k(w, xq, n);
-	}
-	return NAN;
 }
 
 void scalar_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
 		   uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,
 		   size_t x_stride, const uint32_t *pick, uint32_t tokens)
 {
-	for (uint32_t r = 0; r < rows; r++)
-		for (uint32_t t = 0; t < tokens; t++) {
-			size_t x = pick ? pick[t] : t;
+	const struct weight_type *t = weight_type(type);
 
-			y[t * y_stride + r] = dot_row(w + r * w_stride, type, cols,
-						      xq ? xq + x * (cols / 32) : NULL,
-						      xf ? xf + x * x_stride : NULL);
-		}
+	for (uint32_t r = 0; r < rows; r++, w += w_stride)
+		if (t->form == TYPE_FLOAT)
+			float_row(y + r, y_stride, t, w, cols, xf, x_stride, pick, tokens);
+		else
+			code_row(y + r, y_stride, t, w, cols, xq, pick, tokens);
 }

@@ -52,46 +52,6 @@ struct gguf {
 	size_t errlen;
 };
 
-static const struct type_info {
-	uint32_t id;
-	const char *name;
-	uint32_t elements, bytes;
-} types[] = {
-	{ ACCEL_F32, "F32", 1, 4 },	{ ACCEL_F16, "F16", 1, 2 },	{ ACCEL_BF16, "BF16", 1, 2 },
-	{ ACCEL_Q4_0, "Q4_0", 32, 18 },	{ ACCEL_Q4_1, "Q4_1", 32, 20 },	{ ACCEL_Q5_0, "Q5_0", 32, 22 },
-	{ ACCEL_Q5_1, "Q5_1", 32, 24 },	{ ACCEL_Q8_0, "Q8_0", 32, 34 },	{ ACCEL_Q2_K, "Q2_K", 256, 84 },
-	{ ACCEL_Q3_K, "Q3_K", 256, 110 },	{ ACCEL_Q4_K, "Q4_K", 256, 144 },
-	{ ACCEL_Q5_K, "Q5_K", 256, 176 },	{ ACCEL_Q6_K, "Q6_K", 256, 210 },
-	{ ACCEL_IQ4_NL, "IQ4_NL", 32, 18 },	{ ACCEL_IQ4_XS, "IQ4_XS", 256, 136 },
-	{ ACCEL_I32, "I32", 1, 4 },	{ ACCEL_MXFP4, "MXFP4", 32, 17 },
-};
-
-static const struct type_info *type_info(uint32_t id)
-{
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (types[i].id == id)
-			return &types[i];
-	return NULL;
-}
-
-const char *accel_type_name(uint32_t type)
-{
-	const struct type_info *t = type_info(type);
-
-	return t ? t->name : "?";
-}
-
-bool accel_type_block(uint32_t type, uint32_t *elements, uint32_t *bytes)
-{
-	const struct type_info *t = type_info(type);
-
-	if (!t)
-		return false;
-	*elements = t->elements;
-	*bytes = t->bytes;
-	return true;
-}
-
 static int bad(struct gguf *g, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static int bad(struct gguf *g, int err, const char *fmt, ...)
 {
@@ -299,13 +259,22 @@ static int read_keys(struct gguf *g, uint64_t n)
 	return 0;
 }
 
+static int unknown_type(struct gguf *g, const struct gguf_tensor *t)
+{
+	const char *name = accel_type_name(t->type);
+
+	if (*name == '?')
+		return bad(g, -EINVAL, "the tensor \"%.80s\" is of the unknown type %u", t->name, t->type);
+	return bad(g, -EINVAL, "the tensor \"%.80s\" is of type %s, which is not supported", t->name, name);
+}
+
 static int check_shape(struct gguf *g, struct gguf_tensor *t, uint32_t n_dims)
 {
-	const struct type_info *ti = type_info(t->type);
+	uint32_t in_block, block_bytes;
 	uint64_t elements = 1;
 
-	if (!ti)
-		return bad(g, -EINVAL, "the tensor \"%.80s\" is of the unknown type %u", t->name, t->type);
+	if (!accel_type_block(t->type, &in_block, &block_bytes))
+		return unknown_type(g, t);
 	for (uint32_t i = 0; i < 4; i++) {
 		if (i < n_dims && (!t->ne[i] || t->ne[i] > INT64_MAX))
 			return bad(g, -EINVAL, "the tensor \"%.80s\" has size %llu in dimension %u", t->name,
@@ -314,10 +283,10 @@ static int check_shape(struct gguf *g, struct gguf_tensor *t, uint32_t n_dims)
 			return bad(g, -EINVAL, "the tensor \"%.80s\" has more elements than can be counted",
 				   t->name);
 	}
-	if (t->ne[0] % ti->elements)
+	if (t->ne[0] % in_block)
 		return bad(g, -EINVAL, "the tensor \"%.80s\" has rows of %llu, not a multiple of the %u of %s",
-			   t->name, (unsigned long long)t->ne[0], ti->elements, ti->name);
-	if (__builtin_mul_overflow(elements / ti->elements, (uint64_t)ti->bytes, &t->size))
+			   t->name, (unsigned long long)t->ne[0], in_block, accel_type_name(t->type));
+	if (__builtin_mul_overflow(elements / in_block, (uint64_t)block_bytes, &t->size))
 		return bad(g, -EINVAL, "the tensor \"%.80s\" has more bytes than can be counted", t->name);
 	return 0;
 }

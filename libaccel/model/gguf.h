@@ -10,18 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "type/type.h"
+
 /* Element types; the values are GGML's. */
 enum accel_type {
-	ACCEL_F32 = 0, ACCEL_F16 = 1, ACCEL_Q4_0 = 2, ACCEL_Q4_1 = 3, ACCEL_Q5_0 = 6,
-	ACCEL_Q5_1 = 7, ACCEL_Q8_0 = 8, ACCEL_Q2_K = 10, ACCEL_Q3_K = 11, ACCEL_Q4_K = 12,
-	ACCEL_Q5_K = 13, ACCEL_Q6_K = 14, ACCEL_IQ4_NL = 20, ACCEL_IQ4_XS = 23, ACCEL_I32 = 26,
-	ACCEL_BF16 = 30, ACCEL_MXFP4 = 39,
+#define WEIGHT_TYPE(NAME, lower, form, number, ...) ACCEL_##NAME = number,
+#include "type/list.h"
+	ACCEL_I32 = 26,
 };
-
-/* "Q4_K", or "?". */
-const char *accel_type_name(uint32_t type);
-/* Elements and bytes of a block; false: not a type that this reader knows. */
-bool accel_type_block(uint32_t type, uint32_t *elements, uint32_t *bytes);
 
 enum gguf_type {
 	GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING,

@@ -46,7 +46,7 @@ const char *op_name(uint32_t opcode)
 
 bool cpu_type_supported(uint32_t type)
 {
-	return type < 32 && (WEIGHTS >> type & 1);
+	return weight_type(type);
 }
 
 uint64_t cpu_ops(void)
@@ -191,9 +191,9 @@ static int resolve(const struct octans_tensor *t, const struct operand *o, const
 	*view = (struct view) { .rows = 1 };
 	if (is_absent(t))
 		return o->optional ? 0 : -EINVAL;
-	if (t->type >= 32 || !(o->types >> t->type & 1) || !type_block(t->type, &elements, &block))
+	if (t->type >= 64 || !(o->types >> t->type & 1) || !type_block(t->type, &elements, &block))
 		return -EINVAL;
-	align = block == 4 ? 4 : 2;
+	align = type_align(t->type);
 	if (!t->rows || t->rows > OCTANS_MAX_ROWS || !t->cols || t->cols > OCTANS_MAX_COLS ||
 	    t->cols % elements || t->va % align || t->dyn >> 16)
 		return -EINVAL;

@@ -174,11 +174,6 @@ static uint32_t group_by_plane(const struct view *sel, uint32_t planes, uint32_t
 	return groups;
 }
 
-static bool is_float(uint32_t type)
-{
-	return type == OCTANS_TYPE_F32 || type == OCTANS_TYPE_F16 || type == OCTANS_TYPE_BF16;
-}
-
 static bool planes_ok(const struct octans_cmd_matmul *cmd, const struct view *w, bool selected)
 {
 	uint64_t plane = (w->rows - 1) * w->stride + type_bytes(w->type, w->cols);
@@ -188,7 +183,7 @@ static bool planes_ok(const struct octans_cmd_matmul *cmd, const struct view *w,
 		return false;
 	if (cmd->planes == 1)
 		return !cmd->plane_stride;
-	return cmd->plane_stride % (w->type == OCTANS_TYPE_F32 ? 4 : 2) == 0 &&
+	return cmd->plane_stride % type_align(w->type) == 0 &&
 	       cmd->plane_stride >= plane && cmd->plane_stride <= left / (cmd->planes - 1);
 }
 
@@ -247,7 +242,7 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 
 	t.xf = row_f32(t.x, 0);
 	t.x_stride = t.x->stride / sizeof(float);
-	if (!is_float(t.w->type)) {
+	if (!type_is_float(t.w->type)) {
 		t.xf = NULL;
 		t.xq = prepared_x(cpu, t.x, X_INT8);
 	} else if (x16) {
@@ -269,8 +264,7 @@ static void cost(const void *command, struct op_cost *c)
 	uint64_t macs = (uint64_t)cmd->w.rows * cmd->w.cols;
 
 	c->once.bytes = cmd->w.rows * type_bytes(cmd->w.type, cmd->w.cols) + cmd->bias.cols * 4ull;
-	if (cmd->w.type == OCTANS_TYPE_F32 || cmd->w.type == OCTANS_TYPE_F16 ||
-	    cmd->w.type == OCTANS_TYPE_BF16)
+	if (type_is_float(cmd->w.type))
 		c->row.macs_f32 = macs;
 	else
 		c->row.macs_int8 = macs;

@@ -60,7 +60,7 @@ struct cpu {
 struct operand {
 	uint16_t offset;	/* in the command */
 	bool optional, fixed;	/* fixed: no dyn */
-	uint32_t types;		/* bit n: type n */
+	uint64_t types;		/* bit n: type n */
 };
 
 /* The least that a command costs: weights, keys and values moved once, and multiply-adds. */
@@ -98,9 +98,12 @@ const char *op_name(uint32_t opcode);
 extern const struct op op_move, op_matmul, op_row, op_map, op_rope, op_attend, op_topk, op_conv,
 	op_scan, op_copy, op_prefetch;
 
-#define TYPE(t)		(1u << OCTANS_TYPE_##t)
-#define WEIGHTS		(TYPE(F32) | TYPE(F16) | TYPE(BF16) | TYPE(Q4_0) | TYPE(Q5_0) | \
-			 TYPE(Q8_0) | TYPE(Q4_K) | TYPE(Q6_K))
+#define TYPE(t)		(1ull << OCTANS_TYPE_##t)
+enum {
+	WEIGHTS = 0
+#define WEIGHT_TYPE(NAME, lower, form, number, ...) | 1ull << number
+#include "type/list.h"
+};
 
 static inline uint8_t *row_bytes(const struct view *v, uint32_t r)
 {

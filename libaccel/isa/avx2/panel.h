@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What the types of weights unpack to, in vectors: a panel of eight rows by 256 columns. */
+#ifndef ACCEL_AVX2_PANEL_H
+#define ACCEL_AVX2_PANEL_H
+
+#include "../avx2.h"
+#include "type/bits.h"
+#include "type/traits.h"
+
+#define ROWS 8
+#define BLOCKS 8		/* of 32 columns */
+
+struct panel {
+	__m256i code[BLOCKS][ROWS];	/* [block][row], or transposed [block][quad of columns] */
+	/* Types with scales and minima in their blocks leave them here, those of a row in the bytes
+	 * of one number: of the first eight, and where each has 16 values, of the others. */
+	uint64_t sc[2][ROWS], mins[2][ROWS];
+	/* of each row, a row to a lane; SCALED: d[0], m[0] of the block of 256 */
+	__m256 d[BLOCKS], m[BLOCKS];
+	__m256i scale[2 * BLOCKS], min[2 * BLOCKS];
+	__m256i pairs[BLOCKS][ROWS];	/* not transposed: the two scales of a row in their halves */
+};
+
+/* 16 bytes: low nibbles, then high nibbles. */
+INLINE __m256i nibbles(const uint8_t *p)
+{
+	__m128i b = _mm_loadu_si128((const __m128i *)p);
+	__m256i v = _mm256_set_m128i(_mm_srli_epi16(b, 4), b);
+
+	return _mm256_and_si256(v, _mm256_set1_epi8(15));
+}
+
+/* value where all bits of mask are set in a byte, else 0 */
+INLINE __m256i where_set(__m256i v, int mask, int value)
+{
+	__m256i bits = _mm256_set1_epi8((char)mask);
+
+	return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(v, bits), bits),
+				_mm256_set1_epi8((char)value));
+}
+
+/* Bit i of the word to bit 4 of byte i. */
+INLINE __m256i fifth_bits(const uint8_t *p)
+{
+	const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
+						2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+	const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201ull);
+	int32_t word;
+	__m256i v;
+
+	memcpy(&word, p, 4);
+	v = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(word), spread), bit);
+	return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(16));
+}
+
+#define TYPE_AVX2
+#include "type/list.h"
+#undef TYPE_AVX2
+
+#endif

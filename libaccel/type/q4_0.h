@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Q4_0: F16 d, 16 bytes of nibbles. */
+WEIGHT_TYPE(Q4_0, q4_0, PLAIN, 2, .elements = 32, .bytes = 18, .offset = 8, .top = 15)
+
+#ifdef TYPE_SCALAR
+static void q4_0_unpack(struct type_block *b, const uint8_t *w)
+{
+	b->d = load_f16(w);
+	for (int i = 0; i < 32; i++)
+		b->code[i] = (int8_t)(nibble(w + 2, i) - 8);
+}
+#endif
+
+#ifdef TYPE_AVX2
+INLINE __m256i q4_0_codes(const uint8_t *w)
+{
+	return nibbles(w + 2);
+}
+#endif

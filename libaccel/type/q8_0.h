@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Q8_0: F16 d, 32 int8. */
+WEIGHT_TYPE(Q8_0, q8_0, PLAIN, 8, .elements = 32, .bytes = 34, .has_sign = true)
+
+#ifdef TYPE_SCALAR
+static void q8_0_unpack(struct type_block *b, const uint8_t *w)
+{
+	b->d = load_f16(w);
+	memcpy(b->code, w + 2, 32);
+}
+#endif
+
+#ifdef TYPE_AVX2
+INLINE __m256i q8_0_codes(const uint8_t *w)
+{
+	return _mm256_loadu_si256((const __m256i *)(w + 2));
+}
+#endif
