@@ -72,12 +72,6 @@ $(O)/%.o: %.c | tools
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# FILE_CFLAGS, not CFLAGS: a CFLAGS of the command line would take these away, and AVX2 with them.
-ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
-$(call obj,$(wildcard libaccel/isa/avx2*.c)): FILE_CFLAGS := -mavx2 -mfma -mf16c \
-	-fno-tree-vectorize	# vectors are written by hand; gcc would put pointers into some
-endif
-
 $(O)/liboctans-sim.a: $(sim_obj)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 

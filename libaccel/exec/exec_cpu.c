@@ -198,9 +198,7 @@ int exec_cpu_own(struct exec_cpu *e, const bool *mine, bool keep)
 
 static int make_cpu(struct exec_cpu *e, uint32_t threads, const char *isa)
 {
-	enum cpu_isa which = !isa || !strcmp(isa, "auto") ? CPU_ISA_AUTO :
-			     !strcmp(isa, "scalar") ? CPU_ISA_SCALAR : CPU_ISA_AVX2;
-	int err = cpu_new(which, threads, &e->cpu);
+	int err = cpu_new(isa, threads, &e->cpu);
 
 	if (err == -ENOTSUP)
 		return fail(err, "the instruction set \"%s\" is not one of this machine's, or of this library", isa);

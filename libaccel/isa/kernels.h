@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What one ISA provides: operations on rows, which op_*.c share out among threads. */
+/* What one instruction set provides: operations on rows, which op/ shares out among threads. */
 #ifndef ACCEL_KERNELS_H
 #define ACCEL_KERNELS_H
 
@@ -65,6 +65,8 @@ struct scan {
 
 struct kernels {
 	const char *name;
+	int score;			/* of those that a machine has, the highest is taken */
+	bool (*supported)(void);	/* by this machine; NULL: not in this build, nor is the rest */
 	/* x[n], n a multiple of 32, to n / 32 blocks */
 	void (*quantize)(struct q8_block *q, const float *x, uint32_t n);
 	/*
@@ -99,9 +101,11 @@ struct kernels {
 	void (*scan)(const struct scan *s);
 };
 
-extern const struct kernels kernels_scalar;
-/* NULL if this build or this machine has none. */
-const struct kernels *kernels_avx2(void);
+/* Instruction set i of those in this build; NULL behind the last.  MT-safe. */
+const struct kernels *isa_at(size_t i);
+/* By its name; NULL or "auto": the best that this machine has.  NULL: unknown, or not for this build
+ * or this machine.  MT-safe. */
+const struct kernels *isa_find(const char *name);
 
 /* The two slots of row i of CONV and SCAN. */
 static inline void load_slots(const uint8_t *slot, size_t stride, uint32_t i, int32_t slots[2])

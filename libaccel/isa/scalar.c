@@ -329,8 +329,15 @@ static void scan(const struct scan *c)
 	}
 }
 
-const struct kernels kernels_scalar = {
+static bool supported(void)
+{
+	return true;
+}
+
+const struct kernels isa_scalar = {
 	.name = "scalar",
+	.score = 1,
+	.supported = supported,
 	.quantize = scalar_quantize,
 	.matmul = scalar_matmul,
 	.store_product = store_product,

@@ -59,17 +59,26 @@ uint64_t cpu_ops(void)
 	return bits;
 }
 
-int cpu_new(enum cpu_isa isa, unsigned int threads, struct cpu **out)
+size_t cpu_isas(struct cpu_isa *out, size_t max)
 {
-	const struct kernels *k = &kernels_scalar;
+	const struct kernels *k;
+	size_t n = 0;
+
+	for (; (k = isa_at(n)); n++)
+		if (n < max)
+			out[n] = (struct cpu_isa) { k->name, k->supported() };
+	return n;
+}
+
+int cpu_new(const char *isa, unsigned int threads, struct cpu **out)
+{
+	const struct kernels *k = isa_find(isa);
 	struct cpu *cpu;
 	long online;
 	int err;
 
 	*out = NULL;
-	if (isa != CPU_ISA_SCALAR && kernels_avx2())
-		k = kernels_avx2();
-	if (isa == CPU_ISA_AVX2 && k == &kernels_scalar)
+	if (!k)
 		return -ENOTSUP;
 	if (!threads) {
 		online = sysconf(_SC_NPROCESSORS_ONLN);

@@ -15,10 +15,19 @@
 
 struct cpu;
 
-enum cpu_isa { CPU_ISA_AUTO, CPU_ISA_SCALAR, CPU_ISA_AVX2 };
+/* An instruction set that this build has kernels for. */
+struct cpu_isa {
+	const char *name;
+	bool supported;		/* by this machine */
+};
 
-/* threads: 0 = one per online CPU.  -ENOTSUP: this machine lacks the ISA. */
-int cpu_new(enum cpu_isa isa, unsigned int threads, struct cpu **out);
+/* The first max of them into out; returns how many there are. */
+size_t cpu_isas(struct cpu_isa *out, size_t max);
+/*
+ * isa: its name; NULL or "auto" = the fastest that this machine has.  threads: 0 = one per online CPU.
+ * -ENOTSUP: there is no such instruction set in this build or on this machine.
+ */
+int cpu_new(const char *isa, unsigned int threads, struct cpu **out);
 void cpu_free(struct cpu *cpu);
 /* stop(arg) is asked before each command: true ends cpu_run() with -ECANCELED.  NULL: never. */
 void cpu_stop_if(struct cpu *cpu, bool (*stop)(void *arg), void *arg);

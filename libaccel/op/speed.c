@@ -93,7 +93,7 @@ int cpu_speed(struct cpu_speed *speed)
 	if (!known.bytes) {
 		struct cpu_speed s;
 
-		err = cpu_new(CPU_ISA_AUTO, 0, &cpu);
+		err = cpu_new(NULL, 0, &cpu);
 		if (!err) {
 			err = measure(cpu, &s);
 			cpu_free(cpu);

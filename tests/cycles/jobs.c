@@ -365,7 +365,7 @@ static void map_memory(void)
 
 static void make_client(struct client *c, unsigned int q)
 {
-	struct octans_inproc_bo *bo;
+	struct octans_inproc_bo *bo = NULL;
 
 	c->space = q % SPACES;
 	c->vm = vm[c->space];

@@ -13,6 +13,8 @@
 #include "op/cpu.h"
 #include "octans_inproc.h"
 
+#define MAX_ISAS 8
+
 #define REGION_BYTES	(96u << 20)
 #define PATHS		3
 
@@ -211,9 +213,9 @@ static bool job(struct octans_inproc_queue *queue, uint64_t seed)
 	return good;
 }
 
-static void add_cpu(enum cpu_isa isa, const char *name)
+static void add_cpu(const char *name)
 {
-	if (cpu_new(isa, 2, &cpus[n_cpus]))
+	if (cpu_new(name, 2, &cpus[n_cpus]))
 		printf("# this machine has no %s\n", name);
 	else
 		names[n_cpus++] = name;
@@ -228,6 +230,7 @@ int main(int argc, char **argv)
 	struct octans_inproc_vm *vm;
 	struct octans_inproc *dev;
 	double start = now(), shown = start;
+	struct cpu_isa isas[MAX_ISAS];
 	bool good = true;
 	char err[256];
 
@@ -252,8 +255,8 @@ int main(int argc, char **argv)
 	n_regions = 1;
 	exclusive = true;
 	fill = fill_memory;
-	add_cpu(CPU_ISA_SCALAR, "scalar");
-	add_cpu(CPU_ISA_AVX2, "AVX2");
+	for (size_t i = 0, n = cpu_isas(isas, MAX_ISAS); i < n && i < MAX_ISAS; i++)
+		add_cpu(isas[i].name);
 	for (; good && results < millions * 1000000; seed++) {
 		good = job(queue, seed);
 		if (now() - shown > 10) {

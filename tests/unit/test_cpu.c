@@ -14,6 +14,8 @@
 #include "golden.h"
 #include "tap.h"
 
+#define MAX_ISAS 8
+
 #define ARENA (4u << 20)
 #define GUARD (1u << 16)
 #define PROFILE_CTX 131072u	/* what the golden vectors are refused by */
@@ -22,7 +24,7 @@
 static uint8_t *arena, *before, *result;
 
 /* Threads take part in the smallest work, so that tests of small shapes are tests of them. */
-static struct cpu *new_cpu(enum cpu_isa isa, unsigned int threads)
+static struct cpu *new_cpu(const char *isa, unsigned int threads)
 {
 	struct cpu *cpu;
 
@@ -614,6 +616,29 @@ static void test_refusals(struct cpu *cpu)
 	   !cpu_type_supported(3) && !cpu_type_supported(1000), "types of weights");
 }
 
+/* Whatever flags this was built with, x86-64 has AVX2. */
+static void test_isas(void)
+{
+	struct cpu_isa isas[MAX_ISAS], one;
+	size_t n = cpu_isas(isas, MAX_ISAS), found = 0;
+	struct cpu *cpu;
+
+	for (size_t i = 0; i < n; i++)
+		found |= !strcmp(isas[i].name, "scalar") ? 1 : !strcmp(isas[i].name, "avx2") ? 2 : 4;
+#ifdef __x86_64__
+	ok(found == 3, "this build has scalar and avx2, and no other");
+#else
+	ok(found == 1, "this build has scalar, and no other");
+#endif
+	ok(n <= MAX_ISAS && isas[0].supported && cpu_isas(&one, 1) == n && cpu_isas(NULL, 0) == n &&
+	   !strcmp(one.name, isas[0].name), "as many are listed as there is room for");
+	ok(cpu_new("", 1, &cpu) == -ENOTSUP && !cpu && cpu_new("avx", 1, &cpu) == -ENOTSUP && !cpu,
+	   "an instruction set that there is not");
+	ok(!cpu_new("auto", 1, &cpu) && !strcmp(cpu_isa_name(cpu), isa_find(NULL)->name),
+	   "\"auto\" is %s here", cpu ? cpu_isa_name(cpu) : "nothing");
+	cpu_free(cpu);
+}
+
 int main(void)
 {
 	static const int rounds[] = {
@@ -622,7 +647,8 @@ int main(void)
 		[OCTANS_OP_TOPK] = 300, [OCTANS_OP_CONV] = 150,	  [OCTANS_OP_SCAN] = 150,
 		[OCTANS_OP_COPY] = 10,
 	};
-	struct cpu *scalar = new_cpu(CPU_ISA_SCALAR, 1);
+	struct cpu *scalar = new_cpu("scalar", 1);
+	struct cpu_isa isas[MAX_ISAS];
 
 	arena = mmap(NULL, ARENA + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		     -1, 0);
@@ -631,26 +657,28 @@ int main(void)
 	if (!scalar || arena == MAP_FAILED || !before || !result ||
 	    mprotect(arena + ARENA, GUARD, PROT_NONE))
 		return 1;
-	for (int isa = CPU_ISA_SCALAR; isa <= CPU_ISA_AVX2; isa++) {
-		if (isa == CPU_ISA_AVX2 && !kernels_avx2()) {
-			ok(true, "# SKIP avx2: this build or this machine has none, scalar alone "
-				 "was run");
-			continue;
-		}
-		for (unsigned int threads = 1; threads <= 3; threads += 2) {
-			struct cpu *cpu = new_cpu(isa, threads);
+	for (size_t i = 0, n = cpu_isas(isas, MAX_ISAS); i < n && i < MAX_ISAS; i++) {
+		bool plain = !strcmp(isas[i].name, "scalar");
 
-			if (!ok(cpu, "%s, %u threads", isa == CPU_ISA_AVX2 ? "avx2" : "scalar",
-				threads))
+		for (unsigned int threads = 1; threads <= 3; threads += 2) {
+			struct cpu *cpu;
+
+			if (!isas[i].supported) {
+				ok(true, "# SKIP this machine has no %s", isas[i].name);
+				continue;
+			}
+			cpu = new_cpu(isas[i].name, threads);
+			if (!ok(cpu, "%s, %u threads", isas[i].name, threads))
 				continue;
 			test_golden(cpu);
 			test_streams(cpu);
 			for (unsigned int op = OCTANS_OP_MOVE; op <= OCTANS_OP_COPY; op++)
-				if (isa != CPU_ISA_SCALAR || threads > 1)
+				if (!plain || threads > 1)
 					test_random(scalar, cpu, op, rounds[op]);
 			cpu_free(cpu);
 		}
 	}
+	test_isas();
 	test_refusals(scalar);
 	cpu_free(scalar);
 	munmap(arena, ARENA + GUARD);

@@ -3,7 +3,7 @@
 #ifndef ACCEL_AVX2_PANEL_H
 #define ACCEL_AVX2_PANEL_H
 
-#include "../avx2.h"
+#include "vector.h"
 #include "type/bits.h"
 #include "type/traits.h"
 

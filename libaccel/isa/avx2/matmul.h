@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Matrix products.  Integer weights: eight rows at a time, a row to a lane, so that one FMA
  * serves eight results.  256 columns of the eight rows are unpacked to bytes once and used
@@ -6,12 +6,11 @@
  * neighbouring codes of its row and no horizontal sums are needed.  Float weights: a vector
  * is the eight accumulators of dot8.
  */
-#include "kernels.h"
+#ifndef ACCEL_AVX2_MATMUL_H
+#define ACCEL_AVX2_MATMUL_H
 
-#if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-
-#include "avx2.h"
-#include "avx2/panel.h"
+#include "vector.h"
+#include "panel.h"
 
 #define TRANSPOSE_FROM 3	/* tokens from which transposing pays */
 
@@ -297,6 +296,7 @@ INLINE void prefetch_panel(const char *ahead, size_t bytes)
 #define UNPACK_PLAIN(lower) \
 	for (uint32_t i = 0; i < n; i++, at += lower##_type.bytes) { \
 		unpack_factors(&p, &lower##_type, row, at, i); \
+		UNROLL \
 		for (int r = 0; r < ROWS; r++) \
 			p.code[i][r] = lower##_codes(row[r] + at); \
 	}
@@ -439,7 +439,7 @@ INLINE void eight_from(const uint8_t *row[ROWS], const uint8_t *w, size_t w_stri
 		row[i] = w + (r + i < rows ? r + i : rows - 1) * w_stride;
 }
 
-void avx2_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
+static void avx2_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
 		 uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,
 		 size_t x_stride, const uint32_t *pick, uint32_t tokens)
 {

@@ -1,15 +1,14 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * ATTEND.  Scores: some positions of some heads at once, so that each vector of keys is converted
  * once for all heads, and each of q loaded once for all positions.  Values: a block of positions
  * at a time, which stays in the cache while the elements of the heads are summed up, in the order
  * of the positions.
  */
-#include "kernels.h"
+#ifndef ACCEL_AVX2_ATTEND_H
+#define ACCEL_AVX2_ATTEND_H
 
-#if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-
-#include "avx2.h"
+#include "vector.h"
 
 #define BLOCK 64u		/* positions */
 /* Positions: rows of one head lie too far apart for the hardware to foresee. */
@@ -158,7 +157,7 @@ INLINE void weigh_all(const struct attend *a, uint32_t H, uint32_t type)
 }
 
 /* Scores of one head to e; the result is 1 / l. */
-static float softmax(const struct attend *a, uint32_t head)
+static float softmax_head(const struct attend *a, uint32_t head)
 {
 	float *s = a->scores + head * a->scores_stride, m, l;
 	const __m256 cap = splat(a->cap), slope = splat(a->slopes ? a->slopes[head] : 0);
@@ -233,7 +232,7 @@ static void weigh_q8_0(const struct attend *a)
 	BY_HEADS(weigh_all, OCTANS_TYPE_Q8_0);
 }
 
-void avx2_attend(const struct attend *a)
+static void avx2_attend(const struct attend *a)
 {
 	uint32_t all = a->heads * a->dk;
 	float inverse[ATTEND_HEADS];
@@ -255,7 +254,7 @@ void avx2_attend(const struct attend *a)
 		score_q8_0(a);
 	}
 	for (uint32_t h = 0; h < a->heads; h++)
-		inverse[h] = softmax(a, h);
+		inverse[h] = softmax_head(a, h);
 	switch (a->v_type) {
 	case OCTANS_TYPE_F32:
 		weigh_f32(a);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What the AVX2 files share: partial vectors, sums, functions of numerics.rst eight at a time. */
-#ifndef ACCEL_AVX2_H
-#define ACCEL_AVX2_H
+#ifndef ACCEL_AVX2_VECTOR_H
+#define ACCEL_AVX2_VECTOR_H
 
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "numeric.h"
+#include "../kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 /* Before a loop with a constant number of turns, so that an array of accumulators is registers. */
@@ -16,17 +16,6 @@
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
-
-struct attend;
-struct conv;
-struct scan;
-
-void avx2_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
-		 uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,
-		 size_t x_stride, const uint32_t *pick, uint32_t tokens);
-void avx2_attend(const struct attend *a);
-void avx2_conv(const struct conv *c, uint32_t from, uint32_t to);
-void avx2_scan(const struct scan *s);
 
 /* ---- the first n lanes of a vector, n from 1 on; 8 and more are all of them ---- */
 

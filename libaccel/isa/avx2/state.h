@@ -1,10 +1,9 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /* CONV, eight channels at a time, and SCAN, eight columns of the state at a time. */
-#include "kernels.h"
+#ifndef ACCEL_AVX2_STATE_H
+#define ACCEL_AVX2_STATE_H
 
-#if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-
-#include "avx2.h"
+#include "vector.h"
 
 /* n channels, at most eight, from ch on. */
 static void conv8(const struct conv *c, uint32_t ch, uint32_t n)
@@ -38,7 +37,7 @@ static void conv8(const struct conv *c, uint32_t ch, uint32_t n)
 	}
 }
 
-void avx2_conv(const struct conv *c, uint32_t from, uint32_t to)
+static void avx2_conv(const struct conv *c, uint32_t from, uint32_t to)
 {
 	for (; from < to; from += 8)
 		conv8(c, from, to - from < 8 ? to - from : 8);
@@ -88,7 +87,7 @@ static float delta_row(const struct scan *c, float *to, const float *from, const
 	return sum8(acc);
 }
 
-void avx2_scan(const struct scan *c)
+static void avx2_scan(const struct scan *c)
 {
 	for (uint32_t i = 0; i < c->m; i++) {
 		const float *k = c->k + i * c->k_stride, *q = c->q + i * c->q_stride;
