@@ -16,8 +16,8 @@
 
 struct dot_rows {
 	int16_t code[DOT_ROWS][SIM_BLOCK];
-	uint32_t scale[4][DOT_ROWS], min[2][DOT_ROWS];	/* of K types: four bytes each */
-	uint16_t d[8][DOT_ROWS], dmin[DOT_ROWS];	/* F16 */
+	uint32_t scale[4][DOT_ROWS], min[4][DOT_ROWS];	/* of NESTED: four bytes each */
+	uint16_t d[8][DOT_ROWS], m[8][DOT_ROWS];	/* as they are stored; of NESTED: [0] */
 };
 
 /* Eight rows at once are more than processors see coming. */
@@ -27,53 +27,65 @@ SIM_PART void dot_prefetch(const uint8_t *p, uint32_t bytes)
 		__builtin_prefetch(p + i);
 }
 
-/* @n elements from element @at on. */
-SIM_PART void dot_unpack(struct dot_rows *w, const uint8_t *const *rows, size_t ahead,
-			 uint32_t type, uint32_t at, uint32_t n)
+SIM_PART void dot_factors(struct dot_rows *w, const struct sim_type *t, uint32_t j, uint32_t r,
+			  const uint8_t *block)
 {
-	for (uint32_t r = 0; r < DOT_ROWS; r++) {
-		const uint8_t *from;
-		uint32_t scale[4], min[2];
+	w->d[j][r] = t->exponent ? block[t->d] : (uint16_t)bits_half_at(block + t->d);
+	if (t->mins)
+		w->m[j][r] = (uint16_t)bits_half_at(block + t->m);
+}
 
-		switch (type) {
-		case OCTANS_TYPE_Q4_0:
-			from = rows[r] + at / 32 * 18;
-			dot_prefetch(from + ahead, n / 32 * 18);
-			for (uint32_t j = 0; j < n / 32; j++, from += 18) {
-				codes_q4_0(w->code[r] + 32 * j, from + 2);
-				w->d[j][r] = bits_half_at(from);
-			}
-			break;
-		case OCTANS_TYPE_Q5_0:
-			from = rows[r] + at / 32 * 22;
-			dot_prefetch(from + ahead, n / 32 * 22);
-			for (uint32_t j = 0; j < n / 32; j++, from += 22) {
-				codes_q5_0(w->code[r] + 32 * j, from);
-				w->d[j][r] = bits_half_at(from);
-			}
-			break;
-		case OCTANS_TYPE_Q4_K:
-			from = rows[r] + at / SIM_BLOCK * 144;
-			dot_prefetch(from + ahead, 144);
-			codes_q4_k(w->code[r], from + 16);
-			scales_q4_k(scale, min, from + 4);
-			for (int j = 0; j < 2; j++) {
-				w->scale[j][r] = scale[j];
-				w->min[j][r] = min[j];
-			}
-			w->d[0][r] = bits_half_at(from);
-			w->dmin[r] = bits_half_at(from + 2);
-			break;
-		case OCTANS_TYPE_Q6_K:
-			from = rows[r] + at / SIM_BLOCK * 210;
-			dot_prefetch(from + ahead, 210);
-			codes_q6_k(w->code[r], from);
-			memcpy(scale, from + 192, 16);
-			for (int j = 0; j < 4; j++)
-				w->scale[j][r] = scale[j];
-			w->d[0][r] = bits_half_at(from + 208);
-			break;
-		}
+SIM_PART void dot_parts(struct dot_rows *w, const struct sim_type *t, uint32_t r,
+			const struct sim_parts *p)
+{
+	for (uint32_t j = 0; j < 64 / t->part; j++) {
+		w->scale[j][r] = p->scale[j];
+		if (t->mins)
+			w->min[j][r] = p->min[j];
+	}
+}
+
+/* Row @r from byte @from on, @n elements. */
+#define UNPACK_SIMPLE(name) \
+	for (uint32_t j = 0; j < n / 32; j++, from += type_##name.bytes) { \
+		codes_##name(w->code[r] + 32 * j, from); \
+		dot_factors(w, &type_##name, j, r, from); \
+	}
+#define UNPACK_NESTED(name) \
+	codes_##name(w->code[r], &parts, from); \
+	dot_parts(w, &type_##name, r, &parts); \
+	dot_factors(w, &type_##name, 0, r, from);
+
+/* How @n elements from element @at on of the rows are unpacked. */
+#define UNPACK_FLOAT(name, form)
+#define UNPACK_WIDE(name, form)
+#define UNPACK_NARROW(name, form) \
+SIM_PART void unpack_##name(struct dot_rows *w, const uint8_t *const *rows, size_t ahead, uint32_t at, \
+			    uint32_t n) \
+{ \
+	struct sim_parts parts __attribute__((unused)); \
+	\
+	for (uint32_t r = 0; r < DOT_ROWS; r++) { \
+		const uint8_t *from = rows[r] + at / type_##name.elements * type_##name.bytes; \
+		\
+		dot_prefetch(from + ahead, n / type_##name.elements * type_##name.bytes); \
+		UNPACK_##form(name) \
+	} \
+}
+#define UNPACK(NAME, name, form, codes, ...) UNPACK_##codes(name, form)
+SIM_TYPES(UNPACK)
+#undef UNPACK
+
+/* The sums of sixteen. */
+SIM_PART void dot_halves(float *half, const int16_t *x)
+{
+	for (int h = 0; h < 16; h++) {
+		int sum = 0;
+
+		ROLLED
+		for (int i = 0; i < 16; i++)
+			sum += x[16 * h + i];
+		half[h] = (float)sum;
 	}
 }
 
@@ -92,71 +104,100 @@ SIM_PART void dot_unpack(struct dot_rows *w, const uint8_t *const *rows, size_t 
 
 /* ---- one row of weights ---- */
 
-/* The codes of Q8_0 need no unpacking. */
-SIM_CLONES static void dot_q8_0(float *acc, const uint8_t *row, const struct sim_quant *x,
+SIM_PART float wide_sum(const int8_t *restrict code, const int16_t *restrict q)
+{
+	int32_t sum = 0;
+
+	ROLLED
+	for (int i = 0; i < 32; i++)
+		sum += (int16_t)code[i] * q[i];
+	return (float)sum;
+}
+
+#define WIDE_SIMPLE(name) \
+	for (uint32_t b = 0; b < n / 32; b++, row += type_##name.bytes) { \
+		const int8_t *code = bytes_##name(room, row); \
+		\
+		*acc = fmaf(scale_at(&type_##name, row) * x->d[b], wide_sum(code, x->q + 32ull * b), *acc); \
+	}
+#define WIDE_NESTED(name) \
+	for (uint32_t b = 0; b < n / 32; b += 8, row += type_##name.bytes) { \
+		const int8_t *code = bytes_##name(room, &parts, row); \
+		float a = 0; \
+		\
+		for (uint32_t j = 0; j < 8; j++) \
+			a = fmaf(x->d[b + j], signed_part(parts.scale, j) * \
+				 wide_sum(code + 32 * j, x->q + 32ull * (b + j)), a); \
+		*acc = fmaf(scale_at(&type_##name, row), a, *acc); \
+	}
+
+/* Codes whose products need 32 bits at once. */
+SIM_CLONES static void dot_wide(float *acc, const uint8_t *row, uint32_t type, const struct sim_quant *x,
 				uint32_t n)
 {
-	for (uint32_t b = 0; b < n / 32; b++, row += 34) {
-		const int8_t *code = (const int8_t *)row + 2;
-		const int16_t *q = x->q + 32ull * b;
-		int32_t sum = 0;
+	struct sim_parts parts __attribute__((unused));
+	int8_t room[SIM_BLOCK];
 
-		ROLLED
-		for (int i = 0; i < 32; i++)
-			sum += (int16_t)code[i] * q[i];
-		*acc = fmaf(f16_at(row) * x->d[b], (float)sum, *acc);
+	switch (type) {
+#define IF_FLOAT(NAME, name, form)
+#define IF_NARROW(NAME, name, form)
+#define IF_WIDE(NAME, name, form) case OCTANS_TYPE_##NAME: WIDE_##form(name) break;
+#define CASE(NAME, name, form, codes, ...) IF_##codes(NAME, name, form)
+	SIM_TYPES(CASE)
+#undef CASE
 	}
 }
 
 /* Of floats, by way of memory: both loops are then simple. */
-SIM_PART void floats_of(float *acc, const uint8_t *row, uint32_t type, const float *x, uint32_t n)
-{
-	uint32_t size = type == OCTANS_TYPE_F32 ? 4 : 2;
-	float a[8], w[SIM_BLOCK];
-
-	memcpy(a, acc, sizeof(a));
-	for (uint32_t k; n; n -= k, row += k * size, x += k) {
-		size_t i;
-
-		k = n < SIM_BLOCK ? n : SIM_BLOCK;
-		floats(w, row, type, k);
-		for (i = 0; i + 8 <= k; i += 8)
-			for (size_t l = 0; l < 8; l++)
-				a[l] = fmaf(w[i + l], x[i + l], a[l]);
-		for (size_t l = 0; i < k; i++, l++)
-			a[l] = fmaf(w[i], x[i], a[l]);
+#define SUM_FLOATS(name) \
+	for (uint32_t k; n; n -= k, row += (size_t)k * type_##name.bytes, x += k) { \
+		size_t i; \
+		\
+		k = n < SIM_BLOCK ? n : SIM_BLOCK; \
+		floats_##name(w, row, k); \
+		for (i = 0; i + 8 <= k; i += 8) \
+			for (size_t l = 0; l < 8; l++) \
+				a[l] = fmaf(w[i + l], x[i + l], a[l]); \
+		for (size_t l = 0; i < k; i++, l++) \
+			a[l] = fmaf(w[i], x[i], a[l]); \
 	}
-	memcpy(acc, a, sizeof(a));
-}
 
 SIM_CLONES static void dot_floats(float *acc, const uint8_t *row, uint32_t type, const float *x,
 				  uint32_t n)
 {
+	float a[8], w[SIM_BLOCK];
+
+	memcpy(a, acc, sizeof(a));
 	switch (type) {
-	case OCTANS_TYPE_F32:
-		floats_of(acc, row, OCTANS_TYPE_F32, x, n);
-		break;
-	case OCTANS_TYPE_F16:
-		floats_of(acc, row, OCTANS_TYPE_F16, x, n);
-		break;
-	case OCTANS_TYPE_BF16:
-		floats_of(acc, row, OCTANS_TYPE_BF16, x, n);
-		break;
+#define SUM_FLOAT(NAME, name) case OCTANS_TYPE_##NAME: SUM_FLOATS(name) break;
+#define SUM_NARROW(NAME, name)
+#define SUM_WIDE(NAME, name)
+#define CASE(NAME, name, form, codes, ...) SUM_##codes(NAME, name)
+	SIM_TYPES(CASE)
+#undef CASE
 	}
+	memcpy(acc, a, sizeof(a));
 }
 
 void sim_dot(float *acc, const uint8_t *const *rows, size_t ahead, uint32_t type, const float *f,
 	     const struct sim_quant *x, uint32_t n)
 {
-	bool is_float = sim_type_is_float(type);
-
-	for (uint32_t r = 0; r < DOT_ROWS && (is_float || type == OCTANS_TYPE_Q8_0); r++)
-		if (is_float)
+	if (sim_type_is_float(type)) {
+		for (uint32_t r = 0; r < DOT_ROWS; r++)
 			dot_floats(acc + 8 * r, rows[r], type, f, n);
-		else
-			dot_q8_0(acc + r, rows[r], x, n);
-	if (is_float || type == OCTANS_TYPE_Q8_0)
 		return;
+	}
+	switch (type) {
+#define LONE_FLOAT(NAME)
+#define LONE_NARROW(NAME)
+#define LONE_WIDE(NAME) case OCTANS_TYPE_##NAME:
+#define CASE(NAME, name, form, codes, ...) LONE_##codes(NAME)
+	SIM_TYPES(CASE)
+#undef CASE
+		for (uint32_t r = 0; r < DOT_ROWS; r++)
+			dot_wide(acc + r, rows[r], type, x, n);
+		return;
+	}
 #ifdef SIM_LEVELS
 	if (__builtin_cpu_supports("x86-64-v3"))
 		return dot_v3(acc, rows, ahead, type, x, n);

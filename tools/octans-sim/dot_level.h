@@ -39,10 +39,7 @@ SIM_PART words LEVEL(pairs)(halves a)
 	return ((words)((bits)a << 16) >> 16) + ((words)a >> 16);
 }
 
-/*
- * Of LANES rows, @n elements (16 or 32).  A halfword adds up to 2 n / LANES products on the way:
- * 16 of 5-bit codes or 8 of 6-bit codes with int8 just fit.
- */
+/* Of LANES rows, @n elements (16 or 32).  A halfword adds up to 2 n / LANES products on the way. */
 SIM_PART reals LEVEL(sums)(const int16_t *code, const int16_t *x, int n)
 {
 	halves p[LANES];
@@ -68,6 +65,14 @@ SIM_PART reals LEVEL(sums)(const int16_t *code, const int16_t *x, int n)
 	sum = LEVEL(pairs)(p[0]);
 #endif
 	return __builtin_convertvector(sum, reals);
+}
+
+/* Of 32 elements, in one go if 16 bits hold it: 16 of 5-bit codes with int8 just fit. */
+SIM_PART reals LEVEL(sums_of_32)(const int16_t *code, const int16_t *x, const struct sim_type *t)
+{
+	if (64 / LANES * 127 * t->most < 32768)
+		return LEVEL(sums)(code, x, 32);
+	return LEVEL(sums)(code, x, 16) + LEVEL(sums)(code + 16, x + 16, 16);
 }
 
 SIM_PART reals LEVEL(fused)(reals a, reals b, reals c)
@@ -103,75 +108,110 @@ SIM_PART reals LEVEL(signed_byte)(const uint32_t *w, int i)
 	return __builtin_convertvector((words)(FROM(bits, w) << (24 - 8 * i)) >> 24, reals);
 }
 
-/* LANES rows from row @r on over one block; sums times scales are exact. */
-SIM_PART reals LEVEL(block)(reals acc, const struct dot_rows *w, uint32_t r, uint32_t type,
-			    const float *d, const float *xs, const int16_t *x, uint32_t n)
+SIM_PART reals LEVEL(powers)(const uint16_t *e)
+{
+	float f[LANES];
+
+	ROLLED
+	for (int i = 0; i < LANES; i++)
+		f[i] = power_of_two(e[i]);
+	return FROM(reals, f);
+}
+
+/* 32 elements, times the scales of their parts; exact. */
+SIM_PART reals LEVEL(scaled)(const struct dot_rows *w, const int16_t *code, uint32_t r, uint32_t j,
+			     const struct sim_type *t, const int16_t *x)
+{
+	if (t->part == 32)
+		return LEVEL(sums_of_32)(code, x, t) * LEVEL(signed_byte)(w->scale[j / 4] + r, j % 4);
+	return LEVEL(sums)(code, x, 16) * LEVEL(signed_byte)(w->scale[j / 2] + r, j % 2 * 2) +
+	       LEVEL(sums)(code + 16, x + 16, 16) *
+		       LEVEL(signed_byte)(w->scale[j / 2] + r, j % 2 * 2 + 1);
+}
+
+/* LANES rows from row @r on over one block of NESTED. */
+SIM_PART reals LEVEL(nested)(reals acc, const struct dot_rows *w, uint32_t r, const struct sim_type *t,
+			     const float *d, const float *xs, const float *half, const int16_t *x)
 {
 	reals products = { 0 }, mins = { 0 };
 
-	for (uint32_t j = 0; j < n / 32; j++) {
-		const int16_t *code = w->code[r] + 32 * j;
-		reals s;
+	for (uint32_t j = 0; j < 8; j++) {
+		reals s = LEVEL(scaled)(w, w->code[r] + 32 * j, r, j, t, x + 32 * j);
 
-		if (type == OCTANS_TYPE_Q6_K)
-			s = LEVEL(sums)(code, x + 32 * j, 16) *
-				    LEVEL(signed_byte)(w->scale[j / 2] + r, j % 2 * 2) +
-			    LEVEL(sums)(code + 16, x + 32 * j + 16, 16) *
-				    LEVEL(signed_byte)(w->scale[j / 2] + r, j % 2 * 2 + 1);
-		else
-			s = LEVEL(sums)(code, x + 32 * j, 32);
-		if (type == OCTANS_TYPE_Q4_K) {
-			s *= LEVEL(byte)(w->scale[j / 4] + r, j % 4);
+		products = LEVEL(fused)(LEVEL(splat)(d[j]), s, products);
+		if (t->mins && t->part == 32)
 			mins = LEVEL(fused)(LEVEL(byte)(w->min[j / 4] + r, j % 4),
 					    LEVEL(splat)(xs[j]), mins);
-		}
-		if (type == OCTANS_TYPE_Q4_0 || type == OCTANS_TYPE_Q5_0)
-			acc = LEVEL(fused)(LEVEL(f16)(w->d[j] + r) * LEVEL(splat)(d[j]), s,
-					   acc);
-		else
-			products = LEVEL(fused)(LEVEL(splat)(d[j]), s, products);
+		if (t->mins && t->part == 16)
+			mins = LEVEL(fused)(LEVEL(splat)(d[j]),
+					    LEVEL(byte)(w->min[j / 2] + r, j % 2 * 2) *
+						    LEVEL(splat)(half[2 * j]) +
+					    LEVEL(byte)(w->min[j / 2] + r, j % 2 * 2 + 1) *
+						    LEVEL(splat)(half[2 * j + 1]),
+					    mins);
 	}
-	if (type == OCTANS_TYPE_Q4_K || type == OCTANS_TYPE_Q6_K)
-		acc = LEVEL(fused)(LEVEL(f16)(w->d[0] + r), products, acc);
-	if (type == OCTANS_TYPE_Q4_K)
-		acc = LEVEL(fused)(-LEVEL(f16)(w->dmin + r), mins, acc);
+	acc = LEVEL(fused)(LEVEL(f16)(w->d[0] + r), products, acc);
+	return t->mins ? LEVEL(fused)(-LEVEL(f16)(w->m[0] + r), mins, acc) : acc;
+}
+
+/* The same over @n elements of SIMPLE. */
+SIM_PART reals LEVEL(simple)(reals acc, const struct dot_rows *w, uint32_t r, const struct sim_type *t,
+			     const float *d, const float *xs, const int16_t *x, uint32_t n)
+{
+	for (uint32_t j = 0; j < n / 32; j++) {
+		reals s = LEVEL(sums_of_32)(w->code[r] + 32 * j, x + 32 * j, t);
+		reals scale = t->exponent ? LEVEL(powers)(w->d[j] + r) : LEVEL(f16)(w->d[j] + r);
+
+		acc = LEVEL(fused)(scale * LEVEL(splat)(d[j]), s, acc);
+		if (t->mins)
+			acc = LEVEL(fused)(LEVEL(f16)(w->m[j] + r), LEVEL(splat)(xs[j]), acc);
+	}
 	return acc;
 }
 
-SIM_PART void LEVEL(dot_type)(float *acc, const uint8_t *const *rows, size_t ahead,
-			      uint32_t type, const struct sim_quant *x, uint32_t n)
+SIM_PART void LEVEL(block)(float *acc, const struct dot_rows *w, const struct sim_type *t,
+			   const struct sim_quant *x, uint32_t at, uint32_t n)
 {
-	_Alignas(64) struct dot_rows w;
+	const float *d = x->d + at / 32, *xs = x->xs + at / 32;
+	float half[16];
 
-	for (uint32_t at = 0, len; at < n; at += len) {
-		len = n - at < SIM_BLOCK ? n - at : SIM_BLOCK;
-		dot_unpack(&w, rows, ahead, type, at, len);
-		for (uint32_t r = 0; r < DOT_ROWS; r += LANES)
-			*(reals *)(void *)(acc + r) =
-				LEVEL(block)(FROM(reals, acc + r), &w, r, type, x->d + at / 32,
-					     x->xs + at / 32, x->q + at, len);
+	if (t->mins && t->part == 16)
+		dot_halves(half, x->q + at);
+	for (uint32_t r = 0; r < DOT_ROWS; r += LANES) {
+		reals *to = (reals *)(void *)(acc + r);
+
+		*to = t->form == SIM_NESTED ?
+		      LEVEL(nested)(*to, w, r, t, d, xs, half, x->q + at) :
+		      LEVEL(simple)(*to, w, r, t, d, xs, x->q + at, n);
 	}
 }
+
+#define DOT_FLOAT(NAME, name)
+#define DOT_WIDE(NAME, name)
+#define DOT_NARROW(NAME, name) \
+	case OCTANS_TYPE_##NAME: \
+		for (uint32_t at = 0, len; at < n; at += len) { \
+			len = n - at < SIM_BLOCK ? n - at : SIM_BLOCK; \
+			unpack_##name(&w, rows, ahead, at, len); \
+			LEVEL(block)(acc, &w, &type_##name, x, at, len); \
+		} \
+		break;
+#define DOT(NAME, name, form, codes, ...) DOT_##codes(NAME, name)
 
 static void LEVEL(dot)(float *acc, const uint8_t *const *rows, size_t ahead, uint32_t type,
 		       const struct sim_quant *x, uint32_t n)
 {
+	_Alignas(64) struct dot_rows w;
+
 	switch (type) {
-	case OCTANS_TYPE_Q4_0:
-		LEVEL(dot_type)(acc, rows, ahead, OCTANS_TYPE_Q4_0, x, n);
-		break;
-	case OCTANS_TYPE_Q5_0:
-		LEVEL(dot_type)(acc, rows, ahead, OCTANS_TYPE_Q5_0, x, n);
-		break;
-	case OCTANS_TYPE_Q4_K:
-		LEVEL(dot_type)(acc, rows, ahead, OCTANS_TYPE_Q4_K, x, n);
-		break;
-	case OCTANS_TYPE_Q6_K:
-		LEVEL(dot_type)(acc, rows, ahead, OCTANS_TYPE_Q6_K, x, n);
-		break;
+	SIM_TYPES(DOT)
 	}
 }
 
+#undef DOT
+#undef DOT_NARROW
+#undef DOT_WIDE
+#undef DOT_FLOAT
 #undef FOLD_WORDS
 #undef FOLD_LONGS
 #undef PICK

@@ -81,7 +81,7 @@ bool exec_operand(struct exec *e, struct operand *o, const struct octans_tensor 
 		return false;
 	if (t->type != OCTANS_TYPE_I32 && !sim_type_block(t->type, &elements, &bytes))
 		return false;
-	align = t->type == OCTANS_TYPE_I32 || t->type == OCTANS_TYPE_F32 ? 4 : 2;
+	align = sim_type_align(t->type);
 	*o = (struct operand){
 		.va = t->va,
 		.stride = t->rows > 1 ? t->stride : 0,

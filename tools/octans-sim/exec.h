@@ -14,6 +14,7 @@
 #include <octans/isa.h>
 
 #include <octans/regs.h>
+#include "numeric.h"
 #include "sim.h"
 
 struct exec_memory;
@@ -43,8 +44,7 @@ struct operand {
 #define EXEC_TYPE(name)	(1ull << OCTANS_TYPE_##name)
 #define EXEC_F32	EXEC_TYPE(F32)
 #define EXEC_I32	EXEC_TYPE(I32)
-#define EXEC_WEIGHTS	(EXEC_TYPE(F32) | EXEC_TYPE(F16) | EXEC_TYPE(BF16) | EXEC_TYPE(Q4_0) | \
-			 EXEC_TYPE(Q5_0) | EXEC_TYPE(Q8_0) | EXEC_TYPE(Q4_K) | EXEC_TYPE(Q6_K))
+#define EXEC_WEIGHTS	sim_type_mask()
 
 #define EXEC_OPTIONAL	0x1	/* may be absent */
 #define EXEC_FIXED	0x2	/* has no dyn */

@@ -29,6 +29,10 @@
 /* Elements and bytes of a block of @type; false if weights cannot have it. */
 bool sim_type_block(uint32_t type, uint32_t *elements, uint32_t *bytes);
 bool sim_type_is_float(uint32_t type);
+/* What addresses and strides of @type (or I32) are multiples of. */
+uint32_t sim_type_align(uint32_t type);
+/* Bit n: weights can have type n. */
+uint64_t sim_type_mask(void);
 
 /* ---- weights: unpack.c ---- */
 
@@ -41,8 +45,8 @@ bool sim_type_is_float(uint32_t type);
  */
 struct sim_block {
 	float w[SIM_BLOCK];
-	float d[8];		/* Q4_0 Q5_0 Q8_0: of each 32; else d[0] */
-	float dmin, m[8];	/* Q4_K */
+	float d[8];		/* of blocks of 32: of each; else d[0] */
+	float dmin, m[16];	/* the minima of its parts, or m of each block of 32 */
 };
 
 /* @n elements, at most SIM_BLOCK and whole blocks of the type, from @from on. */

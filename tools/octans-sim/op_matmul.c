@@ -65,7 +65,7 @@ static bool matmul_planes_ok(const struct matmul *p)
 	if (p->planes == 1)
 		return !p->plane_stride;
 	return p->sel.present && p->plane_stride >= plane &&
-	       p->plane_stride % (p->w.type == OCTANS_TYPE_F32 ? 4 : 2) == 0 &&
+	       p->plane_stride % sim_type_align(p->w.type) == 0 &&
 	       p->plane_stride <= top / (p->planes - 1) &&
 	       exec_range_ok(p->w.va, (p->planes - 1) * p->plane_stride + plane);
 }

@@ -6,6 +6,8 @@
 
 #include <octans/isa.h>
 
+#include "codes.h"
+
 #ifdef SIM_LEVELS
 #include <immintrin.h>
 #endif

@@ -82,7 +82,7 @@ SIM_PART void LEVEL(floats)(float *acc, const struct sim_block *w, const float *
 
 /* @n sub-blocks of 32 with a scale each. */
 SIM_PART void LEVEL(simple)(float *acc, const struct sim_block *w, const float *x, const float *d,
-			    uint32_t n)
+			    const float *xs, bool mins, uint32_t n)
 {
 	for (uint32_t j = 0; j < n; j++) {
 		vec s[TALL][VECTORS] = { 0 };
@@ -93,15 +93,47 @@ SIM_PART void LEVEL(simple)(float *acc, const struct sim_block *w, const float *
 			float *to = acc + TILE_LANES * r + LANES * v;
 
 			AT(to) = LEVEL(fused)(scale, s[r][v], FROM(to));
+			if (mins)
+				AT(to) = LEVEL(fused)(LEVEL(splat)(w[r].m[j]),
+						      FROM(xs + TILE_LANES * j + LANES * v),
+						      FROM(to));
 		}
 	}
 }
 
-/* A block of 256; the scales of sub-blocks are in the codes. */
-SIM_PART void LEVEL(block)(float *acc, const struct sim_block *w, const float *x, const float *d,
-			   const float *xs, bool mins)
+/* The minima of a block of 256, one for each 32 elements. */
+SIM_PART void LEVEL(mins)(vec b[TALL][VECTORS], const struct sim_block *w, const float *xs)
 {
-	vec a[TALL][VECTORS] = { 0 };
+	for (uint32_t j = 0; j < 8; j++)
+		EACH_SUM
+			b[r][v] = LEVEL(fused)(LEVEL(splat)(w[r].m[j]),
+					       FROM(xs + TILE_LANES * j + LANES * v), b[r][v]);
+}
+
+/* The same, one for each 16. */
+SIM_PART void LEVEL(mins_16)(vec b[TALL][VECTORS], const struct sim_block *w, const float *x,
+			     const float *d)
+{
+	for (uint32_t j = 0; j < 8; j++) {
+		vec half[2][VECTORS] = { 0 };
+
+		for (uint32_t i = 0; i < 32; i++)
+			for (uint32_t v = 0; v < VECTORS; v++)
+				half[i / 16][v] += FROM(x + TILE_LANES * (32 * j + i) + LANES * v);
+		EACH_SUM {
+			vec m = LEVEL(splat)(w[r].m[2 * j]) * half[0][v];
+
+			m = LEVEL(exact)(LEVEL(splat)(w[r].m[2 * j + 1]), half[1][v], m);
+			b[r][v] = LEVEL(fused)(FROM(d + TILE_LANES * j + LANES * v), m, b[r][v]);
+		}
+	}
+}
+
+/* A block of 256; the scales of its parts are in the codes. */
+SIM_PART void LEVEL(nested)(float *acc, const struct sim_block *w, const float *x, const float *d,
+			    const float *xs, const struct sim_type *t)
+{
+	vec a[TALL][VECTORS] = { 0 }, b[TALL][VECTORS] = { 0 };
 
 	for (uint32_t j = 0; j < 8; j++) {
 		vec s[TALL][VECTORS] = { 0 };
@@ -116,33 +148,33 @@ SIM_PART void LEVEL(block)(float *acc, const struct sim_block *w, const float *x
 
 		AT(to) = LEVEL(fused)(LEVEL(splat)(w[r].d[0]), a[r][v], FROM(to));
 	}
-	if (!mins)
+	if (!t->mins)
 		return;
+	if (t->part == 32)
+		LEVEL(mins)(b, w, xs);
+	else
+		LEVEL(mins_16)(b, w, x, d);
 	EACH_SUM {
 		float *to = acc + TILE_LANES * r + LANES * v;
-		vec b = { 0 };
 
-		for (uint32_t j = 0; j < 8; j++)
-			b = LEVEL(fused)(LEVEL(splat)(w[r].m[j]),
-					 FROM(xs + TILE_LANES * j + LANES * v), b);
-		AT(to) = LEVEL(fused)(LEVEL(splat)(-w[r].dmin), b, FROM(to));
+		AT(to) = LEVEL(fused)(LEVEL(splat)(-w[r].dmin), b[r][v], FROM(to));
 	}
 }
 
 static void LEVEL(tile_dot)(float *acc, const uint8_t *const *rows, uint32_t type,
 			    const struct sim_tile *t)
 {
-	uint32_t elements = 1, bytes = 4, sums;
+	const struct sim_type *kind = sim_type(type);
+	uint32_t sums = kind->form == SIM_FLOATS ? 8 : 1;
 	_Alignas(64) struct sim_block w[TILE_ROWS];
 
-	sim_type_block(type, &elements, &bytes);
-	sums = sim_type_is_float(type) ? 8 : 1;
 	for (uint32_t at = 0, n; at < t->n; at += n) {
 		uint32_t b = at / SIM_BLOCK;
 
 		n = t->n - at < SIM_BLOCK ? t->n - at : SIM_BLOCK;
 		for (uint32_t r = 0; r < TILE_ROWS; r++)
-			sim_unpack_block(&w[r], rows[r] + at / elements * bytes, type, n);
+			sim_unpack_block(&w[r], rows[r] + at / kind->elements * kind->bytes, type,
+					 n);
 		for (uint32_t g = 0; g < t->groups; g++) {
 			uint64_t group = (uint64_t)b * t->groups + g;
 			const float *x = t->x + group * SIM_BLOCK * TILE_LANES;
@@ -154,12 +186,10 @@ static void LEVEL(tile_dot)(float *acc, const uint8_t *const *rows, uint32_t typ
 
 				if (sums == 8)
 					LEVEL(floats)(to, w + r, x);
-				else if (type == OCTANS_TYPE_Q4_K)
-					LEVEL(block)(to, w + r, x, d, xs, true);
-				else if (type == OCTANS_TYPE_Q6_K)
-					LEVEL(block)(to, w + r, x, d, xs, false);
+				else if (kind->form == SIM_NESTED)
+					LEVEL(nested)(to, w + r, x, d, xs, kind);
 				else
-					LEVEL(simple)(to, w + r, x, d, n / 32);
+					LEVEL(simple)(to, w + r, x, d, xs, kind->mins, n / 32);
 			}
 		}
 	}

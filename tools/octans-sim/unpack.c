@@ -1,52 +1,59 @@
 // SPDX-License-Identifier: MIT
-/* Blocks of weights (GGML's layouts) to floats. */
+/* Blocks of weights to floats. */
 #include "numeric.h"
 
 #include <octans/isa.h>
 
 #include "codes.h"
 
-static const struct {
-	uint32_t type, elements, bytes;
-	bool is_float;
-} types[] = {
-	{ OCTANS_TYPE_F32, 1, 4, true },	{ OCTANS_TYPE_F16, 1, 2, true },
-	{ OCTANS_TYPE_BF16, 1, 2, true },	{ OCTANS_TYPE_Q4_0, 32, 18, false },
-	{ OCTANS_TYPE_Q5_0, 32, 22, false },	{ OCTANS_TYPE_Q8_0, 32, 34, false },
-	{ OCTANS_TYPE_Q4_K, 256, 144, false },	{ OCTANS_TYPE_Q6_K, 256, 210, false },
-};
+const struct sim_type *sim_type(uint32_t type)
+{
+	switch (type) {
+#define CASE(NAME, name, ...) case OCTANS_TYPE_##NAME: return &type_##name;
+	SIM_TYPES(CASE)
+#undef CASE
+	}
+	return NULL;
+}
 
 bool sim_type_block(uint32_t type, uint32_t *elements, uint32_t *bytes)
 {
-	for (unsigned int i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (types[i].type == type) {
-			*elements = types[i].elements;
-			*bytes = types[i].bytes;
-			return true;
-		}
-	return false;
+	const struct sim_type *t = sim_type(type);
+
+	if (!t)
+		return false;
+	*elements = t->elements;
+	*bytes = t->bytes;
+	return true;
 }
 
 bool sim_type_is_float(uint32_t type)
 {
-	for (unsigned int i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (types[i].type == type)
-			return types[i].is_float;
-	return false;
+	const struct sim_type *t = sim_type(type);
+
+	return t && t->form == SIM_FLOATS;
 }
 
-SIM_PART float byte(const uint32_t *words, int i)
+uint32_t sim_type_align(uint32_t type)
 {
-	return words[i / 4] >> i % 4 * 8 & 255;
+	const struct sim_type *t = sim_type(type);
+
+	if (!t || t->bytes == 4)	/* I32 is no type of weights */
+		return 4;
+	return t->bytes % 2 ? 1 : 2;
+}
+
+uint64_t sim_type_mask(void)
+{
+#define BIT(NAME, ...) | 1ull << OCTANS_TYPE_##NAME
+	return 0 SIM_TYPES(BIT);
+#undef BIT
 }
 
 /* ---- for products with many rows of x ---- */
 
-SIM_PART void floats_by_phase(float *restrict w, const uint8_t *restrict from, uint32_t type, uint32_t n)
+SIM_PART void by_phase(float *restrict w, float *restrict flat, uint32_t n)
 {
-	float flat[SIM_BLOCK];
-
-	floats(flat, from, type, n);
 	for (uint32_t i = n; i < SIM_BLOCK; i++)
 		flat[i] = -0.0f;
 	for (uint32_t g = 0; g < 32; g++)
@@ -54,119 +61,101 @@ SIM_PART void floats_by_phase(float *restrict w, const uint8_t *restrict from, u
 			w[32 * p + g] = flat[8 * g + p];
 }
 
+/* Scales and minima of a block of 256, the former in its codes. */
+SIM_PART void scale_codes(struct sim_block *b, const struct sim_type *t, const int16_t *restrict code,
+			  const struct sim_parts *p)
+{
+	for (uint32_t j = 0; j < SIM_BLOCK / t->part; j++) {
+		float scale = signed_part(p->scale, j);
+
+		if (t->mins)
+			b->m[j] = part(p->min, j);
+		ROLLED
+		for (uint32_t i = t->part * j; i < t->part * (j + 1); i++)
+			b->w[i] = (float)code[i] * scale;
+	}
+}
+
+#define BLOCK_FLOATS(name) \
+	floats_##name(flat, from, n); \
+	by_phase(b->w, flat, n);
+#define BLOCK_NESTED(name) \
+	b->d[0] = scale_at(&type_##name, from); \
+	if (type_##name.mins) \
+		b->dmin = f16_at(from + type_##name.m); \
+	codes_##name(code, &parts, from); \
+	scale_codes(b, &type_##name, code, &parts);
+#define BLOCK_SIMPLE(name) \
+	for (uint32_t j = 0; j < n / 32; j++, from += type_##name.bytes) { \
+		b->d[j] = scale_at(&type_##name, from); \
+		if (type_##name.mins) \
+			b->m[j] = f16_at(from + type_##name.m); \
+		codes_##name(code, from); \
+		ROLLED \
+		for (int i = 0; i < 32; i++) \
+			b->w[32 * j + i] = code[i]; \
+	}
+
 SIM_CLONES void sim_unpack_block(struct sim_block *b, const uint8_t *from, uint32_t type, uint32_t n)
 {
+	struct sim_parts parts;
 	int16_t code[SIM_BLOCK];
-	uint32_t sc[2], m[2];
+	float flat[SIM_BLOCK];
 
 	switch (type) {
-	case OCTANS_TYPE_F32:
-		floats_by_phase(b->w, from, OCTANS_TYPE_F32, n);
-		return;
-	case OCTANS_TYPE_F16:
-		floats_by_phase(b->w, from, OCTANS_TYPE_F16, n);
-		return;
-	case OCTANS_TYPE_BF16:
-		floats_by_phase(b->w, from, OCTANS_TYPE_BF16, n);
-		return;
-	case OCTANS_TYPE_Q4_K:
-		b->d[0] = f16_at(from);
-		b->dmin = f16_at(from + 2);
-		codes_q4_k(code, from + 16);
-		scales_q4_k(sc, m, from + 4);
-		for (int j = 0; j < 8; j++) {
-			float scale = byte(sc, j);
-
-			b->m[j] = byte(m, j);
-			ROLLED
-			for (int i = 0; i < 32; i++)
-				b->w[32 * j + i] = (float)code[32 * j + i] * scale;
-		}
-		return;
-	case OCTANS_TYPE_Q6_K:
-		b->d[0] = f16_at(from + 208);
-		codes_q6_k(code, from);
-		for (int j = 0; j < 16; j++) {
-			float scale = (int8_t)from[192 + j];
-
-			ROLLED
-			for (int i = 0; i < 16; i++)
-				b->w[16 * j + i] = (float)code[16 * j + i] * scale;
-		}
-		return;
-	}
-	for (uint32_t j = 0; j < n / 32; j++) {
-		from = codes_32(code, &b->d[j], from, type);
-		ROLLED
-		for (int i = 0; i < 32; i++)
-			b->w[32 * j + i] = code[i];
+#define CASE(NAME, name, form, ...) case OCTANS_TYPE_##NAME: BLOCK_##form(name) break;
+	SIM_TYPES(CASE)
+#undef CASE
 	}
 }
 
 /* ---- to F32 ---- */
 
-SIM_PART void f32_q4_k(float *to, const uint8_t *block)
+SIM_PART void widen_nested(float *restrict to, const struct sim_type *t, const uint8_t *block,
+			   const int16_t *restrict code, const struct sim_parts *p)
 {
-	float d = f16_at(block), dmin = f16_at(block + 2);
-	int16_t code[SIM_BLOCK];
-	uint32_t sc[2], m[2];
+	float d = scale_at(t, block), dmin = t->mins ? f16_at(block + t->m) : 0;
 
-	codes_q4_k(code, block + 16);
-	scales_q4_k(sc, m, block + 4);
-	for (int j = 0; j < 8; j++) {
-		float scale = d * byte(sc, j), min = dmin * byte(m, j);
+	for (uint32_t j = 0; j < SIM_BLOCK / t->part; j++) {
+		float scale = d * signed_part(p->scale, j), min = t->mins ? dmin * part(p->min, j) : 0;
 
 		ROLLED
-		for (int i = 0; i < 32; i++)
-			to[32 * j + i] = scale * (float)code[32 * j + i] - min;
+		for (uint32_t i = t->part * j; i < t->part * (j + 1); i++)
+			to[i] = t->mins ? scale * (float)code[i] - min : scale * (float)code[i];
 	}
 }
 
-SIM_PART void f32_q6_k(float *to, const uint8_t *block)
+SIM_PART void widen_simple(float *restrict to, const struct sim_type *t, const uint8_t *block,
+			   const int16_t *restrict code)
 {
-	float d = f16_at(block + 208);
+	float d = scale_at(t, block), m = t->mins ? f16_at(block + t->m) : 0;
 
-	for (int h = 0; h < 2; h++) {
-		const uint8_t *ql = block + 64 * h, *qh = block + 128 + 32 * h;
-
-		for (int i = 0; i < 128; i++) {
-			int low = ql[i % 64] >> (i < 64 ? 0 : 4) & 15, high = qh[i % 32] >> i / 32 * 2 & 3;
-			float scale = d * (float)(int8_t)block[192 + (128 * h + i) / 16];
-
-			to[128 * h + i] = scale * (float)((low | high << 4) - 32);
-		}
-	}
+	ROLLED
+	for (int i = 0; i < 32; i++)
+		to[i] = t->mins ? d * (float)code[i] + m : d * (float)code[i];
 }
+
+#define WIDEN_FLOATS(name) floats_##name(to, from, n);
+#define WIDEN_NESTED(name) \
+	for (uint32_t i = 0; i < n; i += SIM_BLOCK, from += type_##name.bytes) { \
+		codes_##name(code, &parts, from); \
+		widen_nested(to + i, &type_##name, from, code, &parts); \
+	}
+#define WIDEN_SIMPLE(name) \
+	for (uint32_t i = 0; i < n; i += 32, from += type_##name.bytes) { \
+		codes_##name(code, from); \
+		widen_simple(to + i, &type_##name, from, code); \
+	}
 
 SIM_CLONES void sim_unpack_f32(float *to, const uint8_t *from, uint32_t type, uint32_t n)
 {
-	switch (type) {
-	case OCTANS_TYPE_F32:
-		floats(to, from, OCTANS_TYPE_F32, n);
-		return;
-	case OCTANS_TYPE_F16:
-		floats(to, from, OCTANS_TYPE_F16, n);
-		return;
-	case OCTANS_TYPE_BF16:
-		floats(to, from, OCTANS_TYPE_BF16, n);
-		return;
-	case OCTANS_TYPE_Q4_K:
-		for (uint32_t b = 0; b < n / SIM_BLOCK; b++)
-			f32_q4_k(to + (uint64_t)SIM_BLOCK * b, from + 144ull * b);
-		return;
-	case OCTANS_TYPE_Q6_K:
-		for (uint32_t b = 0; b < n / SIM_BLOCK; b++)
-			f32_q6_k(to + (uint64_t)SIM_BLOCK * b, from + 210ull * b);
-		return;
-	}
-	for (uint32_t b = 0; b < n / 32; b++) {
-		int16_t code[32];
-		float d;
+	struct sim_parts parts;
+	int16_t code[SIM_BLOCK];
 
-		from = codes_32(code, &d, from, type);
-		ROLLED
-		for (int i = 0; i < 32; i++)
-			to[32ull * b + i] = d * (float)code[i];
+	switch (type) {
+#define CASE(NAME, name, form, ...) case OCTANS_TYPE_##NAME: WIDEN_##form(name) break;
+	SIM_TYPES(CASE)
+#undef CASE
 	}
 }
 
