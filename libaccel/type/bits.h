@@ -14,6 +14,11 @@ static inline int nibble(const uint8_t *q, int i)
 	return i < 16 ? q[i] & 15 : q[i - 16] >> 4;
 }
 
+/* What the nibbles of IQ4_NL and IQ4_XS stand for. */
+static const int8_t iq4_values[16] __attribute__((unused)) = {
+	-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
+};
+
 /* Bit i of a word. */
 static inline int bit_of(const uint8_t *word, int i)
 {

@@ -24,10 +24,6 @@ static const struct entry {
 
 /* What else a file may say: refused, but by its name.  Without a block: gone from GGML. */
 static const struct { const char *name; uint32_t elements, bytes; } others[] = {
-	[3] = { "Q4_1", 32, 20 },	[7] = { "Q5_1", 32, 24 },
-	[10] = { "Q2_K", 256, 84 },	[11] = { "Q3_K", 256, 110 },
-	[13] = { "Q5_K", 256, 176 },	[20] = { "IQ4_NL", 32, 18 },
-	[23] = { "IQ4_XS", 256, 136 },	[39] = { "MXFP4", 32, 17 },
 	[4] = { "Q4_2", 0, 0 },		[5] = { "Q4_3", 0, 0 },
 	[9] = { "Q8_1", 32, 36 },	[15] = { "Q8_K", 256, 292 },
 	[16] = { "IQ2_XXS", 256, 66 },	[17] = { "IQ2_XS", 256, 74 },

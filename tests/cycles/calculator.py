@@ -20,8 +20,9 @@ import sys
 
 NAMES = ('cycles busy_matrix busy_vector busy_dma busy_mmu busy_local busy_pcie local_read local_written '
          'pcie_read pcie_written macs_int8 macs_f16 macs_f32 commands tlb_misses').split()
-BLOCK = {0: (1, 4), 1: (1, 2), 2: (32, 18), 6: (32, 22), 8: (32, 34), 12: (256, 144), 14: (256, 210),
-         26: (1, 4), 30: (1, 2)}
+BLOCK = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84),
+         11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 20: (32, 18), 23: (256, 136),
+         26: (1, 4), 30: (1, 2), 39: (32, 17)}
 FLOAT = (0, 1, 30)
 GAPS, WINDOW, DECODE, PIPE = 64, 32, 16, 32
 WAIT = 13

@@ -109,7 +109,8 @@ static void fill(struct build *b)
 
 size_t fuzz_seed(unsigned int i, uint8_t **data)
 {
-	static const uint32_t types[] = { ACCEL_Q8_0, ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_Q4_0, ACCEL_Q5_0 };
+	static const uint32_t types[] = { ACCEL_Q8_0, ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_Q4_0, ACCEL_Q5_0,
+					  ACCEL_Q4_1, ACCEL_Q5_1, ACCEL_IQ4_NL, ACCEL_MXFP4 };
 	struct build b;
 	uint32_t t;
 

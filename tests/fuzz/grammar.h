@@ -59,21 +59,33 @@ static uint32_t dyn(void)
 				      one_in(2) ? below(66) : OCTANS_DYN_NONE) : 0;
 }
 
+static const struct block { uint32_t type, cols, bytes; } blocks[] = {
+	{ OCTANS_TYPE_F32, 1, 4 }, { OCTANS_TYPE_F16, 1, 2 }, { OCTANS_TYPE_BF16, 1, 2 },
+	{ OCTANS_TYPE_Q4_0, 32, 18 }, { OCTANS_TYPE_Q4_1, 32, 20 }, { OCTANS_TYPE_Q5_0, 32, 22 },
+	{ OCTANS_TYPE_Q5_1, 32, 24 }, { OCTANS_TYPE_Q8_0, 32, 34 }, { OCTANS_TYPE_IQ4_NL, 32, 18 },
+	{ OCTANS_TYPE_MXFP4, 32, 17 }, { OCTANS_TYPE_Q2_K, 256, 84 }, { OCTANS_TYPE_Q3_K, 256, 110 },
+	{ OCTANS_TYPE_Q4_K, 256, 144 }, { OCTANS_TYPE_Q5_K, 256, 176 },
+	{ OCTANS_TYPE_Q6_K, 256, 210 }, { OCTANS_TYPE_IQ4_XS, 256, 136 },
+	{ OCTANS_TYPE_I32, 1, 4 },	/* the last: no weights */
+};
+
+#define BLOCKS (sizeof(blocks) / sizeof(*blocks))
+
+static const struct block *block_of(uint32_t type)
+{
+	for (size_t i = 0; i < BLOCKS; i++)
+		if (blocks[i].type == type)
+			return &blocks[i];
+	return &blocks[0];
+}
+
 static struct octans_tensor tensor(uint32_t rows, uint32_t cols, uint32_t type)
 {
-	static const struct { uint32_t type, cols, bytes; } blocks[] = {
-		{ OCTANS_TYPE_F32, 1, 4 }, { OCTANS_TYPE_F16, 1, 2 }, { OCTANS_TYPE_Q4_0, 32, 18 },
-		{ OCTANS_TYPE_Q5_0, 32, 22 }, { OCTANS_TYPE_Q8_0, 32, 34 },
-		{ OCTANS_TYPE_Q4_K, 256, 144 }, { OCTANS_TYPE_Q6_K, 256, 210 },
-		{ OCTANS_TYPE_BF16, 1, 2 }, { OCTANS_TYPE_I32, 1, 4 },
-	};
 	struct octans_tensor t = {
 		.va = address(), .rows = rows, .cols = cols, .type = type, .dyn = dyn(),
 	};
 
-	for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++)
-		if (blocks[i].type == type)
-			t.stride = cols / blocks[i].cols * (uint64_t)blocks[i].bytes;
+	t.stride = cols / block_of(type)->cols * (uint64_t)block_of(type)->bytes;
 	if (one_in(3))
 		t.stride += below(64) * 4;
 	if (t.rows && t.stride > 4096 / t.rows && t.stride < (1u << 22) / t.rows && !one_in(6))
@@ -85,7 +97,7 @@ static struct octans_tensor tensor(uint32_t rows, uint32_t cols, uint32_t type)
 	if (spoil(60))
 		t.cols = size();
 	if (spoil(80))
-		t.type = below(40);
+		t.type = below(66);
 	if (spoil(60))
 		t.dyn = any();
 	return t;
@@ -112,21 +124,16 @@ static struct octans_tensor perhaps(struct octans_tensor t)
 	return one_in(2) ? t : (struct octans_tensor) { 0 };
 }
 
-static uint32_t weight_type(void)
+static uint32_t random_type(void)
 {
-	static const uint32_t types[] = {
-		OCTANS_TYPE_F32, OCTANS_TYPE_F16, OCTANS_TYPE_BF16, OCTANS_TYPE_Q4_0,
-		OCTANS_TYPE_Q5_0, OCTANS_TYPE_Q8_0, OCTANS_TYPE_Q4_K, OCTANS_TYPE_Q6_K,
-	};
-
-	return types[below(8)];
+	return blocks[below(BLOCKS - 1)].type;
 }
 
 static uint32_t cols_of(uint32_t type)
 {
 	if (spoil(30))
 		return size();
-	if (type == OCTANS_TYPE_Q4_K || type == OCTANS_TYPE_Q6_K)
+	if (block_of(type)->cols == 256)
 		return 256 * (1 + below(3));
 	return type == OCTANS_TYPE_F32 ? 1 + below(200) : 32 * (1 + below(6));
 }
@@ -142,15 +149,15 @@ static float number(void)
 
 static uint32_t make_move(union command *u, uint32_t m)
 {
-	uint32_t to = one_in(2) ? OCTANS_TYPE_F32 : weight_type(), from = weight_type();
+	uint32_t to = one_in(2) ? OCTANS_TYPE_F32 : random_type(), from = random_type();
 	uint32_t n = 32 * (1 + below(6));
 
 	if (one_in(8))
 		to = from = OCTANS_TYPE_I32;
-	if (from == OCTANS_TYPE_Q4_K || from == OCTANS_TYPE_Q6_K)
+	if (block_of(from)->cols == 256)
 		n = 256;
-	if (clean && (to == OCTANS_TYPE_Q4_0 || to == OCTANS_TYPE_Q5_0 || to >= OCTANS_TYPE_Q4_K))
-		to = from == OCTANS_TYPE_I32 ? from : OCTANS_TYPE_F16;
+	if (clean && from != OCTANS_TYPE_I32 && block_of(to)->cols > 1 && to != OCTANS_TYPE_Q8_0)
+		to = OCTANS_TYPE_F16;
 	u->move.dst_ids = perhaps(ids(m, 1));
 	u->move.src_ids = perhaps(ids(m, 1));
 	u->move.dst = tensor(u->move.dst_ids.va ? 2 + below(40) : m, n, to);
@@ -163,7 +170,7 @@ static uint32_t make_move(union command *u, uint32_t m)
 
 static uint32_t make_matmul(union command *u, uint32_t m)
 {
-	uint32_t type = weight_type(), k = cols_of(type), n = small(40), s = 1 + below(4);
+	uint32_t type = random_type(), k = cols_of(type), n = small(40), s = 1 + below(4);
 	uint32_t planes = one_in(2) ? 1 : small(8);
 	bool select = planes > 1 || one_in(4);
 

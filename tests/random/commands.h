@@ -15,6 +15,8 @@
 
 #include <octans/isa.h>
 
+#include "numeric.h"
+
 #define STREAM_BYTES	(1u << 20)
 #define BUFFERS		4096
 #define CONTROL_BYTES	(4u << 20)	/* at the end of each region: what ids() makes */
@@ -121,22 +123,11 @@ static uint64_t buffer(uint64_t size, uint32_t type)
 
 static uint64_t row_bytes(uint32_t type, uint32_t cols)
 {
-	switch (type) {
-	case OCTANS_TYPE_F16:
-	case OCTANS_TYPE_BF16:
-		return cols * 2ull;
-	case OCTANS_TYPE_Q4_0:
-		return cols / 32 * 18ull;
-	case OCTANS_TYPE_Q5_0:
-		return cols / 32 * 22ull;
-	case OCTANS_TYPE_Q8_0:
-		return cols / 32 * 34ull;
-	case OCTANS_TYPE_Q4_K:
-		return cols / 256 * 144ull;
-	case OCTANS_TYPE_Q6_K:
-		return cols / 256 * 210ull;
-	}
-	return cols * 4ull;
+	uint32_t elements, bytes;
+
+	if (!sim_type_block(type, &elements, &bytes))
+		return cols * 4ull;
+	return (uint64_t)cols / elements * bytes;
 }
 
 static struct octans_tensor place(uint64_t va, uint32_t rows, uint32_t cols, uint32_t type, uint64_t stride)
@@ -232,27 +223,27 @@ static uint32_t odd(uint32_t even, uint32_t below)
 /* As many as its blocks allow. */
 static uint32_t cols_of(uint32_t type)
 {
-	switch (type) {
-	case OCTANS_TYPE_F32:
-	case OCTANS_TYPE_F16:
-	case OCTANS_TYPE_BF16:
+	uint32_t elements = 1, bytes;
+
+	sim_type_block(type, &elements, &bytes);
+	if (elements == 1)
 		return odd(cols(), 600);
-	case OCTANS_TYPE_Q4_K:
-	case OCTANS_TYPE_Q6_K:
-		return cols();
-	}
-	return pick(3) ? cols() : 32 * (1 + pick(40));
+	return elements == 256 || pick(3) ? cols() : 32 * (1 + pick(40));
 }
 
-static uint32_t weight_type(void)
+static uint32_t random_type(void)
 {
-	return ONE_OF(OCTANS_TYPE_F32, OCTANS_TYPE_F16, OCTANS_TYPE_Q4_0, OCTANS_TYPE_Q5_0, OCTANS_TYPE_Q8_0,
-		      OCTANS_TYPE_Q4_K, OCTANS_TYPE_Q6_K, OCTANS_TYPE_BF16);
+	uint32_t type;
+
+	do
+		type = pick(64);
+	while (!(sim_type_mask() >> type & 1));
+	return type;
 }
 
 static void move(void)
 {
-	uint32_t m = rows(), type = weight_type(), n = cols_of(type);
+	uint32_t m = rows(), type = random_type(), n = cols_of(type);
 	struct octans_cmd_move c = { .src = tensor(100, n, type, false) };
 	uint32_t flags = pick(3) ? 0 : OCTANS_MOVE_ADD;
 
@@ -282,7 +273,7 @@ static void move(void)
 
 static void matmul(void)
 {
-	uint32_t m = rows(), type = weight_type(), k = cols_of(type), n = odd(ONE_OF(64, 512, 2048), 40);
+	uint32_t m = rows(), type = random_type(), k = cols_of(type), n = odd(ONE_OF(64, 512, 2048), 40);
 	bool is_16 = type == OCTANS_TYPE_F16 || type == OCTANS_TYPE_BF16;
 	uint32_t s = 1, planes = 1, flags = pick(3) ? 0 : OCTANS_MATMUL_ADD;
 	struct octans_cmd_matmul c = { .x = in(m, k) };

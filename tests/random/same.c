@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "op/cpu.h"
+#include "type/type.h"
 #include "octans_inproc.h"
 
 #define MAX_ISAS 8
@@ -78,11 +79,7 @@ static uint16_t f16_bits(uint32_t style)
 static void fill_memory(void *to, uint64_t bytes, uint32_t type)
 {
 	uint32_t style = ((const uint32_t []) { 0, 0, 0, 1, 1, 2, 6 })[pick(7)];
-	/* bytes of a block, and where its F16 scales are */
-	static const struct { uint32_t type, size, scale, scales; } blocks[] = {
-		{ OCTANS_TYPE_Q4_0, 18, 0, 1 }, { OCTANS_TYPE_Q5_0, 22, 0, 1 }, { OCTANS_TYPE_Q8_0, 34, 0, 1 },
-		{ OCTANS_TYPE_Q4_K, 144, 0, 2 }, { OCTANS_TYPE_Q6_K, 210, 208, 1 },
-	};
+	const struct weight_type *t = weight_type(type);
 	uint8_t *p = to;
 
 	switch (type) {
@@ -104,13 +101,16 @@ static void fill_memory(void *to, uint64_t bytes, uint32_t type)
 
 		memcpy(p + i, &b, 4);
 	}
-	for (unsigned int b = 0; b < sizeof(blocks) / sizeof(blocks[0]) && style != 2; b++)
-		for (uint64_t at = 0; blocks[b].type == type && at + blocks[b].size <= bytes; at += blocks[b].size)
-			for (uint32_t s = 0; s < blocks[b].scales; s++) {
-				uint16_t d = f16_bits(style);
+	for (uint64_t at = 0; t && style != 2 && at + t->bytes <= bytes; at += t->bytes) {
+		uint16_t d = f16_bits(style), m = f16_bits(style);
 
-				memcpy(p + at + blocks[b].scale + 2 * s, &d, 2);
-			}
+		if (t->d_exponent)	/* of scales as large as F16 are, mostly */
+			p[at + t->d_at] = style ? pick(256) : 110 + pick(20);
+		else
+			memcpy(p + at + t->d_at, &d, 2);
+		if (t->minima)
+			memcpy(p + at + t->m_at, &m, 2);
+	}
 }
 
 /* Results of the stream: elements of the rows in effect of each command's dst. */

@@ -14,6 +14,8 @@
 
 #include <octans/isa.h>
 
+#include "numeric.h"
+
 #include <octans/regs.h>
 
 /* The real machinery is linked too (accelctl needs it): ours go by other names. */
@@ -355,22 +357,11 @@ static uint8_t *rig_at(struct sim_mem *m, uint64_t va)
 
 static uint64_t rig_row_bytes(const struct octans_tensor *t)
 {
-	switch (t->type) {
-	case OCTANS_TYPE_F16:
-	case OCTANS_TYPE_BF16:
-		return 2ull * t->cols;
-	case OCTANS_TYPE_Q4_0:
-		return t->cols / 32 * 18ull;
-	case OCTANS_TYPE_Q5_0:
-		return t->cols / 32 * 22ull;
-	case OCTANS_TYPE_Q8_0:
-		return t->cols / 32 * 34ull;
-	case OCTANS_TYPE_Q4_K:
-		return t->cols / 256 * 144ull;
-	case OCTANS_TYPE_Q6_K:
-		return t->cols / 256 * 210ull;
-	}
-	return 4ull * t->cols;
+	uint32_t elements, bytes;
+
+	if (!sim_type_block(t->type, &elements, &bytes))
+		return 4ull * t->cols;
+	return (uint64_t)t->cols / elements * bytes;
 }
 
 /* A tensor with a gap of @pad bytes after each row, filled from @data unless NULL. */
@@ -382,7 +373,7 @@ static struct octans_tensor rig_place(struct sim_mem *m, uint32_t rows, uint32_t
 
 	/* No better aligned than it must be. */
 	m->used = (m->used + 63) / 64 * 64;
-	m->used += type == OCTANS_TYPE_F32 || type == OCTANS_TYPE_I32 ? 4 : 2;
+	m->used += sim_type_align(type);
 	t.va = RIG_BASE + m->used;
 	t.stride = row + pad;
 	if (m->used + t.stride * rows > RIG_SIZE)

@@ -10,8 +10,8 @@ import random
 import struct
 
 from ref_numerics import (
-    BF16, BLOCK, F16, F32, I32, INF, MAP, NAMES, NAN, NEG, ONE, Q4_0, Q4_K, Q5_0, Q6_K, Q8_0,
-    SPECIAL, WEIGHTS, ZERO, arguments, bits, exp, expm1, hexf, log1p, near, neg, quantize,
+    BF16, BLOCK, D, F16, F32, I32, INF, M, MAP, MXFP4, NAMES, NAN, NEG, NESTED, ONE, PLAIN, Q4_0, Q4_K, Q5_0, Q8_0,
+    SPECIAL, WEIGHTS, ZERO, align as align_of, arguments, bits, exp, expm1, hexf, log1p, near, neg, quantize,
     row_bytes, special, tanh, to_bf16, to_f16, uniform, wide)
 import ref_commands as isa
 from ref_commands import (
@@ -89,7 +89,7 @@ class Case:
         """A tensor of the command from its rows, as bytes or numbers.  by_rows: it may get dyn."""
         rows = [r if isinstance(r, (bytes, bytearray)) else
                 struct.pack('<%d%s' % (len(r), 'i' if type == I32 else 'I'), *r) for r in rows]
-        size, unit = row_bytes(type, cols), 4 if type in (F32, I32) else 2
+        size, unit = row_bytes(type, cols), align_of(type)
         assert all(len(r) == size for r in rows), (name, size, [len(r) for r in rows])
         gap = 0 if self.style == 'plain' else unit * rng.choice((0, 1, 3, 8))
         before = after = dyn = 0
@@ -256,10 +256,11 @@ def weight_block(t, kind):
     if t == F16:
         h = rng.getrandbits(16) if kind == 'edge' else half(kind)
         return struct.pack('<H', h & 0xbfff if h & 0x7c00 == 0x7c00 and kind == 'edge' else h)
-    at = 208 if t == Q6_K else 0
-    raw[at:at + 2] = struct.pack('<H', half(kind))
-    if t == Q4_K:
-        raw[2:4] = struct.pack('<H', half(kind))
+    if t == MXFP4:
+        raw[0] = rng.randrange(115, 125) if kind == 'normal' else rng.choice((0, 1, 2, 128, 254, 255))
+        return bytes(raw)
+    for at in [D.get(t, 0)] + ([M[t]] if t in M else []):
+        raw[at:at + 2] = struct.pack('<H', half(kind))
     return bytes(raw)
 
 
@@ -362,7 +363,7 @@ def matmul_case(t, m, n, k, xkind, wkind, bias=False, old=False, sel=None, plane
     all_w = weights(t, planes * n, k, wkind)
     c.place('w', all_w[:n], k, t)
     if planes > 1:
-        unit, w = 4 if t == F32 else 2, c.tensors['w']
+        unit, w = align_of(t), c.tensors['w']
         stride = w.stride if n > 1 else row_bytes(t, k)
         end, rest = w.offset + n * stride, bytearray()
         del c.image[end:]
@@ -400,7 +401,7 @@ def make_matmul():
             for k, kind in ((1, 'normal'), (9, 'normal'), (24, 'edge'), (40, 'normal'),
                             (12, 'special')):
                 matmul_case(t, 2, 5, k, 'normal', kind, k == 9, k == 24, x16=True)
-    for t in (Q4_0, Q5_0, Q8_0):
+    for t in PLAIN:
         for n in range(1, 18):      # every remainder of a tile of rows
             matmul_case(t, 1, n, 32, 'normal', 'normal')
         for m in (2, 3, 4, 5, 8, 17):
@@ -410,7 +411,7 @@ def make_matmul():
         matmul_case(t, 2, 6, 96, 'scales', 'edge', old=True)
         matmul_case(t, 2, 9, 64, 'normal', 'special', bias=True)
         matmul_case(t, 1, 2, 544, 'normal', 'normal')
-    for t in (Q4_K, Q6_K):
+    for t in NESTED:
         for n in (1, 2, 3, 5, 9):
             matmul_case(t, 1, n, 256, 'normal', 'normal')
         for m in (2, 3, 5):
@@ -427,7 +428,7 @@ def make_matmul():
     for t in (F32, F16, BF16):
         matmul_case(t, 17, 19, 70, 'normal', 'normal', True, x16=t != F32)
         matmul_case(t, 1, 33, 300, 'normal', 'normal')
-    for t in (Q4_0, Q5_0, Q8_0):
+    for t in PLAIN:
         matmul_case(t, 9, 33, 128, 'normal', 'normal', old=True)
     sel3 = [[2, 0], [-1, 1], [1, 1], [0, -2 ** 31], [-1, -1]]
     for t in WEIGHTS:

@@ -7,7 +7,7 @@ bytes, memory is bytes at some base; execute() says how it ended and what was wr
 import struct
 
 from ref_numerics import (
-    BF16, BLOCK, F16, F32, I32, INF, MAP, NEG, ONE, Q8_0, WEIGHTS, ZERO, add, bf16, div, dot8,
+    BF16, BLOCK, F16, F32, I32, INF, MAP, NEG, ONE, Q8_0, WEIGHTS, ZERO, add, align, bf16, div, dot8,
     dot_row, exp, f16, fma, from_int, greater, is_nan, largest, mul, narrow, neg, order, quantize,
     row_bytes, sqrt, sub, sum8, tanh, to_bf16, to_f16, widen, words)
 
@@ -99,13 +99,13 @@ class Tensor:
 
     def check(self, types):
         need(self.type in types, 'type')
-        align = 4 if self.type in (F32, I32) else 2
+        unit = align(self.type)
         need(1 <= self.rows <= MAX_ROWS and 1 <= self.cols <= MAX_COLS, 'rows or cols')
         need(self.cols % BLOCK[self.type][0] == 0, 'cols are not whole blocks')
         self.row = row_bytes(self.type, self.cols)
-        need(self.va % align == 0, 'address')
+        need(self.va % unit == 0, 'address')
         if self.rows > 1:
-            need(self.stride % align == 0 and self.stride >= self.row, 'stride')
+            need(self.stride % unit == 0 and self.stride >= self.row, 'stride')
         need(self.va + (self.rows - 1) * self.stride + self.row <= LIMIT, 'extent')
         need(not self.dyn >> 16, 'dyn')
 
@@ -233,7 +233,7 @@ def matmul(c):
     if c.planes == 1:
         need(c.plane_stride == 0, 'plane_stride')
     else:
-        need(c.plane_stride % (4 if t == F32 else 2) == 0 and c.plane_stride >= plane,
+        need(c.plane_stride % align(t) == 0 and c.plane_stride >= plane,
              'plane_stride')
     need(c.w.va + (c.planes - 1) * c.plane_stride + plane <= LIMIT, 'extent of the planes')
     sel = [c.i32(c.sel, i) for i in range(m)] if c.sel else [[0]] * m

@@ -429,12 +429,29 @@ def quantize(row):
 
 # ---- types ----
 
-F32, F16, Q4_0, Q5_0, Q8_0, Q4_K, Q6_K, I32, BF16 = 0, 1, 2, 6, 8, 12, 14, 26, 30
-BLOCK = {F32: (1, 4), F16: (1, 2), BF16: (1, 2), Q4_0: (32, 18), Q5_0: (32, 22),
-         Q8_0: (32, 34), Q4_K: (256, 144), Q6_K: (256, 210), I32: (1, 4)}
-NAMES = {F32: 'F32', F16: 'F16', BF16: 'BF16', Q4_0: 'Q4_0', Q5_0: 'Q5_0', Q8_0: 'Q8_0',
-         Q4_K: 'Q4_K', Q6_K: 'Q6_K', I32: 'I32'}
-WEIGHTS = (F32, F16, BF16, Q4_0, Q5_0, Q8_0, Q4_K, Q6_K)
+F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 = 0, 1, 2, 3, 6, 7, 8
+Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, I32, BF16, MXFP4 = 10, 11, 12, 13, 14, 20, 23, 26, 30, 39
+BLOCK = {F32: (1, 4), F16: (1, 2), BF16: (1, 2), I32: (1, 4), Q4_0: (32, 18), Q4_1: (32, 20),
+         Q5_0: (32, 22), Q5_1: (32, 24), Q8_0: (32, 34), IQ4_NL: (32, 18), MXFP4: (32, 17),
+         Q2_K: (256, 84), Q3_K: (256, 110), Q4_K: (256, 144), Q5_K: (256, 176), Q6_K: (256, 210),
+         IQ4_XS: (256, 136)}
+NAMES = {F32: 'F32', F16: 'F16', BF16: 'BF16', I32: 'I32', Q4_0: 'Q4_0', Q4_1: 'Q4_1', Q5_0: 'Q5_0',
+         Q5_1: 'Q5_1', Q8_0: 'Q8_0', IQ4_NL: 'IQ4_NL', MXFP4: 'MXFP4', Q2_K: 'Q2_K', Q3_K: 'Q3_K',
+         Q4_K: 'Q4_K', Q5_K: 'Q5_K', Q6_K: 'Q6_K', IQ4_XS: 'IQ4_XS'}
+PLAIN = (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4)      # blocks of 32
+NESTED = (Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS)            # of 256
+WEIGHTS = (F32, F16, BF16) + PLAIN + NESTED
+# Where F16 d is, and what belongs to minima (m or dmin); values that share a scale.
+D = {Q2_K: 80, Q3_K: 108, Q6_K: 208}
+M = {Q4_1: 2, Q5_1: 2, Q2_K: 82, Q4_K: 2, Q5_K: 2}
+GROUP = {Q2_K: 16, Q3_K: 16, Q6_K: 16}
+IQ4 = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+E2M1 = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
+
+
+def align(t):
+    """What addresses and strides of a type are multiples of."""
+    return 4 if t in (F32, I32) else 1 if t == MXFP4 else 2
 
 
 def row_bytes(t, cols):
@@ -457,31 +474,71 @@ def s8(byte):
     return byte - 256 if byte > 127 else byte
 
 
+def nibble(block, at, i):
+    return block[at + i % 16] >> (4 if i >= 16 else 0) & 15
+
+
+def bit(block, at, i):
+    return block[at + i // 8] >> i % 8 & 1
+
+
 def code(t, block, i):
-    """The integer of value i of a block; signed except for Q4_K."""
+    """The integer of value i of a block; signed but where there are minima."""
     if t == Q4_0:
-        return (block[2 + i % 16] >> (4 if i >= 16 else 0) & 15) - 8
+        return nibble(block, 2, i) - 8
+    if t == Q4_1:
+        return nibble(block, 4, i)
     if t == Q5_0:
-        high = int.from_bytes(block[2:6], 'little') >> i & 1
-        return ((block[6 + i % 16] >> (4 if i >= 16 else 0) & 15) | high << 4) - 16
+        return (nibble(block, 6, i) | bit(block, 2, i) << 4) - 16
+    if t == Q5_1:
+        return nibble(block, 8, i) | bit(block, 4, i) << 4
     if t == Q8_0:
         return s8(block[2 + i])
-    if t == Q4_K:
-        group, sub_block = i // 64, i // 32 % 2
-        return block[16 + 32 * group + i % 32] >> (4 * sub_block) & 15
-    half, i = divmod(i, 128)
-    quarter, l = divmod(i, 32)
+    if t == IQ4_NL:
+        return IQ4[nibble(block, 2, i)]
+    if t == MXFP4:
+        return E2M1[nibble(block, 1, i)]
+    if t == IQ4_XS:
+        return IQ4[nibble(block, 8 + 16 * (i // 32), i % 32)]
+    group, sub_block = i // 64, i // 32 % 2
+    half, quarter, l = i // 128, i // 32 % 4, i % 32
+    if t in (Q4_K, Q5_K):
+        low = block[(16 if t == Q4_K else 48) + 32 * group + l] >> (4 * sub_block) & 15
+        return low if t == Q4_K else low | (block[16 + l] >> (i // 32) & 1) << 4
+    if t == Q2_K:
+        return block[16 + 32 * half + l] >> (2 * quarter) & 3
+    if t == Q3_K:
+        low = block[32 + 32 * half + l] >> (2 * quarter) & 3
+        return (low | (block[l] >> (i // 32) & 1) << 2) - 4
+    assert t == Q6_K
     low = block[64 * half + l + 32 * (quarter % 2)] >> (4 * (quarter // 2)) & 15
     high = block[128 + 32 * half + l] >> (2 * quarter) & 3
     return (low | high << 4) - 32
 
 
-def scale_min(block, j):
+def scale_min(t, block, j):
+    """Those of the values from GROUP * j on; a type without minima has 0."""
+    if t == Q2_K:
+        return block[j] & 15, block[j] >> 4
+    if t == Q3_K:
+        s = block[96:108]
+        return ((s[j] & 15 if j < 8 else s[j - 8] >> 4) | (s[8 + j % 4] >> (2 * (j // 4)) & 3) << 4) - 32, 0
+    if t == Q6_K:
+        return s8(block[192 + j]), 0
+    if t == IQ4_XS:
+        return ((block[4 + j // 2] >> (4 * (j % 2)) & 15) | (u16(block, 2) >> (2 * j) & 3) << 4) - 32, 0
     s = block[4:16]
     if j < 4:
         return s[j] & 63, s[j + 4] & 63
     return ((s[j + 4] & 15) | (s[j - 4] >> 6) << 4,
             (s[j + 4] >> 4) | (s[j] >> 6) << 4)
+
+
+def factor(t, block):
+    """d"""
+    if t == MXFP4:
+        return bits(math.ldexp(1.0, block[0] - 128))
+    return f16(u16(block, D.get(t, 0)))
 
 
 def blocks(t, row):
@@ -499,14 +556,17 @@ def widen(t, row):
     for block in blocks(t, row):
         for i in range(BLOCK[t][0]):
             q = from_int(code(t, block, i))
-            if t == Q4_K:
-                sc, m = scale_min(block, i // 32)
-                out.append(sub(mul(mul(f16(u16(block, 0)), from_int(sc)), q),
-                               mul(f16(u16(block, 2)), from_int(m))))
-            elif t == Q6_K:
-                out.append(mul(mul(f16(u16(block, 208)), from_int(s8(block[192 + i // 16]))), q))
-            else:
-                out.append(mul(f16(u16(block, 0)), q))
+            sc = m = None
+            v = factor(t, block)
+            if t in NESTED:
+                sc, m = scale_min(t, block, i // GROUP.get(t, 32))
+                v = mul(v, from_int(sc))
+            v = mul(v, q)
+            if t in (Q4_1, Q5_1):
+                v = add(v, f16(u16(block, M[t])))
+            elif t in M:
+                v = sub(v, mul(f16(u16(block, M[t])), from_int(m)))
+            out.append(v)
     return out
 
 
@@ -540,23 +600,24 @@ def dot_row(t, row, x, quantized):
         w = [code(t, block, i) for i in range(size)]
         xq = q[n * size:(n + 1) * size]
         if size == 32:
-            acc = fma(mul(f16(u16(block, 0)), d[n]),
+            acc = fma(mul(factor(t, block), d[n]),
                       from_int(sum(a * b for a, b in zip(w, xq))), acc)
+            if t in M:
+                acc = fma(f16(u16(block, M[t])), xs[n], acc)
             continue
         a = b = ZERO
+        group = GROUP.get(t, 32)
         for j in range(8):
             at = 8 * n + j
-            products = [w[i] * xq[i] for i in range(32 * j, 32 * j + 32)]
-            if t == Q4_K:
-                sc, m = scale_min(block, j)
-                a = fma(d[at], from_int(sc * sum(products)), a)
-                b = fma(from_int(m), xs[at], b)
-            else:
-                sc = [s8(block[192 + (32 * j + i) // 16]) for i in range(32)]
-                a = fma(d[at], from_int(sum(s * p for s, p in zip(sc, products))), a)
-        acc = fma(f16(u16(block, 0 if t == Q4_K else 208)), a, acc)
-        if t == Q4_K:
-            acc = fma(neg(f16(u16(block, 2))), b, acc)
+            scales, minima = zip(*[scale_min(t, block, i // group) for i in range(32 * j, 32 * j + 32)])
+            a = fma(d[at], from_int(sum(s * w[32 * j + i] * xq[32 * j + i] for i, s in enumerate(scales))), a)
+            if t in M and group == 32:
+                b = fma(from_int(minima[0]), xs[at], b)
+            elif t in M:
+                b = fma(d[at], from_int(sum(m * xq[32 * j + i] for i, m in enumerate(minima))), b)
+        acc = fma(factor(t, block), a, acc)
+        if t in M:
+            acc = fma(neg(f16(u16(block, M[t]))), b, acc)
     return acc
 
 

@@ -7,7 +7,8 @@ import copy
 import struct
 
 from ref_numerics import (
-    BF16, F16, F32, I32, INF, MAP, NAMES, NAN, NEG, ONE, Q4_0, Q4_K, Q5_0, Q6_K, Q8_0, bits, neg,
+    BF16, F16, F32, I32, INF, IQ4_NL, IQ4_XS, MAP, MXFP4, NAMES, NAN, NEG, ONE, Q4_0, Q4_K, Q5_0, Q5_1, Q6_K,
+    Q8_0, bits, neg,
     row_bytes)
 import ref_commands as isa
 from ref_commands import (
@@ -161,7 +162,7 @@ def refuse_tensors(c, names=None):
                ('va reaches the end', dict(fixed=(1 << 48) - unit)),
                ('rows 0', dict(rows=0)), ('rows 2^24 + 1', dict(rows=(1 << 24) + 1)),
                ('cols 0', dict(cols=0)), ('cols 2^20 + 256', dict(cols=(1 << 20) + 256)),
-               ('type 3', dict(type=3)), ('type 2^31', dict(type=1 << 31)),
+               ('type 4', dict(type=4)), ('type 19', dict(type=19)), ('type 63', dict(type=63)), ('type 71', dict(type=71)), ('type 2^31', dict(type=1 << 31)),
                ('dyn 16', dict(dyn=1 << 16)),
                ('no such rows', dict(dyn=len(c.params) + 1)),
                ('no such first', dict(dyn=len(c.params) + 1 << 8)),
@@ -232,7 +233,7 @@ def particular(c):
         return one + [('to %s' % NAMES[t], all_of(set_fields(flags=0),
                                                   set_tensor('dst', type=t, cols=256, stride=1024),
                                                   set_tensor('src', cols=256, stride=1024)))
-                      for t in (Q4_0, Q5_0, Q4_K, Q6_K)]
+                      for t in (Q4_0, Q5_0, Q4_K, Q6_K, Q5_1, IQ4_NL, IQ4_XS, MXFP4)]
     if c.op == MATMUL:
         return [('sel 2', poke('sel', 1, 0, 2)), ('sel large', poke('sel', 0, 1, 0x7fffffff)),
                 ('planes 0', set_fields(planes=0)), ('planes 1', set_fields(planes=1)),

@@ -139,6 +139,7 @@ static float any_float(void)
 
 static void fill(uint8_t *p, uint32_t type, uint32_t cols)
 {
+	const struct weight_type *t = weight_type(type);
 	uint32_t elements = 1, block = 4;
 
 	type_block(type, &elements, &block);
@@ -156,9 +157,12 @@ static void fill(uint8_t *p, uint32_t type, uint32_t cols)
 			h = type == OCTANS_TYPE_F16 ? f32_f16(f) : f32_bf16(f);
 			memcpy(p, &h, 2);
 		} else if (!wild || !chance(8)) {
-			memcpy(p + (type == OCTANS_TYPE_Q6_K ? 208 : 0), &d, 2);
-			if (type == OCTANS_TYPE_Q4_K)
-				memcpy(p + 2, &d, 2);
+			if (t->d_exponent)
+				p[t->d_at] = (uint8_t)(110 + rnd(20));
+			else
+				memcpy(p + t->d_at, &d, 2);
+			if (t->minima)
+				memcpy(p + t->m_at, &d, 2);
 		}
 	}
 }
@@ -166,11 +170,11 @@ static void fill(uint8_t *p, uint32_t type, uint32_t cols)
 /* A tensor somewhere behind the last one, filled. */
 static struct octans_tensor place(uint32_t type, uint32_t rows, uint32_t cols)
 {
-	uint32_t align = type == OCTANS_TYPE_F32 || type == OCTANS_TYPE_I32 ? 4 : 2;
+	uint32_t align = type_align(type);
 	uint64_t row = type_bytes(type, cols), stride = row + (chance(2) ? 0 : align * rnd(9));
 	struct octans_tensor t = { (uintptr_t)arena, stride, rows, cols, type, 0 };
 
-	used = (used + rnd(32) + 3) / 4 * 4 + (align == 2 ? 2 * rnd(2) : 0);
+	used = (used + rnd(32) + 3) / 4 * 4 + (align < 4 ? align * rnd(4 / align) : 0);
 	stride = (stride + align - 1) / align * align;
 	t.stride = stride;
 	t.va += used;
@@ -210,10 +214,15 @@ static struct octans_tensor ids(uint32_t rows, uint32_t cols, uint32_t n, bool n
 	return t;
 }
 
-static const uint32_t types[] = {
-	OCTANS_TYPE_F32, OCTANS_TYPE_F16, OCTANS_TYPE_BF16, OCTANS_TYPE_Q4_0, OCTANS_TYPE_Q5_0,
-	OCTANS_TYPE_Q8_0, OCTANS_TYPE_Q4_K, OCTANS_TYPE_Q6_K,
-};
+static uint32_t any_type(void)
+{
+	uint32_t type;
+
+	do
+		type = rnd(64);
+	while (!weight_type(type));
+	return type;
+}
 
 static uint32_t columns(uint32_t type)
 {
@@ -227,7 +236,7 @@ static void random_move(struct octans_cmd_move *c)
 {
 	static const uint32_t to[] = { OCTANS_TYPE_F32, OCTANS_TYPE_F16, OCTANS_TYPE_BF16,
 				       OCTANS_TYPE_Q8_0 };
-	uint32_t from = types[rnd(8)], type = to[rnd(4)], n = columns(from), m = 1 + rnd(12);
+	uint32_t from = any_type(), type = to[rnd(4)], n = columns(from), m = 1 + rnd(12);
 	uint32_t dst_rows = m, src_rows = m;
 
 	if (type == OCTANS_TYPE_Q8_0)
@@ -248,7 +257,7 @@ static void random_move(struct octans_cmd_move *c)
 
 static void random_matmul(struct octans_cmd_matmul *c)
 {
-	uint32_t type = types[rnd(8)], k = columns(type), n = 1 + rnd(70), m = 1 + rnd(9), s = 1;
+	uint32_t type = any_type(), k = columns(type), n = 1 + rnd(70), m = 1 + rnd(9), s = 1;
 
 	c->planes = 1;
 	if (chance(2)) {
@@ -543,10 +552,10 @@ static void test_streams(struct cpu *cpu)
 			struct octans_cmd_move move;
 			struct octans_cmd_matmul fourth;
 		} s = { .nop = { OCTANS_OP_NOP, 0, sizeof(s.nop), 0 } };
-		uint32_t type = types[rnd(8)], n = 64, m = 1 + rnd(5);
+		uint32_t type = any_type(), n = 64, m = 1 + rnd(5);
 		bool x16 = type == OCTANS_TYPE_F16 || type == OCTANS_TYPE_BF16;
 
-		if (type == OCTANS_TYPE_Q4_K || type == OCTANS_TYPE_Q6_K)
+		if (!type_is_float(type) && weight_type(type)->elements == 256)
 			n = 256;
 		used = 0;
 		wild = false;
@@ -612,8 +621,9 @@ static void test_refusals(struct cpu *cpu)
 	ok(!cpu_run(cpu, NULL, 0, NULL, 0, &at), "an empty stream");
 	ok(!(cpu_ops() & (1u << OCTANS_OP_SIGNAL | 1u << OCTANS_OP_WAIT)) &&
 	   cpu_ops() == (1u << OCTANS_OP_SIGNAL) - 1, "every opcode but SIGNAL and WAIT");
-	ok(cpu_type_supported(OCTANS_TYPE_Q4_K) && !cpu_type_supported(OCTANS_TYPE_I32) &&
-	   !cpu_type_supported(3) && !cpu_type_supported(1000), "types of weights");
+	ok(cpu_type_supported(OCTANS_TYPE_Q4_K) && cpu_type_supported(OCTANS_TYPE_MXFP4) &&
+	   !cpu_type_supported(OCTANS_TYPE_I32) && !cpu_type_supported(4) && !cpu_type_supported(64) &&
+	   !cpu_type_supported(1000), "types of weights");
 }
 
 /* Whatever flags this was built with, x86-64 has AVX2. */

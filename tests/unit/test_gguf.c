@@ -140,7 +140,7 @@ static void build_full(struct build *b)
 	build_tensor(b, "blk.0.attn_norm.weight", ACCEL_F32, 1, (uint64_t []) { 64 });
 	build_tensor(b, "blk.0.ffn_up.weight", ACCEL_Q4_K, 2, (uint64_t []) { 256, 3 });
 	build_tensor(b, "blk.0.cube", ACCEL_F16, 3, (uint64_t []) { 5, 3, 2 });
-	build_tensor(b, "blk.0.hyper", 39, 4, (uint64_t []) { 32, 1, 2, 2 });
+	build_tensor(b, "blk.0.hyper", ACCEL_MXFP4, 4, (uint64_t []) { 32, 1, 2, 2 });
 	build_data(b);
 }
 
@@ -248,7 +248,7 @@ static void test_good(void)
 	ok(!strcmp(accel_type_name(ACCEL_Q6_K), "Q6_K") && !strcmp(accel_type_name(19), "IQ1_S") &&
 	   !strcmp(accel_type_name(63), "?") && !strcmp(accel_type_name(UINT32_MAX), "?"),
 	   "names of types");
-	ok(accel_type_block(23, &elements, &bytes) && elements == 256 && bytes == 136 &&
+	ok(accel_type_block(ACCEL_IQ4_XS, &elements, &bytes) && elements == 256 && bytes == 136 &&
 	   !accel_type_block(4, &elements, &bytes), "blocks of types");
 	build_end(&b);
 	gguf_close(NULL);

@@ -32,6 +32,7 @@ struct sim_type {
 	bool mins;
 	uint32_t d, m;			/* where their F16 are */
 	bool exponent;			/* d is the exponent of a power of two, a byte */
+	bool in_place;			/* the codes are bytes of the block */
 	uint32_t most;			/* the largest magnitude of a code */
 };
 
@@ -41,10 +42,18 @@ struct sim_type {
 	X(F16, f16, FLOATS, FLOAT, 1, 2) \
 	X(BF16, bf16, FLOATS, FLOAT, 1, 2) \
 	X(Q4_0, q4_0, SIMPLE, NARROW, 32, 18, .most = 8) \
+	X(Q4_1, q4_1, SIMPLE, NARROW, 32, 20, .mins = true, .m = 2, .most = 15) \
 	X(Q5_0, q5_0, SIMPLE, NARROW, 32, 22, .most = 16) \
-	X(Q8_0, q8_0, SIMPLE, WIDE, 32, 34, .most = 128) \
+	X(Q5_1, q5_1, SIMPLE, NARROW, 32, 24, .mins = true, .m = 2, .most = 31) \
+	X(Q8_0, q8_0, SIMPLE, WIDE, 32, 34, .in_place = true, .most = 128) \
+	X(Q2_K, q2_k, NESTED, NARROW, 256, 84, .part = 16, .mins = true, .d = 80, .m = 82, .most = 3) \
+	X(Q3_K, q3_k, NESTED, NARROW, 256, 110, .part = 16, .d = 108, .most = 4) \
 	X(Q4_K, q4_k, NESTED, NARROW, 256, 144, .part = 32, .mins = true, .m = 2, .most = 15) \
-	X(Q6_K, q6_k, NESTED, NARROW, 256, 210, .part = 16, .d = 208, .most = 32)
+	X(Q5_K, q5_k, NESTED, NARROW, 256, 176, .part = 32, .mins = true, .m = 2, .most = 31) \
+	X(Q6_K, q6_k, NESTED, NARROW, 256, 210, .part = 16, .d = 208, .most = 32) \
+	X(IQ4_NL, iq4_nl, SIMPLE, WIDE, 32, 18, .most = 127) \
+	X(IQ4_XS, iq4_xs, NESTED, WIDE, 256, 136, .part = 32, .most = 127) \
+	X(MXFP4, mxfp4, SIMPLE, NARROW, 32, 17, .exponent = true, .most = 12)
 
 #define SIM_TRAITS(NAME, name, form_, codes, elements_, bytes_, ...) \
 static const struct sim_type type_##name __attribute__((unused)) = { \
@@ -92,9 +101,19 @@ SIM_PART void codes_q4_0(int16_t *code, const uint8_t *block)
 	codes_nibbles(code, block + 2, 8);
 }
 
+SIM_PART void codes_q4_1(int16_t *code, const uint8_t *block)
+{
+	codes_nibbles(code, block + 4, 0);
+}
+
 SIM_PART void codes_q5_0(int16_t *code, const uint8_t *block)
 {
 	codes_five(code, block + 6, block + 2, 16);
+}
+
+SIM_PART void codes_q5_1(int16_t *code, const uint8_t *block)
+{
+	codes_five(code, block + 8, block + 4, 0);
 }
 
 /* WIDE types have their codes as bytes, too, in @room or where they are. */
@@ -114,6 +133,128 @@ SIM_PART const int8_t *bytes_q8_0(int8_t *room, const uint8_t *block)
 SIM_PART void codes_q8_0(int16_t *code, const uint8_t *block)
 {
 	codes_of_bytes(code, bytes_q8_0(NULL, block));
+}
+
+/* 32 codes, chosen by the nibbles of 16 bytes. */
+#ifdef __clang__
+#define OF_TABLE(type, to, table, q) \
+	for (int i = 0; i < 16; i++) { \
+		(to)[i] = (table)[(q)[i] & 15]; \
+		(to)[i + 16] = (table)[(q)[i] >> 4]; \
+	}
+#else
+typedef int8_t sixteen_bytes __attribute__((vector_size(16)));
+typedef int16_t sixteen_halves __attribute__((vector_size(32)));
+
+#define OF_TABLE(type, to, table, q) \
+	typedef uint8_t index __attribute__((vector_size(16))); \
+	sixteen_bytes values; \
+	index from; \
+	type some; \
+	\
+	memcpy(&from, q, 16); \
+	memcpy(&values, table, 16); \
+	some = __builtin_convertvector(__builtin_shuffle(values, (sixteen_bytes)(from & 15)), type); \
+	memcpy(to, &some, sizeof(some)); \
+	some = __builtin_convertvector(__builtin_shuffle(values, (sixteen_bytes)(from >> 4)), type); \
+	memcpy((to) + 16, &some, sizeof(some));
+#endif
+
+SIM_PART void bytes_of_table(int8_t *restrict to, const int8_t *table, const uint8_t *restrict q)
+{
+	OF_TABLE(sixteen_bytes, to, table, q)
+}
+
+SIM_PART void codes_of_table(int16_t *restrict to, const int8_t *table, const uint8_t *restrict q)
+{
+	OF_TABLE(sixteen_halves, to, table, q)
+}
+
+/* Floats of four bits (a sign, two of the exponent, one of the mantissa), doubled. */
+SIM_PART void codes_mxfp4(int16_t *code, const uint8_t *block)
+{
+	static const int8_t doubled[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
+
+	codes_of_table(code, doubled, block + 1);
+}
+
+/* The curve of IQ4_NL and IQ4_XS. */
+static const int8_t curve[16] __attribute__((unused)) = {
+	-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
+};
+
+SIM_PART const int8_t *bytes_iq4_nl(int8_t *room, const uint8_t *block)
+{
+	bytes_of_table(room, curve, block + 2);
+	return room;
+}
+
+SIM_PART void codes_iq4_nl(int16_t *code, const uint8_t *block)
+{
+	codes_of_table(code, curve, block + 2);
+}
+
+SIM_PART const int8_t *bytes_iq4_xs(int8_t *room, struct sim_parts *p, const uint8_t *block)
+{
+	uint32_t high = bits_half_at(block + 2);
+
+	p->scale[0] = p->scale[1] = 0;
+	for (int j = 0; j < 8; j++) {
+		uint32_t scale = (block[4 + j / 2] >> 4 * (j % 2) & 15) + (high >> 2 * j & 3) * 16 - 32;
+
+		p->scale[j / 4] |= (scale & 255) << 8 * (j % 4);
+		bytes_of_table(room + 32 * j, curve, block + 8 + 16 * j);
+	}
+	return room;
+}
+
+SIM_PART void codes_iq4_xs(int16_t *code, struct sim_parts *p, const uint8_t *block)
+{
+	int8_t room[SIM_BLOCK];
+
+	bytes_iq4_xs(room, p, block);
+	for (int j = 0; j < 8; j++)
+		codes_of_bytes(code + 32 * j, room + 32 * j);
+}
+
+/* Four bytes below 64. */
+SIM_PART uint32_t less_32(uint32_t v)
+{
+	return ((v | 0x80808080) - 0x20202020) ^ 0x80808080;
+}
+
+SIM_PART void codes_q2_k(int16_t *restrict code, struct sim_parts *p, const uint8_t *restrict block)
+{
+	uint32_t s[4];
+
+	memcpy(s, block, sizeof(s));
+	for (int j = 0; j < 4; j++) {
+		p->scale[j] = s[j] & 0x0f0f0f0f;
+		p->min[j] = s[j] >> 4 & 0x0f0f0f0f;
+	}
+	for (int h = 0; h < 2; h++)
+		for (int j = 0; j < 4; j++)
+			ROLLED
+			for (int l = 0; l < 32; l++)
+				code[128 * h + 32 * j + l] = block[16 + 32 * h + l] >> 2 * j & 3;
+}
+
+SIM_PART void codes_q3_k(int16_t *restrict code, struct sim_parts *p, const uint8_t *restrict block)
+{
+	const uint8_t *third = block, *two = block + 32;
+	uint32_t four[3];
+
+	memcpy(four, block + 96, sizeof(four));
+	for (int j = 0; j < 4; j++)
+		p->scale[j] = less_32((four[j % 2] >> 4 * (j / 2) & 0x0f0f0f0f) |
+				      (four[2] >> 2 * j & 0x03030303) << 4);
+	for (int h = 0; h < 2; h++)
+		for (int j = 0; j < 4; j++)
+			ROLLED
+			for (int l = 0; l < 32; l++)
+				code[128 * h + 32 * j + l] =
+					(int16_t)((two[32 * h + l] >> 2 * j & 3) -
+						  (third[l] >> (4 * h + j) & 1 ? 0 : 4));
 }
 
 /* Six bits each, in 12 bytes @s. */
@@ -142,6 +283,22 @@ SIM_PART void codes_q4_k(int16_t *restrict code, struct sim_parts *p, const uint
 		ROLLED
 		for (int i = 0; i < 32; i++)
 			code[64 * g + 32 + i] = q[32 * g + i] >> 4;
+	}
+}
+
+SIM_PART void codes_q5_k(int16_t *restrict code, struct sim_parts *p, const uint8_t *restrict block)
+{
+	const uint8_t *fifth = block + 16, *q = block + 48;
+
+	parts_of_six(p, block + 4);
+	for (int g = 0; g < 4; g++) {
+		ROLLED
+		for (int i = 0; i < 32; i++)
+			code[64 * g + i] = (int16_t)((q[32 * g + i] & 15) | (fifth[i] >> 2 * g & 1) << 4);
+		ROLLED
+		for (int i = 0; i < 32; i++)
+			code[64 * g + 32 + i] =
+				(int16_t)((q[32 * g + i] >> 4) | (fifth[i] >> (2 * g + 1) & 1) << 4);
 	}
 }
 

@@ -114,11 +114,18 @@ SIM_PART float wide_sum(const int8_t *restrict code, const int16_t *restrict q)
 	return (float)sum;
 }
 
+/* Some blocks ahead: what was just stored by pieces is slow to load as a whole. */
 #define WIDE_SIMPLE(name) \
-	for (uint32_t b = 0; b < n / 32; b++, row += type_##name.bytes) { \
-		const int8_t *code = bytes_##name(room, row); \
+	for (uint32_t b = 0, some; b < n / 32; b += some) { \
+		const uint32_t most = type_##name.in_place ? 1 : 8; \
+		const int8_t *code[8]; \
 		\
-		*acc = fmaf(scale_at(&type_##name, row) * x->d[b], wide_sum(code, x->q + 32ull * b), *acc); \
+		some = n / 32 - b < most ? n / 32 - b : most; \
+		for (uint32_t j = 0; j < some; j++) \
+			code[j] = bytes_##name(room + 32 * j, row + j * type_##name.bytes); \
+		for (uint32_t j = 0; j < some; j++, row += type_##name.bytes) \
+			*acc = fmaf(scale_at(&type_##name, row) * x->d[b + j], \
+				    wide_sum(code[j], x->q + 32ull * (b + j)), *acc); \
 	}
 #define WIDE_NESTED(name) \
 	for (uint32_t b = 0; b < n / 32; b += 8, row += type_##name.bytes) { \

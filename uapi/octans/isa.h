@@ -40,12 +40,20 @@ enum octans_type {
 	OCTANS_TYPE_F32		= 0,
 	OCTANS_TYPE_F16		= 1,
 	OCTANS_TYPE_Q4_0	= 2,
+	OCTANS_TYPE_Q4_1	= 3,
 	OCTANS_TYPE_Q5_0	= 6,
+	OCTANS_TYPE_Q5_1	= 7,
 	OCTANS_TYPE_Q8_0	= 8,
+	OCTANS_TYPE_Q2_K	= 10,
+	OCTANS_TYPE_Q3_K	= 11,
 	OCTANS_TYPE_Q4_K	= 12,
+	OCTANS_TYPE_Q5_K	= 13,
 	OCTANS_TYPE_Q6_K	= 14,
+	OCTANS_TYPE_IQ4_NL	= 20,
+	OCTANS_TYPE_IQ4_XS	= 23,
 	OCTANS_TYPE_I32		= 26,	/* ids, positions; not a weight type */
 	OCTANS_TYPE_BF16	= 30,
+	OCTANS_TYPE_MXFP4	= 39,
 };
 
 #define OCTANS_MAX_TOKENS	65536u		/* rows of activations in one command */

@@ -53,10 +53,19 @@ INLINE void transpose_bytes(const uint64_t in[ROWS], __m128i out[4])
 /* Powers of two from their exponents: 2^(byte - 128), the two least of which are subnormal. */
 INLINE __m256 load_exponents(const uint8_t *const *row, size_t at)
 {
-	__m256i e = _mm256_setr_epi32(row[0][at], row[1][at], row[2][at], row[3][at], row[4][at],
-				      row[5][at], row[6][at], row[7][at]);
-	__m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-	__m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x200000), e);
+	__m128i bytes = _mm_cvtsi32_si128(row[0][at]);
+	__m256i e, normal, small;
+
+	bytes = _mm_insert_epi8(bytes, row[1][at], 1);
+	bytes = _mm_insert_epi8(bytes, row[2][at], 2);
+	bytes = _mm_insert_epi8(bytes, row[3][at], 3);
+	bytes = _mm_insert_epi8(bytes, row[4][at], 4);
+	bytes = _mm_insert_epi8(bytes, row[5][at], 5);
+	bytes = _mm_insert_epi8(bytes, row[6][at], 6);
+	bytes = _mm_insert_epi8(bytes, row[7][at], 7);
+	e = _mm256_cvtepu8_epi32(bytes);
+	normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+	small = _mm256_sllv_epi32(_mm256_set1_epi32(0x200000), e);
 
 	return _mm256_castsi256_ps(_mm256_blendv_epi8(
 		small, normal, _mm256_cmpgt_epi32(e, _mm256_set1_epi32(1))));

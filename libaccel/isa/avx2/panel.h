@@ -30,13 +30,25 @@ INLINE __m256i nibbles(const uint8_t *p)
 	return _mm256_and_si256(v, _mm256_set1_epi8(15));
 }
 
-/* value where all bits of mask are set in a byte, else 0 */
-INLINE __m256i where_set(__m256i v, int mask, int value)
+/* Sixteen bytes, chosen by the nibbles of v. */
+INLINE __m256i look_up(const int8_t values[16], __m256i v)
 {
-	__m256i bits = _mm256_set1_epi8((char)mask);
+	__m128i table = _mm_loadu_si128((const __m128i *)values);
 
-	return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(v, bits), bits),
-				_mm256_set1_epi8((char)value));
+	return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), v);
+}
+
+/* Bit `from` of each byte as its bit `to`, and no other. */
+INLINE __m256i move_bit(__m256i v, int from, int to)
+{
+	v = from > to ? _mm256_srli_epi16(v, from - to) : _mm256_slli_epi16(v, to - from);
+	return _mm256_and_si256(v, _mm256_set1_epi8((char)(1 << to)));
+}
+
+/* Eight bytes less 32 each, none of which is above 63. */
+INLINE uint64_t less_32(uint64_t v)
+{
+	return ((v | 0x8080808080808080ull) - 0x2020202020202020ull) ^ 0x8080808080808080ull;
 }
 
 /* Bit i of the word to bit 4 of byte i. */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Q4_1: F16 d, F16 m, 16 bytes of nibbles. */
+WEIGHT_TYPE(Q4_1, q4_1, PLAIN, 3, .elements = 32, .bytes = 20, .minima = true, .top = 15, .m_at = 2)
+
+#ifdef TYPE_SCALAR
+static void q4_1_unpack(struct type_block *b, const uint8_t *w)
+{
+	b->d = load_f16(w);
+	b->m = load_f16(w + 2);
+	for (int i = 0; i < 32; i++)
+		b->code[i] = (int8_t)nibble(w + 4, i);
+}
+#endif
+
+#ifdef TYPE_AVX2
+INLINE __m256i q4_1_codes(const uint8_t *w)
+{
+	return nibbles(w + 4);
+}
+#endif

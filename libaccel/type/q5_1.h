@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Q5_1: F16 d, F16 m, a word of the fifth bits, 16 bytes of nibbles. */
+WEIGHT_TYPE(Q5_1, q5_1, PLAIN, 7, .elements = 32, .bytes = 24, .minima = true, .top = 31, .m_at = 2)
+
+#ifdef TYPE_SCALAR
+static void q5_1_unpack(struct type_block *b, const uint8_t *w)
+{
+	b->d = load_f16(w);
+	b->m = load_f16(w + 2);
+	for (int i = 0; i < 32; i++)
+		b->code[i] = (int8_t)(nibble(w + 8, i) | bit_of(w + 4, i) << 4);
+}
+#endif
+
+#ifdef TYPE_AVX2
+INLINE __m256i q5_1_codes(const uint8_t *w)
+{
+	return _mm256_or_si256(nibbles(w + 8), fifth_bits(w + 4));
+}
+#endif

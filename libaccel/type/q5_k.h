@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Q5_K: F16 d, F16 dmin, 12 bytes of scales and minima, 32 bytes of fifth bits, 128 bytes of nibbles. */
+WEIGHT_TYPE(Q5_K, q5_k, SCALED, 13, .elements = 256, .bytes = 176, .group = 32, .minima = true,
+	    .top = 31, .m_at = 2)
+
+#ifdef TYPE_SCALAR
+static void q5_k_unpack(struct type_block *b, const uint8_t *w)
+{
+	uint64_t scales, minima;
+
+	b->d = load_f16(w);
+	b->m = load_f16(w + 2);
+	six_bits(w + 4, &scales, &minima);
+	for (int j = 0; j < 8; j++) {
+		const uint8_t *q = w + 48 + 32 * (j / 2), *fifth = w + 16;
+
+		b->scale[j] = (int8_t)(scales >> 8 * j);
+		b->min[j] = (uint8_t)(minima >> 8 * j);
+		for (int i = 0; i < 32; i++)
+			b->code[32 * j + i] = (int8_t)((q[i] >> 4 * (j % 2) & 15) |
+						       (fifth[i] >> j & 1) << 4);
+	}
+}
+#endif
+
+#ifdef TYPE_AVX2
+INLINE void q5_k_codes(struct panel *p, const uint8_t *w, int r)
+{
+	const __m256i low = _mm256_set1_epi8(15);
+	__m256i fifth = _mm256_loadu_si256((const __m256i *)(w + 16));
+
+	six_bits(w + 4, &p->sc[0][r], &p->mins[0][r]);
+	UNROLL
+	for (int g = 0; g < 4; g++) {
+		__m256i v = _mm256_loadu_si256((const __m256i *)(w + 48 + 32 * g));
+
+		p->code[2 * g][r] = _mm256_or_si256(
+			_mm256_and_si256(v, low), move_bit(fifth, 2 * g, 4));
+		p->code[2 * g + 1][r] = _mm256_or_si256(
+			_mm256_and_si256(_mm256_srli_epi16(v, 4), low),
+			move_bit(fifth, 2 * g + 1, 4));
+	}
+}
+#endif
