@@ -22,10 +22,11 @@ KV_LIMITS = {
 }
 QUANTISED = ["Q8_0", "Q4_0", "Q5_0", "Q4_K", "Q6_K", "Q4_K_M"]
 EVERY = list(FLOAT_LIMITS) + QUANTISED
+OTHERS = ["Q4_1", "Q5_1", "Q2_K", "Q3_K", "Q5_K", "IQ4_NL", "IQ4_XS", "MXFP4"]
 
 # name, options, tokens, types
 SHAPES = [
-    ("gqa", "--vocab 320 --ctx 64", 24, EVERY),
+    ("gqa", "--vocab 320 --ctx 64", 24, EVERY + OTHERS),
     # as Llama 3.2: one table for both ends, frequency factors; all heads share a key
     ("tied", "--tied --rope-freqs --rope-base 500000 --layers 3 --heads 8 --kv 1 "
      "--head-dim 64 --tok llama-bpe --vocab 300 --seed 2", 24, EVERY),
@@ -34,10 +35,10 @@ SHAPES = [
      "--eps 1e-6 --seed 3", 24, EVERY),
     # more positions than a batch
     ("long", "--heads 8 --kv 4 --ff 256 --vocab 61 --ctx 256 --rope-linear 2 --tok none --seed 4",
-     200, ["F32", "F16", "Q8_0", "Q4_0", "Q4_K"]),
+     200, ["F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q2_K", "MXFP4"]),
     # long sums
     ("wide", "--layers 1 --embd 1024 --heads 16 --kv 4 --ff 2816 --vocab 64 --tok none --seed 5",
-     24, ["F32", "F16", "Q8_0", "Q5_0", "Q4_K_M"]),
+     24, ["F32", "F16", "Q8_0", "Q5_0", "Q4_K_M"] + OTHERS),
     # the least there can be
     ("small", "--layers 1 --embd 32 --heads 1 --kv 1 --ff 32 --vocab 11 --tok none --seed 6",
      24, list(FLOAT_LIMITS)),

@@ -8,7 +8,7 @@ library only.
 
 The weights are drawn so that activations stay near 1 and logits near 2 whatever the shape.
 Vectors are F32.  As llama-quantize does, rows that do not fit the blocks of a type take another
-(Q5_0 instead of Q4_K, Q8_0 instead of Q6_K, F16 if they do not divide into 32), and the head of
+(Q5_0 instead of Q4_K, Q8_0 instead of Q6_K and so on, F16 if they do not divide into 32), and the head of
 a model in one of the small types is Q6_K.
 """
 import argparse
@@ -23,8 +23,10 @@ import vocab
 from ggufio import F32, STR, U32
 
 MIXED = "Q4_K_M"        # Q4_K, and Q6_K where errors cost most
-SMALL = ("Q4_0", "Q5_0", "Q4_K", MIXED)
-FALLBACK = {"Q4_K": "Q5_0", "Q6_K": "Q8_0"}
+SMALL = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "IQ4_NL", "IQ4_XS", "MXFP4",
+         MIXED)
+FALLBACK = {"Q2_K": "IQ4_NL", "Q3_K": "IQ4_NL", "IQ4_XS": "IQ4_NL", "Q4_K": "Q5_0", "Q5_K": "Q5_1",
+            "Q6_K": "Q8_0"}
 
 
 def fitting(name, columns):
