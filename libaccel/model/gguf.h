@@ -34,7 +34,8 @@ struct gguf_tensor {
 	const char *name;
 	uint64_t ne[4];		/* ne[0] is the row length; absent dimensions are 1 */
 	uint32_t type;		/* enum accel_type */
-	uint64_t offset;	/* of the data in the file */
+	uint32_t part;		/* of a split file that holds it, from 0 on */
+	uint64_t offset;	/* of the data in that file */
 	uint64_t size;		/* bytes */
 };
 
@@ -45,14 +46,25 @@ struct gguf_array {
 	const uint64_t *strings;	/* [n] offsets of strings in data, else NULL */
 };
 
-/* Maps the file, which must not shrink while it is open.  err gets one sentence.
- * -EINVAL: not a GGUF file that can be trusted. */
+/*
+ * Maps the file, or all parts of a split one (NAME-00001-of-00003.gguf), of which path names any;
+ * they are read as one.  err gets one sentence.  -EINVAL: not a GGUF file that can be trusted.
+ */
 int gguf_open(const char *path, struct gguf **out, char *err, size_t errlen);
-/* The same from memory, which stays the caller's and must outlive the result. */
+/* The same from memory, which stays the caller's and must outlive the result: one file, */
 int gguf_open_mem(const void *data, size_t size, struct gguf **out, char *err, size_t errlen);
+/* or all n > 0 parts of one, in order. */
+int gguf_open_mem_parts(const void *const *data, const size_t *size, uint32_t n, struct gguf **out,
+			char *err, size_t errlen);
 void gguf_close(struct gguf *g);
 
-uint64_t gguf_file_size(const struct gguf *g);
+/*
+ * 0: the files are what they were when they were opened; else fail(-EIO), with a sentence.  Asked
+ * before a step it keeps most faults away, asked after it it tells whether what was read counts. (MT)
+ */
+int gguf_intact(const struct gguf *g);
+
+uint64_t gguf_file_size(const struct gguf *g);	/* of all parts */
 uint64_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i);
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name);
