@@ -993,3 +993,49 @@ int gguf_array_f32(const struct gguf_array *a, uint64_t i, float *v)
 	*v = f;
 	return 0;
 }
+
+/* ---- for people ---- */
+
+uint64_t gguf_n_keys(const struct gguf *g)
+{
+	return g->n_keys;
+}
+
+const char *gguf_key_at(const struct gguf *g, uint64_t i)
+{
+	return g->keys[i].name;
+}
+
+static const char *const type_names[] = {
+	[GGUF_U8] = "u8", [GGUF_I8] = "i8", [GGUF_U16] = "u16", [GGUF_I16] = "i16", [GGUF_U32] = "u32",
+	[GGUF_I32] = "i32", [GGUF_F32] = "f32", [GGUF_BOOL] = "bool", [GGUF_STRING] = "text",
+	[GGUF_U64] = "u64", [GGUF_I64] = "i64", [GGUF_F64] = "f64",
+};
+
+const char *gguf_value_text(const struct gguf *g, const char *key, char *to, size_t room)
+{
+	const struct entry *e = find(g, key);
+	uint64_t u = 0;
+	int64_t i;
+	double f;
+
+	if (!e)
+		return NULL;
+	if (e->type == GGUF_ARRAY) {
+		snprintf(to, room, "[%llu x %s]", (unsigned long long)e->n, type_names[e->element]);
+	} else if (e->type == GGUF_STRING) {
+		char text[64];
+
+		snprintf(to, room, "\"%s\"", plain_text(text, sizeof(text), (const char *)e->data, e->n));
+	} else if (e->type == GGUF_BOOL) {
+		snprintf(to, room, "%s", *e->data ? "true" : "false");
+	} else if (e->type == GGUF_U64) {
+		memcpy(&u, e->data, 8);
+		snprintf(to, room, "%llu", (unsigned long long)u);
+	} else if (number(e->type, e->data, &i, &f)) {
+		snprintf(to, room, "%g", f);
+	} else {
+		snprintf(to, room, "%lld", (long long)i);
+	}
+	return to;
+}

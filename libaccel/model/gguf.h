@@ -70,6 +70,12 @@ const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i);
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name);
 const void *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t);
 
+uint64_t gguf_n_keys(const struct gguf *g);
+const char *gguf_key_at(const struct gguf *g, uint64_t i);	/* i < n */
+/* A key's value for people, plain and cut to room: 3, 0.5, true, "text", [7 x u32]; returns to, or NULL:
+ * no such key. */
+const char *gguf_value_text(const struct gguf *g, const char *key, char *to, size_t room);
+
 /* 0; -ENOENT: no such key; -EINVAL: it holds something else, or a number that does not fit.
  * gguf_get_u32() takes an array too if all its elements are equal; gguf_get_f32() takes only
  * finite numbers; text may hold zero bytes. */

@@ -5,17 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "error.h"
 #include "gguf.h"
 #include "layer.h"
 #include "plain.h"
-
-static const struct {
-	const char *name;
-	int (*load)(struct accel_model *m, const char *path);
-} architectures[] = {
-	{ "llama", llama_load },
-};
 
 static int load_architecture(struct accel_model *m, const char *path)
 {
@@ -28,10 +22,7 @@ static int load_architecture(struct accel_model *m, const char *path)
 	plain_text(m->arch, sizeof(m->arch), s, n);
 	if (!gguf_get_str(m->file, "general.name", &s, &n))
 		plain_text(m->name, sizeof(m->name), s, n);
-	for (size_t i = 0; i < sizeof(architectures) / sizeof(architectures[0]); i++)
-		if (!strcmp(m->arch, architectures[i].name))
-			return architectures[i].load(m, path);
-	return fail(-EINVAL, "%s: architecture \"%s\" is not supported; supported: llama", path, m->arch);
+	return arch_load(m, path);
 }
 
 int accel_model_load(const char *path, struct accel_model **out)
@@ -64,6 +55,12 @@ void accel_model_free(struct accel_model *m)
 	if (!m)
 		return;
 	free(m->layers);
+	while (m->converted) {
+		struct converted *next = m->converted->next;
+
+		free(m->converted);
+		m->converted = next;
+	}
 	if (m->file)
 		gguf_close(m->file);
 	free(m);
