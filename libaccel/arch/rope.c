@@ -97,8 +97,8 @@ static int check(const struct loader *ld, const struct rope *r)
 		return fail(-EINVAL, "%s: \"%s.rope.dimension_count\" is %u, it must be even, and no more than the %u of a head",
 			    ld->path, ld->arch->name, r->rot, ld->h.key_dim);
 	if (!(r->scale >= 1e-3))
-		return fail(-EINVAL, "%s: positions are scaled by %g, it must be 0.001 or more", ld->path,
-			    r->scale);
+		return fail(-EINVAL, "%s: \"%s.rope.scaling.factor\" is %g, it must be 0.001 or more, or 0 for none",
+			    ld->path, ld->arch->name, r->scale);
 	return 0;
 }
 

@@ -344,6 +344,103 @@ def yarn():
     return g
 
 
+def scaled(kind, factor=4.0, original=128, **more):
+    g = random_llama()
+    g.put("llama.rope.scaling.type", STR, kind)
+    if factor is not None:
+        g.put("llama.rope.scaling.factor", F32, factor)
+    if original is not None:
+        g.put("llama.rope.scaling.original_context_length", U32, original)
+    for k, v in more.items():
+        g.put("llama.rope.scaling." + k, F32, v)
+    return g
+
+
+@case
+def yarn_magnitude():
+    return scaled("yarn", attn_factor=0.5)
+
+
+@case
+def yarn_no_original():
+    return scaled("yarn", original=None)
+
+
+@case
+def yarn_shorter():
+    return scaled("yarn", factor=0.5)
+
+
+@case
+def yarn_base():
+    g = scaled("yarn", factor=16.0, original=32)
+    g.put("llama.rope.freq_base", F32, 1000000.0)
+    return g
+
+
+@case
+def linear_magnitude():
+    return scaled("linear", attn_factor=0.75)
+
+
+@case
+def none_factor():
+    return scaled("none", attn_factor=1.25)
+
+
+@case
+def linear_factor0():
+    return scaled("linear", factor=0.0)
+
+
+def longrope(original, **more):
+    g = scaled("longrope", factor=more.pop("factor", None), original=original, **more)
+    g.tensor("rope_factors_long.weight", [8], "F32", f32([1, 1.5, 2, 3, 4, 5, 6, 7]))
+    g.tensor("rope_factors_short.weight", [8], "F32", f32([1, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6]))
+    return g
+
+
+@case
+def longrope_beyond():  # a context of more than it was trained with at first
+    return longrope(128, attn_factor=1.19)
+
+
+@case
+def longrope_within():
+    return longrope(1024, attn_factor=1.19)
+
+
+@case
+def longrope_factor():
+    return longrope(128, factor=4.0)
+
+
+@case
+def rope_unknown_type():
+    return scaled("su")
+
+
+@case
+def unknown_key():
+    g = random_llama()
+    g.put("llama.attention.new_thing", F32, 0.5)
+    return g
+
+
+@case
+def unknown_key_text():
+    g = random_llama()
+    g.put("llama.rope.scaling.flavour", STR, "vanilla")
+    return g
+
+
+@case
+def layered_heads():    # other numbers of heads in each block
+    g = random_llama()
+    g.put("llama.attention.head_count_kv", ARR, [2, 1], I32)
+    return g
+
+
 @case
 def rope_linear():
     g = random_llama()
