@@ -24,7 +24,7 @@ static const struct arch_key keys[] = {
 	KEY_U32("attention.key_length",			key_dim,	1,	OCTANS_MAX_HEAD_DIM),
 	KEY_U32("attention.value_length",		value_dim,	1,	OCTANS_MAX_HEAD_DIM),
 	NEED_F32("attention.layer_norm_rms_epsilon",	eps,		0,	1),
-	KEY_F32("attention.scale",			scale,		1e-6,	1e6),
+	KEY_F32("attention.scale",			scale,		0,	1e6),
 	KEY_U32("attention.sliding_window",		window,		0,	UINT32_MAX),
 	/* Models that compute more, as converters write them under this name */
 	KEY_ONLY("attention.causal",			1,		1),

@@ -281,13 +281,27 @@ static int read_layers(struct loader *ld)
 	return err ? err : read_layer(ld, a->last, "", 0, l);
 }
 
+/* Files of other kinds lack the embedding, too; it is not what is wrong with them. */
+static int not_a_model(const struct loader *ld)
+{
+	const char *type;
+	size_t n;
+
+	if (!gguf_n_tensors(ld->g))
+		return fail(-EINVAL, "%s: it has no tensors; it is a vocabulary, not a model", ld->path);
+	if (!gguf_get_str(ld->g, "general.type", &type, &n) && (n != 5 || memcmp(type, "model", 5)))
+		return fail(-EINVAL, "%s: \"general.type\" is %s; it goes with a model, and is none", ld->path,
+			    gguf_value_text(ld->g, "general.type", (char [64]) { 0 }, 64));
+	return fail(-EINVAL, "%s: the tensor \"token_embd.weight\" is missing", ld->path);
+}
+
 /* The rows of the embedding: files do not say it everywhere else, or say it wrongly. */
 static int read_vocabulary(struct loader *ld)
 {
 	const struct gguf_tensor *t = gguf_find_tensor(ld->g, "token_embd.weight");
 
 	if (!t)
-		return fail(-EINVAL, "%s: the tensor \"token_embd.weight\" is missing", ld->path);
+		return not_a_model(ld);
 	if (t->ne[1] > OCTANS_MAX_ROWS)
 		return fail(-EINVAL, "%s: a vocabulary of %llu tokens is above the limit of %u", ld->path,
 			    (unsigned long long)t->ne[1], OCTANS_MAX_ROWS);
@@ -337,14 +351,14 @@ static void tell_model(const struct loader *ld)
 
 static int load(struct loader *ld)
 {
-	int err = read_keys(ld);
+	int err = read_vocabulary(ld);
 
+	if (!err)
+		err = read_keys(ld);
 	if (!err)
 		err = check_keys(ld);
 	if (!err)
 		err = ld->arch->derive(&ld->h, ld->path);
-	if (!err)
-		err = read_vocabulary(ld);
 	if (!err && ld->arch->rope)
 		err = loader_rope(ld, &ld->m->ropes[ld->m->n_ropes++]);
 	if (!err)

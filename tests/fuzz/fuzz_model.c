@@ -71,14 +71,36 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
+static void yarn(struct build *b)
+{
+	build_key_text(b, "llama.rope.scaling.type", "yarn");
+	build_key_f32(b, "llama.rope.scaling.factor", 4);
+	build_key_f32(b, "llama.rope.scaling.attn_factor", 1);
+	build_key_u32(b, "llama.rope.scaling.original_context_length", 16);
+	build_key_bool(b, "llama.attention.causal", 1);
+}
+
+static void biases(struct build *b)
+{
+	llama_vector(b, "blk.0.attn_q.bias", ACCEL_F32, 32);
+	llama_vector(b, "blk.0.ffn_up.bias", ACCEL_F16, 64);
+	llama_vector(b, "blk.0.ffn_down.bias", ACCEL_BF16, 32);
+}
+
 size_t fuzz_seed(unsigned int i, uint8_t **data)
 {
 	static const uint32_t types[] = { ACCEL_Q8_0, ACCEL_F32, ACCEL_F16, ACCEL_BF16, ACCEL_Q4_0, ACCEL_Q5_0 };
 	struct llama_build l = llama_small;
 	struct build b;
 
-	if (i >= sizeof(types) / sizeof(types[0]))
+	if (i > sizeof(types) / sizeof(types[0]))
 		return 0;
+	if (i == sizeof(types) / sizeof(types[0])) {
+		l.keys = yarn;
+		l.tensors = biases;
+		l.vectors = ACCEL_F16;
+		i = 0;
+	}
 	l.type = types[i];
 	llama_build(&b, &l);
 	*data = b.p;

@@ -7,6 +7,7 @@
 
 #include "engine_rig.h"
 #include "error.h"
+#include "fail_alloc.h"
 #include "llama_build.h"
 /* It has a struct build of its own. */
 #define build layer_build
@@ -132,6 +133,7 @@ static void test_keys(void)
 	key("rope.scaling.yarn_attn_factor", F32, 0.5, NULL, "models with other than 1");
 	key("rope.scaling.yarn_log_multiplier", F32, 0.1, NULL, "is 0.1; models with other than 0");
 	key("attention.scale", F32, 0.25, NULL, NULL);
+	key("attention.scale", F32, 0, NULL, NULL);
 }
 
 /* ---- scaled positions ---- */
@@ -339,6 +341,49 @@ static void test_halves(void)
 	}
 }
 
+/* ---- files that are none ---- */
+
+static bool file_refused(void (*put)(struct build *b), const char *sentence)
+{
+	struct accel_model *m = NULL;
+	struct build b;
+	char path[64];
+	int fd = memfd_create("model", MFD_CLOEXEC), rc;
+
+	build_begin(&b);
+	build_key_text(&b, "general.architecture", "llama");
+	if (put)
+		put(&b);
+	build_data(&b);
+	if (write(fd, b.p, b.n) != (ssize_t)b.n)
+		abort();
+	build_end(&b);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	rc = accel_model_load(path, &m);
+	close(fd);
+	return rc == -EINVAL && !m && strstr(accel_error(), sentence);
+}
+
+static void put_adapter(struct build *b)
+{
+	build_key_text(b, "general.type", "adapter");
+	llama_matrix(b, "blk.0.attn_q.weight.lora_a", ACCEL_F32, 32, 4);
+}
+
+static void put_block(struct build *b)
+{
+	build_key_text(b, "general.type", "model");
+	llama_matrix(b, "blk.0.attn_q.weight", ACCEL_F32, 32, 32);
+}
+
+static void test_no_models(void)
+{
+	ok(file_refused(NULL, "it is a vocabulary, not a model"), "a vocabulary: %s", accel_error());
+	ok(file_refused(put_adapter, "\"general.type\" is \"adapter\"; it goes with a model"), "an adapter: %s",
+	   accel_error());
+	ok(file_refused(put_block, "\"token_embd.weight\" is missing"), "half a model: %s", accel_error());
+}
+
 /* ---- names ---- */
 
 static void test_names(void)
@@ -365,6 +410,39 @@ static void test_names(void)
 	accel_model_free(m);
 }
 
+/* Each allocation fails once: -ENOMEM, a sentence, and nothing is left behind. */
+static void test_no_memory(void)
+{
+	struct llama_build l = llama_small;
+	struct accel_model *m = NULL;
+	long n = 0, wrong = 0, live;
+	int fd = memfd_create("model", MFD_CLOEXEC), rc = -ENOMEM;
+	struct build b;
+	char path[64];
+
+	if (!FAIL_ALLOC)
+		return;
+	l.vectors = ACCEL_F16;
+	l.tensors = biases;
+	llama_build(&b, &l);
+	if (write(fd, b.p, b.n) != (ssize_t)b.n)
+		abort();
+	build_end(&b);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	live = fail_live;
+	while (rc && n < 10000) {
+		fail_countdown = ++n;
+		rc = accel_model_load(path, &m);
+		fail_countdown = 0;
+		wrong += rc && (rc != -ENOMEM || !strstr(accel_error(), "no memory") || m);
+		accel_model_free(m);
+		wrong += fail_live != live;
+		m = NULL;
+	}
+	ok(!wrong && n > 30 && !rc, "without memory at each of %ld allocations", n - 1);
+	close(fd);
+}
+
 int main(void)
 {
 	test_keys();
@@ -372,6 +450,8 @@ int main(void)
 	test_longrope();
 	test_tensors();
 	test_halves();
+	test_no_models();
 	test_names();
+	test_no_memory();
 	return done();
 }
