@@ -3,8 +3,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <accel/accel.h>
+
+#include "plain.h"
 
 static _Thread_local char message[ACCEL_ERROR_MAX];
 
@@ -22,10 +25,7 @@ int fail(int err, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	/* What a file holds may be quoted: nothing in it reaches a terminal raw. */
-	for (char *p = text; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 127)
-			*p = '?';
-	snprintf(message, sizeof(message), "%s", text);
+	plain_text(message, sizeof(message), text, plain_whole(text, strlen(text)));
 	return err;
 }
 

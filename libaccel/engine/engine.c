@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "model/gguf.h"
+
 #define RETRY_MS 1000u
 #define LONGEST_RETRY_MS 64000u
 
@@ -271,7 +273,9 @@ static int return_to(struct accel_engine *e, uint32_t card)
 	if (err)
 		return err;
 	pthread_mutex_lock(&e->lock);
-	err = copy_pools(e, c);
+	err = gguf_intact(e->m->file);	/* or what was copied are not its weights */
+	if (!err)
+		err = copy_pools(e, c);
 	if (!err)
 		for (uint32_t i = 0; i < e->m->n_layers; i++)
 			if (c->mine[i]) {
@@ -351,6 +355,8 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 	}
 	if (!err)
 		err = own_cpu(e, -1, false);
+	if (!err)	/* what was copied are the weights of the file */
+		err = gguf_intact(e->m->file);
 	if (!err)
 		engine_publish(e);
 	return err;

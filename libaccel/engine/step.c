@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "model/gguf.h"
 
 /* ---- passes ---- */
 
@@ -189,13 +190,25 @@ static const struct io *io_of(const struct accel_engine *e, int32_t device)
 	return device < 0 ? exec_cpu_io(e->cpu) : exec_dev_io(e->cards[device].exec);
 }
 
+/* Weights of layers on the CPU are read from the file in each pass: it must have stayed what it was. */
+static int weights_intact(const struct accel_engine *e)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (e->layers[i].device < 0)
+			return gguf_intact(e->m->file);
+	return 0;
+}
+
 /* Runs all layers on the pass. */
 static int run_layers(struct accel_engine *e, const struct pass *p)
 {
 	const uint32_t n = e->m->n_layers;
 	const struct io *before = NULL;
+	int err = weights_intact(e);
 
 	e->failed_card = -1;
+	if (err)
+		return err;
 	e->stats.block_bytes = 0;
 	for (int32_t d = -1; d < (int32_t)e->n_cards; d++)
 		if (d < 0 || e->cards[d].exec) {
@@ -207,8 +220,8 @@ static int run_layers(struct accel_engine *e, const struct pass *p)
 	for (uint32_t i = 0, end; i < n; i = end) {
 		int32_t device = e->layers[i].device;
 		const struct io *io = io_of(e, device);
-		int err = engine_stopped(e);
 
+		err = engine_stopped(e);
 		if (err)
 			return err;
 		if (before)
@@ -224,7 +237,7 @@ static int run_layers(struct accel_engine *e, const struct pass *p)
 		while (end < n && e->layers[end].device == device)
 			end++;
 	}
-	return 0;
+	return weights_intact(e);
 }
 
 static void take_results(struct accel_engine *e, const struct pass *p)

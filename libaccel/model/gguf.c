@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include "gguf.h"
 
+#include "error.h"
 #include "hash.h"
+#include "mapping.h"
+#include "plain.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define MAX_NAME 1024u		/* bytes of a key or tensor name */
 #define MIN_KEY_BYTES 13u	/* length, type, one byte of value */
 #define MIN_TENSOR_BYTES 32u	/* length, dimensions, one size, type, offset */
 #define MAX_ALIGNMENT (1u << 20)
+#define MAX_PARTS 999u		/* of a split file; each takes a file descriptor */
 
 struct entry {			/* a key and its value */
 	char *name;
@@ -37,8 +37,10 @@ struct table {			/* open addressing; slots hold index + 1 */
 struct gguf {
 	const uint8_t *base;
 	uint64_t size;
-	bool mapped;
-	char label[256];	/* the file's name, for messages */
+	struct mapping *map;	/* NULL: base is the caller's memory */
+	char *label;		/* the file's name, for messages */
+	struct gguf **rest;	/* [n_rest]: the other parts of a split file; their tensors are ours */
+	uint32_t n_rest;
 	uint64_t alignment;
 	struct entry *keys;
 	uint64_t n_keys;
@@ -55,17 +57,17 @@ struct gguf {
 static int bad(struct gguf *g, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static int bad(struct gguf *g, int err, const char *fmt, ...)
 {
+	char text[ACCEL_ERROR_MAX];
 	va_list ap;
-	int n = snprintf(g->err, g->errlen, "%s: ", g->label);
+	int n = snprintf(text, sizeof(text), "%s: ", g->label);
 
 	va_start(ap, fmt);
-	if (n >= 0 && (size_t)n < g->errlen)
-		vsnprintf(g->err + n, g->errlen - n, fmt, ap);
+	if (n >= 0 && (size_t)n < sizeof(text))
+		vsnprintf(text + n, sizeof(text) - n, fmt, ap);
 	va_end(ap);
 	/* Names out of the file must not talk to the terminal. */
-	for (char *s = g->err; g->errlen && *s; s++)
-		if ((uint8_t)*s < ' ' || *s == 127)
-			*s = '?';
+	if (g->errlen)
+		plain_text(g->err, g->errlen, text, plain_whole(text, strlen(text)));
 	return err;
 }
 
@@ -107,9 +109,9 @@ static int take_name(struct gguf *g, char **name, const char *what)
 	if (n > left(g))
 		return truncated(g, what);
 	if (!n || n > MAX_NAME || memchr(g->base + g->at, 0, n))
-		return bad(g, -EINVAL, "%s at byte %llu has a name of %llu bytes (\"%.*s\"), it must have 1 to %u, none of them zero",
-			   what, (unsigned long long)g->at, (unsigned long long)n, n < 40 ? (int)n : 40,
-			   (const char *)g->base + g->at, MAX_NAME);
+		return bad(g, -EINVAL, "%s at byte %llu has a name of %llu bytes (\"%s\"), it must have 1 to %u, none of them zero",
+			   what, (unsigned long long)g->at, (unsigned long long)n,
+			   plain_text((char [44]) { 0 }, 44, (const char *)g->base + g->at, n), MAX_NAME);
 	*name = strndup((const char *)g->base + g->at, n);
 	if (!*name)
 		return bad(g, -ENOMEM, "no memory for its names");
@@ -127,8 +129,8 @@ static int take_array(struct gguf *g, struct entry *e)
 	if (err)
 		return err;
 	if (type > GGUF_F64 || type == GGUF_ARRAY)
-		return bad(g, -EINVAL, "the key \"%.80s\" is an array of type %u, which is not supported",
-			   e->name, type);
+		return bad(g, -EINVAL, "the key \"%s\" is an array of type %u, which is not supported",
+			   PLAIN(e->name), type);
 	e->element = type;
 	e->data = g->base + g->at;
 	if (type != GGUF_STRING) {
@@ -164,7 +166,7 @@ static int take_value(struct gguf *g, struct entry *e)
 	if (err)
 		return err;
 	if (type > GGUF_F64)
-		return bad(g, -EINVAL, "the key \"%.80s\" has the unknown type %u", e->name, type);
+		return bad(g, -EINVAL, "the key \"%s\" has the unknown type %u", PLAIN(e->name), type);
 	e->type = type;
 	if (type == GGUF_ARRAY)
 		return take_array(g, e);
@@ -250,7 +252,7 @@ static int read_keys(struct gguf *g, uint64_t n)
 		g->n_keys++;
 		slot = table_slot(g, &g->key_table, key_name, e->name);
 		if (*slot)
-			return bad(g, -EINVAL, "the key \"%.80s\" appears twice", e->name);
+			return bad(g, -EINVAL, "the key \"%s\" appears twice", PLAIN(e->name));
 		*slot = i + 1;
 		err = take_value(g, e);
 		if (err)
@@ -264,8 +266,8 @@ static int unknown_type(struct gguf *g, const struct gguf_tensor *t)
 	const char *name = accel_type_name(t->type);
 
 	if (*name == '?')
-		return bad(g, -EINVAL, "the tensor \"%.80s\" is of the unknown type %u", t->name, t->type);
-	return bad(g, -EINVAL, "the tensor \"%.80s\" is of type %s, which is not supported", t->name, name);
+		return bad(g, -EINVAL, "the tensor \"%s\" is of the unknown type %u", PLAIN(t->name), t->type);
+	return bad(g, -EINVAL, "the tensor \"%s\" is of type %s, which is not supported", PLAIN(t->name), name);
 }
 
 static int check_shape(struct gguf *g, struct gguf_tensor *t, uint32_t n_dims)
@@ -277,17 +279,17 @@ static int check_shape(struct gguf *g, struct gguf_tensor *t, uint32_t n_dims)
 		return unknown_type(g, t);
 	for (uint32_t i = 0; i < 4; i++) {
 		if (i < n_dims && (!t->ne[i] || t->ne[i] > INT64_MAX))
-			return bad(g, -EINVAL, "the tensor \"%.80s\" has size %llu in dimension %u", t->name,
+			return bad(g, -EINVAL, "the tensor \"%s\" has size %llu in dimension %u", PLAIN(t->name),
 				   (unsigned long long)t->ne[i], i);
 		if (__builtin_mul_overflow(elements, t->ne[i], &elements))
-			return bad(g, -EINVAL, "the tensor \"%.80s\" has more elements than can be counted",
-				   t->name);
+			return bad(g, -EINVAL, "the tensor \"%s\" has more elements than can be counted",
+				   PLAIN(t->name));
 	}
 	if (t->ne[0] % in_block)
-		return bad(g, -EINVAL, "the tensor \"%.80s\" has rows of %llu, not a multiple of the %u of %s",
-			   t->name, (unsigned long long)t->ne[0], in_block, accel_type_name(t->type));
+		return bad(g, -EINVAL, "the tensor \"%s\" has rows of %llu, not a multiple of the %u of %s",
+			   PLAIN(t->name), (unsigned long long)t->ne[0], in_block, accel_type_name(t->type));
 	if (__builtin_mul_overflow(elements / in_block, (uint64_t)block_bytes, &t->size))
-		return bad(g, -EINVAL, "the tensor \"%.80s\" has more bytes than can be counted", t->name);
+		return bad(g, -EINVAL, "the tensor \"%s\" has more bytes than can be counted", PLAIN(t->name));
 	return 0;
 }
 
@@ -304,13 +306,13 @@ static int read_tensor(struct gguf *g, uint64_t i)
 	g->n_tensors++;
 	slot = table_slot(g, &g->tensor_table, tensor_name, name);
 	if (*slot)
-		return bad(g, -EINVAL, "the tensor \"%.80s\" appears twice", name);
+		return bad(g, -EINVAL, "the tensor \"%s\" appears twice", PLAIN(name));
 	*slot = i + 1;
 	err = take(g, &n_dims, 4, "a tensor");
 	if (err)
 		return err;
 	if (!n_dims || n_dims > 4)
-		return bad(g, -EINVAL, "the tensor \"%.80s\" has %u dimensions, it must have 1 to 4", name,
+		return bad(g, -EINVAL, "the tensor \"%s\" has %u dimensions, it must have 1 to 4", PLAIN(name),
 			   n_dims);
 	for (uint32_t d = 0; d < 4; d++) {
 		t->ne[d] = 1;
@@ -363,8 +365,8 @@ static int check_overlap(struct gguf *g)
 	qsort(order, g->n_tensors, sizeof(*order), by_offset);
 	for (uint64_t i = 1; i < g->n_tensors && !err; i++)
 		if (order[i]->offset - order[i - 1]->offset < order[i - 1]->size)
-			err = bad(g, -EINVAL, "the tensors \"%.80s\" and \"%.80s\" share bytes; the file is damaged, get it again",
-				  order[i - 1]->name, order[i]->name);
+			err = bad(g, -EINVAL, "the tensors \"%s\" and \"%s\" share bytes; the file is damaged, get it again",
+				  PLAIN(order[i - 1]->name), PLAIN(order[i]->name));
 	free(order);
 	return err;
 }
@@ -378,12 +380,12 @@ static int place_tensors(struct gguf *g)
 		struct gguf_tensor *t = &g->tensors[i];
 
 		if (t->offset % g->alignment)
-			return bad(g, -EINVAL, "the tensor \"%.80s\" begins at %llu, not a multiple of %llu",
-				   t->name, (unsigned long long)t->offset,
+			return bad(g, -EINVAL, "the tensor \"%s\" begins at %llu, not a multiple of %llu",
+				   PLAIN(t->name), (unsigned long long)t->offset,
 				   (unsigned long long)g->alignment);
 		if (data > g->size || t->offset > g->size - data || t->size > g->size - data - t->offset)
-			return bad(g, -EINVAL, "the tensor \"%.80s\" needs %llu bytes from %llu on but the file ends at %llu; it is cut short or damaged, get it again",
-				   t->name, (unsigned long long)t->size,
+			return bad(g, -EINVAL, "the tensor \"%s\" needs %llu bytes from %llu on but the file ends at %llu; it is cut short or damaged, get it again",
+				   PLAIN(t->name), (unsigned long long)t->size,
 				   (unsigned long long)(data + t->offset), (unsigned long long)g->size);
 		t->offset += data;
 	}
@@ -428,27 +430,38 @@ static int read_file(struct gguf *g)
 	return err ? err : place_tensors(g);
 }
 
-static int open_label(const char *label, const void *data, size_t size, bool mapped,
-		      struct gguf **out, char *err, size_t errlen)
+/* ---- one file ---- */
+
+static int no_memory(const char *label, char *err, size_t errlen)
+{
+	snprintf(err, errlen, "%s: no memory", label);
+	return -ENOMEM;
+}
+
+/* What is being read speaks through err until opened() is called.  Takes the mapping, if there is
+ * one, even if it fails. */
+static int open_one(const char *label, struct mapping *map, const void *data, size_t size,
+		    struct gguf **out, char *err, size_t errlen)
 {
 	struct gguf *g = calloc(1, sizeof(*g));
 	int rc;
 
-	if (!g) {
-		if (mapped)
-			munmap((void *)data, size);
-		snprintf(err, errlen, "%s: no memory", label);
-		return -ENOMEM;
+	*out = NULL;
+	if (g)
+		g->label = strdup(label);
+	if (!g || !g->label) {
+		free(g);
+		if (map)
+			mapping_close(map);
+		return no_memory(label, err, errlen);
 	}
 	g->base = data;
 	g->size = size;
-	g->mapped = mapped;
+	g->map = map;
 	hash_key_new(&g->hash_key);
 	g->err = err;
 	g->errlen = errlen;
-	snprintf(g->label, sizeof(g->label), "%s", label);
 	rc = read_file(g);
-	g->err = NULL;
 	if (rc) {
 		gguf_close(g);
 		return rc;
@@ -457,65 +470,305 @@ static int open_label(const char *label, const void *data, size_t size, bool map
 	return 0;
 }
 
+static int open_path(const char *path, struct gguf **out, char *err, size_t errlen)
+{
+	struct mapping *map;
+	int rc = mapping_open(path, &map, err, errlen);
+
+	*out = NULL;
+	if (rc)
+		return rc;
+	rc = open_one(path, map, mapping_base(map), mapping_size(map), out, err, errlen);
+	/* What a file said that changed meanwhile is not the news. */
+	if (!rc && gguf_intact(*out)) {
+		gguf_close(*out);
+		*out = NULL;
+		rc = -EIO;
+		snprintf(err, errlen, "%s was cut or written to while it was read; load it again when it is whole",
+			 path);
+	}
+	return rc;
+}
+
+static int opened(int rc, struct gguf *g, struct gguf **out)
+{
+	if (rc) {
+		gguf_close(g);
+		return rc;
+	}
+	g->err = NULL;
+	*out = g;
+	return 0;
+}
+
+/* ---- split files: NAME-00001-of-00003.gguf, each with tensors of its own, the first with the keys ---- */
+
+#define PART_TAIL (sizeof("-00001-of-00001.gguf") - 1)
+
+struct split {
+	uint32_t no, count;	/* part no, from 0 on, of count; 0 of 1: the file is whole */
+};
+
+static int read_split(struct gguf *g, struct split *s)
+{
+	int no, count;
+
+	*s = (struct split) { 0, 1 };
+	no = gguf_get_u32(g, "split.no", &s->no);
+	count = gguf_get_u32(g, "split.count", &s->count);
+	if ((no && no != -ENOENT) || (count && count != -ENOENT))
+		return bad(g, -EINVAL, "\"split.no\" and \"split.count\" must be whole numbers");
+	if (!s->count)		/* as some write for a whole file */
+		*s = (struct split) { 0, 1 };
+	if (s->no >= s->count || s->count > MAX_PARTS)
+		return bad(g, -EINVAL, "it says that it is part %llu of %u; a model has 1 to %u parts",
+			   s->no + 1ull, s->count, MAX_PARTS);
+	return 0;
+}
+
+/* What the name of a part ends in; path: NULL, or whether it does. */
+static bool part_tail(char tail[PART_TAIL + 1], uint32_t no, uint32_t count, const char *path)
+{
+	snprintf(tail, PART_TAIL + 1, "-%05u-of-%05u.gguf", no + 1, count);
+	return !path || (strlen(path) > PART_TAIL && !strcmp(path + strlen(path) - PART_TAIL, tail));
+}
+
+/* Whether two texts that keys hold are the same; one that a part does not hold is. */
+static bool same_text(const struct gguf *a, const struct gguf *b, const char *key)
+{
+	const char *s, *t;
+	size_t n, k;
+
+	return gguf_get_str(b, key, &t, &k) == -ENOENT ||
+	       (!gguf_get_str(a, key, &s, &n) && !gguf_get_str(b, key, &t, &k) && n == k &&
+		!memcmp(s, t, n));
+}
+
+static int check_part(struct gguf *part, const struct gguf *first, const struct split *want)
+{
+	struct split got;
+	int err = read_split(part, &got);
+
+	if (err)
+		return err;
+	if (got.no != want->no || got.count != want->count)
+		return bad(part, -EINVAL, "it says that it is part %u of %u, not %u of %u; it belongs to another model or was renamed",
+			   got.no + 1, got.count, want->no + 1, want->count);
+	if (!same_text(first, part, "general.architecture"))
+		return bad(part, -EINVAL, "its architecture is another than that of the first part; it belongs to another model");
+	return 0;
+}
+
+/* Takes the tensors of a part that has been checked, and the part. */
+static int add_part(struct gguf *g, struct gguf *part)
+{
+	uint64_t n = g->n_tensors + part->n_tensors;
+	struct gguf_tensor *t = realloc(g->tensors, (n ? n : 1) * sizeof(*t));
+
+	if (t)
+		g->tensors = t;
+	if (!t || n > UINT32_MAX - 1) {
+		gguf_close(part);
+		return bad(g, -ENOMEM, "no memory for %llu tensors", (unsigned long long)n);
+	}
+	g->rest[g->n_rest++] = part;
+	for (uint64_t i = 0; i < part->n_tensors; i++) {
+		g->tensors[g->n_tensors] = part->tensors[i];
+		g->tensors[g->n_tensors++].part = g->n_rest;
+	}
+	part->n_tensors = 0;
+	return 0;
+}
+
+static const struct gguf *part_of(const struct gguf *g, const struct gguf_tensor *t)
+{
+	return t->part ? g->rest[t->part - 1] : g;
+}
+
+/* With all parts there: their tensors by name, and none twice. */
+static int join(struct gguf *g)
+{
+	uint32_t total = 0;
+	int err = gguf_get_u32(g, "split.tensors.count", &total);
+
+	free(g->tensor_table.slot);
+	if (table_new(&g->tensor_table, g->n_tensors))
+		return bad(g, -ENOMEM, "no memory for %llu tensors", (unsigned long long)g->n_tensors);
+	for (uint64_t i = 0; i < g->n_tensors; i++) {
+		const struct gguf_tensor *t = &g->tensors[i];
+		uint32_t *slot = table_slot(g, &g->tensor_table, tensor_name, t->name);
+
+		if (*slot)
+			return bad(t->part ? g->rest[t->part - 1] : g, -EINVAL, "the tensor \"%s\" is in part %u, too",
+				   PLAIN(t->name), g->tensors[*slot - 1].part + 1);
+		*slot = i + 1;
+	}
+	if (!err && total != g->n_tensors)
+		return bad(g, -EINVAL, "its parts hold %llu tensors, \"split.tensors.count\" says %u; a part is of another model",
+			   (unsigned long long)g->n_tensors, total);
+	return 0;
+}
+
+static int room_for_parts(struct gguf *g, uint32_t count)
+{
+	g->rest = calloc(count, sizeof(struct gguf *));
+	return g->rest ? 0 : bad(g, -ENOMEM, "no memory for its %u parts", count);
+}
+
+/* Checks a part that was opened, and takes it, even if it fails. */
+static int take_part(struct gguf *g, struct gguf *part, uint32_t no, uint32_t count)
+{
+	int err = check_part(part, g, &(struct split) { no, count });
+
+	if (!err)
+		return add_part(g, part);
+	gguf_close(part);
+	return err;
+}
+
+int gguf_open_mem_parts(const void *const *data, const size_t *size, uint32_t n, struct gguf **out,
+			char *err, size_t errlen)
+{
+	struct gguf *g, *part;
+	struct split split;
+	int rc = open_one("memory", NULL, data[0], size[0], &g, err, errlen);
+
+	*out = NULL;
+	if (!rc)
+		rc = read_split(g, &split);
+	if (!rc && (split.no || split.count != n))
+		rc = bad(g, -EINVAL, "it is part %u of %u, of which %u are given", split.no + 1, split.count,
+			 n);
+	if (!rc)
+		rc = room_for_parts(g, n);
+	for (uint32_t i = 1; i < n && !rc; i++) {
+		rc = open_one("memory", NULL, data[i], size[i], &part, err, errlen);
+		if (!rc)
+			rc = take_part(g, part, i, n);
+	}
+	if (!rc && n > 1)
+		rc = join(g);
+	return opened(rc, g, out);
+}
+
 int gguf_open_mem(const void *data, size_t size, struct gguf **out, char *err, size_t errlen)
 {
+	struct gguf *g;
+	int rc = open_one("memory", NULL, data, size, &g, err, errlen);
+
 	*out = NULL;
-	return open_label("memory", data, size, false, out, err, errlen);
+	return opened(rc, g, out);
+}
+
+/* A part by its number, beside path, which is one of them. */
+static int open_part(const char *path, const struct split *s, uint32_t no, struct gguf **out, char *err,
+		     size_t errlen)
+{
+	char *name = malloc(strlen(path) + 1);
+	int rc;
+
+	if (!name)
+		return no_memory(path, err, errlen);
+	strcpy(name, path);
+	part_tail(name + strlen(path) - PART_TAIL, no, s->count, NULL);
+	rc = open_path(name, out, err, errlen);
+	if (rc == -ENOENT)
+		snprintf(err, errlen, "%s is missing: it is part %u of the %u of this model, which must lie in one directory",
+			 name, no + 1, s->count);
+	free(name);
+	return rc;
+}
+
+static int open_rest(struct gguf *g, const char *path, const struct split *s, char *err, size_t errlen)
+{
+	int rc = room_for_parts(g, s->count);
+
+	for (uint32_t i = 1; i < s->count && !rc; i++) {
+		struct gguf *part;
+
+		rc = open_part(path, s, i, &part, err, errlen);
+		if (!rc)
+			rc = take_part(g, part, i, s->count);
+	}
+	return rc ? rc : join(g);
 }
 
 int gguf_open(const char *path, struct gguf **out, char *err, size_t errlen)
 {
-	struct stat st;
-	void *map;
-	int fd, e;
+	char tail[PART_TAIL + 1];
+	struct split split;
+	struct gguf *g;
+	int rc = open_path(path, &g, err, errlen);
 
 	*out = NULL;
-	/* O_NONBLOCK: a pipe must not hang us before it is refused. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st)) {
-		e = errno;
-		snprintf(err, errlen, "%s cannot be opened: %s", path, strerror(e));
-		if (fd >= 0)
-			close(fd);
-		return -e;
+	if (!rc)
+		rc = read_split(g, &split);
+	if (rc || split.count == 1)
+		return opened(rc, g, out);
+	if (!part_tail(tail, split.no, split.count, path))
+		return opened(bad(g, -EINVAL, "it is part %u of %u of a model; its name must end in \"%s\", or the other parts cannot be found",
+				  split.no + 1, split.count, tail), g, out);
+	/* The keys are in the first, whichever was named. */
+	if (split.no) {
+		gguf_close(g);
+		rc = open_part(path, &split, 0, &g, err, errlen);
+		if (!rc)
+			rc = check_part(g, g, &(struct split) { 0, split.count });
 	}
-	if (!S_ISREG(st.st_mode) || !st.st_size) {
-		snprintf(err, errlen, S_ISREG(st.st_mode) ? "%s is empty" : "%s is not a regular file", path);
-		close(fd);
-		return -EINVAL;
-	}
-	map = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	e = errno;
-	close(fd);
-	if (map == MAP_FAILED) {
-		snprintf(err, errlen, "%s cannot be mapped: %s", path, strerror(e));
-		return -e;
-	}
-	return open_label(path, map, st.st_size, true, out, err, errlen);
+	if (!rc)
+		rc = open_rest(g, path, &split, err, errlen);
+	return opened(rc, g, out);
 }
 
 void gguf_close(struct gguf *g)
 {
 	if (!g)
 		return;
+	for (uint32_t i = 0; i < g->n_rest; i++)
+		gguf_close(g->rest[i]);
 	for (uint64_t i = 0; i < g->n_keys; i++) {
 		free(g->keys[i].name);
 		free(g->keys[i].strings);
 	}
 	for (uint64_t i = 0; i < g->n_tensors; i++)
 		free((char *)g->tensors[i].name);
+	free(g->rest);
 	free(g->keys);
 	free(g->tensors);
 	free(g->key_table.slot);
 	free(g->tensor_table.slot);
-	if (g->mapped)
-		munmap((void *)g->base, g->size);
+	if (g->map)
+		mapping_close(g->map);
+	free(g->label);
 	free(g);
+}
+
+static int file_intact(const struct gguf *g)
+{
+	const char *why;
+
+	if (!g->map || !mapping_intact(g->map, &why))
+		return 0;
+	return fail(-EIO, "%s %s; what was computed with it since is lost: load it again when it is whole",
+		    g->label, why);
+}
+
+int gguf_intact(const struct gguf *g)
+{
+	int err = file_intact(g);
+
+	for (uint32_t i = 0; i < g->n_rest && !err; i++)
+		err = file_intact(g->rest[i]);
+	return err;
 }
 
 uint64_t gguf_file_size(const struct gguf *g)
 {
-	return g->size;
+	uint64_t sum = g->size;
+
+	for (uint32_t i = 0; i < g->n_rest; i++)
+		sum += g->rest[i]->size;
+	return sum;
 }
 
 uint64_t gguf_n_tensors(const struct gguf *g)
@@ -537,7 +790,7 @@ const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *nam
 
 const void *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t)
 {
-	return g->base + t->offset;
+	return part_of(g, t)->base + t->offset;
 }
 
 /* ---- values ---- */
@@ -708,4 +961,50 @@ int gguf_array_f32(const struct gguf_array *a, uint64_t i, float *v)
 		return -EINVAL;
 	*v = f;
 	return 0;
+}
+
+/* ---- for people ---- */
+
+uint64_t gguf_n_keys(const struct gguf *g)
+{
+	return g->n_keys;
+}
+
+const char *gguf_key_at(const struct gguf *g, uint64_t i)
+{
+	return g->keys[i].name;
+}
+
+static const char *const type_names[] = {
+	[GGUF_U8] = "u8", [GGUF_I8] = "i8", [GGUF_U16] = "u16", [GGUF_I16] = "i16", [GGUF_U32] = "u32",
+	[GGUF_I32] = "i32", [GGUF_F32] = "f32", [GGUF_BOOL] = "bool", [GGUF_STRING] = "text",
+	[GGUF_U64] = "u64", [GGUF_I64] = "i64", [GGUF_F64] = "f64",
+};
+
+const char *gguf_value_text(const struct gguf *g, const char *key, char *to, size_t room)
+{
+	const struct entry *e = find(g, key);
+	uint64_t u = 0;
+	int64_t i;
+	double f;
+
+	if (!e)
+		return NULL;
+	if (e->type == GGUF_ARRAY) {
+		snprintf(to, room, "[%llu x %s]", (unsigned long long)e->n, type_names[e->element]);
+	} else if (e->type == GGUF_STRING) {
+		char text[64];
+
+		snprintf(to, room, "\"%s\"", plain_text(text, sizeof(text), (const char *)e->data, e->n));
+	} else if (e->type == GGUF_BOOL) {
+		snprintf(to, room, "%s", *e->data ? "true" : "false");
+	} else if (e->type == GGUF_U64) {
+		memcpy(&u, e->data, 8);
+		snprintf(to, room, "%llu", (unsigned long long)u);
+	} else if (number(e->type, e->data, &i, &f)) {
+		snprintf(to, room, "%g", f);
+	} else {
+		snprintf(to, room, "%lld", (long long)i);
+	}
+	return to;
 }

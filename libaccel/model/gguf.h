@@ -30,7 +30,8 @@ struct gguf_tensor {
 	const char *name;
 	uint64_t ne[4];		/* ne[0] is the row length; absent dimensions are 1 */
 	uint32_t type;		/* enum accel_type */
-	uint64_t offset;	/* of the data in the file */
+	uint32_t part;		/* of a split file that holds it, from 0 on */
+	uint64_t offset;	/* of the data in that file */
 	uint64_t size;		/* bytes */
 };
 
@@ -41,18 +42,35 @@ struct gguf_array {
 	const uint64_t *strings;	/* [n] offsets of strings in data, else NULL */
 };
 
-/* Maps the file, which must not shrink while it is open.  err gets one sentence.
- * -EINVAL: not a GGUF file that can be trusted. */
+/*
+ * Maps the file, or all parts of a split one (NAME-00001-of-00003.gguf), of which path names any;
+ * they are read as one.  err gets one sentence.  -EINVAL: not a GGUF file that can be trusted.
+ */
 int gguf_open(const char *path, struct gguf **out, char *err, size_t errlen);
-/* The same from memory, which stays the caller's and must outlive the result. */
+/* The same from memory, which stays the caller's and must outlive the result: one file, */
 int gguf_open_mem(const void *data, size_t size, struct gguf **out, char *err, size_t errlen);
+/* or all n > 0 parts of one, in order. */
+int gguf_open_mem_parts(const void *const *data, const size_t *size, uint32_t n, struct gguf **out,
+			char *err, size_t errlen);
 void gguf_close(struct gguf *g);
 
-uint64_t gguf_file_size(const struct gguf *g);
+/*
+ * 0: the files are what they were when they were opened; else fail(-EIO), with a sentence.  Asked
+ * before a step it keeps most faults away, asked after it it tells whether what was read counts. (MT)
+ */
+int gguf_intact(const struct gguf *g);
+
+uint64_t gguf_file_size(const struct gguf *g);	/* of all parts */
 uint64_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, uint64_t i);
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name);
 const void *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t);
+
+uint64_t gguf_n_keys(const struct gguf *g);
+const char *gguf_key_at(const struct gguf *g, uint64_t i);	/* i < n */
+/* A key's value for people, plain and cut to room: 3, 0.5, true, "text", [7 x u32]; returns to, or NULL:
+ * no such key. */
+const char *gguf_value_text(const struct gguf *g, const char *key, char *to, size_t room);
 
 /* 0; -ENOENT: no such key; -EINVAL: it holds something else, or a number that does not fit.
  * gguf_get_u32() takes an array too if all its elements are equal; gguf_get_f32() takes only

@@ -191,6 +191,12 @@ void layer_record(struct build *b, uint32_t index, const struct layer *l, bool g
 
 struct gguf;
 
+/* A weight that commands do not take as the file has it. */
+struct converted {
+	struct converted *next;
+	float data[];
+};
+
 struct accel_model {
 	struct gguf *file;
 	char arch[32];
@@ -204,14 +210,11 @@ struct accel_model {
 	uint32_t n_ropes;
 	uint64_t n_params;
 	struct layer *layers;	/* [n_layers] */
+	struct converted *converted;	/* list of those that layers point to */
 };
 
 /* Columns of scratch buffer i, as the widest layer needs it. */
 uint32_t model_scratch(const struct accel_model *m, unsigned int i);
 const struct gguf *accel_model_gguf(const struct accel_model *m);
-
-/* Architectures: fill *m from m->file; -EINVAL with a sentence.  layers is freed by
- * accel_model_free(). */
-int llama_load(struct accel_model *m, const char *path);
 
 #endif

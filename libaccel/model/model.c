@@ -5,26 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "error.h"
 #include "gguf.h"
 #include "layer.h"
-
-static const struct {
-	const char *name;
-	int (*load)(struct accel_model *m, const char *path);
-} architectures[] = {
-	{ "llama", llama_load },
-};
-
-static void copy_text(char *to, size_t len, const char *s, size_t n)
-{
-	if (n >= len)
-		n = len - 1;
-	/* Names out of the file must not talk to the terminal. */
-	for (size_t i = 0; i < n; i++)
-		to[i] = (unsigned char)s[i] < ' ' || s[i] == 127 ? '?' : s[i];
-	to[n] = 0;
-}
+#include "plain.h"
 
 static int load_architecture(struct accel_model *m, const char *path)
 {
@@ -34,26 +19,29 @@ static int load_architecture(struct accel_model *m, const char *path)
 	if (gguf_get_str(m->file, "general.architecture", &s, &n))
 		return fail(-EINVAL, "%s: general.architecture is missing; this is not a model file",
 			    path);
-	copy_text(m->arch, sizeof(m->arch), s, n);
+	plain_text(m->arch, sizeof(m->arch), s, n);
 	if (!gguf_get_str(m->file, "general.name", &s, &n))
-		copy_text(m->name, sizeof(m->name), s, n);
-	for (size_t i = 0; i < sizeof(architectures) / sizeof(architectures[0]); i++)
-		if (!strcmp(m->arch, architectures[i].name))
-			return architectures[i].load(m, path);
-	return fail(-EINVAL, "%s: architecture \"%s\" is not supported; supported: llama", path, m->arch);
+		plain_text(m->name, sizeof(m->name), s, n);
+	return arch_load(m, path);
 }
 
 int accel_model_load(const char *path, struct accel_model **out)
 {
 	struct accel_model *m = calloc(1, sizeof(*m));
+	char sentence[ACCEL_ERROR_MAX];
 	int err;
 
 	*out = NULL;
 	if (!m)
 		return fail(-ENOMEM, "no memory for a model");
-	err = gguf_open(path, &m->file, error_buffer(), ACCEL_ERROR_MAX);
-	if (!err)
+	err = gguf_open(path, &m->file, sentence, sizeof(sentence));
+	if (err)
+		fail(err, "%s", sentence);
+	else
 		err = load_architecture(m, path);
+	/* What a file said that changed meanwhile is not the news. */
+	if (m->file && gguf_intact(m->file))
+		err = -EIO;
 	if (err) {
 		accel_model_free(m);
 		return err;
@@ -67,6 +55,12 @@ void accel_model_free(struct accel_model *m)
 	if (!m)
 		return;
 	free(m->layers);
+	while (m->converted) {
+		struct converted *next = m->converted->next;
+
+		free(m->converted);
+		m->converted = next;
+	}
 	if (m->file)
 		gguf_close(m->file);
 	free(m);

@@ -7,9 +7,11 @@
  */
 #include "rope.h"
 
-#include <stddef.h>
+#include <math.h>
+#include <string.h>
 
 #define LN2 0.693147180559945309417
+#define PI 3.14159265358979323846
 
 /* Natural logarithm of a positive normal number. */
 static double ln(double x)
@@ -54,62 +56,119 @@ static double expd(double x)
 	return sum;
 }
 
-/* Sine and cosine; 0 <= x < 2^28.  pi/2 is taken off in three parts whose products with
- * the quadrant number are exact (W. J. Cody, W. Waite, Software Manual for the Elementary
- * Functions). */
-static void sincosd(double x, double *sine, double *cosine)
+static uint64_t bits_of(double x)
 {
-	const double p1 = 0x1.921fb5p+0, p2 = 0x1.110b46p-26, p3 = 0x1.1a62633145c07p-54;
-	int64_t q = (int64_t)(x / (p1 + p2 + p3) + 0.5);
-	double r = ((x - q * p1) - q * p2) - q * p3, r2 = r * r;
-	double s = r, c = 1, ts = r, tc = 1;
+	uint64_t b;
 
-	for (int k = 1; k < 11; k++) {
-		tc *= -r2 / ((2 * k - 1) * (2 * k));
-		ts *= -r2 / ((2 * k) * (2 * k + 1));
-		c += tc;
-		s += ts;
-	}
-	switch (q & 3) {
-	case 0:
-		*sine = s;
-		*cosine = c;
-		break;
-	case 1:
-		*sine = c;
-		*cosine = -s;
-		break;
-	case 2:
-		*sine = -s;
-		*cosine = -c;
-		break;
-	default:
-		*sine = -c;
-		*cosine = s;
+	memcpy(&b, &x, sizeof(b));
+	return b;
+}
+
+static double of_bits(uint64_t b)
+{
+	double x;
+
+	memcpy(&x, &b, sizeof(x));
+	return x;
+}
+
+#define LANES 8		/* a number that compilers make vectors of */
+
+/*
+ * Sines and cosines of the angles, 0 <= x < 2^28, times m.  pi/2 is taken off in three parts whose
+ * products with the quadrant number are exact (W. J. Cody, W. Waite, Software Manual for the
+ * Elementary Functions); then Taylor's series, |r| <= pi/4, down to its terms of 1e-17.  No branch:
+ * the quadrant is in the low bits of a sum that has no room for fractions.
+ */
+static void sines(const double x[LANES], double m, float sine[LANES], float cosine[LANES])
+{
+	static const double p1 = 0x1.921fb5p+0, p2 = 0x1.110b46p-26, p3 = 0x1.1a62633145c07p-54;
+	static const double whole = 0x1.8p52;
+
+	for (int i = 0; i < LANES; i++) {
+		double sum = x[i] * (2 / PI) + whole, n = sum - whole;
+		double r = ((x[i] - n * p1) - n * p2) - n * p3, q = r * r;
+		double s = 1 / 355687428096000.0, c = -1 / 6402373705728000.0;
+		uint64_t quadrant = bits_of(sum), swap = -(quadrant & 1), sb, cb;
+
+		s = s * q - 1 / 1307674368000.0;
+		s = s * q + 1 / 6227020800.0;
+		s = s * q - 1 / 39916800.0;
+		s = s * q + 1 / 362880.0;
+		s = s * q - 1 / 5040.0;
+		s = s * q + 1 / 120.0;
+		s = s * q - 1 / 6.0;
+		s = r + r * q * s;
+		c = c * q + 1 / 20922789888000.0;
+		c = c * q - 1 / 87178291200.0;
+		c = c * q + 1 / 479001600.0;
+		c = c * q - 1 / 3628800.0;
+		c = c * q + 1 / 40320.0;
+		c = c * q - 1 / 720.0;
+		c = c * q + 1 / 24.0;
+		c = c * q - 0.5;
+		c = 1 + q * c;
+		sb = bits_of(s);
+		cb = bits_of(c);
+		sine[i] = (float)(m * of_bits(((sb & ~swap) | (cb & swap)) ^ (quadrant & 2) << 62));
+		cosine[i] = (float)(m * of_bits(((cb & ~swap) | (sb & swap)) ^ ((quadrant + 1) & 2) << 62));
 	}
 }
 
-static double frequency(const struct rope *r, uint32_t i)
+/* The pair that turns so often within the original context, as a real number. */
+static double pair_of(const struct rope *r, double turns)
 {
-	double f = expd(i * (-2 * ln(r->base) / r->rot)) / r->scale;
+	return r->rot * ln(r->original / (turns * 2 * PI)) / (2 * ln(r->base));
+}
 
-	return r->divisor ? f / r->divisor[i] : f;
+/* How much of pair i is not scaled. */
+static double mix(const struct rope *r, uint32_t i)
+{
+	double low, high, ramp;
+
+	if (r->extrapolate == 0)
+		return 0;
+	low = fmax(floor(pair_of(r, r->fast)), 0);
+	high = fmin(ceil(pair_of(r, r->slow)), r->rot - 1.0);
+	ramp = (i - low) / fmax(high - low, 0.001);
+	return r->extrapolate * (1 - fmin(fmax(ramp, 0), 1));
+}
+
+static double frequency(const struct rope *r, const float *divisor, uint32_t i)
+{
+	double f = expd(i * (-2 * ln(r->base) / r->rot)), m = mix(r, i);
+
+	f = m == 0 ? f / r->scale : f * ((1 - m) / r->scale + m);
+	return divisor ? f / divisor[i] : f;
+}
+
+static double magnitude(const struct rope *r)
+{
+	bool longer = r->extrapolate != 0 && r->scale > 1;
+
+	return longer ? r->magnitude * (1 + 0.1 * ln(r->scale)) : r->magnitude;
 }
 
 void rope_table(const struct rope *r, uint32_t positions, float *table)
 {
+	const float *divisor = r->long_divisor && positions > r->original ? r->long_divisor : r->divisor;
+	double f[OCTANS_MAX_HEAD_DIM / 2 + LANES] = { 0 }, x[LANES], m = magnitude(r);
 	uint32_t half = r->rot / 2;
+	float s[LANES], c[LANES];
 
-	for (uint32_t i = 0; i < half; i++) {
-		double f = frequency(r, i);
+	for (uint32_t i = 0; i < half; i++)
+		f[i] = frequency(r, divisor, i);
+	for (uint32_t pos = 0; pos < positions; pos++) {
+		float *row = table + (size_t)pos * r->rot;
 
-		for (uint32_t pos = 0; pos < positions; pos++) {
-			float *row = table + (size_t)pos * r->rot;
-			double s, c;
+		for (uint32_t i = 0; i < half; i += LANES) {
+			uint32_t n = half - i < LANES ? half - i : LANES;
 
-			sincosd(pos * f, &s, &c);
-			row[i] = (float)c;
-			row[half + i] = (float)s;
+			for (int k = 0; k < LANES; k++)
+				x[k] = pos * f[i + k];
+			sines(x, m, s, c);
+			memcpy(row + i, c, n * sizeof(*c));
+			memcpy(row + half + i, s, n * sizeof(*s));
 		}
 	}
 }

@@ -649,9 +649,9 @@ static void test_files(void)
 	snprintf(path, sizeof(path), "%s/m.gguf", dir);
 	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
 	ok(path_refused(path, -ENOENT, "No such file"), "a file that is not there");
-	ok(path_refused(dir, -EINVAL, "not a regular file"), "a directory");
+	ok(path_refused(dir, -EINVAL, "is a directory, not a regular file"), "a directory");
 	ok(path_refused("/dev/zero", -EINVAL, "not a regular file"), "a device");
-	ok(!mkfifo(fifo, 0600) && path_refused(fifo, -EINVAL, "not a regular file"), "a pipe, without waiting");
+	ok(!mkfifo(fifo, 0600) && path_refused(fifo, -EINVAL, "is a pipe, not a regular file"), "a pipe, without waiting");
 	f = fopen(path, "w");
 	if (f)
 		fclose(f);

@@ -352,6 +352,7 @@ int main(int argc, char **argv)
 
 	take_standard_streams();
 	signal(SIGPIPE, SIG_IGN);	/* a reader that closes early is noticed when we write */
+	accel_guard_files();		/* a model file that is cut ends in a sentence */
 	rc = dispatch(argc, argv);
 	if (rc == EXIT_OK)
 		flush_output(&rc);

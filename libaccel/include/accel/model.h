@@ -32,11 +32,26 @@ struct accel_model_info {
 	uint64_t file_bytes;
 };
 
-/* Opens and checks a GGUF file, which stays mapped.  -EINVAL: not a model that Octans
- * runs; accel_error() says why.  The file must not shrink while it is open. */
+/*
+ * Opens and checks a GGUF file, or all parts of a split one (NAME-00001-of-00003.gguf), which lie in
+ * one directory and of which path names any.  The files stay open and mapped until
+ * accel_model_free(): weights are used where they are.  -EINVAL: not a model that Octans runs;
+ * -EIO: a file changed while it was read; -ENOENT, -EACCES, ...: as open(); -ENOMEM.
+ */
 int accel_model_load(const char *path, struct accel_model **out);
 void accel_model_free(struct accel_model *model);
 void accel_model_info(const struct accel_model *model, struct accel_model_info *info);
+
+/*
+ * Makes a model file that is cut, or whose disk fails, while it is in use an error instead of a
+ * signal: calls that computed with it return -EIO and say so, and other models are not touched.
+ * Without it such a file ends the program by SIGBUS, unless the change is seen before a page is
+ * missed.  Installs a handler of SIGBUS, for the whole process and for good, which passes on what is
+ * not about a model file to the handler that was there; call it after others have installed theirs.
+ * Files that were opened before are covered, too; threads that block SIGBUS are not.  Calling it again
+ * changes nothing. (MT)  -errno of sigaction().
+ */
+int accel_guard_files(void);
 
 /* ---- plan: immutable once made (MT); its model must outlive it ---- */
 

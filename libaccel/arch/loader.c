@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Reads a model by the tables of its architecture.  Every key under the architecture's prefix, and
+ * every tensor, is accounted for.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <octans/isa.h>
+
+#include "arch.h"
+#include "error.h"
+#include "isa/numeric.h"
+#include "model/gguf.h"
+#include "op/cpu.h"
+#include "plain.h"
+
+/* All there are: arch_NAME of NAME.c. */
+#define ARCHITECTURES(X) \
+	X(llama)
+
+#define DECLARE(name) extern const struct arch arch_##name;
+#define ENTER(name) &arch_##name,
+ARCHITECTURES(DECLARE)
+static const struct arch *const architectures[] = { ARCHITECTURES(ENTER) };
+
+#define KEY_ROOM 128	/* of a key's name: longer ones are none of ours */
+
+static const char *key_name(const struct loader *ld, const char *name, char room[KEY_ROOM])
+{
+	snprintf(room, KEY_ROOM, "%s.%s", ld->arch->name, name);
+	return room;
+}
+
+/* ---- keys ---- */
+
+static int missing(const struct loader *ld, const char *key)
+{
+	return fail(-EINVAL, "%s: the key \"%s\" is missing", ld->path, key);
+}
+
+static int read_u32(struct loader *ld, const struct arch_key *k, const char *key)
+{
+	uint32_t v;
+	int err = gguf_get_u32(ld->g, key, &v);
+
+	if (err == -ENOENT)
+		return k->needed ? missing(ld, key) : 0;
+	if (err)
+		return fail(-EINVAL, "%s: \"%s\" is %s, not one whole number", ld->path, key,
+			    gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
+	if (v < k->min || v > k->max)
+		return fail(-EINVAL, "%s: \"%s\" is %u, it must be from %.0f to %.0f", ld->path, key, v, k->min,
+			    k->max);
+	memcpy((char *)&ld->h + k->field, &v, sizeof(v));
+	return 0;
+}
+
+static int read_f32(struct loader *ld, const struct arch_key *k, const char *key)
+{
+	float v;
+	int err = gguf_get_f32(ld->g, key, &v);
+
+	if (err == -ENOENT)
+		return k->needed ? missing(ld, key) : 0;
+	if (err)
+		return fail(-EINVAL, "%s: \"%s\" is %s, not a number", ld->path, key,
+			    gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
+	/* As rounded: a limit may be no float. */
+	if (!(v >= (float)k->min && v <= (float)k->max))
+		return fail(-EINVAL, "%s: \"%s\" is %g, it must be from %g to %g", ld->path, key, v, k->min,
+			    k->max);
+	memcpy((char *)&ld->h + k->field, &v, sizeof(v));
+	return 0;
+}
+
+/* A bool, or a number, or an array of equal ones. */
+static int any_number(const struct gguf *g, const char *key, double *v)
+{
+	uint32_t u;
+	float f;
+	bool b;
+
+	if (!gguf_get_bool(g, key, &b))
+		*v = b;
+	else if (!gguf_get_u32(g, key, &u))
+		*v = u;
+	else if (!gguf_get_f32(g, key, &f))
+		*v = f;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int read_only(struct loader *ld, const struct arch_key *k, const char *key)
+{
+	char is[64], must[64];
+	double v;
+	bool b;
+
+	if (!any_number(ld->g, key, &v) && (v == k->min || v == k->max))
+		return 0;
+	if (!gguf_get_bool(ld->g, key, &b))
+		snprintf(must, sizeof(must), "%s", k->min ? "true" : "false");
+	else
+		snprintf(must, sizeof(must), "%g", k->min);
+	return fail(-EINVAL, "%s: \"%s\" is %s; models with other than %s are not supported", ld->path, key,
+		    gguf_value_text(ld->g, key, is, sizeof(is)), must);
+}
+
+static bool has(const struct gguf *g, const char *key)
+{
+	return gguf_value_text(g, key, (char [8]) { 0 }, 8) != NULL;
+}
+
+static int read_key(struct loader *ld, const struct arch_key *k)
+{
+	char room[KEY_ROOM];
+	const char *key = key_name(ld, k->name, room);
+
+	switch (k->kind) {
+	case ARCH_U32:
+		return read_u32(ld, k, key);
+	case ARCH_F32:
+		return read_f32(ld, k, key);
+	case ARCH_ONLY:
+		return has(ld->g, key) ? read_only(ld, k, key) : 0;
+	case ARCH_KNOWN:
+		break;
+	}
+	return 0;
+}
+
+static int read_keys(struct loader *ld)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < ld->arch->n_keys && !err; i++)
+		err = read_key(ld, &ld->arch->keys[i]);
+	for (unsigned int i = 0; ld->arch->rope && i < n_rope_keys && !err; i++)
+		err = read_key(ld, &rope_keys[i]);
+	return err;
+}
+
+static bool in_table(const struct arch_key *keys, unsigned int n, const char *name)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (!strcmp(keys[i].name, name))
+			return true;
+	return false;
+}
+
+/* A key that nobody reads may change what is to be computed. */
+static int check_keys(const struct loader *ld)
+{
+	size_t prefix = strlen(ld->arch->name);
+
+	for (uint64_t i = 0; i < gguf_n_keys(ld->g); i++) {
+		const char *key = gguf_key_at(ld->g, i), *name = key + prefix + 1;
+
+		if (strncmp(key, ld->arch->name, prefix) || key[prefix] != '.' ||
+		    in_table(ld->arch->keys, ld->arch->n_keys, name) ||
+		    (ld->arch->rope && in_table(rope_keys, n_rope_keys, name)))
+			continue;
+		return fail(-EINVAL, "%s: the key \"%s\" (%s) is not known; it may mean that the model computes something else",
+			    ld->path, PLAIN(key), gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
+	}
+	return 0;
+}
+
+/* ---- tensors ---- */
+
+/* Norms and biases of half the size, exactly as F32: commands take them so. */
+static int widen(struct loader *ld, struct weight *w)
+{
+	struct converted *c = malloc(sizeof(*c) + 4ull * w->cols);
+	const uint8_t *p = w->data;
+
+	if (!c)
+		return fail(-ENOMEM, "no memory for norms and biases");
+	c->next = ld->m->converted;
+	ld->m->converted = c;
+	for (uint32_t i = 0; i < w->cols; i++)
+		c->data[i] = w->type == ACCEL_F16 ? load_f16(p + 2 * i) : load_bf16(p + 2 * i);
+	w->data = c->data;
+	w->type = ACCEL_F32;
+	w->size = w->stride = 4ull * w->cols;
+	return 0;
+}
+
+static int wrong_type(const struct loader *ld, const struct gguf_tensor *t, const char *what)
+{
+	return fail(-EINVAL, "%s: the tensor \"%s\" is of type %s, which is not supported%s", ld->path,
+		    PLAIN(t->name), accel_type_name(t->type), what);
+}
+
+int loader_take(struct loader *ld, const char *name, uint32_t rows, uint32_t cols, struct weight *w)
+{
+	const struct gguf_tensor *t = gguf_find_tensor(ld->g, name);
+	bool half = t && (t->type == ACCEL_F16 || t->type == ACCEL_BF16);
+
+	if (!t)
+		return -ENOENT;
+	if (t->ne[0] != cols || t->ne[1] != rows || t->ne[2] != 1 || t->ne[3] != 1)
+		return fail(-EINVAL, "%s: the tensor \"%s\" is %llu x %llu x %llu x %llu, it must be %u x %u",
+			    ld->path, PLAIN(name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1],
+			    (unsigned long long)t->ne[2], (unsigned long long)t->ne[3], cols, rows);
+	if (rows == 1 && t->type != ACCEL_F32 && !half)
+		return wrong_type(ld, t, " for norms and biases; F32, F16 and BF16 are");
+	if (rows != 1 && !cpu_type_supported(t->type))
+		return wrong_type(ld, t, " here");
+	*w = (struct weight) {
+		.data = gguf_tensor_data(ld->g, t), .size = t->size, .stride = t->size / rows, .rows = rows,
+		.cols = cols, .type = t->type,
+	};
+	if (!ld->used[t - gguf_tensor_at(ld->g, 0)])
+		ld->m->n_params += (uint64_t)rows * cols;
+	ld->used[t - gguf_tensor_at(ld->g, 0)] = true;
+	return rows == 1 && half ? widen(ld, w) : 0;
+}
+
+static uint32_t size_of(const struct loader *ld, size_t field)
+{
+	uint32_t v;
+
+	memcpy(&v, (const char *)&ld->h + field, sizeof(v));
+	return v;
+}
+
+static int take_tensor(struct loader *ld, const struct arch_tensor *t, const char *prefix, struct layer *l)
+{
+	uint32_t rows = size_of(ld, t->rows), cols = size_of(ld, t->cols);
+	char name[64];
+	int err;
+
+	snprintf(name, sizeof(name), "%s%s", prefix, t->name);
+	err = loader_take(ld, name, rows, cols, &l->w[t->slot]);
+	if (err == -ENOENT && t->otherwise)
+		err = loader_take(ld, t->otherwise, rows, cols, &l->w[t->slot]);
+	if (err == -ENOENT)
+		err = t->optional ? 0 : fail(-EINVAL, "%s: the tensor \"%s\" is missing", ld->path, name);
+	return err;
+}
+
+static int read_layer(struct loader *ld, const struct arch_layer *a, const char *prefix, uint32_t block,
+		      struct layer *l)
+{
+	int err = 0;
+
+	l->kind = a->kind;
+	l->block = block;
+	l->embd = ld->h.embd;
+	l->eps = ld->h.eps;
+	if (a->set)
+		a->set(l, &ld->h, ld->m);
+	for (unsigned int i = 0; i < a->n_tensors && !err; i++)
+		err = take_tensor(ld, &a->tensors[i], prefix, l);
+	return err;
+}
+
+static int read_layers(struct loader *ld)
+{
+	const struct arch *a = ld->arch;
+	struct accel_model *m = ld->m;
+	struct layer *l;
+	char prefix[16];
+	int err;
+
+	m->n_layers = ld->h.blocks * a->n_block + 2;
+	l = m->layers = calloc(m->n_layers, sizeof(*m->layers));
+	if (!l)
+		return fail(-ENOMEM, "no memory for %u layers", m->n_layers);
+	err = read_layer(ld, a->first, "", 0, l++);
+	for (uint32_t b = 0; b < ld->h.blocks; b++) {
+		snprintf(prefix, sizeof(prefix), "blk.%u.", b);
+		for (unsigned int i = 0; i < a->n_block && !err; i++)
+			err = read_layer(ld, &a->block[i], prefix, b, l++);
+	}
+	return err ? err : read_layer(ld, a->last, "", 0, l);
+}
+
+/* Files of other kinds lack the embedding, too; it is not what is wrong with them. */
+static int not_a_model(const struct loader *ld)
+{
+	const char *type;
+	size_t n;
+
+	if (!gguf_n_tensors(ld->g))
+		return fail(-EINVAL, "%s: it has no tensors; it is a vocabulary, not a model", ld->path);
+	if (!gguf_get_str(ld->g, "general.type", &type, &n) && (n != 5 || memcmp(type, "model", 5)))
+		return fail(-EINVAL, "%s: \"general.type\" is %s; it goes with a model, and is none", ld->path,
+			    gguf_value_text(ld->g, "general.type", (char [64]) { 0 }, 64));
+	return fail(-EINVAL, "%s: the tensor \"token_embd.weight\" is missing", ld->path);
+}
+
+/* The rows of the embedding: files do not say it everywhere else, or say it wrongly. */
+static int read_vocabulary(struct loader *ld)
+{
+	const struct gguf_tensor *t = gguf_find_tensor(ld->g, "token_embd.weight");
+
+	if (!t)
+		return not_a_model(ld);
+	if (t->ne[1] > OCTANS_MAX_ROWS)
+		return fail(-EINVAL, "%s: a vocabulary of %llu tokens is above the limit of %u", ld->path,
+			    (unsigned long long)t->ne[1], OCTANS_MAX_ROWS);
+	ld->h.vocab = t->ne[1];
+	return 0;
+}
+
+#define NAMED 3		/* of the tensors left over */
+
+static int check_tensors(const struct loader *ld)
+{
+	uint64_t n = gguf_n_tensors(ld->g), left = 0;
+	char names[NAMED * (PLAIN_QUOTE + 4)] = "";
+
+	for (uint64_t i = 0; i < n; i++) {
+		size_t at = strlen(names);
+
+		if (!ld->used[i] && left++ < NAMED)
+			snprintf(names + at, sizeof(names) - at, "%s\"%s\"", at ? ", " : "",
+				 PLAIN(gguf_tensor_at(ld->g, i)->name));
+	}
+	if (!left)
+		return 0;
+	if (left > NAMED)
+		return fail(-EINVAL, "%s: the tensors %s and %llu more are not part of the %s architecture as it is supported here",
+			    ld->path, names, (unsigned long long)(left - NAMED), ld->arch->name);
+	return fail(-EINVAL, "%s: the tensor%s %s %s not part of the %s architecture as it is supported here",
+		    ld->path, left > 1 ? "s" : "", names, left > 1 ? "are" : "is", ld->arch->name);
+}
+
+/* ---- all of it ---- */
+
+static void tell_model(const struct loader *ld)
+{
+	const struct hparams *h = &ld->h;
+	struct accel_model *m = ld->m;
+
+	m->n_blocks = h->blocks;
+	m->n_ctx_train = h->ctx;
+	m->n_embd = h->embd;
+	m->n_vocab = h->vocab;
+	m->n_ff = h->ff;
+	m->n_heads = h->heads;
+	m->n_kv_heads = h->kv_heads;
+	m->head_dim = h->key_dim;
+}
+
+static int load(struct loader *ld)
+{
+	int err = read_vocabulary(ld);
+
+	if (!err)
+		err = read_keys(ld);
+	if (!err)
+		err = check_keys(ld);
+	if (!err)
+		err = ld->arch->derive(&ld->h, ld->path);
+	if (!err && ld->arch->rope)
+		err = loader_rope(ld, &ld->m->ropes[ld->m->n_ropes++]);
+	if (!err)
+		err = read_layers(ld);
+	if (!err)
+		err = check_tensors(ld);
+	tell_model(ld);
+	return err;
+}
+
+static const struct arch *find(const char *name)
+{
+	for (unsigned int i = 0; i < ARCH_N(architectures); i++)
+		if (!strcmp(architectures[i]->name, name))
+			return architectures[i];
+	return NULL;
+}
+
+static int not_supported(const struct accel_model *m, const char *path)
+{
+	char names[256] = "";
+
+	for (unsigned int i = 0; i < ARCH_N(architectures); i++) {
+		size_t at = strlen(names);
+
+		snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", architectures[i]->name);
+	}
+	return fail(-EINVAL, "%s: architecture \"%s\" is not supported; supported: %s", path, m->arch, names);
+}
+
+int arch_load(struct accel_model *m, const char *path)
+{
+	struct loader ld = { .m = m, .g = m->file, .arch = find(m->arch), .path = path,
+			    .h = { .one = 1, .rope.extrapolate = -1 } };
+	int err;
+
+	if (!ld.arch)
+		return not_supported(m, path);
+	ld.used = calloc(gguf_n_tensors(ld.g) + 1, sizeof(*ld.used));
+	if (!ld.used)
+		return fail(-ENOMEM, "no memory for a model");
+	err = load(&ld);
+	free(ld.used);
+	return err;
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/* What files say about rotary positions, and how contexts beyond the trained one are had. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <octans/isa.h>
+
+#include "arch.h"
+#include "error.h"
+#include "model/gguf.h"
+#include "plain.h"
+
+const struct arch_key rope_keys[] = {
+	KEY_U32("rope.dimension_count",			rope.rot,		2,	OCTANS_MAX_HEAD_DIM),
+	KEY_F32("rope.freq_base",			rope.base,		1.001,	1e12),
+	KEY_F32("rope.scaling.factor",			rope.factor,		0,	1e6),
+	KEY_F32("rope.scale_linear",			rope.old_factor,	0,	1e6),
+	KEY_F32("rope.scaling.attn_factor",		rope.magnitude,		1e-6,	1e6),
+	KEY_U32("rope.scaling.original_context_length",	rope.original,		0,	1u << 30),
+	KEY_F32("rope.scaling.yarn_ext_factor",		rope.extrapolate,	-1,	1),
+	KEY_F32("rope.scaling.yarn_beta_fast",		rope.fast,		1e-3,	1e6),
+	KEY_F32("rope.scaling.yarn_beta_slow",		rope.slow,		1e-3,	1e6),
+	KEY_ONLY("rope.scaling.yarn_attn_factor",	1,			1),
+	KEY_ONLY("rope.scaling.yarn_log_multiplier",	0,			0),
+	KEY_KNOWN("rope.scaling.type"),
+	KEY_KNOWN("rope.scaling.finetuned"),
+};
+
+const unsigned int n_rope_keys = ARCH_N(rope_keys);
+
+enum scaling { LINEAR, NONE, YARN, LONGROPE };
+
+static int read_type(const struct loader *ld, enum scaling *type)
+{
+	static const char *const names[] = {
+		[LINEAR] = "linear", [NONE] = "none", [YARN] = "yarn", [LONGROPE] = "longrope",
+	};
+	char key[64];
+	const char *s;
+	size_t n;
+	int err;
+
+	/* Without a type, a factor is a linear one. */
+	*type = LINEAR;
+	snprintf(key, sizeof(key), "%s.rope.scaling.type", ld->arch->name);
+	err = gguf_get_str(ld->g, key, &s, &n);
+	if (err == -ENOENT)
+		return 0;
+	for (unsigned int i = 0; i < ARCH_N(names) && !err; i++)
+		if (n == strlen(names[i]) && !memcmp(s, names[i], n)) {
+			*type = i;
+			return 0;
+		}
+	return fail(-EINVAL, "%s: \"%s\" is %s, which is not supported; supported: none, linear, yarn, longrope",
+		    ld->path, key, gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
+}
+
+/* Divisors of the frequencies, if the file has them. */
+static int read_divisors(struct loader *ld, const struct rope *r, const char *name, const float **divisors)
+{
+	struct weight w;
+	const float *f;
+	int err = loader_take(ld, name, 1, r->rot / 2, &w);
+
+	if (err)
+		return err;
+	f = w.data;
+	for (uint32_t i = 0; i < w.cols; i++)
+		if (!(f[i] >= 1e-3f && f[i] <= 1e9f))
+			return fail(-EINVAL, "%s: value %u of the tensor \"%s\" is %g, it must be from 0.001 to 1e9",
+				    ld->path, i, name, f[i]);
+	*divisors = f;
+	return 0;
+}
+
+static int read_long(struct loader *ld, struct rope *r)
+{
+	static const char *const names[] = { "rope_factors_short.weight", "rope_factors_long.weight" };
+	const float **to[] = { &r->divisor, &r->long_divisor };
+
+	for (int i = 0; i < 2; i++) {
+		int err = read_divisors(ld, r, names[i], to[i]);
+
+		if (err == -ENOENT)
+			err = fail(-EINVAL, "%s: the tensor \"%s\" is missing, which longrope needs", ld->path,
+				   names[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int check(const struct loader *ld, const struct rope *r)
+{
+	if (r->rot % 2 || r->rot > ld->h.key_dim)
+		return fail(-EINVAL, "%s: \"%s.rope.dimension_count\" is %u, it must be even, and no more than the %u of a head",
+			    ld->path, ld->arch->name, r->rot, ld->h.key_dim);
+	if (!(r->scale >= 1e-3))
+		return fail(-EINVAL, "%s: \"%s.rope.scaling.factor\" is %g, it must be 0.001 or more, or 0 for none",
+			    ld->path, ld->arch->name, r->scale);
+	return 0;
+}
+
+int loader_rope(struct loader *ld, struct rope *r)
+{
+	const struct hparams *h = &ld->h;
+	float factor = h->rope.factor ? h->rope.factor : h->rope.old_factor;
+	enum scaling type;
+	int err = read_type(ld, &type);
+
+	if (err)
+		return err;
+	*r = (struct rope) {
+		.index = r - ld->m->ropes, .half = ld->arch->rope_half,
+		.rot = h->rope.rot ? h->rope.rot : h->key_dim,
+		.base = h->rope.base ? h->rope.base : 10000,
+		.scale = factor && type != NONE ? factor : 1,
+		.original = h->rope.original ? h->rope.original : h->ctx,
+		.fast = h->rope.fast ? h->rope.fast : 32, .slow = h->rope.slow ? h->rope.slow : 1,
+		.magnitude = h->rope.magnitude ? h->rope.magnitude : 1,
+	};
+	/* Negative, or not said: all of it */
+	if (type == YARN)
+		r->extrapolate = h->rope.extrapolate < 0 ? 1 : h->rope.extrapolate;
+	err = check(ld, r);
+	if (err)
+		return err;
+	if (type == LONGROPE)
+		return read_long(ld, r);
+	err = read_divisors(ld, r, "rope_freqs.weight", &r->divisor);
+	return err == -ENOENT ? 0 : err;
+}

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: MIT
+/* Model files as they lie on a disk: in parts, and cut or written to while they are in use. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <accel/accel.h>
+#include <accel/model.h>
+
+#include "fail_alloc.h"
+#include "llama_build.h"
+#include "tap.h"
+
+#define PARTS 3
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+static char dir[] = "/tmp/test_file.XXXXXX";
+static char err[512];
+
+static const char *in_dir(const char *name)
+{
+	static char paths[4][128];
+	static unsigned int next;
+	char *path = paths[next++ % N(paths)];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
+	return path;
+}
+
+static const char *part_name(uint32_t no, uint32_t count)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "m-%05u-of-%05u.gguf", no + 1, count);
+	return in_dir(name);
+}
+
+static void write_file(const char *path, const struct build *b)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f || fwrite(b->p, 1, b->n, f) != b->n || fclose(f))
+		abort();
+}
+
+static const struct llama_build in_parts = {
+	.type = ACCEL_Q8_0, .blocks = 4, .embd = 32, .heads = 4, .kv_heads = 2, .ff = 64, .vocab = 40,
+	.ctx = 64, .parts = PARTS,
+};
+
+static void write_parts(struct build *b)
+{
+	llama_build(b, &in_parts);
+	for (uint32_t i = 0; i < PARTS; i++)
+		write_file(part_name(i, PARTS), &b[i]);
+}
+
+static void end_parts(struct build *b)
+{
+	for (uint32_t i = 0; i < PARTS; i++)
+		build_end(&b[i]);
+}
+
+/* ---- split files ---- */
+
+/* Each tensor of each part has the bytes that the part alone says it has. */
+static bool same_bytes(const struct gguf *g, const struct build *b)
+{
+	uint64_t n = 0;
+	bool same = true;
+
+	for (uint32_t i = 0; i < PARTS; i++) {
+		struct gguf *one;
+
+		if (gguf_open_mem(b[i].p, b[i].n, &one, err, sizeof(err)))
+			return false;
+		for (uint64_t k = 0; k < gguf_n_tensors(one); k++, n++) {
+			const struct gguf_tensor *t = gguf_tensor_at(one, k);
+			const struct gguf_tensor *u = gguf_find_tensor(g, t->name);
+
+			same &= u && u->part == i && u->size == t->size &&
+				!memcmp(gguf_tensor_data(g, u), gguf_tensor_data(one, t), t->size);
+		}
+		gguf_close(one);
+	}
+	return same && n == gguf_n_tensors(g);
+}
+
+static bool open_refused(const char *path, int want, const char *word)
+{
+	struct gguf *g = NULL;
+	int rc;
+
+	memset(err, 0, sizeof(err));
+	rc = gguf_open(path, &g, err, sizeof(err));
+	if (rc == want && !g && strstr(err, word))
+		return true;
+	printf("# rc %d, \"%s\" should hold \"%s\"\n", rc, err, word);
+	gguf_close(g);
+	return false;
+}
+
+static void test_parts(void)
+{
+	struct build b[PARTS];
+	struct gguf *g;
+	uint64_t size = 0;
+	uint32_t v;
+
+	write_parts(b);
+	for (uint32_t i = 0; i < PARTS; i++)
+		size += b[i].n;
+	for (uint32_t i = 0; i < PARTS; i++) {
+		if (!ok(!gguf_open(part_name(i, PARTS), &g, err, sizeof(err)),
+			"part %u of %u is named: opens (%s)", i + 1, PARTS, err))
+			continue;
+		ok(same_bytes(g, b) && gguf_file_size(g) == size, "with the tensors of all");
+		ok(!gguf_get_u32(g, "llama.block_count", &v) && v == 4 && !gguf_intact(g),
+		   "and the keys of the first");
+		gguf_close(g);
+	}
+	unlink(part_name(1, PARTS));
+	ok(open_refused(part_name(0, PARTS), -ENOENT, "/m-00002-of-00003.gguf is missing: it is part 2 of the 3"),
+	   "the second is missing");
+	ok(open_refused(part_name(2, PARTS), -ENOENT, "/m-00002-of-00003.gguf is missing"),
+	   "it is missing for the third, too");
+	unlink(part_name(0, PARTS));
+	ok(open_refused(part_name(2, PARTS), -ENOENT, "/m-00001-of-00003.gguf is missing: it is part 1 of the 3"),
+	   "a part that is alone names the first");
+	ok(!mkdir(part_name(0, PARTS), 0700) &&
+	   open_refused(part_name(2, PARTS), -EINVAL, "00001-of-00003.gguf is a directory"),
+	   "a part that is a directory");
+	rmdir(part_name(0, PARTS));
+	write_file(in_dir("other.gguf"), &b[1]);
+	ok(open_refused(in_dir("other.gguf"), -EINVAL,
+			"it is part 2 of 3 of a model; its name must end in \"-00002-of-00003.gguf\""),
+	   "a part that was renamed");
+	write_file(in_dir("-00002-of-00003.gguf"), &b[1]);
+	end_parts(b);
+}
+
+/* Parts that do not belong together. */
+static void test_wrong_parts(void)
+{
+	struct llama_build other = in_parts;
+	struct build b[PARTS], o[PARTS];
+
+	write_parts(b);
+	write_file(part_name(1, PARTS), &b[2]);
+	ok(open_refused(part_name(0, PARTS), -EINVAL, "it says that it is part 3 of 3, not 2 of 3"),
+	   "the third under the name of the second");
+	write_file(part_name(0, PARTS), &b[1]);
+	ok(open_refused(part_name(2, PARTS), -EINVAL, "it says that it is part 2 of 3, not 1 of 3"),
+	   "the second under the name of the first");
+	write_file(part_name(0, PARTS), &b[0]);
+	other.blocks = 5;
+	llama_build(o, &other);
+	write_file(part_name(1, PARTS), &o[1]);
+	ok(open_refused(part_name(0, PARTS), -EINVAL, "is in part "), "a tensor in two parts");
+	end_parts(o);
+
+	build_begin(&o[0]);
+	build_key_text(&o[0], "general.architecture", "gpt2");
+	build_key_u32(&o[0], "split.no", 1);
+	build_key_u32(&o[0], "split.count", PARTS);
+	build_key_u32(&o[0], "split.tensors.count", 1);
+	write_file(part_name(1, PARTS), &o[0]);
+	ok(open_refused(part_name(0, PARTS), -EINVAL, "its architecture is another"), "another architecture");
+	build_end(&o[0]);
+	build_begin(&o[0]);
+	build_key_u32(&o[0], "split.no", 1);
+	build_key_u32(&o[0], "split.count", PARTS);
+	write_file(part_name(1, PARTS), &o[0]);
+	ok(open_refused(part_name(0, PARTS), -EINVAL, "\"split.tensors.count\" says 38"), "too few tensors");
+	build_end(&o[0]);
+	end_parts(b);
+}
+
+static bool split_refused(uint32_t type, uint32_t no, uint32_t count, const char *word)
+{
+	struct build b;
+	bool r;
+
+	build_begin(&b);
+	build_key(&b, "split.no", GGUF_U32);
+	build_bytes(&b, &no, 4);
+	build_key(&b, "split.count", type);
+	build_bytes(&b, &count, 4);
+	write_file(in_dir("s.gguf"), &b);
+	build_end(&b);
+	r = open_refused(in_dir("s.gguf"), -EINVAL, word);
+	return r;
+}
+
+static void test_split_keys(void)
+{
+	struct gguf *g = NULL;
+	struct build b;
+
+	ok(split_refused(GGUF_U32, 3, 3, "part 4 of 3"), "a part beyond the last");
+	ok(split_refused(GGUF_U32, UINT32_MAX, UINT32_MAX, "part 4294967296 of 4294967295"), "parts beyond counting");
+	ok(split_refused(GGUF_U32, 0, 1000, "1 to 999 parts"), "too many parts");
+	ok(split_refused(GGUF_F32, 0, 0x40000000, "whole numbers"), "two parts, as a fraction");
+	for (uint32_t count = 0; count < 2; count++) {
+		build_begin(&b);
+		build_key_u32(&b, "split.no", 0);
+		build_key_u32(&b, "split.count", count);
+		write_file(in_dir("s.gguf"), &b);
+		build_end(&b);
+		ok(!gguf_open(in_dir("s.gguf"), &g, err, sizeof(err)), "split.count = %u: a whole file", count);
+		gguf_close(g);
+	}
+}
+
+static int open_copies(const struct build *b, const size_t *size)
+{
+	const void *data[PARTS];
+	struct gguf *g = NULL;
+	int rc;
+
+	for (uint32_t i = 0; i < PARTS; i++)
+		data[i] = build_copy(&b[i], size[i]);
+	err[0] = 0;
+	rc = gguf_open_mem_parts(data, size, PARTS, &g, err, sizeof(err));
+	if (!rc && !same_bytes(g, b))
+		rc = 1;
+	gguf_close(g);
+	for (uint32_t i = 0; i < PARTS; i++)
+		free((void *)data[i]);
+	return rc;
+}
+
+static void test_damaged_parts(void)
+{
+	struct build b[PARTS];
+	size_t wrong = 0, tried = 0, size[PARTS];
+
+	llama_build(b, &in_parts);
+	for (uint32_t i = 0; i < PARTS; i++)
+		size[i] = b[i].n;
+	ok(!open_copies(b, size), "parts in memory");
+	for (uint32_t i = 0; i < PARTS; i++) {
+		for (size_t n = 0; n < b[i].n; n += n < b[i].header ? 1 : 97, tried++) {
+			size[i] = n;
+			wrong += open_copies(b, size) != -EINVAL || !*err;
+		}
+		size[i] = b[i].n;
+		for (size_t k = 0; k < b[i].header; k++, tried++) {
+			int rc;
+
+			b[i].p[k] ^= 1 << k % 8;
+			rc = open_copies(b, size);
+			wrong += (rc && rc != -EINVAL) || (rc && !*err);
+			b[i].p[k] ^= 1 << k % 8;
+		}
+	}
+	ok(!wrong, "each part cut and changed in %zu ways", tried);
+	end_parts(b);
+}
+
+static void test_parts_without_memory(void)
+{
+	struct build b[PARTS];
+	const void *data[PARTS];
+	size_t size[PARTS];
+	long n = 0, wrong = 0, live;
+	int rc = -ENOMEM;
+
+	if (!FAIL_ALLOC)
+		return;
+	llama_build(b, &in_parts);
+	for (uint32_t i = 0; i < PARTS; i++) {
+		data[i] = b[i].p;
+		size[i] = b[i].n;
+	}
+	live = fail_live;
+	while (rc && n < 10000) {
+		struct gguf *g = NULL;
+
+		fail_countdown = ++n;
+		rc = gguf_open_mem_parts(data, size, PARTS, &g, err, sizeof(err));
+		fail_countdown = 0;
+		gguf_close(g);
+		wrong += rc && (rc != -ENOMEM || !strstr(err, "no memory") || g);
+		wrong += fail_live != live;
+	}
+	ok(!wrong && n > 60 && !rc, "without memory at each of %ld allocations", n - 1);
+	end_parts(b);
+}
+
+/* ---- files that change ---- */
+
+static const struct llama_build large = {
+	.type = ACCEL_F16, .blocks = 4, .embd = 256, .heads = 4, .kv_heads = 2, .ff = 512, .vocab = 64,
+	.ctx = 512,
+};
+
+static const char *write_large(void)
+{
+	struct build b;
+
+	llama_build(&b, &large);
+	write_file(in_dir("large.gguf"), &b);
+	build_end(&b);
+	usleep(20000);		/* time stamps of files are as coarse as a tick */
+	return in_dir("large.gguf");
+}
+
+static void test_changes(void)
+{
+	const char *path = write_large();
+	struct gguf *g;
+	int fd;
+
+	ok(!gguf_open(path, &g, err, sizeof(err)) && !gguf_intact(g), "an untouched file is intact");
+	rename(path, in_dir("old.gguf"));
+	ok(!gguf_intact(g), "under another name, too");
+	fd = open(in_dir("old.gguf"), O_RDWR);
+	ok(pwrite(fd, "X", 1, 5000) == 1 && gguf_intact(g) == -EIO &&
+	   strstr(accel_error(), "large.gguf was written to while it was in use"), "it is written to: %s",
+	   accel_error());
+	gguf_close(g);
+	ok(!gguf_open(in_dir("old.gguf"), &g, err, sizeof(err)) && !gguf_intact(g), "opened again: intact");
+	ok(!ftruncate(fd, 8192) && gguf_intact(g) == -EIO && strstr(accel_error(), "was cut"), "it is cut: %s",
+	   accel_error());
+	close(fd);
+	write_large();
+	ok(gguf_intact(g) == -EIO, "it stays damaged");
+	gguf_close(g);
+}
+
+static sig_atomic_t foreign;
+static char *foreign_page;
+
+static void on_foreign(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	foreign++;
+	if (info->si_code > 0)
+		mmap((void *)((uintptr_t)info->si_addr & ~4095ul), 4096, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+static void test_guard(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_foreign, .sa_flags = SA_SIGINFO };
+	const char *path = write_large();
+	const struct gguf_tensor *t;
+	const uint8_t *p;
+	struct gguf *g;
+	size_t sum = 0;
+	int fd;
+
+	sigaction(SIGBUS, &sa, NULL);
+	if (!ok(!gguf_open(path, &g, err, sizeof(err)), "a file opened before the guard is called"))
+		return;
+	ok(!accel_guard_files() && !accel_guard_files(), "the guard is called, twice");
+	t = gguf_find_tensor(g, "blk.3.ffn_down.weight");
+	p = gguf_tensor_data(g, t);
+	ok(!truncate(path, 4096), "the file is cut");
+	for (size_t i = 0; i < t->size; i++)
+		sum += p[i];
+	ok(!sum && !foreign, "what it held reads as zeros");
+	ok(gguf_intact(g) == -EIO && strstr(accel_error(), "large.gguf was cut or became unreadable while it was in use"),
+	   "and the file says so: %s", accel_error());
+	gguf_close(g);
+	/* One that is not ours */
+	fd = open(path, O_RDWR);
+	foreign_page = mmap(NULL, 8192, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	ok(foreign_page[4096] == 0 && foreign == 1, "others' faults reach the handler that was there");
+	raise(SIGBUS);
+	ok(foreign == 2, "a signal that was sent, too");
+	munmap(foreign_page, 8192);
+}
+
+/* Without a handler before it the signal still ends the program. */
+static void test_guard_alone(void)
+{
+	for (int sent = 0; sent < 2; sent++) {
+		int status;
+		pid_t pid = fork();
+
+		if (!pid) {
+			int fd = open(in_dir("empty"), O_RDWR | O_CREAT, 0600);
+			volatile char *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+			signal(SIGBUS, SIG_DFL);
+			accel_guard_files();
+			if (sent)
+				raise(SIGBUS);
+			else
+				(void)*p;
+			_exit(0);
+		}
+		waitpid(pid, &status, 0);
+		/* A sanitizer's handler exits. */
+		ok(WIFSIGNALED(status) ? WTERMSIG(status) == SIGBUS : WEXITSTATUS(status) != 0,
+		   "a fault that is nobody's ends the program (%s)", sent ? "sent" : "raised");
+	}
+}
+
+int main(void)
+{
+	if (!ok(mkdtemp(dir) != NULL, "a directory"))
+		return done();
+	test_parts();
+	test_wrong_parts();
+	test_split_keys();
+	test_damaged_parts();
+	test_parts_without_memory();
+	test_guard_alone();
+	test_changes();
+	test_guard();
+	return system((snprintf(err, sizeof(err), "rm -r %s", dir), err)) ? 1 : done();
+}
