@@ -14,6 +14,7 @@
 
 VERSION	:= 0.1.0
 SONAME	:= libaccel.so.0
+SIM_SONAME := liboctans-sim.so.0
 PREFIX	?= /usr/local
 LIBDIR	?= $(PREFIX)/lib
 KDIR	?= /lib/modules/$(shell uname -r)/build
@@ -37,9 +38,15 @@ NUMERIC	:= -ffp-contract=off -fno-fast-math
 DRM_CFLAGS := $(shell pkg-config --cflags libdrm 2>/dev/null)
 DRM_LIBS   := $(shell pkg-config --libs libdrm 2>/dev/null)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(WERROR) -fPIC -fvisibility=hidden -pthread \
-	     $(NUMERIC) -Ilibaccel/include -Ilibaccel -Iuapi -Itools/octans-sim \
+	     $(NUMERIC) -Ilibaccel/include -Iuapi $(PRIVATE) \
 	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(FILE_CFLAGS) $(SAN)
-LIBS	= $(DRM_LIBS) -lm -pthread
+# Whose private headers a file may include: its own side's; tests look into both.
+PRIVATE = -Ilibaccel -Itools/octans-sim
+LIBS	= $(DRM_LIBS) -ldl -lm -pthread
+# Libraries are whole, but for what a sanitizer brings at run time.
+WHOLE	= $(if $(SAN),,-Wl,-z,defs)
+# The build tree's programs find its libraries wherever they are copied, and after the tree moved.
+RPATH	= -Wl,--enable-new-dtags,-rpath,'$$ORIGIN:$(abspath $(O))'
 
 lib_src := $(wildcard libaccel/*.c libaccel/*/*.c)
 sim_src := $(filter-out %/octans-vfio-user.c,$(wildcard tools/octans-sim/*.c))
@@ -59,7 +66,14 @@ ctl_obj := $(call obj,$(ctl_src))
 ctl_lib_obj := $(filter-out %/main.o,$(ctl_obj))
 units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
 
-all: $(O)/libaccel.so.$(VERSION) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
+lib_so := $(O)/libaccel.so.$(VERSION)
+sim_so := $(O)/liboctans-sim.so.$(VERSION)
+# What accelctl is linked with, and sees.  It still includes model/gguf.h, model/layer.h, plan/record.h
+# and text/; once it includes public headers alone this is $(lib_so), and no private headers.
+ctl_links := $(O)/libaccel.a
+ctl_private := -Ilibaccel
+
+all: $(lib_so) $(sim_so) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
 
 # What is missing is said once, before each compiler says it in its own words.
 tools:
@@ -67,6 +81,10 @@ tools:
 		$(CC) $(DRM_CFLAGS) $(CFLAGS) -fsyntax-only -x c - 2>/dev/null || { \
 		echo "make: $(CC) or the headers of libdrm or jansson are missing:" \
 			"\`make deps\` installs them" >&2; exit 1; }
+
+$(lib_obj): PRIVATE := -Ilibaccel
+$(ctl_obj): PRIVATE := $(ctl_private)
+$(sim_obj) $(call obj,tools/octans-sim/octans-vfio-user.c): PRIVATE := -Itools/octans-sim
 
 $(O)/%.o: %.c | tools
 	@mkdir -p $(@D)
@@ -84,18 +102,25 @@ $(O)/liboctans-sim.a: $(sim_obj)
 $(O)/libaccel.a: $(lib_obj)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
-$(O)/libaccel.so.$(VERSION): $(lib_obj) $(O)/liboctans-sim.a libaccel/libaccel.map
-	$(call say,LD)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=libaccel/libaccel.map -Wl,-z,defs \
-		$(SAN) -o $@ $(lib_obj) $(O)/liboctans-sim.a $(LIBS)
+$(lib_so): $(lib_obj) libaccel/libaccel.map
+	$(call say,LD)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=libaccel/libaccel.map $(WHOLE) \
+		$(SAN) -o $@ $(lib_obj) $(LIBS)
 	@ln -sf $(@F) $(O)/$(SONAME)
 	@ln -sf $(@F) $(O)/libaccel.so
 
-$(O)/accelctl: $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
-	$(call say,LD)$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
+# libaccel loads it when a model device is asked for.
+$(sim_so): $(sim_obj) tools/octans-sim/octans-sim.map
+	$(call say,LD)$(CC) -shared -Wl,-soname,$(SIM_SONAME) -Wl,--version-script=tools/octans-sim/octans-sim.map $(WHOLE) \
+		$(SAN) -o $@ $(sim_obj) -lm -pthread
+	@ln -sf $(@F) $(O)/$(SIM_SONAME)
+$(O)/$(SIM_SONAME): $(sim_so) ;
+
+$(O)/accelctl: $(ctl_obj) $(ctl_links) | $(sim_so)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -ljansson $(LIBS)
 
 # accelctl on many damaged models in one process, for tests/e2e/bad-models.
-$(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
-	$(call say,LD)$(CC) $(SAN) -Wl,--wrap=main -o $@ $^ -ljansson $(LIBS)
+$(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(ctl_links) | $(sim_so)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -Wl,--wrap=main -o $@ $^ -ljansson $(LIBS)
 
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
@@ -111,9 +136,9 @@ golden_obj := $(call obj,$(shell grep -l golden.h $(unit_src)))
 $(golden_obj): $(O)/golden.bin
 $(golden_obj): FILE_CFLAGS := -DGOLDEN_FILE='"$(O)/golden.bin"'
 
-$(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
+$(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a | $(sim_so)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -ljansson $(LIBS)
 
 # Random jobs: their counters are predicted by tests/cycles/calculator.py, their results compared.
 $(O)/cycles-jobs: $(O)/tests/cycles/jobs.o $(O)/liboctans-sim.a

@@ -18,7 +18,7 @@
 
 static const char *class_dir(void)
 {
-	const char *dir = getenv("ACCEL_SYSFS_CLASS");	/* for tests */
+	const char *dir = secure_getenv("ACCEL_SYSFS_CLASS");	/* for tests */
 
 	return dir ? dir : "/sys/class/accel";
 }
