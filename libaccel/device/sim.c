@@ -201,6 +201,8 @@ static int sim_vm_fault(struct accel_vm *vm, struct accel_fault *fault)
 	struct octans_inproc_fault f;
 	int got = api_of(vm->dev)->vm_fault(vm->priv, &f);
 
+	if (got < 0)
+		return fail(got, "sim: the log of faults cannot be read: %s", strerror(-got));
 	if (got == 1)
 		*fault = (struct accel_fault) {
 			.va = f.va,

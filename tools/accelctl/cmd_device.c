@@ -69,6 +69,7 @@ static int enumerate(struct accel_devinfo **list, size_t *n)
 		*list = calloc(room, sizeof(**list));
 		if (!*list)
 			return complain(EXIT_FAILED, "no memory to list processors");
+		(*list)->sz = sizeof(**list);
 		*n = room;
 		err = accel_enumerate(*list, n);
 	} while (!err && *n > room);
@@ -149,7 +150,7 @@ static void print_device(const struct accel_devinfo *d)
 
 int cmd_show(const struct options *o)
 {
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	struct accel_dev *dev;
 	int err, rc = EXIT_OK;
 
