@@ -68,7 +68,7 @@ units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
 
 lib_so := $(O)/libaccel.so.$(VERSION)
 sim_so := $(O)/liboctans-sim.so.$(VERSION)
-# What accelctl is linked with, and sees.  It still includes model/gguf.h, model/layer.h, plan/record.h
+# What accelctl is linked with, and sees.  It still includes model/gguf.h, model/layer.h, op/op.h
 # and text/; once it includes public headers alone this is $(lib_so), and no private headers.
 ctl_links := $(O)/libaccel.a
 ctl_private := -Ilibaccel
@@ -125,6 +125,11 @@ $(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(ctl_links) | $(sim_so)
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
+# A program as others write them: public headers and the shared library, nothing else.
+$(call obj,tests/e2e/public.c): PRIVATE :=
+$(O)/public: $(O)/tests/e2e/public.o $(lib_so) | $(sim_so)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -pthread
+
 # Written from the manual alone, in Python; embedded by golden.h, which no list of dependencies shows.
 $(O)/golden.bin: $(wildcard tests/unit/ref_*.py)
 	@mkdir -p $(@D)
@@ -157,7 +162,7 @@ run: deps
 	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all
 	$(O)/accelctl run --device sim $(MODEL) "$(PROMPT)"
 
-unit-build: $(units) $(O)/cycles-jobs $(O)/random-same
+unit-build: $(units) $(O)/public $(O)/cycles-jobs $(O)/random-same
 
 unit: all $(units)
 	@tests/unit/run $(units)
