@@ -46,8 +46,9 @@ PRIVATE = -Ilibaccel -Itools/octans-sim
 LIBS	= $(DRM_LIBS) -ldl -lm -pthread
 # Libraries are whole, but for what a sanitizer brings at run time.
 WHOLE	= $(if $(SAN),,-Wl,-z,defs)
-# The build tree's programs find its libraries wherever they are copied, and after the tree moved.
-RPATH	= -Wl,--enable-new-dtags,-rpath,'$$ORIGIN:$(abspath $(O))'
+# The build tree's programs find its libraries wherever they are copied, and after the tree moved.  As
+# RPATH: a RUNPATH does not count where a sanitizer calls dlopen() for them.
+RPATH	= -Wl,--disable-new-dtags,-rpath,'$$ORIGIN:$(abspath $(O))'
 
 lib_src := $(wildcard libaccel/*.c libaccel/*/*.c)
 sim_src := $(filter-out %/octans-vfio-user.c,$(wildcard tools/octans-sim/*.c))
