@@ -178,6 +178,9 @@ static void look(struct accel_devinfo *info)
 		err = accel_dev_info(dev, info);
 		accel_close(dev);
 	}
+	/* To accel_open() they are the same; whoever lists them can do something about one. */
+	if (err == -ENODEV && access(info->path, F_OK))
+		err = -ENOENT;
 	info->access = err;
 }
 

@@ -426,7 +426,7 @@ static void test_open(void)
 	}
 	memset(&kernel, 0, sizeof(kernel));
 	kernel.node[0] = ENOENT;
-	ok(!accel_enumerate(list, &n) && n == 2 && list[0].access == -ENODEV && !list[0].page_size &&
+	ok(!accel_enumerate(list, &n) && n == 2 && list[0].access == -ENOENT && !list[0].page_size &&
 	   !strcmp(list[0].path, "/dev/accel/accel0") && !list[1].access && list[1].page_size == 4096 &&
 	   !strcmp(list[1].pci, "0000:00:02.0") && list[1].sz == sizeof(list[1]), "both are listed");
 	n = 0;

@@ -22,6 +22,8 @@ static const char *access_text(const struct accel_devinfo *d)
 		return "other uapi version";
 	case -ENODEV:
 		return "gone";
+	case -ENOENT:
+		return "node missing";
 	default:
 		return strerror(-d->access);
 	}

@@ -51,7 +51,7 @@ struct accel_devinfo {
 	char driver[32];	/* kernel driver, or "octans-sim" */
 	char pci[16];		/* "0000:00:03.0" or "" */
 	char profile[40];
-	int32_t access;		/* 0, or the -errno that opening it gives */
+	int32_t access;		/* 0, or -errno: why it cannot be opened */
 	uint32_t hw_version;	/* major << 16 | minor */
 	uint32_t uapi_major, uapi_minor;	/* of the driver; 0 for the model */
 	uint32_t rings;
@@ -75,8 +75,8 @@ struct accel_devinfo {
  * Lists the Octans processors that the kernel shows in /sys/class/accel, in order of their
  * numbers.  *n: in, room in list, an array whose first sz is set; out, how many there are (may
  * exceed the room).  One that cannot be opened is listed with .access set (-EACCES: not permitted,
- * -ENODEV: gone, or its node is missing, as in a container that it was not given to) and only
- * name, path, driver and pci filled.  No processor is not an error: *n is 0.  MT
+ * -ENODEV: gone, -ENOENT: its node is missing, as in a container that it was not given to, else
+ * what accel_open() gives) and only name, path, driver and pci filled.  No processor is not an error: *n is 0.  MT
  */
 int accel_enumerate(struct accel_devinfo *list, size_t *n);
 
