@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "sim_library.h"
@@ -35,13 +36,10 @@ static bool beside_us(char *path, size_t len)
 static void *load(const char *chosen)
 {
 	char path[PATH_MAX];
-	void *so = NULL;
 
-	if (chosen)
-		return dlopen(chosen, RTLD_NOW | RTLD_LOCAL);
-	if (beside_us(path, sizeof(path)))
-		so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	return so ? so : dlopen(OCTANS_SIM_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	if (!chosen && beside_us(path, sizeof(path)) && !access(path, F_OK))
+		chosen = path;
+	return dlopen(chosen ? chosen : OCTANS_SIM_LIBRARY, RTLD_NOW | RTLD_LOCAL);
 }
 
 static int not_loaded(const char *chosen)
@@ -50,7 +48,7 @@ static int not_loaded(const char *chosen)
 
 	if (chosen)
 		return fail(-ENODEV, "ACCEL_SIM_LIBRARY=\"%s\" cannot be loaded: %s", chosen, why);
-	return fail(-ENODEV, "the processor model, %s, is not installed beside libaccel.so; the CPU computes without it (%s)",
+	return fail(-ENODEV, "the processor model is missing or broken: %s belongs beside libaccel.so (%s); the CPU computes without it",
 		    OCTANS_SIM_LIBRARY, why);
 }
 
