@@ -73,8 +73,8 @@ units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
 
 lib_so := $(O)/libaccel.so.$(VERSION)
 sim_so := $(O)/liboctans-sim.so.$(VERSION)
-# What accelctl is linked with, and sees.  It still includes model/gguf.h, model/layer.h, op/op.h
-# and text/; once it includes public headers alone this is $(lib_so), and no private headers.
+# What accelctl is linked with, and sees.  It still includes model/gguf.h, model/layer.h and
+# text/; once it includes public headers alone this is $(lib_so), and no private headers.
 ctl_links := $(O)/libaccel.a
 ctl_private := -Ilibaccel
 

@@ -153,6 +153,9 @@ static void test_accel(void)
 		return;
 	ok(!accel_dev_info(dev, &info) && !strcmp(info.name, "sim") && info.rings == 2 &&
 	   info.memory_size == 4 << 20, "and is what was asked for");
+	ok(info.ops >> OCTANS_OP_MATMUL & 1 && !strcmp(accel_op_name(OCTANS_OP_MATMUL), "MATMUL") &&
+	   info.types >> OCTANS_TYPE_Q8_0 & 1 && !strcmp(accel_type_name(OCTANS_TYPE_Q8_0), "Q8_0") &&
+	   !strcmp(accel_op_name(63), "?") && !strcmp(accel_type_name(1000), "?"), "in words");
 	ok(accel_dev_fd(dev) == -1, "it has no file descriptor");
 	ok(!accel_dev_control(dev, "stat", reply, sizeof(reply)) && reply[0], "it takes orders");
 	accel_close(dev);

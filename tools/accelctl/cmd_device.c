@@ -8,8 +8,6 @@
 #include <drm/octans_accel.h>
 
 #include "accelctl.h"
-#include "model/gguf.h"
-#include "op/op.h"
 
 static const char *access_text(const struct accel_devinfo *d)
 {
@@ -146,7 +144,7 @@ static void print_device(const struct accel_devinfo *d)
 	if (d->timing_only)
 		printf("results        none: only time is modelled\n");
 	printf("context        up to %u positions\n", d->max_ctx);
-	print_bits("operations    ", d->ops, op_name);
+	print_bits("operations    ", d->ops, accel_op_name);
 	print_bits("weight types  ", d->types, accel_type_name);
 }
 

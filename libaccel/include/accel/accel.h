@@ -99,6 +99,11 @@ void accel_close(struct accel_dev *dev);
 /* Fills *info, whose sz is set, with memory_used as it is now.  MT */
 int accel_dev_info(struct accel_dev *dev, struct accel_devinfo *info);
 
+/* What the bits of ops and types stand for: "MATMUL", "Q4_K"; "?": this library does not know it.  A
+ * constant.  MT */
+const char *accel_op_name(uint32_t op);
+const char *accel_type_name(uint32_t type);
+
 /* The file descriptor of the node, -1 for the model.  Belongs to dev.  MT */
 int accel_dev_fd(const struct accel_dev *dev);
 
