@@ -9,11 +9,13 @@
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
 # make fuzz       FUZZ_SECONDS=60 of hostile streams, clients, machine monitors and control lines each
 # make bench      speed and memory beside the peers: as make check
-# make install    into $(DESTDIR)$(PREFIX), PREFIX=/usr/local
+# make install    into $(DESTDIR)$(PREFIX), PREFIX=/usr/local (LIBDIR= STATIC=1)
+# make uninstall  takes that away again
 # make help       this text
 
 VERSION	:= 0.1.0
 SONAME	:= libaccel.so.0
+SIM_SONAME := liboctans-sim.so.0
 PREFIX	?= /usr/local
 LIBDIR	?= $(PREFIX)/lib
 KDIR	?= /lib/modules/$(shell uname -r)/build
@@ -37,19 +39,28 @@ NUMERIC	:= -ffp-contract=off -fno-fast-math
 DRM_CFLAGS := $(shell pkg-config --cflags libdrm 2>/dev/null)
 DRM_LIBS   := $(shell pkg-config --libs libdrm 2>/dev/null)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(WERROR) -fPIC -fvisibility=hidden -pthread \
-	     $(NUMERIC) -Ilibaccel/include -Ilibaccel -Iuapi -Itools/octans-sim \
+	     $(NUMERIC) -Ilibaccel/include -Iuapi $(PRIVATE) \
 	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(FILE_CFLAGS) $(SAN)
-LIBS	= $(DRM_LIBS) -lm -pthread
+# Whose private headers a file may include: its own side's; tests look into both.
+PRIVATE = -Ilibaccel -Itools/octans-sim
+LIBS	= $(DRM_LIBS) -ldl -lm -pthread
+# Libraries are whole, but for what a sanitizer brings at run time.
+WHOLE	= $(if $(SAN),,-Wl,-z,defs)
+# The build tree's programs find its libraries wherever they are copied, and after the tree moved.  As
+# RPATH: a RUNPATH does not count where a sanitizer calls dlopen() for them.
+RPATH	= -Wl,--disable-new-dtags,-rpath,'$$ORIGIN:$(abspath $(O))'
 
 lib_src := $(wildcard libaccel/*.c libaccel/*/*.c)
 sim_src := $(filter-out %/octans-vfio-user.c,$(wildcard tools/octans-sim/*.c))
 ctl_src := $(wildcard tools/accelctl/*.c)
 unit_src := $(wildcard tests/unit/test_*.c)
 
-# One short line a command; V=1 shows the command instead, -s nothing.
+# One short line a command; V=1 shows the command instead, -s nothing, PROGRESS=1 one line that counts.
 flags	:= $(firstword -$(MAKEFLAGS))
 silent	:= $(if $(findstring =,$(flags)),,$(findstring s,$(flags)))
-say = $(if $(V),,@$(if $(silent),,printf '  %-3s %s\n' $(1) $(@:$(O)/%=%);) )
+short = printf '  %-3s %s\n' $(1) $(@:$(O)/%=%);
+count = printf 'Building: %3d %%\r' $$(($$(ls $(all_obj) 2>/dev/null | wc -l) * 100 / $(words $(all_obj)))) >&2;
+say = $(if $(V),,@$(if $(PROGRESS),$(count),$(if $(silent),,$(short))) )
 
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 lib_obj := $(call obj,$(lib_src))
@@ -57,9 +68,17 @@ sim_obj := $(call obj,$(sim_src))
 ctl_obj := $(call obj,$(ctl_src))
 # What unit tests may use of accelctl: all but its main().
 ctl_lib_obj := $(filter-out %/main.o,$(ctl_obj))
+all_obj := $(lib_obj) $(sim_obj) $(ctl_obj) $(call obj,tools/octans-sim/octans-vfio-user.c)
 units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
 
-all: $(O)/libaccel.so.$(VERSION) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
+lib_so := $(O)/libaccel.so.$(VERSION)
+sim_so := $(O)/liboctans-sim.so.$(VERSION)
+# What accelctl is linked with, and sees.  It still includes model/gguf.h, model/layer.h and
+# text/; once it includes public headers alone this is $(lib_so), and no private headers.
+ctl_links := $(O)/libaccel.a
+ctl_private := -Ilibaccel
+
+all: $(lib_so) $(sim_so) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
 
 # What is missing is said once, before each compiler says it in its own words.
 tools:
@@ -67,6 +86,10 @@ tools:
 		$(CC) $(DRM_CFLAGS) $(CFLAGS) -fsyntax-only -x c - 2>/dev/null || { \
 		echo "make: $(CC) or the headers of libdrm or jansson are missing:" \
 			"\`make deps\` installs them" >&2; exit 1; }
+
+$(lib_obj): PRIVATE := -Ilibaccel
+$(ctl_obj): PRIVATE := $(ctl_private)
+$(sim_obj) $(call obj,tools/octans-sim/octans-vfio-user.c): PRIVATE := -Itools/octans-sim
 
 $(O)/%.o: %.c | tools
 	@mkdir -p $(@D)
@@ -78,21 +101,34 @@ $(O)/liboctans-sim.a: $(sim_obj)
 $(O)/libaccel.a: $(lib_obj)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
-$(O)/libaccel.so.$(VERSION): $(lib_obj) $(O)/liboctans-sim.a libaccel/libaccel.map
-	$(call say,LD)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=libaccel/libaccel.map -Wl,-z,defs \
-		$(SAN) -o $@ $(lib_obj) $(O)/liboctans-sim.a $(LIBS)
+$(lib_so): $(lib_obj) libaccel/libaccel.map
+	$(call say,LD)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=libaccel/libaccel.map $(WHOLE) \
+		$(SAN) -o $@ $(lib_obj) $(LIBS)
 	@ln -sf $(@F) $(O)/$(SONAME)
 	@ln -sf $(@F) $(O)/libaccel.so
 
-$(O)/accelctl: $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
-	$(call say,LD)$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
+# libaccel loads it when a model device is asked for.  Of the archive, what its entry needs: the server
+# for virtual machines stays outside.
+$(sim_so): $(O)/liboctans-sim.a tools/octans-sim/octans-sim.map
+	$(call say,LD)$(CC) -shared -Wl,-soname,$(SIM_SONAME) -Wl,--version-script=tools/octans-sim/octans-sim.map $(WHOLE) \
+		$(SAN) -Wl,-u,octans_sim_entry -o $@ $< -lm -pthread
+	@ln -sf $(@F) $(O)/$(SIM_SONAME)
+$(O)/$(SIM_SONAME): $(sim_so) ;
+
+$(O)/accelctl: $(ctl_obj) $(ctl_links) | $(sim_so)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -ljansson $(LIBS)
 
 # accelctl on many damaged models in one process, for tests/e2e/bad-models.
-$(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
-	$(call say,LD)$(CC) $(SAN) -Wl,--wrap=main -o $@ $^ -ljansson $(LIBS)
+$(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(ctl_links) | $(sim_so)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -Wl,--wrap=main -o $@ $^ -ljansson $(LIBS)
 
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
+
+# A program as others write them: public headers and the shared library, nothing else.
+$(call obj,tests/e2e/public.c): PRIVATE :=
+$(O)/public: $(O)/tests/e2e/public.o $(lib_so) | $(sim_so)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -pthread
 
 # Written from the manual alone, in Python; embedded by golden.h, which no list of dependencies shows.
 $(O)/golden.bin: $(wildcard tests/unit/ref_*.py)
@@ -105,9 +141,9 @@ golden_obj := $(call obj,$(shell grep -l golden.h $(unit_src)))
 $(golden_obj): $(O)/golden.bin
 $(golden_obj): FILE_CFLAGS := -DGOLDEN_FILE='"$(O)/golden.bin"'
 
-$(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
+$(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a | $(sim_so)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -ljansson $(LIBS)
 
 # Random jobs: their counters are predicted by tests/cycles/calculator.py, their results compared.
 $(O)/cycles-jobs: $(O)/tests/cycles/jobs.o $(O)/liboctans-sim.a
@@ -122,11 +158,16 @@ modules modules_clean:
 deps:
 	@packaging/install-deps
 
+# For somebody who is here for the first time: what is going on, not which compiler runs.
 run: deps
-	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all
+	@if [ -t 2 ]; then progress=1; else progress=; [ -e $(O)/accelctl ] || echo "Building: half a minute"; fi; \
+	$(MAKE) --no-print-directory $(if $(V),,-s) PROGRESS=$$progress \
+		$(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all && \
+	if [ -n "$$progress" ]; then printf '\033[K' >&2; fi
 	$(O)/accelctl run --device sim $(MODEL) "$(PROMPT)"
+	@echo 'The tool is $(O)/accelctl: `$(O)/accelctl help` tells what it does.'
 
-unit-build: $(units) $(O)/cycles-jobs $(O)/random-same
+unit-build: $(units) $(O)/public $(O)/cycles-jobs $(O)/random-same
 
 unit: all $(units)
 	@tests/unit/run $(units)
@@ -146,24 +187,54 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@tests/bench/run
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig \
-		$(DESTDIR)$(PREFIX)/include/accel $(DESTDIR)$(PREFIX)/include/drm \
-		$(DESTDIR)$(PREFIX)/include/octans \
-		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man3 \
-		$(DESTDIR)$(PREFIX)/lib/udev/rules.d
-	install -m 755 $(O)/accelctl $(O)/octans-vfio-user $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(O)/libaccel.so.$(VERSION) $(DESTDIR)$(LIBDIR)
-	ln -sf libaccel.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libaccel.so
-	sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@VERSION@|$(VERSION)|' \
-		libaccel/libaccel.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libaccel.pc
-	install -m 644 libaccel/include/accel/*.h $(DESTDIR)$(PREFIX)/include/accel
-	install -m 644 uapi/drm/octans_accel.h $(DESTDIR)$(PREFIX)/include/drm
-	install -m 644 uapi/octans/isa.h $(DESTDIR)$(PREFIX)/include/octans
-	install -m 644 Documentation/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 Documentation/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
-	install -m 644 packaging/60-accel-octans.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d
+# ---- installing ----
+
+dest_bin := $(DESTDIR)$(PREFIX)/bin
+dest_lib := $(DESTDIR)$(LIBDIR)
+dest_include := $(DESTDIR)$(PREFIX)/include
+dest_man := $(DESTDIR)$(PREFIX)/share/man
+dest_rules := $(DESTDIR)$(PREFIX)/lib/udev/rules.d
+accel_headers := $(wildcard libaccel/include/accel/*.h)
+man1 := $(wildcard Documentation/man/*.1)
+man3 := $(wildcard Documentation/man/*.3)
+rules := packaging/60-accel-octans.rules
+
+# The tool that is installed finds the libraries from where it is, not from where it was built.
+relink: $(ctl_obj) $(ctl_links)
+	@mkdir -p $(O)/installed
+	$(call say,LD)$(CC) $(SAN) -Wl,--enable-new-dtags,-rpath,'$$ORIGIN/$(shell realpath -m -s \
+		--relative-to=$(PREFIX)/bin $(LIBDIR))' -o $(O)/installed/accelctl $^ -ljansson $(LIBS)
+
+# STATIC=1: libaccel.a, too; programs that link it load the model all the same.
+install: all relink
+	install -d $(dest_bin) $(dest_lib)/pkgconfig $(dest_include)/accel $(dest_include)/drm \
+		$(dest_include)/octans $(dest_man)/man1 $(dest_man)/man3 $(dest_rules)
+	install -m 755 $(O)/installed/accelctl $(O)/octans-vfio-user $(dest_bin)
+	install -m 755 $(lib_so) $(sim_so) $(dest_lib)
+	$(if $(STATIC),install -m 644 $(O)/libaccel.a $(dest_lib))
+	ln -sf $(notdir $(lib_so)) $(dest_lib)/$(SONAME)
+	ln -sf $(SONAME) $(dest_lib)/libaccel.so
+	ln -sf $(notdir $(sim_so)) $(dest_lib)/$(SIM_SONAME)
+	sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|;s|@VERSION@|$(VERSION)|' \
+		libaccel/libaccel.pc.in > $(dest_lib)/pkgconfig/libaccel.pc
+	install -m 644 $(accel_headers) $(dest_include)/accel
+	install -m 644 uapi/drm/octans_accel.h $(dest_include)/drm
+	install -m 644 uapi/octans/isa.h $(dest_include)/octans
+	install -m 644 $(man1) $(dest_man)/man1
+	install -m 644 $(man3) $(dest_man)/man3
+	packaging/man-links --into $(dest_man)/man3 $(man3)
+	install -m 644 $(rules) $(dest_rules)
+	$(if $(DESTDIR),,@echo 'Run `ldconfig` as root, so that programs find $(LIBDIR)/$(SONAME).')
+
+uninstall:
+	rm -f $(addprefix $(dest_bin)/,accelctl octans-vfio-user)
+	rm -f $(addprefix $(dest_lib)/,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) libaccel.so libaccel.a)
+	rm -f $(dest_lib)/pkgconfig/libaccel.pc $(dest_include)/drm/octans_accel.h $(dest_include)/octans/isa.h
+	rm -f $(addprefix $(dest_include)/accel/,$(notdir $(accel_headers)))
+	rm -f $(addprefix $(dest_man)/man1/,$(notdir $(man1))) $(addprefix $(dest_man)/man3/,$(notdir $(man3)))
+	packaging/man-links $(man3) | while read -r f page; do rm -f "$(dest_man)/man3/$$f.3"; done
+	rm -f $(dest_rules)/$(notdir $(rules))
+	rmdir --ignore-fail-on-non-empty $(dest_include)/accel $(dest_include)/octans
 
 clean:
 	rm -rf $(O)
@@ -171,8 +242,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-
-.PHONY: all tools run unit unit-build check same fuzz bench modules modules_clean deps install clean help
+.PHONY: all tools run unit unit-build check same fuzz bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -7,6 +7,7 @@
 #include <octans/isa.h>
 
 #include "error.h"
+#include "opts.h"
 #include "transport.h"
 
 int accel_open(const char *selector, struct accel_dev **out)
@@ -42,8 +43,10 @@ void accel_close(struct accel_dev *dev)
 
 int accel_dev_info(struct accel_dev *dev, struct accel_devinfo *info)
 {
-	*info = dev->info;
-	return dev->t->memory_used(dev, &info->memory_used);
+	struct accel_devinfo now = dev->info;
+	int err = dev->t->memory_used(dev, &now.memory_used);
+
+	return err ? err : opts_write(info, &now, sizeof(now), "a struct accel_devinfo");
 }
 
 int accel_dev_fd(const struct accel_dev *dev)
@@ -222,7 +225,15 @@ int accel_vm_unmap(struct accel_vm *vm, uint64_t va, uint64_t size)
 
 int accel_vm_fault(struct accel_vm *vm, struct accel_fault *fault)
 {
-	return vm->dev->t->vm_fault(vm, fault);
+	struct accel_fault f = { 0 };
+	int got, err = opts_write(fault, &f, sizeof(f), "a struct accel_fault");
+
+	if (err)	/* before one is taken from the log */
+		return err;
+	got = vm->dev->t->vm_fault(vm, &f);
+	if (got == 1)
+		opts_write(fault, &f, sizeof(f), "a struct accel_fault");
+	return got;
 }
 
 int accel_queue_new(struct accel_vm *vm, enum accel_priority priority, uint32_t timeout_ms,
@@ -301,9 +312,43 @@ static int check_job(const struct accel_dev *dev, const struct accel_job *j, siz
 	return 0;
 }
 
-int accel_submit(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,
+/* As many jobs of the caller's size as there are, in the size that they have here. */
+static int read_jobs(struct accel_job *to, const struct accel_job *from, size_t n)
+{
+	size_t sz = from->sz;	/* the first opts_read() says if it is none */
+
+	if (sz % _Alignof(struct accel_job))
+		return fail(-EINVAL, "a struct accel_job of %zu bytes: the size must be set to that of the structure",
+			    sz);
+	for (size_t i = 0; i < n; i++) {
+		const struct accel_job *j = (const void *)((const char *)from + i * sz);
+		int err = opts_read(&to[i], sizeof(to[i]), j, "a struct accel_job");
+
+		if (err)
+			return err;
+		if (j->sz != sz)
+			return fail(-EINVAL, "job %zu: its sz is %zu, that of job 0 is %zu: an array has one",
+				    i, j->sz, sz);
+	}
+	return 0;
+}
+
+static int check_deps(const struct accel_dev *dev, struct accel_fence *const *deps, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!deps || !deps[i])
+			return fail(-EINVAL, "fence %zu of the %zu to wait for is NULL", i, n);
+		if (deps[i]->dev != dev)
+			return fail(-EINVAL, "fence %zu of the %zu to wait for belongs to another device (%s): wait for it here, then submit",
+				    i, n, deps[i]->dev->info.name);
+	}
+	return 0;
+}
+
+int accel_submit(struct accel_queue *q, const struct accel_job *passed, size_t n_jobs,
 		 struct accel_fence *const *deps, size_t n, struct accel_fence **out)
 {
+	struct accel_job jobs[ACCEL_MAX_JOBS];
 	struct accel_dev *dev = q->vm->dev;
 	struct accel_fence *f;
 	int err;
@@ -313,11 +358,13 @@ int accel_submit(struct accel_queue *q, const struct accel_job *jobs, size_t n_j
 	if (!n_jobs || n_jobs > ACCEL_MAX_JOBS)
 		return fail(-EINVAL, "%zu jobs cannot be submitted at once; 1 to %d can", n_jobs,
 			    ACCEL_MAX_JOBS);
-	for (size_t i = 0; i < n_jobs; i++) {
+	err = read_jobs(jobs, passed, n_jobs);
+	for (size_t i = 0; !err && i < n_jobs; i++)
 		err = check_job(dev, &jobs[i], i);
-		if (err)
-			return err;
-	}
+	if (!err)
+		err = check_deps(dev, deps, n);
+	if (err)
+		return err;
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return fail(-ENOMEM, "no memory for a fence");

@@ -12,15 +12,18 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "opts.h"
 #include "transport.h"
 
 #define DRIVER "octans"
 
+#define CLASS_DIR "/sys/class/accel"
+
 static const char *class_dir(void)
 {
-	const char *dir = getenv("ACCEL_SYSFS_CLASS");	/* for tests */
+	const char *dir = secure_getenv("ACCEL_SYSFS_CLASS");	/* for tests */
 
-	return dir ? dir : "/sys/class/accel";
+	return dir ? dir : CLASS_DIR;
 }
 
 /* The last part of what a sysfs link points to. */
@@ -121,56 +124,86 @@ static bool understood(const char *s)
 	return sscanf(s, "%x:%x:%x.%x%n", &a, &b, &c, &d, &n) == 4 && !s[n];
 }
 
-int discover(const char *selector, struct accel_devinfo *info)
+static int none(const char *selector)
 {
-	unsigned long *list;
-	size_t n, i;
-	int err;
-
-	if (selector && !understood(selector))
-		return fail(-EINVAL, "device \"%s\" is not understood: use a name (accel0), a number, a PCI address (0000:00:03.0), sim or auto",
-			    selector);
-	err = numbers(&list, &n);
-	if (err)
-		return err;
-	for (i = 0; i < n; i++)
-		if (describe(list[i], info) && (!selector || matches(selector, info)))
-			break;
-	free(list);
-	if (i < n)
-		return 0;
+	if (!strcmp(class_dir(), CLASS_DIR) && access("/sys/class", F_OK))
+		return fail(-ENODEV, "/sys, where the kernel shows its processors, cannot be seen here: mount it, or give it to the container");
 	if (selector)
 		return fail(-ENODEV, "there is no Octans processor \"%s\": `accelctl list` shows what there is",
 			    selector);
-	return fail(-ENODEV, "no Octans processor was found: `accelctl doctor` finds out why; --device sim computes on the model");
+	return fail(-ENODEV, "no Octans processor was found: `accelctl doctor` finds out why; the device \"sim\" is a model of one");
+}
+
+int discover(const char *selector, struct accel_devinfo **list, size_t *n)
+{
+	unsigned long *number;
+	size_t nodes;
+	int err;
+
+	*list = NULL;
+	*n = 0;
+	if (selector && !understood(selector))
+		return fail(-EINVAL, "device \"%s\" is not understood: use a name (accel0), a number, a PCI address (0000:00:03.0), sim or auto",
+			    selector);
+	err = numbers(&number, &nodes);
+	if (err)
+		return err;
+	*list = calloc(nodes + 1, sizeof(**list));
+	if (!*list) {
+		free(number);
+		return fail(-ENOMEM, "no memory to list processors");
+	}
+	for (size_t i = 0; i < nodes; i++) {
+		struct accel_devinfo *info = &(*list)[*n];
+
+		if (describe(number[i], info) && (!selector || matches(selector, info)))
+			++*n;
+	}
+	free(number);
+	if (*n)
+		return 0;
+	free(*list);
+	*list = NULL;
+	return none(selector);
+}
+
+/* All that can be told about a processor, or why it cannot be opened. */
+static void look(struct accel_devinfo *info)
+{
+	struct accel_dev *dev;
+	int err = accel_open(info->name, &dev);
+
+	if (!err) {
+		info->sz = sizeof(*info);
+		err = accel_dev_info(dev, info);
+		accel_close(dev);
+	}
+	/* To accel_open() they are the same; whoever lists them can do something about one. */
+	if (err == -ENODEV && access(info->path, F_OK))
+		err = -ENOENT;
+	info->access = err;
 }
 
 int accel_enumerate(struct accel_devinfo *list, size_t *n)
 {
-	size_t room = *n, nodes, i;
-	unsigned long *number;
-	int err = numbers(&number, &nodes);
+	size_t room = *n, sz = room ? list->sz : 0;
+	struct accel_devinfo *found;
+	int err;
 
-	*n = 0;
-	if (err)
-		return err;
-	for (i = 0; i < nodes; i++) {
-		struct accel_devinfo info;
-		struct accel_dev *dev;
+	if (sz % _Alignof(struct accel_devinfo))
+		return fail(-EINVAL, "a struct accel_devinfo of %zu bytes: the size must be set to that of the structure",
+			    sz);
+	err = discover(NULL, &found, n);
 
-		if (!describe(number[i], &info))
-			continue;
-		if (*n < room) {
-			err = accel_open(info.name, &dev);
-			if (!err) {
-				accel_dev_info(dev, &info);
-				accel_close(dev);
-			}
-			info.access = err;
-			list[*n] = info;
-		}
-		++*n;
+	if (err == -ENODEV)
+		return 0;
+	for (size_t i = 0; !err && i < *n && i < room; i++) {
+		struct accel_devinfo *to = (void *)((char *)list + i * sz);
+
+		look(&found[i]);
+		to->sz = sz;
+		err = opts_write(to, &found[i], sizeof(found[i]), "a struct accel_devinfo");
 	}
-	free(number);
-	return 0;
+	free(found);
+	return err;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sync_file.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -90,30 +91,108 @@ static int identify(struct accel_dev *dev)
 	return 0;
 }
 
+static int not_opened(const char *path, int err)
+{
+	switch (err) {
+	case -EACCES:
+		return fail(err, "%s may not be opened: join its group (`sudo usermod -aG render $USER`, then log in again) or install the udev rule",
+			    path);
+	case -EPERM:
+		return fail(-EACCES, "%s may not be opened: the rules of this container forbid it; give it to the container as a device",
+			    path);
+	case -ENOENT:
+		return fail(-ENODEV, "%s is missing, although the kernel has this processor: give the node to the container, or make it as udev would",
+			    path);
+	case -ENXIO:
+	case -ENODEV:
+		return fail(-ENODEV, "%s is there, but its processor is gone: it was unplugged, or its driver unloaded",
+			    path);
+	default:
+		return fail(err, "%s cannot be opened: %s", path, strerror(-err));
+	}
+}
+
+/* The node that dev->info names. */
+static int open_node(struct accel_dev *dev)
+{
+	int err;
+
+	dev->fd = open(dev->info.path, O_RDWR | O_CLOEXEC);
+	if (dev->fd < 0)
+		return not_opened(dev->info.path, -errno);
+	err = identify(dev);
+	if (err) {
+		close(dev->fd);
+		dev->fd = -1;
+	}
+	return err;
+}
+
+/*
+ * The first that opens.  If none does, the reason is of one whose node is there: /sys of a container
+ * shows also those that it was not given.
+ */
+static int open_one(struct accel_dev *dev, const struct accel_devinfo *list, size_t n)
+{
+	char reason[ACCEL_ERROR_MAX] = "";
+	int why = -ENODEV;
+
+	for (size_t i = 0; i < n; i++) {
+		int err;
+
+		dev->info = list[i];
+		err = open_node(dev);
+		if (!err)
+			return 0;
+		if (i && (why != -ENODEV || err == -ENODEV))
+			continue;
+		why = err;
+		snprintf(reason, sizeof(reason), "%s", accel_error());
+	}
+	return n > 1 ? fail(why, "none of %zu processors opens: %s", n, reason)
+		     : fail(why, "%s", reason);
+}
+
 static int kernel_open(struct accel_dev *dev, const char *where)
 {
-	int err = discover(where, &dev->info);
+	struct accel_devinfo *list;
+	size_t n;
+	int err = discover(where, &list, &n);
 
 	if (err)
 		return err;
-	dev->fd = open(dev->info.path, O_RDWR | O_CLOEXEC);
-	if (dev->fd < 0) {
-		err = -errno;
-		if (err == -EACCES || err == -EPERM)
-			return fail(-EACCES, "%s may not be opened: join its group (`sudo usermod -aG render $USER`, then log in again) or install the udev rule",
-				    dev->info.path);
-		return fail(err == -ENXIO ? -ENODEV : err, "%s cannot be opened: %s", dev->info.path,
-			    strerror(-err));
-	}
-	err = identify(dev);
-	if (err)
-		close(dev->fd);
+	err = open_one(dev, list, n);
+	free(list);
+	if (!err)
+		handles_init(&dev->handles);
 	return err;
 }
 
 static void kernel_close(struct accel_dev *dev)
 {
 	close(dev->fd);
+	handles_destroy(&dev->handles);
+}
+
+/* With the lock of handles held, over the call that imported this one, too. */
+static int keep_handle(struct accel_dev *dev, uint32_t handle)
+{
+	struct drm_gem_close c = { .handle = handle };
+	int err = handles_get(&dev->handles, handle);
+
+	if (err)	/* it was not among them, so nobody else uses it */
+		drmIoctl(dev->fd, DRM_IOCTL_GEM_CLOSE, &c);
+	return err;
+}
+
+static void drop_handle(struct accel_dev *dev, uint32_t handle)
+{
+	struct drm_gem_close c = { .handle = handle };
+
+	pthread_mutex_lock(&dev->handles.lock);
+	if (handles_put(&dev->handles, handle))
+		drmIoctl(dev->fd, DRM_IOCTL_GEM_CLOSE, &c);
+	pthread_mutex_unlock(&dev->handles.lock);
 }
 
 static int kernel_bo_new(struct accel_bo *bo, const char *label)
@@ -127,6 +206,11 @@ static int kernel_bo_new(struct accel_bo *bo, const char *label)
 	if (err == -ENOSPC)
 		return fail(err, "%s has no %llu bytes of on-card memory left", bo->dev->info.name,
 			    (unsigned long long)bo->size);
+	if (err)
+		return err;
+	pthread_mutex_lock(&bo->dev->handles.lock);
+	err = keep_handle(bo->dev, c.handle);
+	pthread_mutex_unlock(&bo->dev->handles.lock);
 	if (err)
 		return err;
 	bo->handle = c.handle;
@@ -146,11 +230,9 @@ static int kernel_bo_new(struct accel_bo *bo, const char *label)
 
 static void kernel_bo_free(struct accel_bo *bo)
 {
-	struct drm_gem_close c = { .handle = bo->handle };
-
 	if (bo->map)
 		munmap(bo->map, bo->size);
-	drmIoctl(bo->dev->fd, DRM_IOCTL_GEM_CLOSE, &c);
+	drop_handle(bo->dev, bo->handle);
 }
 
 static int kernel_bo_map(struct accel_bo *bo)
@@ -180,15 +262,21 @@ static int kernel_bo_export(struct accel_bo *bo, int *fd)
 static int kernel_bo_import(struct accel_bo *bo, int fd)
 {
 	struct drm_octans_bo_query q = { 0 };
-	int err;
+	int err = 0;
 
+	pthread_mutex_lock(&bo->dev->handles.lock);
 	if (drmPrimeFDToHandle(bo->dev->fd, fd, &bo->handle))
-		return fail(-errno, "%s: dma-buf %d cannot be imported: %s", bo->dev->info.name, fd,
-			    strerror(errno));
+		err = fail(-errno, "%s: dma-buf %d cannot be imported: %s", bo->dev->info.name, fd,
+			   strerror(errno));
+	else
+		err = keep_handle(bo->dev, bo->handle);
+	pthread_mutex_unlock(&bo->dev->handles.lock);
+	if (err)
+		return err;
 	q.handle = bo->handle;
 	err = call(bo->dev, DRM_IOCTL_OCTANS_BO_QUERY, &q, "buffer query");
 	if (err) {
-		kernel_bo_free(bo);
+		drop_handle(bo->dev, bo->handle);
 		return err;
 	}
 	bo->size = q.size;
@@ -291,8 +379,13 @@ static void kernel_queue_free(struct accel_queue *q)
 
 static int query_queue(struct accel_queue *q, struct drm_octans_queue_query *query)
 {
+	int err;
+
 	*query = (struct drm_octans_queue_query) { .id = q->id };
-	return call(q->vm->dev, DRM_IOCTL_OCTANS_QUEUE_QUERY, query, "queue query");
+	err = call(q->vm->dev, DRM_IOCTL_OCTANS_QUEUE_QUERY, query, "queue query");
+	if (!err)
+		q->failed = query->failed;
+	return err;
 }
 
 static int kernel_queue_error(struct accel_queue *q)
@@ -330,12 +423,13 @@ static int kernel_submit(struct accel_queue *q, const struct accel_job *jobs, si
 		.jobs = { .stride = sizeof(kjobs[0]), .count = n_jobs, .ptr = (uintptr_t)kjobs },
 		.syncs = { .stride = sizeof(syncs[0]), .count = n + 1, .ptr = (uintptr_t)syncs },
 	};
-	struct drm_octans_queue_query before = { 0 };
+	struct drm_octans_queue_query before;
 	int err;
 
 	if (n > MAX_DEPS)
 		return fail(-EINVAL, "a job cannot wait for %zu fences, at most for %d", n, MAX_DEPS);
 	out->several = n_jobs > 1;
+	out->failed = q->failed;	/* or more, if some have failed since it was asked: no harm */
 	if (out->several) {
 		err = query_queue(q, &before);
 		if (err)
@@ -368,38 +462,25 @@ static int kernel_submit(struct accel_queue *q, const struct accel_job *jobs, si
 
 static int fence_sync_file(struct accel_fence *f, int *fd)
 {
-	if (drmSyncobjExportSyncFile(f->dev->fd, f->handle, fd))
-		return fail(-errno, "%s: a fence cannot be exported: %s", f->dev->info.name,
-			    strerror(errno));
-	return 0;
+	if (!drmSyncobjExportSyncFile(f->dev->fd, f->handle, fd))
+		return 0;
+	if (errno == EMFILE || errno == ENFILE)
+		return fail(-errno, "%s: no file descriptor is left for a fence (%s): close some, or raise the limit of open files",
+			    f->dev->info.name, strerror(errno));
+	return fail(-errno, "%s: a fence cannot be exported: %s", f->dev->info.name,
+		    strerror(errno));
 }
 
-/*
- * What the fence of the last of several jobs does not tell: a job that a reset for another client
- * stops ends with -ECANCELED, and those behind it run all the same, on what it left half done.
- */
-static int check_earlier(struct accel_fence *f)
+static int job_failed(struct accel_fence *f, int err, const struct drm_octans_queue_query *now)
 {
-	struct drm_octans_queue_query now;
-	int err = query_queue(f->queue, &now);
-
-	if (!err && now.failed != f->failed)
-		err = fail(-ECANCELED, "%s: one of the jobs %s", f->dev->info.name, job_error(-ECANCELED));
-	return err;
-}
-
-static int job_failed(struct accel_fence *f, int err)
-{
-	struct drm_octans_queue_query now;
-
-	if (err == -ECANCELED && !query_queue(f->queue, &now) && now.state & DRM_OCTANS_QUEUE_BANNED)
+	if (err == -ECANCELED && now->state & DRM_OCTANS_QUEUE_BANNED)
 		return fail(err, "%s: the job was dropped because an earlier job failed",
 			    f->dev->info.name);
 	return fail(err, "%s: the job %s", f->dev->info.name, job_error(err));
 }
 
-/* The syncobj wait does not tell a fence's error; the sync_file does. */
-static int fence_result(struct accel_fence *f)
+/* *status: 1, or the error that the fence ended with.  A descriptor is needed to ask for it. */
+static int fence_status(struct accel_fence *f, int *status)
 {
 	struct sync_fence_info fence = { 0 };
 	struct sync_file_info info = {
@@ -413,12 +494,33 @@ static int fence_result(struct accel_fence *f)
 	if (ioctl(fd, SYNC_IOC_FILE_INFO, &info) < 0)
 		err = fail(-errno, "%s: a job's result cannot be read: %s", f->dev->info.name,
 			   strerror(errno));
-	else if (info.status < 0)
-		err = job_failed(f, info.status);
-	else if (f->several)
-		err = check_earlier(f);
+	*status = info.status;
 	close(fd);
 	return err;
+}
+
+/*
+ * How a job ended whose fence has signalled; waiting for it does not tell.  Where no job of the
+ * queue has failed since before it was submitted, it did not fail either.  Otherwise its own fence
+ * is asked.  That of the last of several jobs does not tell all: a job that a reset for another
+ * client stops ends with -ECANCELED, and those behind it run all the same, on what it left half done.
+ */
+static int fence_result(struct accel_fence *f)
+{
+	struct drm_octans_queue_query now;
+	int status, err = query_queue(f->queue, &now);
+
+	if (err || now.failed == f->failed)
+		return err;
+	err = fence_status(f, &status);
+	if (err)
+		return err;
+	if (status < 0)
+		return job_failed(f, status, &now);
+	if (f->several)
+		return fail(-ECANCELED, "%s: one of the jobs %s", f->dev->info.name,
+			    job_error(-ECANCELED));
+	return 0;
 }
 
 static int kernel_fence_wait(struct accel_fence *f, int64_t abs_ns)

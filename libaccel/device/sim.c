@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "error.h"
-#include "octans_inproc.h"
+#include "sim_library.h"
 #include "transport.h"
 
 #define CONTROL_REPLY 4096
 
 struct sim {
+	const struct octans_sim_api *api;
 	struct octans_inproc *model;
 	atomic_long jobs_to_fault;	/* jobs until fault is sent; below 0: never */
 	const char *fault;
@@ -23,7 +24,7 @@ struct sim {
  * processor that fails in the middle. */
 static int plan_fault(struct sim *sim)
 {
-	const char *env = getenv("ACCEL_SIM_CONTROL");
+	const char *env = secure_getenv("ACCEL_SIM_CONTROL");
 	char *line;
 	long n;
 
@@ -38,30 +39,48 @@ static int plan_fault(struct sim *sim)
 	return 0;
 }
 
+static const struct octans_sim_api *api_of(const struct accel_dev *dev)
+{
+	return ((struct sim *)dev->priv)->api;
+}
+
+static struct octans_inproc *model_of(const struct accel_dev *dev)
+{
+	return ((struct sim *)dev->priv)->model;
+}
+
+static int open_model(struct sim *sim, const char *where)
+{
+	char text[ACCEL_ERROR_MAX] = "";
+	int err = sim_library(&sim->api);
+
+	if (err)
+		return err;
+	err = sim->api->open(where, &sim->model, text, sizeof(text));
+	if (!err)
+		return 0;
+	return where ? fail(err, "device \"sim:%s\": %s", where, text)
+		     : fail(err, "device \"sim\": %s", text);
+}
+
 static int sim_open(struct accel_dev *dev, const char *where)
 {
 	struct accel_devinfo *info = &dev->info;
 	struct octans_inproc_info i;
 	struct sim *sim = calloc(1, sizeof(*sim));
-	char text[ACCEL_ERROR_MAX] = "";
 	int err;
 
 	if (!sim)
 		return fail(-ENOMEM, "no memory for the model");
-	err = octans_inproc_open(where, &sim->model, text, sizeof(text));
-	if (err) {
-		free(sim);
-		return where ? fail(err, "device \"sim:%s\": %s", where, text)
-			     : fail(err, "device \"sim\": %s", text);
-	}
 	err = plan_fault(sim);
+	if (!err)
+		err = open_model(sim, where);
 	if (err) {
-		octans_inproc_close(sim->model);
 		free(sim);
 		return err;
 	}
 	dev->priv = sim;
-	octans_inproc_info(sim->model, &i);
+	sim->api->info(sim->model, &i);
 	snprintf(info->name, sizeof(info->name), "sim");
 	snprintf(info->driver, sizeof(info->driver), "octans-sim");
 	memcpy(info->profile, i.profile, sizeof(info->profile));
@@ -88,21 +107,16 @@ static int sim_open(struct accel_dev *dev, const char *where)
 	return 0;
 }
 
-static struct octans_inproc *model_of(const struct accel_dev *dev)
-{
-	return ((struct sim *)dev->priv)->model;
-}
-
 static void sim_close(struct accel_dev *dev)
 {
-	octans_inproc_close(model_of(dev));
+	api_of(dev)->close(model_of(dev));
 	free(dev->priv);
 }
 
 static int sim_memory_used(struct accel_dev *dev, uint64_t *bytes)
 {
 	struct octans_inproc_info i;
-	int err = octans_inproc_info(model_of(dev), &i);
+	int err = api_of(dev)->info(model_of(dev), &i);
 
 	if (err)
 		return fail(err, "sim: the model is gone: %s", strerror(-err));
@@ -113,7 +127,7 @@ static int sim_memory_used(struct accel_dev *dev, uint64_t *bytes)
 static int sim_control(struct accel_dev *dev, const char *line, char *reply, size_t len)
 {
 	char text[CONTROL_REPLY] = "";
-	int err = octans_inproc_control(model_of(dev), line, text, sizeof(text));
+	int err = api_of(dev)->control(model_of(dev), line, text, sizeof(text));
 
 	if (len)
 		snprintf(reply, len, "%s", text);
@@ -123,7 +137,8 @@ static int sim_control(struct accel_dev *dev, const char *line, char *reply, siz
 static int sim_bo_new(struct accel_bo *bo, const char *label)
 {
 	struct octans_inproc_bo *b;
-	int err = octans_inproc_bo_new(model_of(bo->dev), bo->size, bo->flags & ACCEL_BO_DEVICE, &b);
+	int err = api_of(bo->dev)->bo_new(model_of(bo->dev), bo->size,
+					   bo->flags & ACCEL_BO_DEVICE, &b);
 
 	(void)label;	/* the model keeps no list of buffers for people */
 	if (err == -ENOSPC)
@@ -138,19 +153,19 @@ static int sim_bo_new(struct accel_bo *bo, const char *label)
 
 static void sim_bo_free(struct accel_bo *bo)
 {
-	octans_inproc_bo_free(bo->priv);
+	api_of(bo->dev)->bo_free(bo->priv);
 }
 
 static int sim_bo_map(struct accel_bo *bo)
 {
-	bo->map = octans_inproc_bo_map(bo->priv);
+	bo->map = api_of(bo->dev)->bo_map(bo->priv);
 	return bo->map ? 0 : fail(-ENOMEM, "sim: a buffer cannot be mapped");
 }
 
 static int sim_vm_new(struct accel_vm *vm)
 {
 	struct octans_inproc_vm *v;
-	int err = octans_inproc_vm_new(model_of(vm->dev), &v);
+	int err = api_of(vm->dev)->vm_new(model_of(vm->dev), &v);
 
 	if (err)
 		return fail(err, "sim: no address space: %s", strerror(-err));
@@ -160,14 +175,14 @@ static int sim_vm_new(struct accel_vm *vm)
 
 static void sim_vm_free(struct accel_vm *vm)
 {
-	octans_inproc_vm_free(vm->priv);
+	api_of(vm->dev)->vm_free(vm->priv);
 }
 
 static int sim_vm_map(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va,
 		      uint64_t size, uint32_t flags)
 {
-	int err = octans_inproc_vm_map(vm->priv, bo->priv, offset, va, size,
-				       flags & ACCEL_MAP_READONLY);
+	int err = api_of(vm->dev)->vm_map(vm->priv, bo->priv, offset, va, size,
+					   flags & ACCEL_MAP_READONLY);
 
 	return err ? fail(err, "sim: mapping 0x%llx bytes at 0x%llx: %s", (unsigned long long)size,
 			  (unsigned long long)va, strerror(-err)) : 0;
@@ -175,7 +190,7 @@ static int sim_vm_map(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset,
 
 static int sim_vm_unmap(struct accel_vm *vm, uint64_t va, uint64_t size)
 {
-	int err = octans_inproc_vm_unmap(vm->priv, va, size);
+	int err = api_of(vm->dev)->vm_unmap(vm->priv, va, size);
 
 	return err ? fail(err, "sim: unmapping 0x%llx bytes at 0x%llx: %s",
 			  (unsigned long long)size, (unsigned long long)va, strerror(-err)) : 0;
@@ -184,8 +199,10 @@ static int sim_vm_unmap(struct accel_vm *vm, uint64_t va, uint64_t size)
 static int sim_vm_fault(struct accel_vm *vm, struct accel_fault *fault)
 {
 	struct octans_inproc_fault f;
-	int got = octans_inproc_vm_fault(vm->priv, &f);
+	int got = api_of(vm->dev)->vm_fault(vm->priv, &f);
 
+	if (got < 0)
+		return fail(got, "sim: the log of faults cannot be read: %s", strerror(-got));
 	if (got == 1)
 		*fault = (struct accel_fault) {
 			.va = f.va,
@@ -200,7 +217,7 @@ static int sim_vm_fault(struct accel_vm *vm, struct accel_fault *fault)
 static int sim_queue_new(struct accel_queue *q, enum accel_priority priority, uint32_t timeout_ms)
 {
 	struct octans_inproc_queue *sq;
-	int err = octans_inproc_queue_new(q->vm->priv, priority, timeout_ms, &sq);
+	int err = api_of(q->vm->dev)->queue_new(q->vm->priv, priority, timeout_ms, &sq);
 
 	if (err)
 		return fail(err, "sim: no queue: %s", strerror(-err));
@@ -210,7 +227,7 @@ static int sim_queue_new(struct accel_queue *q, enum accel_priority priority, ui
 
 static void sim_queue_free(struct accel_queue *q)
 {
-	octans_inproc_queue_free(q->priv);
+	api_of(q->vm->dev)->queue_free(q->priv);
 }
 
 static int result(int err)
@@ -233,18 +250,18 @@ static int result(int err)
 
 static int sim_fence_wait(struct accel_fence *f, int64_t abs_ns)
 {
-	return result(octans_inproc_wait(f->queue->priv, f->seq, abs_ns));
+	return result(api_of(f->dev)->wait(f->queue->priv, f->seq, abs_ns));
 }
 
 /* The first job that did not end well is why; all after it were dropped. */
 static int sim_queue_error(struct accel_queue *q)
 {
 	uint64_t good = 0, bad = q->newest;
-	int err = bad ? octans_inproc_wait(q->priv, bad, 0) : 0;
+	int err = bad ? api_of(q->vm->dev)->wait(q->priv, bad, 0) : 0;
 
 	while (err && bad - good > 1) {
 		uint64_t mid = good + (bad - good) / 2;
-		int e = octans_inproc_wait(q->priv, mid, 0);
+		int e = api_of(q->vm->dev)->wait(q->priv, mid, 0);
 
 		if (e) {
 			bad = mid;
@@ -272,7 +289,7 @@ static size_t jobs_before_fault(struct sim *sim, size_t n)
 static int send(struct accel_queue *q, const struct octans_inproc_job *jobs, size_t n,
 		struct accel_fence *out)
 {
-	int err = n ? octans_inproc_submit(q->priv, jobs, n, &out->seq) : 0;
+	int err = n ? api_of(q->vm->dev)->submit(q->priv, jobs, n, &out->seq) : 0;
 
 	if (n && !err)
 		q->newest = out->seq;
@@ -307,8 +324,8 @@ static int sim_submit(struct accel_queue *q, const struct accel_job *jobs, size_
 		char reply[CONTROL_REPLY] = "";
 
 		if (q->newest)
-			octans_inproc_wait(q->priv, q->newest, INT64_MAX);
-		err = octans_inproc_control(sim->model, sim->fault, reply, sizeof(reply));
+			api_of(q->vm->dev)->wait(q->priv, q->newest, INT64_MAX);
+		err = sim->api->control(sim->model, sim->fault, reply, sizeof(reply));
 		if (err)
 			return fail(-EINVAL, "ACCEL_SIM_CONTROL: \"%s\": %s", sim->fault, reply);
 		err = send(q, list + before, n_jobs - before, out);

@@ -10,10 +10,13 @@
 
 #include <accel/device.h>
 
+#include "handles.h"
+
 struct accel_dev {
 	const struct transport *t;
 	struct accel_devinfo info;	/* memory_used: as it was at open */
 	int fd;				/* kernel */
+	struct handles handles;		/* kernel */
 	void *priv;			/* sim */
 };
 
@@ -36,6 +39,7 @@ struct accel_vm {
 struct accel_queue {
 	struct accel_vm *vm;
 	uint32_t id;			/* kernel */
+	_Atomic uint64_t failed;	/* kernel: jobs that had failed when it was last asked */
 	void *priv;			/* sim */
 	_Atomic uint64_t newest;	/* sim: number of the newest job */
 };
@@ -44,8 +48,8 @@ struct accel_fence {
 	struct accel_dev *dev;
 	struct accel_queue *queue;
 	uint32_t handle;		/* kernel: binary syncobj */
-	bool several;			/* kernel: of the last of several jobs; then also ... */
-	uint64_t failed;		/* ... how many jobs of the queue had failed before them */
+	bool several;			/* kernel: of the last of several jobs */
+	uint64_t failed;		/* kernel: jobs of the queue that failed before these */
 	uint64_t seq;			/* sim: of the last job */
 };
 
@@ -86,8 +90,11 @@ extern const struct transport transport_sim;
 /* What became of a job that ended with err: "the job ..." */
 const char *job_error(int err);
 
-/* discovery.c: "accel0", a number, a path or a PCI address to /dev/accel/accelN;
- * NULL: the first Octans.  Fills name, path, driver and pci of *info. */
-int discover(const char *selector, struct accel_devinfo *info);
+/*
+ * discovery.c: the processors that "accel0", a number, a path or a PCI address means, or NULL, all
+ * of them, in order of their numbers; at least one, or -ENODEV.  Name, path, driver and pci of each
+ * are filled.  The caller frees *list.
+ */
+int discover(const char *selector, struct accel_devinfo **list, size_t *n);
 
 #endif

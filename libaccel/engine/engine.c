@@ -164,7 +164,7 @@ static uint32_t find_mine(struct accel_engine *e, uint32_t card)
 /* Bytes of on-card memory that may be had now. */
 static int room_of(struct accel_dev *dev, uint64_t *room)
 {
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	uint64_t reach;
 	int err = accel_dev_info(dev, &info);
 
@@ -346,7 +346,7 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 	if (!err)
 		err = exec_cpu_new(e->m, &e->shape, e->opts.threads, e->opts.isa, &stop, &e->cpu);
 	for (uint32_t i = 0; i < n && !err; i++) {
-		struct accel_devinfo info;
+		struct accel_devinfo info = { .sz = sizeof(info) };
 
 		e->cards[i].dev = devs[i];
 		if (devs[i] && !accel_dev_info(devs[i], &info))

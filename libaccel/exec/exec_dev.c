@@ -354,6 +354,7 @@ static struct accel_job job_of(const struct exec_dev *e, uint32_t first, uint32_
 	const struct run *run = &e->runs[first];
 
 	return (struct accel_job) {
+		.sz = sizeof(struct accel_job),
 		.va = e->stream.va + e->begins[begin],
 		.size = (end == run->end ? run->stream_end : e->begins[end]) - e->begins[begin],
 		.tag = JOB_TAG(begin, end - 1),
@@ -395,7 +396,7 @@ static size_t cut(const struct exec_dev *e, uint32_t first, const struct load *l
 static int explain(struct exec_dev *e, int err)
 {
 	int cause = err == -ECANCELED ? accel_queue_error(e->queue) : 0;
-	struct accel_fault f;
+	struct accel_fault f = { .sz = sizeof(f) };
 
 	if (cause)
 		err = cause;
@@ -508,6 +509,7 @@ static int copy_by_hand(struct exec_dev *e, uint32_t to, uint32_t from)
 int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from)
 {
 	const struct accel_job job = {
+		.sz = sizeof(job),
 		.va = e->stream.va + e->copy_begin, .size = e->copy_end - e->copy_begin,
 	};
 
@@ -579,6 +581,7 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct 
 		err = fail(-ENOMEM, "no memory for the device executor");
 		goto fail;
 	}
+	e->info.sz = sizeof(e->info);
 	err = accel_dev_info(dev, &e->info);
 	if (!err)
 		err = accel_vm_new(dev, &e->vm);

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <accel/accel.h>
+
 #define MAX_NAME 1024u		/* bytes of a key or tensor name */
 #define MIN_KEY_BYTES 13u	/* length, type, one byte of value */
 #define MIN_TENSOR_BYTES 32u	/* length, dimensions, one size, type, offset */

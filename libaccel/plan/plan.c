@@ -43,7 +43,8 @@ struct accel_plan {
 struct planner {
 	struct accel_plan *p;
 	struct accel_plan_opts o;
-	const struct accel_devinfo *const *devs;
+	struct accel_devinfo read[MAX_DEVICES];		/* what the caller passed, as it is here */
+	const struct accel_devinfo *devs[MAX_DEVICES];
 	bool *mine;			/* [n_layers]: of the device that is looked at */
 	struct layer_cost *costs;	/* [n_layers] */
 };
@@ -517,16 +518,22 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 int accel_plan_new(const struct accel_model *m, const struct accel_devinfo *const *devs, size_t n,
 		   const struct accel_plan_opts *opts, struct accel_plan **out)
 {
-	struct planner pl = { .p = calloc(1, sizeof(*pl.p)), .devs = devs };
-	int err;
+	struct planner pl = { .p = calloc(1, sizeof(*pl.p)) };
+	int err = 0;
 
 	*out = NULL;
 	if (!pl.p)
 		return fail(-ENOMEM, "no memory for a plan");
 	pl.p->m = m;
 	pl.p->n_devices = n;
-	err = n > MAX_DEVICES ? fail(-EINVAL, "a plan has at most %u processors, not %zu", MAX_DEVICES, n) :
-	      make(&pl, opts);
+	if (n > MAX_DEVICES)
+		err = fail(-EINVAL, "a plan has at most %u processors, not %zu", MAX_DEVICES, n);
+	for (size_t i = 0; i < n && !err; i++) {
+		pl.devs[i] = &pl.read[i];
+		err = opts_read(&pl.read[i], sizeof(pl.read[i]), devs[i], "a struct accel_devinfo");
+	}
+	if (!err)
+		err = make(&pl, opts);
 	free(pl.mine);
 	free(pl.costs);
 	if (err)

@@ -149,12 +149,12 @@ static void new_buffer(struct buffer *b)
 		me->refused++;
 		return;
 	}
-	if (octans_inproc_bo_size(b->bo) > MOST_PAGES * PAGE) {
+	if (b->bo->size > MOST_PAGES * PAGE) {
 		octans_inproc_bo_free(b->bo);
 		b->bo = NULL;
 		return;
 	}
-	b->pages = octans_inproc_bo_size(b->bo) / PAGE;
+	b->pages = b->bo->size / PAGE;
 	memset(b->writers, 0, sizeof(b->writers));
 	for (uint32_t n = 0; n < b->pages; n++) {
 		const uint64_t *page = page_of(b, n);

@@ -29,7 +29,7 @@ static inline struct accel_plan_info plan_info(const struct accel_plan *plan)
 
 static inline int rig_plan(struct rig *r, const struct accel_model *m, struct accel_plan_opts po)
 {
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	const struct accel_devinfo *list = &info;
 
 	po.sz = sizeof(po);

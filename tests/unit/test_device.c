@@ -11,6 +11,7 @@
 #include "tap.h"
 
 #define CODE	0x10000ULL
+#define JOB	.sz = sizeof(struct accel_job),
 
 static int64_t now_ns(void)
 {
@@ -35,7 +36,7 @@ static void test_open(void)
 		{ "sim:rings=9", { "9 rings", "1 to 8" }, -EINVAL },
 		{ "simulator", { "\"simulator\"", "sim" }, -EINVAL },
 	};
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	struct accel_dev *dev;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -124,7 +125,7 @@ static void bench_free(struct bench *b)
 
 static struct accel_job job(unsigned int i)
 {
-	return (struct accel_job) { .va = CODE + i * 32, .size = 32, .tag = i };
+	return (struct accel_job) { JOB .va = CODE + i * 32, .size = 32, .tag = i };
 }
 
 static int written(const struct bench *b)
@@ -139,12 +140,13 @@ static int written(const struct bench *b)
 static void test_submit(void)
 {
 	static const struct accel_job crooked[] = {
-		{ .va = CODE + 8, .size = 32 }, { .va = CODE, .size = 8 }, { .va = CODE, .size = 0 },
-		{ .va = CODE, .size = (16 << 20) + 16 },
-		{ .va = CODE, .size = 32, .param_va = CODE, .param_count = 65 },
-		{ .va = CODE, .size = 32, .param_va = CODE + 2, .param_count = 1 },
-		{ .va = CODE, .size = 32, .param_va = CODE },
-		{ .va = CODE, .size = 32, .param_va = (1ULL << 48) - 4, .param_count = 2 },
+		{ JOB .va = CODE + 8, .size = 32 }, { JOB .va = CODE, .size = 8 },
+		{ JOB .va = CODE, .size = 0 },
+		{ JOB .va = CODE, .size = (16 << 20) + 16 },
+		{ JOB .va = CODE, .size = 32, .param_va = CODE, .param_count = 65 },
+		{ JOB .va = CODE, .size = 32, .param_va = CODE + 2, .param_count = 1 },
+		{ JOB .va = CODE, .size = 32, .param_va = CODE },
+		{ JOB .va = CODE, .size = 32, .param_va = (1ULL << 48) - 4, .param_count = 2 },
 	};
 	struct accel_job jobs[ACCEL_MAX_JOBS + 1];
 	struct accel_fence *f, *g;
@@ -182,7 +184,7 @@ static void test_planned_fault(void)
 {
 	struct accel_job jobs[ACCEL_MAX_JOBS];
 	struct accel_fence *f;
-	struct accel_fault fault;
+	struct accel_fault fault = { .sz = sizeof(fault) };
 	struct bench b;
 
 	setenv("ACCEL_SIM_CONTROL", "24:fault 0", 1);
@@ -235,7 +237,7 @@ static void test_innocent(void)
 	struct octans_cmd_wait wait = {
 		.cmd = { .op = OCTANS_OP_WAIT, .size = sizeof(wait) }, .va = CODE + 0x2000, .value = 1,
 	};
-	struct accel_job jobs[3] = { { .va = CODE + 0x3000, .size = sizeof(wait) }, job(1), job(2) };
+	struct accel_job jobs[3] = { { JOB .va = CODE + 0x3000, .size = sizeof(wait) }, job(1), job(2) };
 	struct accel_fence *f, *guilty;
 	struct accel_queue *q;
 	struct accel_vm *vm;
@@ -277,6 +279,57 @@ static void test_control(void)
 	accel_close(dev);
 }
 
+/* A program that is older or newer than the library. */
+static void test_sizes(void)
+{
+	struct {
+		struct accel_devinfo info;
+		uint64_t tail[2];
+	} newer = { .info = { .sz = sizeof(newer) }, .tail = { 7, 7 } };
+	struct older {
+		size_t sz;
+		char name[32];
+		uint64_t guard;
+	} older = { .sz = offsetof(struct older, guard), .guard = 7 };
+	struct {
+		struct accel_job job;
+		uint64_t tail;
+	} jobs[2] = { { .job = job(0) }, { .job = job(1) } };
+	const struct accel_job *first = &jobs[0].job;
+	struct accel_fault fault = { 0 };
+	struct bench b;
+
+	bench_new(&b, "sim:rings=1,local=1M");
+	ok(!accel_dev_info(b.dev, &newer.info) && newer.info.sz == sizeof(newer) && !newer.tail[0] &&
+	   !newer.tail[1] && newer.info.va_bits == 48, "what the library does not know is zero");
+	ok(!accel_dev_info(b.dev, (void *)&older) && !strcmp(older.name, "sim") && older.guard == 7,
+	   "what the program does not know is not written");
+	newer.info.sz = 0;
+	ok(accel_dev_info(b.dev, &newer.info) == -EINVAL && strstr(accel_error(), "struct accel_devinfo"),
+	   "%s", accel_error());
+	newer.info.sz = 0x5555555555555555;
+	ok(accel_dev_info(b.dev, &newer.info) == -EINVAL, "%s", accel_error());
+	ok(accel_vm_fault(b.vm, &fault) == -EINVAL && strstr(accel_error(), "struct accel_fault"), "%s",
+	   accel_error());
+
+	jobs[0].job.sz = jobs[1].job.sz = sizeof(jobs[0]);
+	ok(!accel_submit(b.q, first, 2, NULL, 0, NULL), "longer jobs with a tail of zeros are as ours");
+	jobs[1].tail = 1ull << 40;
+	ok(accel_submit(b.q, first, 2, NULL, 0, NULL) == -E2BIG && strstr(accel_error(), "48 bytes"),
+	   "%s", accel_error());
+	jobs[1].tail = 0;
+	jobs[1].job.sz = sizeof(struct accel_job);
+	ok(accel_submit(b.q, first, 2, NULL, 0, NULL) == -EINVAL && strstr(accel_error(), "job 1"), "%s",
+	   accel_error());
+	jobs[0].job.sz = 0;
+	ok(accel_submit(b.q, first, 1, NULL, 0, NULL) == -EINVAL && strstr(accel_error(), "struct accel_job"),
+	   "%s", accel_error());
+	jobs[0].job.sz = 2 * sizeof(size_t);
+	ok(accel_submit(b.q, first, 1, NULL, 0, NULL) == -EINVAL && strstr(accel_error(), "job 0"),
+	   "a short one has no size: %s", accel_error());
+	bench_free(&b);
+}
+
 int main(void)
 {
 	test_open();
@@ -286,5 +339,6 @@ int main(void)
 	test_queue_error();
 	test_innocent();
 	test_control();
+	test_sizes();
 	return done();
 }

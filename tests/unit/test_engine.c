@@ -39,7 +39,7 @@ static const uint32_t *only(uint32_t first, uint32_t last)
 
 static uint64_t memory_used(struct accel_dev *dev)
 {
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 
 	return accel_dev_info(dev, &info) ? UINT64_MAX : info.memory_used;
 }
@@ -68,7 +68,7 @@ static void test_full(const char *spec)
 	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
 	struct accel_plan_opts po = { .sz = sizeof(po) };
 	unsigned int n = 0, made = 0;
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	const struct accel_devinfo *list = &info;
 	struct accel_dev *dev;
 
@@ -97,7 +97,7 @@ static void test_full(const char *spec)
 static void test_monotonic(void)
 {
 	struct accel_plan_opts po = { .sz = sizeof(po) };
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	const struct accel_devinfo *list = &info;
 	uint32_t before = 0, fewer = 0;
 	struct accel_dev *dev;
@@ -295,7 +295,7 @@ static void test_worth(void)
 {
 	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 256 };
 	struct accel_layer l = { .sz = sizeof(l) };
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	const struct accel_devinfo *list = &info;
 	uint32_t *places = calloc(mi.n_layers, sizeof(*places));
 	struct accel_plan *plan;

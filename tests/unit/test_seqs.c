@@ -253,7 +253,7 @@ static void test_two_cards(void)
 	struct accel_plan_opts po = {
 		.sz = sizeof(po), .ctx = 96, .places = by_turns(2, 1), .n_places = mi.n_layers,
 	};
-	struct accel_devinfo info[2];
+	struct accel_devinfo info[2] = { { .sz = sizeof(info[0]) }, { .sz = sizeof(info[0]) } };
 	const struct accel_devinfo *list[2] = { &info[0], &info[1] };
 	struct accel_engine_stats st = { .sz = sizeof(st) };
 	struct accel_dev *dev[2];
@@ -290,7 +290,7 @@ static void test_once(void)
 	struct rig r = rig_new(model, "sim", po, &o);
 	struct accel_layer l = { .sz = sizeof(l) };
 	struct accel_seq *seq[SEQS];
-	struct accel_devinfo a, b;
+	struct accel_devinfo a = { .sz = sizeof(a) }, b = a;
 	uint64_t kv = 0;
 
 	accel_dev_info(r.dev, &a);

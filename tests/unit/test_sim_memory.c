@@ -47,7 +47,7 @@ static void test_buffers(void)
 	before = info.local_used;
 	ok(before <= 8192, "page tables have %llu bytes of the card", (unsigned long long)before);
 	ok(octans_inproc_bo_new(dev, 0, false, &a) == -EINVAL, "an empty buffer is refused");
-	ok(!octans_inproc_bo_new(dev, 1, true, &a) && octans_inproc_bo_size(a) == 4096,
+	ok(!octans_inproc_bo_new(dev, 1, true, &a) && a->size == 4096,
 	   "sizes are whole pages");
 	ok(!octans_inproc_bo_new(dev, 2 << 20, true, &b), "2 MiB on the card");
 	ok(octans_inproc_bo_new(dev, 2 << 20, true, &c) == -ENOSPC, "the card is full");

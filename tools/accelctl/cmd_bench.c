@@ -121,7 +121,7 @@ static void print_part(const struct part *p, const struct accel_devinfo *info, b
 
 static int report(const struct options *o, const struct running *r, const struct part parts[2])
 {
-	struct accel_devinfo info = { 0 };
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	struct accel_engine_stats st;
 	bool computed;
 

@@ -8,8 +8,6 @@
 #include <drm/octans_accel.h>
 
 #include "accelctl.h"
-#include "model/gguf.h"
-#include "op/op.h"
 
 static const char *access_text(const struct accel_devinfo *d)
 {
@@ -22,6 +20,8 @@ static const char *access_text(const struct accel_devinfo *d)
 		return "other uapi version";
 	case -ENODEV:
 		return "gone";
+	case -ENOENT:
+		return "node missing";
 	default:
 		return strerror(-d->access);
 	}
@@ -69,6 +69,7 @@ static int enumerate(struct accel_devinfo **list, size_t *n)
 		*list = calloc(room, sizeof(**list));
 		if (!*list)
 			return complain(EXIT_FAILED, "no memory to list processors");
+		(*list)->sz = sizeof(**list);
 		*n = room;
 		err = accel_enumerate(*list, n);
 	} while (!err && *n > room);
@@ -143,13 +144,13 @@ static void print_device(const struct accel_devinfo *d)
 	if (d->timing_only)
 		printf("results        none: only time is modelled\n");
 	printf("context        up to %u positions\n", d->max_ctx);
-	print_bits("operations    ", d->ops, op_name);
+	print_bits("operations    ", d->ops, accel_op_name);
 	print_bits("weight types  ", d->types, accel_type_name);
 }
 
 int cmd_show(const struct options *o)
 {
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	struct accel_dev *dev;
 	int err, rc = EXIT_OK;
 

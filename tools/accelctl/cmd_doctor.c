@@ -96,7 +96,7 @@ static int round_trip(struct accel_dev *dev, uint64_t *ns)
 	struct accel_queue *queue = NULL;
 	struct accel_vm *vm = NULL;
 	struct accel_bo *bo = NULL;
-	struct accel_job job = { .va = va, .size = sizeof(struct octans_cmd_signal) };
+	struct accel_job job = { .sz = sizeof(job), .va = va, .size = sizeof(struct octans_cmd_signal) };
 	struct octans_cmd_signal *cmd;
 	struct timespec t0, t1;
 	int err;
@@ -137,7 +137,7 @@ out:
 
 static void check_device(struct doctor *d)
 {
-	struct accel_devinfo info[16];
+	struct accel_devinfo info[16] = { { .sz = sizeof(info[0]) } };
 	struct accel_dev *dev;
 	size_t n = 16;
 	uint64_t ns = 0;

@@ -223,7 +223,7 @@ static void summarise(const struct running *r, const struct timing *t)
 	struct accel_engine_stats st;
 	unsigned int reasons[16] = { 0 };
 	const char *sep = " (";
-	struct accel_devinfo info = { .name = "the processor" };
+	struct accel_devinfo info = { .sz = sizeof(info), .name = "the processor" };
 
 	st = stats_of(r->session);
 	if (r->dev && accel_dev_info(r->dev, &info))

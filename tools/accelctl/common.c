@@ -157,7 +157,7 @@ int make_plan(const struct options *o, const struct accel_model *model, struct a
 		.sz = sizeof(po), .ctx = o->ctx, .batch = o->batch, .kv_type = o->kv_type,
 	};
 	struct accel_model_info mi;
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	const struct accel_devinfo *list = &info;
 	uint32_t *places;
 	int err;
@@ -198,7 +198,7 @@ int open_session(const struct options *o, const char *path, bool timing, struct 
 		.strict = o->strict,
 		.progress = isatty(STDERR_FILENO) ? show_progress : NULL,
 	};
-	struct accel_devinfo info;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 	int rc, err;
 
 	memset(r, 0, sizeof(*r));

@@ -366,8 +366,3 @@ void *octans_inproc_bo_map(struct octans_inproc_bo *bo)
 {
 	return (bo->local ? bo->dev->sim->local : bo->dev->arena) + bo->offset;
 }
-
-uint64_t octans_inproc_bo_size(const struct octans_inproc_bo *bo)
-{
-	return bo->size;
-}

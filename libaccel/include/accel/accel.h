@@ -7,8 +7,14 @@
  *    -EACCES the node may not be opened, -EIO/-EFAULT/-ETIME a job failed, -ECANCELED a job
  *    suffered from another's failure, -ENOSPC on-card memory or a context is full, -EBUSY the
  *    processor has none left of what was asked for, -ENOTSUP a capability is missing, -EPROTO
- *    kernel and library speak different versions, -EINVAL a bad argument or file, -ENOMEM.
+ *    kernel and library speak different versions, -EINVAL a bad argument or file, -ENOMEM,
+ *    -EMFILE or -ENFILE: this process or machine has no memory or file descriptor left, which
+ *    says nothing about the processor.
  *  - accel_error() is the sentence that goes with the last failure in this thread.
+ *  - Structures that a caller passes begin with their size: .sz = sizeof(struct accel_...), the rest
+ *    zero or as wanted.  A shorter one of an older program is taken as if the rest were zero, a
+ *    longer one if what this library does not know is zero (else -E2BIG).  What the library fills
+ *    in is cut, or ends with zeros, where the caller's structure ends.
  *  - Every object has one _new or _open and one _free or _close, which takes NULL.
  *  - No signal handlers, no exit(), no constructors; threads only where stated.
  *  - "MT" functions may be called from several threads on one handle, "ST" ones from
@@ -39,12 +45,13 @@ const char *accel_error(void);
 
 /* What a processor is and can do. */
 struct accel_devinfo {
+	size_t sz;		/* of this structure, set by the caller */
 	char name[32];		/* "accel0", "sim" */
 	char path[64];		/* device node, "" for the model */
 	char driver[32];	/* kernel driver, or "octans-sim" */
 	char pci[16];		/* "0000:00:03.0" or "" */
 	char profile[40];
-	int32_t access;		/* 0, or the -errno that opening it gives */
+	int32_t access;		/* 0, or -errno: why it cannot be opened */
 	uint32_t hw_version;	/* major << 16 | minor */
 	uint32_t uapi_major, uapi_minor;	/* of the driver; 0 for the model */
 	uint32_t rings;
@@ -61,13 +68,15 @@ struct accel_devinfo {
 	uint64_t memory_size, memory_used;	/* on-card bytes */
 	uint64_t memory_mappable;		/* of which the CPU can reach */
 	bool timing_only;	/* the model models time alone: results mean nothing */
+	uint8_t reserved[7];
 };
 
 /*
  * Lists the Octans processors that the kernel shows in /sys/class/accel, in order of their
- * numbers.  *n: in, room in list; out, how many there are (may exceed the room).  One that
- * may not be opened is listed with .access set and only name, path, driver and pci filled.
- * No processor is not an error: *n is 0.  MT
+ * numbers.  *n: in, room in list, an array whose first sz is set; out, how many there are (may
+ * exceed the room).  One that cannot be opened is listed with .access set (-EACCES: not permitted,
+ * -ENODEV: gone, -ENOENT: its node is missing, as in a container that it was not given to, else
+ * what accel_open() gives) and only name, path, driver and pci filled.  No processor is not an error: *n is 0.  MT
  */
 int accel_enumerate(struct accel_devinfo *list, size_t *n);
 
@@ -77,8 +86,9 @@ struct accel_dev;
  * Opens a processor.  selector: "accel0", "0", "/dev/accel/accel0", a PCI address
  * ("0000:00:03.0"), "sim" or "sim:key=value,..." (the model in this process; keys
  * profile, local, rings, threads, and timing: only time is modelled, data is neither read
- * nor written), or NULL/"auto": the first one that the kernel has.
- * -ENODEV: none there; -EACCES: there but not permitted; -EINVAL: selector not understood.
+ * nor written), or NULL/"auto": the first one of the kernel's that opens.
+ * -ENODEV: none there, its node is missing, or the model is not installed; -EACCES: there but not
+ * permitted; -EINVAL: selector not understood.
  * The model starts a thread per ring, those that "threads" asks for, and one that watches.  MT
  */
 int accel_open(const char *selector, struct accel_dev **out);
@@ -86,8 +96,13 @@ int accel_open(const char *selector, struct accel_dev **out);
 /* Closes; everything made from the device must be freed before.  MT */
 void accel_close(struct accel_dev *dev);
 
-/* Fills *info, with memory_used as it is now.  MT */
+/* Fills *info, whose sz is set, with memory_used as it is now.  MT */
 int accel_dev_info(struct accel_dev *dev, struct accel_devinfo *info);
+
+/* What the bits of ops and types stand for: "MATMUL", "Q4_K"; "?": this library does not know it.  A
+ * constant.  MT */
+const char *accel_op_name(uint32_t op);
+const char *accel_type_name(uint32_t type);
 
 /* The file descriptor of the node, -1 for the model.  Belongs to dev.  MT */
 int accel_dev_fd(const struct accel_dev *dev);

@@ -36,7 +36,8 @@ void *accel_bo_map(struct accel_bo *bo);
 uint64_t accel_bo_size(const struct accel_bo *bo);
 /* *fd: a dma-buf that the caller closes.  -ENOTSUP for the model.  MT */
 int accel_bo_export(struct accel_bo *bo, int *fd);
-/* A buffer from a dma-buf; fd stays the caller's.  -ENOTSUP for the model.  MT */
+/* A buffer from a dma-buf, of this device or another; fd stays the caller's.  The memory is shared,
+ * the buffer is one of its own: each is freed.  -ENOTSUP for the model.  MT */
 int accel_bo_import(struct accel_dev *dev, int fd, struct accel_bo **out);
 
 /* An empty address space.  -EBUSY: the processor has none left.  MT */
@@ -70,6 +71,7 @@ int accel_vm_unmap(struct accel_vm *vm, uint64_t va, uint64_t size);
 
 /* An access that the processor's MMU refused. */
 struct accel_fault {
+	size_t sz;		/* set by the caller */
 	uint64_t va;		/* address */
 	uint64_t tag;		/* of the job */
 	uint64_t cmd_offset;	/* of the command in its stream */
@@ -97,6 +99,7 @@ int accel_queue_error(struct accel_queue *queue);
 
 /* A recorded command stream and what it is run with. */
 struct accel_job {
+	size_t sz;		/* of this structure, the same in all jobs of an array */
 	uint64_t va;		/* of the stream, a multiple of 16 */
 	uint64_t tag;		/* comes back in faults */
 	uint64_t param_va;	/* u32s, a multiple of 4, read when the job starts; 0 without */
@@ -108,8 +111,9 @@ struct accel_job {
 
 /*
  * Queues n_jobs (1 .. ACCEL_MAX_JOBS) jobs, all or none, in one call.  They run one after the
- * other, the first after the n fences in deps.  *out, unless out is NULL: a fence of the last
- * job, which the caller frees.  -EINVAL: nothing was queued, accel_error() names the job;
+ * other, the first after the n fences in deps, which are of the same device (those of another one
+ * it can only wait for in this process).  *out, unless out is NULL: a fence of the last job, which
+ * the caller frees.  -EINVAL: nothing was queued, accel_error() names the job or the fence;
  * -ECANCELED: a job of this queue failed before (accel_queue_error()), make a new queue.
  * On the model this call blocks until deps of other queues have ended.  MT
  */
@@ -122,7 +126,10 @@ int accel_submit(struct accel_queue *queue, const struct accel_job *jobs, size_t
  * -ECANCELED: it was dropped because an earlier job of the queue failed (accel_queue_error() says
  * how), or the processor was reset because of another client; also if that befell another of the
  * jobs that were submitted with it.  -ETIMEDOUT: it has not ended at CLOCK_MONOTONIC abs_ns
- * (INT64_MAX: no limit, 0: just look).  The queue must still be there.  MT
+ * (INT64_MAX: no limit, 0: just look).  The queue must still be there.
+ *
+ * -EMFILE, -ENFILE and -ENOMEM say nothing about the job or the processor: this process or machine
+ * lacks what is needed to read the result, which stays where it is.  Ask again.  MT
  */
 int accel_fence_wait(struct accel_fence *fence, int64_t abs_ns);
 /* *fd: a sync_file, for poll() and other drivers; the caller closes it.
