@@ -12,7 +12,7 @@
 
 #include "arch.h"
 #include "error.h"
-#include "isa/numeric.h"
+#include "type/numeric.h"
 #include "model/gguf.h"
 #include "op/cpu.h"
 #include "plain.h"

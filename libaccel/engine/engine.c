@@ -108,6 +108,23 @@ static void put_off(struct accel_engine *e, struct card *c, int err)
 		c->wait_ms *= 2;
 }
 
+static void add_stats(struct accel_engine_stats *st, const struct exec_dev *exec)
+{
+	uint64_t *to = (uint64_t *)&st->modelled;
+	const uint64_t *from;
+	struct exec_stats x;
+
+	exec_dev_stats(exec, &x);
+	from = (const uint64_t *)&x.modelled;
+	st->submits += x.submits;
+	st->device_jobs += x.jobs;
+	st->stream_bytes += x.stream_bytes;
+	st->stream_writes += x.stream_writes;
+	st->ceiling_cycles += x.ceiling_cycles;
+	for (int i = 0; i < OCTANS_COUNTERS; i++)
+		to[i] += from[i];
+}
+
 static void note_fallback(struct accel_engine *e, int err, const char *why)
 {
 	e->stats.fallbacks++;
@@ -128,7 +145,7 @@ int engine_fall_back(struct accel_engine *e, uint32_t card, int err)
 	if (cannot)
 		return cannot;
 	pthread_mutex_lock(&e->lock);
-	exec_dev_stats(c->exec, &e->stats);
+	add_stats(&e->stats, c->exec);
 	leave(e, card, ACCEL_REASON_LOST, why);
 	note_fallback(e, err, why);
 	pages_forget(e);
@@ -425,7 +442,7 @@ void engine_publish(struct accel_engine *e)
 	*st = e->stats;
 	for (uint32_t i = 0; i < e->n_cards; i++)
 		if (e->cards[i].exec)
-			exec_dev_stats(e->cards[i].exec, st);
+			add_stats(st, e->cards[i].exec);
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
 		if (e->layers[i].device >= 0)
 			st->layers_device++;

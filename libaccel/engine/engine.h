@@ -11,6 +11,8 @@
 
 #include <pthread.h>
 
+#include <accel/engine.h>
+
 #include "error.h"
 #include "exec/exec.h"
 #include "opts.h"

@@ -8,8 +8,6 @@
 #ifndef ACCEL_EXEC_H
 #define ACCEL_EXEC_H
 
-#include <accel/engine.h>
-
 #include "plan/cost.h"
 
 /* Of an executor: on the heap, or a host buffer that the processor reaches.  The first part, the block, is
@@ -108,7 +106,15 @@ const struct io *exec_dev_io(const struct exec_dev *e);
 int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from);
 /* As exec_cpu_pool(), on the card; NULL with a sentence: it cannot be mapped. */
 uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, enum keep keep);
-/* Adds its figures. */
-void exec_dev_stats(const struct exec_dev *e, struct accel_engine_stats *st);
+
+/* Figures, since it was made. */
+struct exec_stats {
+	uint64_t submits, jobs;
+	uint64_t stream_bytes, stream_writes;	/* of commands: when it was made, and since */
+	uint64_t ceiling_cycles;	/* the least that the processor could do it in */
+	struct octans_counters modelled;
+};
+
+void exec_dev_stats(const struct exec_dev *e, struct exec_stats *st);
 
 #endif

@@ -619,16 +619,10 @@ void exec_dev_free(struct exec_dev *e)
 	free(e);
 }
 
-void exec_dev_stats(const struct exec_dev *e, struct accel_engine_stats *st)
+void exec_dev_stats(const struct exec_dev *e, struct exec_stats *st)
 {
-	const uint64_t *from = (const uint64_t *)&e->sum;
-	uint64_t *to = (uint64_t *)&st->modelled;
-
-	st->submits += e->submits;
-	st->device_jobs += e->jobs;
-	st->stream_bytes += e->stream_bytes;
-	st->stream_writes += e->stream_writes;
-	st->ceiling_cycles += e->ceiling;
-	for (int i = 0; i < OCTANS_COUNTERS; i++)
-		to[i] += from[i];
+	*st = (struct exec_stats) {
+		.submits = e->submits, .jobs = e->jobs, .stream_bytes = e->stream_bytes,
+		.stream_writes = e->stream_writes, .ceiling_cycles = e->ceiling, .modelled = e->sum,
+	};
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "numeric.h"
+#include "type/numeric.h"
 #include "type/type.h"
 
 #define ATTEND_HEADS	4u	/* that a kernel takes at once */

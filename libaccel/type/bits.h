@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "isa/numeric.h"
+#include "numeric.h"
 
 /* 16 bytes of nibbles: value i, 0 .. 31. */
 static inline int nibble(const uint8_t *q, int i)

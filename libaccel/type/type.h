@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <accel/accel.h>
+
 /* What the codes q of a block stand for; Documentation/hardware/numerics.rst has the formulas. */
 enum type_form {
 	TYPE_FLOAT,	/* no codes, numbers */
@@ -46,8 +48,6 @@ struct type_block {
 /* NULL: weights have no such type.  All functions here: MT-safe. */
 const struct weight_type *weight_type(uint32_t id);
 
-/* The name of any type that GGML has or had, "Q4_K", supported or not; else "?". */
-const char *accel_type_name(uint32_t id);
 /* Elements and bytes of a block of any type that a file may hold, supported or not; false: unknown. */
 bool accel_type_block(uint32_t id, uint32_t *elements, uint32_t *bytes);
 
