@@ -105,6 +105,9 @@ golden_obj := $(call obj,$(shell grep -l golden.h $(unit_src)))
 $(golden_obj): $(O)/golden.bin
 $(golden_obj): FILE_CFLAGS := -DGOLDEN_FILE='"$(O)/golden.bin"'
 
+# Tables that tests read, embedded by data.h likewise.
+$(call obj,$(shell grep -l DATA_FILE $(unit_src))): $(wildcard tests/unit/data/*)
+
 $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ -ljansson $(LIBS)
