@@ -6,10 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <accel/text.h>
+
 #include "accelctl.h"
 #include "model/gguf.h"
 #include "model/layer.h"
-#include "text/sampler.h"
 #include "text/tokenizer.h"
 
 #define MAX_PROMPT (16u << 20)
@@ -99,23 +100,25 @@ struct timing {
 	struct accel_engine_stats after_prompt;
 };
 
-/* Appends tokens to the sequence; *next: the one chosen to follow, as sample() returns it. */
-static int advance(struct accel_session *s, struct sampler *sampler, uint32_t vocab,
-		   const int32_t *tokens, size_t n, int64_t *next)
+/* Appends tokens to the sequence; *next: the one chosen to follow, or a negative error of choosing. */
+static int advance(struct accel_session *s, struct accel_sampler *sampler, uint32_t vocab,
+		   const int32_t *tokens, size_t n, int32_t *next)
 {
-	uint32_t k = sampler_top(sampler, vocab);
+	uint32_t k = accel_sampler_top(sampler, vocab);
 	int32_t ids[OCTANS_MAX_TOPK];
 	float values[OCTANS_MAX_TOPK];
 	const float *logits;
-	int err;
+	int err, rc;
 
 	if (k) {
 		err = session_eval_top(s, tokens, n, k, ids, values);
-		*next = err ? 0 : sample_top(sampler, ids, values, k);
+		rc = err ? 0 : accel_sampler_choose_top(sampler, ids, values, k, vocab, next);
 	} else {
 		err = session_eval(s, tokens, n, ACCEL_LOGITS_LAST, &logits);
-		*next = err ? 0 : sample(sampler, logits, vocab);
+		rc = err ? 0 : accel_sampler_choose(sampler, logits, vocab, next);
 	}
+	if (rc)
+		*next = rc;
 	return err;
 }
 
@@ -128,21 +131,17 @@ static int no_number(const struct options *o)
 }
 
 static int generate(const struct options *o, struct accel_session *s, struct tokenizer *tok,
-		    const int32_t *ids, size_t n, uint32_t vocab, uint32_t ctx, struct timing *time)
+		    struct accel_sampler *sampler, const int32_t *ids, size_t n, uint32_t vocab,
+		    uint32_t ctx, struct timing *time)
 {
-	struct sampler sampler = {
-		.temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p, .state = o->seed,
-	};
 	struct tokenizer_stream stream = { 0 };
 	double t0 = seconds();
 	int rc = EXIT_OK, err;
-	int64_t next;
+	int32_t next;
 
-	err = advance(s, &sampler, vocab, ids, n, &next);
-	if (err) {
-		sampler_end(&sampler);
+	err = advance(s, sampler, vocab, ids, n, &next);
+	if (err)
 		return complain_eval(err);
-	}
 	time->after_prompt = stats_of(s);
 	time->prompt_tokens = n;
 	time->prompt = seconds() - t0;
@@ -175,7 +174,7 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		}
 		if (i + 1 == o->predict)
 			break;
-		err = advance(s, &sampler, vocab, &id, 1, &next);
+		err = advance(s, sampler, vocab, &id, 1, &next);
 		time->steps += !err;
 		if (err) {
 			putchar('\n');
@@ -184,7 +183,6 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		}
 	}
 	time->generation = seconds() - t0;
-	sampler_end(&sampler);
 	return rc;
 }
 
@@ -251,8 +249,19 @@ static void summarise(const struct running *r, const struct timing *t)
 			"the processor failed, ", st.fallback_reason);
 }
 
+static int make_sampler(const struct options *o, struct accel_sampler **out)
+{
+	struct accel_sampler_opts opts = {
+		.sz = sizeof(opts), .seed = o->seed, .temperature = o->temperature, .top_k = o->top_k,
+		.top_p = o->top_p,
+	};
+
+	return accel_sampler_new(&opts, out) ? complain(EXIT_FAILED, "%s", accel_error()) : 0;
+}
+
 int cmd_run(const struct options *o)
 {
+	struct accel_sampler *sampler = NULL;
 	struct tokenizer *tok = NULL;
 	struct accel_model_info mi;
 	struct timing time = { 0 };
@@ -287,7 +296,10 @@ int cmd_run(const struct options *o)
 		rc = complain(EXIT_USAGE, "the prompt has no tokens");
 		goto out;
 	}
-	rc = generate(o, r.session, tok, ids, n, mi.n_vocab, plan_info(r.plan).ctx, &time);
+	rc = make_sampler(o, &sampler);
+	if (rc)
+		goto out;
+	rc = generate(o, r.session, tok, sampler, ids, n, mi.n_vocab, plan_info(r.plan).ctx, &time);
 	if (rc == EXIT_OK) {
 		if (!time.newline)
 			putchar('\n');
@@ -295,6 +307,7 @@ int cmd_run(const struct options *o)
 		summarise(&r, &time);
 	}
 out:
+	accel_sampler_free(sampler);
 	tokenizer_free(tok);
 	free(ids);
 	free(prompt.s);
