@@ -9,9 +9,6 @@
 #include <accel/text.h>
 
 #include "accelctl.h"
-#include "model/gguf.h"
-#include "model/layer.h"
-#include "text/tokenizer.h"
 
 #define MAX_PROMPT (16u << 20)
 
@@ -64,32 +61,51 @@ static int read_prompt(const struct options *o, struct text *t)
 	return rc;
 }
 
-/* A model may say how its prompts look: "%s" stands for the question. */
-static int apply_format(const struct options *o, const struct gguf *g, struct text *t)
+/* A model may say how its prompts look; a template for conversations is not used here. */
+static int apply_format(const struct options *o, const struct accel_model *m, struct text *t,
+			bool *formatted)
 {
-	struct text out = { 0 };
-	const char *f, *mark;
-	size_t n;
+	struct accel_chat_message question = { "user", t->s, t->n };
+	struct accel_chat *chat;
+	size_t size = 0;
+	char *out;
 	int rc;
 
-	if (o->raw || gguf_get_str(g, "octans.prompt.format", &f, &n))
+	rc = o->raw ? -ENOENT : accel_chat_new(m, NULL, &chat);
+	if (rc == -ENOENT || rc == -ENOTSUP)
 		return 0;
-	mark = memmem(f, n, "%s", 2);
-	if (!mark)
-		return complain(EXIT_FAILED, "the model's prompt format \"%.*s\" has no %%s; use --raw",
-				n < 64 ? (int)n : 64, f);
-	rc = append(&out, f, mark - f);
-	if (!rc)
-		rc = append(&out, t->s, t->n);
-	if (!rc)
-		rc = append(&out, mark + 2, f + n - mark - 2);
+	if (rc)
+		return complain(EXIT_FAILED, "%s; use --raw", accel_error());
+	if (strcmp(accel_chat_name(chat), "octans")) {
+		accel_chat_free(chat);
+		return 0;
+	}
+	accel_chat_format(chat, &question, 1, 0, ACCEL_CHAT_ANSWER, NULL, &size);
+	out = malloc(size + 1);
+	rc = out ? accel_chat_format(chat, &question, 1, 0, ACCEL_CHAT_ANSWER, out, &size)
+		 : -ENOMEM;
+	accel_chat_free(chat);
 	if (rc) {
-		free(out.s);
-		return rc;
+		free(out);
+		return complain(EXIT_FAILED, "no memory for the prompt");
 	}
 	free(t->s);
-	*t = out;
+	*t = (struct text) { out, size };
+	*formatted = true;
 	return 0;
+}
+
+/* *ids is malloc'd. */
+static int encode(const struct accel_tokenizer *tok, const struct text *t, int32_t **ids, size_t *n)
+{
+	*n = 3 * t->n + 4;
+	*ids = malloc(*n * sizeof(**ids));
+	if (!*ids)
+		return complain(EXIT_FAILED, "no memory for the prompt's tokens");
+	if (accel_tokenizer_encode(tok, t->s, t->n, ACCEL_ENCODE_ENDS | ACCEL_ENCODE_SPECIAL, *ids,
+				   n))
+		return complain(EXIT_FAILED, "the prompt: %s", accel_error());
+	return *n ? 0 : complain(EXIT_USAGE, "the prompt has no tokens");
 }
 
 struct timing {
@@ -130,11 +146,10 @@ static int no_number(const struct options *o)
 			", or its keys and values are too large for 16 bits: try --kv-type f32");
 }
 
-static int generate(const struct options *o, struct accel_session *s, struct tokenizer *tok,
-		    struct accel_sampler *sampler, const int32_t *ids, size_t n, uint32_t vocab,
-		    uint32_t ctx, struct timing *time)
+static int generate(const struct options *o, struct accel_session *s, struct accel_tokenizer *tok,
+		    struct accel_sampler *sampler, struct accel_decoder *decoder,
+		    const int32_t *ids, size_t n, uint32_t vocab, uint32_t ctx, struct timing *time)
 {
-	struct tokenizer_stream stream = { 0 };
 	double t0 = seconds();
 	int rc = EXIT_OK, err;
 	int32_t next;
@@ -147,7 +162,7 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 	time->prompt = seconds() - t0;
 	t0 = seconds();
 	for (uint32_t i = 0; i < o->predict; i++) {
-		char piece[TOKENIZER_PIECE];
+		const char *piece;
 		size_t len;
 		int32_t id;
 
@@ -156,9 +171,9 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 			break;
 		}
 		id = next;
-		if (tokenizer_is_eog(tok, id))
+		if (accel_token_ends(tok, id))
 			break;
-		len = tokenizer_decode(tok, &stream, id, piece, sizeof(piece));
+		len = accel_decoder_push(decoder, id, &piece);
 		if (len)
 			time->newline = piece[len - 1] == '\n';
 		fwrite(piece, 1, len, stdout);
@@ -261,14 +276,15 @@ static int make_sampler(const struct options *o, struct accel_sampler **out)
 
 int cmd_run(const struct options *o)
 {
+	struct accel_decoder *decoder = NULL;
 	struct accel_sampler *sampler = NULL;
-	struct tokenizer *tok = NULL;
+	struct accel_tokenizer *tok = NULL;
 	struct accel_model_info mi;
 	struct timing time = { 0 };
 	struct text prompt = { 0 };
 	struct running r = { 0 };
 	int32_t *ids = NULL;
-	char text[256];
+	bool formatted = false;
 	size_t n;
 	int rc;
 
@@ -279,27 +295,22 @@ int cmd_run(const struct options *o)
 	if (rc)
 		goto out;
 	accel_model_info(r.model, &mi);
-	rc = apply_format(o, accel_model_gguf(r.model), &prompt);
+	rc = apply_format(o, r.model, &prompt, &formatted);
 	if (rc)
 		goto out;
-	if (tokenizer_new(accel_model_gguf(r.model), &tok, text, sizeof(text))) {
-		rc = complain(EXIT_FAILED, "%s: %s", o->args[0], text);
-		goto out;
-	}
-	rc = tokenizer_encode(tok, prompt.s, prompt.n, true, true, &ids, &n);
-	if (rc) {
-		rc = complain(EXIT_FAILED, rc == -EILSEQ ? "the model's vocabulary cannot spell the prompt" :
-			      "no memory for the prompt's tokens");
-		goto out;
-	}
-	if (!n) {
-		rc = complain(EXIT_USAGE, "the prompt has no tokens");
+	/* An answer stands alone; what continues a prompt can be joined to it. */
+	if (accel_tokenizer_new(r.model, &tok) ||
+	    accel_decoder_new(tok, formatted ? ACCEL_DECODE_BEGIN : 0, &decoder)) {
+		rc = complain(EXIT_FAILED, "%s: %s", o->args[0], accel_error());
 		goto out;
 	}
 	rc = make_sampler(o, &sampler);
+	if (!rc)
+		rc = encode(tok, &prompt, &ids, &n);
 	if (rc)
 		goto out;
-	rc = generate(o, r.session, tok, sampler, ids, n, mi.n_vocab, plan_info(r.plan).ctx, &time);
+	rc = generate(o, r.session, tok, sampler, decoder, ids, n, mi.n_vocab,
+		      plan_info(r.plan).ctx, &time);
 	if (rc == EXIT_OK) {
 		if (!time.newline)
 			putchar('\n');
@@ -307,8 +318,9 @@ int cmd_run(const struct options *o)
 		summarise(&r, &time);
 	}
 out:
+	accel_decoder_free(decoder);
 	accel_sampler_free(sampler);
-	tokenizer_free(tok);
+	accel_tokenizer_free(tok);
 	free(ids);
 	free(prompt.s);
 	close_session(&r);
