@@ -283,7 +283,7 @@ static double exponential(double x)
 	double k, r, sum = 0;
 	uint64_t bits;
 
-	if (x < -60)
+	if (x < -28)	/* less than half of the smallest weight */
 		return 0;
 	k = (double)(int)(x * 0x1.71547652b82fep+0 - 0.5);
 	r = (x - k * ln2_high) - k * ln2_low;
@@ -387,6 +387,25 @@ static int32_t draw(struct accel_sampler *s, struct source *c, float best)
 	}
 }
 
+/*
+ * Without what min_p takes away for certain, so that it need not be put in order; what log() says
+ * of the rest is checked again.
+ */
+static uint32_t drop_unlikely(struct candidate *list, uint32_t n, double min_p)
+{
+	double best = list[0].logit, least;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 1; i < n; i++)
+		if (list[i].logit > best)
+			best = list[i].logit;
+	least = min_p < 1 ? best + log(min_p) - 1 : best;
+	for (uint32_t i = 0; i < n; i++)
+		if (list[i].logit >= least)
+			list[kept++] = list[i];
+	return kept;
+}
+
 /* From list[n], which holds what is needed, in no order; penalties are in it. */
 static int choose(struct accel_sampler *s, uint32_t n, int32_t *id)
 {
@@ -408,7 +427,9 @@ static int choose(struct accel_sampler *s, uint32_t n, int32_t *id)
 		if (s->o.top_k < n)
 			c.n = s->o.top_k;
 	} else {
-		heapify(c.list, n, false);
+		if (s->o.top_p >= 1 && s->o.min_p > 0)
+			c.n = drop_unlikely(c.list, n, s->o.min_p);
+		heapify(c.list, c.n, false);
 		c.heap = true;
 	}
 	*id = draw(s, &c, c.list[0].logit);

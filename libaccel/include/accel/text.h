@@ -214,13 +214,13 @@ enum accel_chat_flags {
 };
 
 /*
- * Writes messages[n] down, to be encoded with ACCEL_ENCODE_SPECIAL.  The first `known` of them are
- * in the sequence already, the last of these as the model's own answer if the assistant said it:
- * the text is only what comes after, and begins with what ends that answer.  Writing them down bit
- * by bit gives what writing them all down at once gives.  out: [*size], the caller's, may be NULL
- * if *size is 0.  *size: in, the room; out, the bytes of the text, which no zero ends.  -ENOSPC: it
- * has more than room, nothing was written but *size; -EINVAL: a role that the format has no place
- * for, a flag that is not known, known above n.
+ * Writes messages[n] down, to be encoded with ACCEL_ENCODE_SPECIAL (and _JOIN if some are known).
+ * The first `known` of them are in the sequence already, the last of these as the model's own
+ * answer if the assistant said it: the text is only what comes after, and begins with what ends
+ * that answer.  Writing them down bit by bit gives what writing them all down at once gives.  out:
+ * [*size], the caller's, may be NULL if *size is 0.  *size: in, the room; out, the bytes of the
+ * text, which no zero ends.  -ENOSPC: it has more than room, nothing was written but *size;
+ * -EINVAL: a role that the format has no place for, a flag that is not known, known above n.
  */
 int accel_chat_format(const struct accel_chat *c, const struct accel_chat_message *messages,
 		      size_t n, size_t known, uint32_t flags, char *out, size_t *size);
