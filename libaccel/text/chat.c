@@ -12,6 +12,7 @@
 #include "error.h"
 #include "model/gguf.h"
 #include "model/layer.h"
+#include "tokenizer.h"
 
 struct accel_chat {
 	const struct chat_format *format;
@@ -57,6 +58,8 @@ static int unknown(const char *pattern, size_t n)
 
 	while (line < n && line < 60 && pattern[line] != '\n')
 		line++;
+	while (line && line < n && (pattern[line] & 0xc0) == 0x80)	/* no half character */
+		line--;
 	for (const struct chat_format *f = chat_formats; f->name && at < sizeof(names); f++)
 		at += snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", f->name);
 	return fail(-ENOTSUP, "the chat template \"%.*s%s\" is not one that is known; known: %s",
@@ -187,6 +190,8 @@ struct writer {
 	size_t from;		/* those before are not written */
 	size_t held;		/* messages of the system that wait are among the first so many */
 	size_t text_end;	/* where the text of the newest message ended */
+	struct span *said;	/* [n] what is not the format's but said; NULL: not wanted */
+	size_t n_said;
 };
 
 static void put(struct writer *w, const char *s, size_t n)
@@ -201,6 +206,14 @@ static void put_text(struct writer *w, const char *s)
 {
 	if (s)
 		put(w, s, strlen(s));
+}
+
+/* What somebody said. */
+static void put_said(struct writer *w, const char *s, size_t n)
+{
+	if (w->said && n)
+		w->said[w->n_said++] = (struct span) { w->at, w->at + n };
+	put(w, s, n);
 }
 
 static bool is_space(char c)
@@ -237,7 +250,7 @@ static void put_held(struct writer *w, size_t i)
 		if (!is_role(&w->messages[k], "system"))
 			continue;
 		s = trimmed(&w->messages[k], &n);
-		put(w, s, n);
+		put_said(w, s, n);
 		any |= n > 0;
 	}
 	w->held = i;
@@ -254,11 +267,11 @@ static void put_pattern(struct writer *w, const char *p, size_t i)
 	w->text_end = w->at;
 	for (; *p; p++) {
 		if (*p == *TEXT) {
-			put(w, m->text, m->n);
+			put_said(w, m->text, m->n);
 			w->text_end = w->at;
 		} else if (*p == *TRIM) {
 			s = trimmed(m, &n);
-			put(w, s, n);
+			put_said(w, s, n);
 			w->text_end = w->at;
 		} else if (*p == *ROLE) {
 			put_text(w, m->role);
@@ -336,14 +349,41 @@ static size_t overlap(const struct accel_chat_message *m, const char *s, size_t 
 	return tail && tail <= n && !memcmp(s, t + len, tail) ? tail : 0;
 }
 
-int accel_chat_format(const struct accel_chat *c, const struct accel_chat_message *messages,
-		      size_t n, size_t known, uint32_t flags, char *out, size_t *size)
+struct written {
+	char *text;		/* malloc'd */
+	size_t from, n;		/* bytes of it that count */
+	struct span *said;	/* malloc'd; places in what counts */
+	size_t n_said;
+};
+
+static void written_end(struct written *t)
+{
+	free(t->text);
+	free(t->said);
+}
+
+/* Those behind what is known, as places behind it. */
+static void keep_spans(struct written *t, const struct writer *w, size_t from)
+{
+	for (size_t i = 0; i < w->n_said; i++) {
+		struct span s = w->said[i];
+
+		if (s.end <= from)
+			continue;
+		s.begin = s.begin > from ? s.begin - from : 0;
+		s.end -= from;
+		t->said[t->n_said++] = s;
+	}
+}
+
+static int write_down(const struct accel_chat *c, const struct accel_chat_message *messages,
+		      size_t n, size_t known, uint32_t flags, struct written *t)
 {
 	struct writer count = { .f = c->format, .messages = messages, .n = n }, w = count;
-	size_t begin, total, skip = 0;
-	char *text;
+	size_t begin;
 	int rc;
 
+	*t = (struct written) { 0 };
 	if (flags & ~ACCEL_CHAT_ANSWER)
 		return fail(-EINVAL, "there is no flag 0x%x for a chat format", flags);
 	if (known > n)
@@ -351,22 +391,53 @@ int accel_chat_format(const struct accel_chat *c, const struct accel_chat_messag
 	rc = write_all(&count, known, flags, &begin);
 	if (rc)
 		return rc;
-	total = count.at - begin;
-	text = malloc(total + 1);
-	if (!text)
-		return fail(-ENOMEM, "no memory for a conversation of %zu bytes", total);
-	w.out = text;
+	t->n = count.at - begin;
+	t->text = malloc(t->n + 1);
+	t->said = calloc(n + 1, sizeof(*t->said));
+	if (!t->text || !t->said) {
+		written_end(t);
+		return fail(-ENOMEM, "no memory for a conversation of %zu bytes", t->n);
+	}
+	w.out = t->text;
 	w.from = begin;
+	w.said = t->said;
 	write_all(&w, known, flags, &begin);
 	if (known && is_role(&messages[known - 1], "assistant"))
-		skip = overlap(&messages[known - 1], text, total);
-	total -= skip;
-	if (total > *size)
-		rc = fail(-ENOSPC, "the conversation has %zu bytes, there is room for %zu", total,
+		t->from = overlap(&messages[known - 1], t->text, t->n);
+	t->n -= t->from;
+	keep_spans(t, &w, begin + t->from);
+	return 0;
+}
+
+int accel_chat_format(const struct accel_chat *c, const struct accel_chat_message *messages,
+		      size_t n, size_t known, uint32_t flags, char *out, size_t *size)
+{
+	struct written t;
+	int rc = write_down(c, messages, n, known, flags, &t);
+
+	if (rc)
+		return rc;
+	if (t.n > *size)
+		rc = fail(-ENOSPC, "the conversation has %zu bytes, there is room for %zu", t.n,
 			  *size);
-	else if (total)
-		memcpy(out, text + skip, total);
-	*size = total;
-	free(text);
+	else if (t.n)
+		memcpy(out, t.text + t.from, t.n);
+	*size = t.n;
+	written_end(&t);
+	return rc;
+}
+
+int accel_chat_encode(const struct accel_chat *c, const struct accel_tokenizer *t,
+		      const struct accel_chat_message *messages, size_t n, size_t known,
+		      uint32_t flags, int32_t *ids, size_t *n_ids)
+{
+	uint32_t how = ACCEL_ENCODE_SPECIAL | (known ? ACCEL_ENCODE_JOIN : ACCEL_ENCODE_ENDS);
+	struct written w;
+	int rc = write_down(c, messages, n, known, flags, &w);
+
+	if (rc)
+		return rc;
+	rc = tokenizer_encode(t, w.text + w.from, w.n, how, w.said, w.n_said, ids, n_ids);
+	written_end(&w);
 	return rc;
 }

@@ -85,10 +85,37 @@ int ids_add(struct ids *l, int32_t id)
 	return 0;
 }
 
-static int encode(const struct accel_tokenizer *t, const char *text, size_t n, uint32_t flags,
-		  struct ids *out)
+struct reader {
+	const struct accel_tokenizer *t;
+	const char *text;
+	size_t n;
+	bool parse;
+	const struct span *plain;	/* those that are not behind the place read */
+	size_t n_plain;
+};
+
+/* The special token at a place, -1 = none.  One of a text around a span does not reach into it. */
+static int32_t read_special(struct reader *r, size_t at)
 {
-	bool parse = flags & ACCEL_ENCODE_SPECIAL, ends = flags & ACCEL_ENCODE_ENDS;
+	size_t end = r->n;
+	bool plain = false;
+
+	while (r->n_plain && at >= r->plain->end) {
+		r->plain++;
+		r->n_plain--;
+	}
+	if (r->n_plain) {
+		plain = at >= r->plain->begin;
+		end = plain ? r->n : r->plain->begin;
+	}
+	return special_at(r->t, r->text + at, end - at, r->parse && !plain);
+}
+
+static int encode(const struct accel_tokenizer *t, const char *text, size_t n, uint32_t flags,
+		  const struct span *plain, size_t n_plain, struct ids *out)
+{
+	struct reader r = { t, text, n, flags & ACCEL_ENCODE_SPECIAL, plain, n_plain };
+	bool ends = flags & ACCEL_ENCODE_ENDS;
 	/* at the beginning and after a special token */
 	bool prefix = t->add_space && !(flags & ACCEL_ENCODE_JOIN);
 	size_t begin = 0;
@@ -97,7 +124,7 @@ static int encode(const struct accel_tokenizer *t, const char *text, size_t n, u
 	if (ends && t->add_bos)
 		rc = ids_add(out, t->bos);
 	for (size_t at = 0; at <= n && !rc; at++) {
-		int32_t id = at < n ? special_at(t, text + at, n - at, parse) : -1;
+		int32_t id = at < n ? read_special(&r, at) : -1;
 
 		if (at < n && id < 0)
 			continue;
@@ -117,8 +144,8 @@ static int encode(const struct accel_tokenizer *t, const char *text, size_t n, u
 	return rc;
 }
 
-int accel_tokenizer_encode(const struct accel_tokenizer *t, const char *text, size_t n,
-			   uint32_t flags, int32_t *ids, size_t *n_ids)
+int tokenizer_encode(const struct accel_tokenizer *t, const char *text, size_t n, uint32_t flags,
+		     const struct span *plain, size_t n_plain, int32_t *ids, size_t *n_ids)
 {
 	struct ids out = { 0 };
 	size_t room = *n_ids;
@@ -126,7 +153,7 @@ int accel_tokenizer_encode(const struct accel_tokenizer *t, const char *text, si
 
 	if (flags & ~(ACCEL_ENCODE_ENDS | ACCEL_ENCODE_SPECIAL | ACCEL_ENCODE_JOIN))
 		return fail(-EINVAL, "there is no flag 0x%x for encoding", flags);
-	rc = encode(t, text, n, flags, &out);
+	rc = encode(t, text, n, flags, plain, n_plain, &out);
 	if (rc == -EILSEQ)
 		rc = fail(rc, "the vocabulary has no tokens for some bytes of the text");
 	else if (rc)
@@ -141,4 +168,10 @@ int accel_tokenizer_encode(const struct accel_tokenizer *t, const char *text, si
 	}
 	free(out.list);
 	return rc;
+}
+
+int accel_tokenizer_encode(const struct accel_tokenizer *t, const char *text, size_t n,
+			   uint32_t flags, int32_t *ids, size_t *n_ids)
+{
+	return tokenizer_encode(t, text, n, flags, NULL, 0, ids, n_ids);
 }

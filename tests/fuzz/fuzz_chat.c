@@ -12,6 +12,7 @@
 #include <accel/text.h>
 
 #include "text/chat.h"
+#include "text/tokenizer.h"
 #include "../unit/gguf_build.h"
 #include "fuzz.h"
 
@@ -40,6 +41,53 @@ static char *text_of(const struct accel_chat *c, const struct accel_chat_message
 	return out;
 }
 
+/* The bytes, a space, and two control tokens; made once. */
+static const struct accel_tokenizer *vocabulary(void)
+{
+	static const char *const control[] = { "<s>", "<|im_end|>" };
+	static struct accel_tokenizer *t;
+	const size_t n = 256 + 1 + N(control);
+	char err[256], name[8];
+	struct build b;
+	struct gguf *g;
+
+	if (t)
+		return t;
+	build_begin(&b);
+	build_key_text(&b, "tokenizer.ggml.model", "llama");
+	build_key_array(&b, "tokenizer.ggml.tokens", GGUF_STRING, n);
+	for (unsigned int i = 0; i < 256; i++)
+		build_text_n(&b, name, snprintf(name, sizeof(name), "<0x%02X>", i));
+	build_text(&b, "\xe2\x96\x81");
+	for (size_t i = 0; i < N(control); i++)
+		build_text(&b, control[i]);
+	build_key_array(&b, "tokenizer.ggml.scores", GGUF_F32, n);
+	for (size_t i = 0; i < n; i++)
+		build_bytes(&b, &(float) { 0 }, 4);
+	build_key_array(&b, "tokenizer.ggml.token_type", GGUF_I32, n);
+	for (size_t i = 0; i < n; i++)
+		build_bytes(&b, &(int32_t) { i < 256 ? 6 : i > 256 ? 3 : 1 }, 4);
+	if (gguf_open_mem(b.p, b.n, &g, err, sizeof(err)) || tokenizer_new(g, &t))
+		abort();
+	gguf_close(g);
+	build_end(&b);
+	return t;
+}
+
+static void encode(const struct accel_chat *c, const struct accel_chat_message *m, size_t n,
+		   size_t known)
+{
+	size_t n_ids = 0;
+	int32_t *ids;
+
+	if (accel_chat_encode(c, vocabulary(), m, n, known, 0, NULL, &n_ids) != -ENOSPC && n_ids)
+		abort();
+	ids = malloc((n_ids + 1) * sizeof(*ids));
+	if (accel_chat_encode(c, vocabulary(), m, n, known, 0, ids, &n_ids))
+		abort();
+	free(ids);
+}
+
 static void talk(const struct accel_chat *c, const struct accel_chat_message *m, size_t n)
 {
 	size_t size, part;
@@ -51,6 +99,7 @@ static void talk(const struct accel_chat *c, const struct accel_chat_message *m,
 		if (!rest || part > size || memcmp(whole + size - part, rest, part))
 			abort();
 		free(rest);
+		encode(c, m, n, k);
 	}
 	for (const char *const *s = accel_chat_stops(c); *s; s++)
 		if (!**s)

@@ -225,6 +225,15 @@ enum accel_chat_flags {
 int accel_chat_format(const struct accel_chat *c, const struct accel_chat_message *messages,
 		      size_t n, size_t known, uint32_t flags, char *out, size_t *size);
 
+/*
+ * The tokens of the same, with those at the ends of a text if nothing is known.  What is said
+ * cannot spell control tokens, as it could if the text were encoded: no message ends itself and
+ * begins another.  ids and *n_ids, and errors: also as accel_tokenizer_encode().
+ */
+int accel_chat_encode(const struct accel_chat *c, const struct accel_tokenizer *t,
+		      const struct accel_chat_message *messages, size_t n, size_t known,
+		      uint32_t flags, int32_t *ids, size_t *n_ids);
+
 /* ---- texts to stop at ---- */
 
 /* Watches a text that is made bit by bit for others.  ST, all functions. */
