@@ -140,6 +140,8 @@ static int new_chat(const struct gguf *g, const char *name, struct accel_chat **
 	if (!c)
 		return fail(-ENOMEM, "no memory for the chat format");
 	rc = name ? format_of_name(c, name) : format_of_file(c, g);
+	if (!name && gguf_intact(g))	/* whatever was read of a file that changed */
+		rc = -EIO;
 	if (rc) {
 		accel_chat_free(c);
 		return rc;

@@ -368,6 +368,8 @@ int tokenizer_new(const struct gguf *g, struct accel_tokenizer **out)
 	if (!t)
 		return no_memory();
 	rc = read_vocabulary(t, g);
+	if (gguf_intact(g))	/* whatever was read of a file that changed */
+		rc = -EIO;
 	if (rc) {
 		accel_tokenizer_free(t);
 		return rc;

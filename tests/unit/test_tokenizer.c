@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <math.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "data.h"
 #include "fail_alloc.h"
@@ -918,6 +919,32 @@ static void test_damaged(void)
 	free(large);
 }
 
+/* What a file says that changes while it is read is not believed. */
+static void test_changed(void)
+{
+	char path[] = "/tmp/octans-vocabulary-XXXXXX";
+	struct accel_tokenizer *t = NULL;
+	int fd = mkstemp(path), before, after;
+	struct opened o;
+
+	spm_words();
+	put_vocab(&o.b, "llama", NULL);
+	if (fd < 0 || write(fd, o.b.p, o.b.n) != (ssize_t)o.b.n ||
+	    gguf_open(path, &o.g, err, sizeof(err))) {
+		ok(false, "a file: %s", err);
+		return;
+	}
+	before = tokenizer_new(o.g, &o.t);
+	usleep(50000);		/* a clock tick of the file's */
+	after = pwrite(fd, o.b.p, 1, 0) == 1 ? tokenizer_new(o.g, &t) : 0;
+	ok(!before && after == -EIO && !t && strstr(accel_error(), "load it again"),
+	   "a vocabulary of a file that was written to: %s", accel_error());
+	ok(encodes(o.t, "the world", true, false, "1 270 278"), "the one read before is whole");
+	close_built(&o);
+	close(fd);
+	unlink(path);
+}
+
 static void test_hostile(void)
 {
 	static const char *const odd_merges[] = {
@@ -1105,6 +1132,7 @@ int main(void)
 	test_pre();
 	test_refused();
 	test_damaged();
+	test_changed();
 	test_hostile();
 	test_time();
 	test_no_memory();

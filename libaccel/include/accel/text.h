@@ -30,7 +30,8 @@ struct accel_tokenizer;
 /*
  * Reads the vocabulary that the model's file carries, and copies it: model may be freed before it.
  * *out is freed by accel_tokenizer_free(), and NULL on errors.  -EINVAL: the file has none, a
- * damaged one, or one of a kind that is not supported; -ENOMEM.  MT
+ * damaged one, or one of a kind that is not supported; -EIO: it has changed since it was opened;
+ * -ENOMEM.  MT
  */
 int accel_tokenizer_new(const struct accel_model *model, struct accel_tokenizer **out);
 /* Takes NULL.  Nothing that was made from t may be left.  ST */
@@ -196,7 +197,7 @@ struct accel_chat_message {	/* this one does not grow */
  * that template contains.  Else a format by its name, or a template's text to be recognised; model
  * may then be NULL.  The model may be freed before the format.  *out is freed by accel_chat_free(),
  * and NULL on errors.  -ENOENT: the file asks for none; -ENOTSUP: for one that is not known, which
- * the sentence quotes; -EINVAL: neither model nor name; -ENOMEM.
+ * the sentence quotes; -EINVAL: neither model nor name; -EIO: the file has changed; -ENOMEM.
  */
 int accel_chat_new(const struct accel_model *model, const char *name, struct accel_chat **out);
 /* Takes NULL.  ST */
