@@ -126,8 +126,9 @@ $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-s
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 # A program as others write them: public headers and the shared library, nothing else.
-$(call obj,tests/e2e/public.c): PRIVATE :=
-$(O)/public: $(O)/tests/e2e/public.o $(lib_so) | $(sim_so)
+public_obj := $(call obj,$(wildcard tests/e2e/public*.c))
+$(public_obj): PRIVATE :=
+$(O)/public: $(public_obj) $(lib_so) | $(sim_so)
 	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -pthread
 
 # Written from the manual alone, in Python; embedded by golden.h, which no list of dependencies shows.
@@ -140,6 +141,9 @@ $(O)/golden.bin: $(wildcard tests/unit/ref_*.py)
 golden_obj := $(call obj,$(shell grep -l golden.h $(unit_src)))
 $(golden_obj): $(O)/golden.bin
 $(golden_obj): FILE_CFLAGS := -DGOLDEN_FILE='"$(O)/golden.bin"'
+
+# Tables that tests read, embedded by data.h likewise.
+$(call obj,$(shell grep -l DATA_FILE $(unit_src))): $(wildcard tests/unit/data/*)
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a | $(sim_so)
 	@mkdir -p $(@D)

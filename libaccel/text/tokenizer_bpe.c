@@ -38,7 +38,7 @@ struct work {
 	size_t room;
 };
 
-static bool score_of(const struct tokenizer *t, const char *s, uint32_t n_left, uint32_t n,
+static bool score_of(const struct accel_tokenizer *t, const char *s, uint32_t n_left, uint32_t n,
 		     double *score)
 {
 	int32_t rank = merge_find(t, s, n_left, s + n_left, n - n_left);
@@ -50,7 +50,7 @@ static bool score_of(const struct tokenizer *t, const char *s, uint32_t n_left, 
 /* A merge may name what is no token; its characters are. */
 static int spell(struct work *w, const struct symbol *s)
 {
-	const struct tokenizer *t = w->m.t;
+	const struct accel_tokenizer *t = w->m.t;
 	int rc = 0;
 
 	for (uint32_t k = 0, len; k < s->n && !rc; k += len) {
@@ -65,7 +65,7 @@ static int spell(struct work *w, const struct symbol *s)
 static int encode_word(void *arg, const char *s, size_t n)
 {
 	struct work *w = arg;
-	const struct tokenizer *t = w->m.t;
+	const struct accel_tokenizer *t = w->m.t;
 	size_t size = 0;
 	int32_t id;
 	int rc;
@@ -114,7 +114,7 @@ static char *repaired(const char *s, size_t n, size_t *size)
 	return text;
 }
 
-int bpe_encode(const struct tokenizer *t, const char *s, size_t n, struct ids *out)
+int bpe_encode(const struct accel_tokenizer *t, const char *s, size_t n, struct ids *out)
 {
 	struct work w = { .m = { .t = t, .score_of = score_of }, .out = out };
 	size_t size;

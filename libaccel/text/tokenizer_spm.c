@@ -10,7 +10,7 @@
 
 #include "vocab.h"
 
-static bool score_of(const struct tokenizer *t, const char *s, uint32_t n_left, uint32_t n,
+static bool score_of(const struct accel_tokenizer *t, const char *s, uint32_t n_left, uint32_t n,
 		     double *score)
 {
 	int32_t id = token_of_text(t, s, n);
@@ -24,7 +24,7 @@ static bool score_of(const struct tokenizer *t, const char *s, uint32_t n_left, 
 
 static int output(const struct merger *m, struct ids *out)
 {
-	const struct tokenizer *t = m->t;
+	const struct accel_tokenizer *t = m->t;
 	int rc = 0;
 
 	for (int32_t i = 0; i >= 0 && !rc; i = m->symbols[i].next) {
@@ -45,7 +45,8 @@ static int output(const struct merger *m, struct ids *out)
 	return rc;
 }
 
-int spm_encode(const struct tokenizer *t, const char *s, size_t n, bool prefix, struct ids *out)
+int spm_encode(const struct accel_tokenizer *t, const char *s, size_t n, bool prefix,
+	       struct ids *out)
 {
 	struct merger m = { .t = t, .score_of = score_of };
 	size_t size = 0;

@@ -113,19 +113,25 @@ static size_t spaces(const struct text *x, size_t i)
 	return some_spaces(x, i, true);
 }
 
-/* ---- llama-bpe, qwen2 ---- */
+/* ---- llama-bpe, qwen2 and their kin ---- */
 
-static size_t llama_word(const struct text *x, size_t i, size_t max_digits)
+/* All but the contractions. */
+static size_t plain_word(const struct text *x, size_t i, size_t max_digits)
 {
-	size_t n = contraction(x, i, 32);
+	size_t n = letters(x, i);
 
-	if (!n)
-		n = letters(x, i);
 	if (!n)
 		n = run(x, i, unicode_number, max_digits);
 	if (!n)
 		n = spaced(x, i, is_other, false);
 	return n ? n : spaces(x, i);
+}
+
+static size_t llama_word(const struct text *x, size_t i, size_t max_digits)
+{
+	size_t n = contraction(x, i, 32);
+
+	return n ? n : plain_word(x, i, max_digits);
 }
 
 /*
@@ -143,7 +149,67 @@ static size_t qwen2(const char *s, size_t n, size_t i)
 	return llama_word(&(struct text) { s, n }, i, 1);
 }
 
-/* ---- tekken ---- */
+/* With \p{N}+. */
+static size_t minicpm5(const char *s, size_t n, size_t i)
+{
+	return llama_word(&(struct text) { s, n }, i, SIZE_MAX);
+}
+
+/* qwen2 without the contractions: what follows an apostrophe stays with it. */
+static size_t ufakzeka(const char *s, size_t n, size_t i)
+{
+	return plain_word(&(struct text) { s, n }, i, 1);
+}
+
+/* qwen2 without line ends behind signs:  ?[^\s\p{L}\p{N}]+ */
+static size_t seed_coder(const char *s, size_t n, size_t i)
+{
+	struct text x = { s, n };
+	size_t k = contraction(&x, i, 32), from = i + (s[i] == ' ');
+
+	if (!k)
+		k = letters(&x, i);
+	if (!k)
+		k = run(&x, i, unicode_number, 1);
+	if (k)
+		return k;
+	k = run(&x, from, is_other, SIZE_MAX);
+	return k ? from + k - i : spaces(&x, i);
+}
+
+static bool is_letter_or_mark(uint32_t c)
+{
+	return unicode_letter(c) || unicode_class(c) == UNICODE_MARK;
+}
+
+static bool is_other_than_mark(uint32_t c)	/* [^\s\p{L}\p{M}\p{N}] */
+{
+	return !unicode_space(c) && !is_letter_or_mark(c) && !unicode_number(c);
+}
+
+/* qwen2 with marks among the letters: [^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+ */
+static size_t qwen35(const char *s, size_t n, size_t i)
+{
+	struct text x = { s, n };
+	uint32_t len, c = at(&x, i, &len);
+	size_t k = contraction(&x, i, 32);
+
+	if (k)
+		return k;
+	if (!is_eol(c) && !unicode_letter(c) && !unicode_number(c)) {
+		k = run(&x, i + len, is_letter_or_mark, SIZE_MAX);
+		if (k)
+			return len + k;
+	}
+	k = run(&x, i, is_letter_or_mark, SIZE_MAX);
+	if (!k)
+		k = run(&x, i, unicode_number, 1);
+	if (!k)
+		k = spaced(&x, i, is_other_than_mark, false);
+	return k ? k : spaces(&x, i);
+}
+
+/* ---- tekken, gpt-4o ---- */
 
 static bool is_caseless(uint32_t c)	/* in both sets below */
 {
@@ -183,29 +249,49 @@ static size_t upper_only(const struct text *x, size_t i)
 	return n ? i + n + run(x, i + n, is_lower, SIZE_MAX) : 0;
 }
 
-/*
- * [^\r\n\p{L}\p{N}]?upper*lower+|[^\r\n\p{L}\p{N}]?upper+lower*|\p{N}|
- *  ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
- */
+/* [^\r\n\p{L}\p{N}]?upper*lower+|[^\r\n\p{L}\p{N}]?upper+lower* */
+static size_t cased_word(const struct text *x, size_t i)
+{
+	uint32_t len, c = at(x, i, &len);
+	bool lead = !is_eol(c) && !unicode_letter(c) && !unicode_number(c);
+	size_t end = lead ? upper_lower(x, i + len) : 0;
+
+	if (!end)
+		end = upper_lower(x, i);
+	if (!end && lead)
+		end = upper_only(x, i + len);
+	if (!end)
+		end = upper_only(x, i);
+	return end ? end - i : 0;
+}
+
+/* \p{N}{1,max}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
+static size_t no_word(const struct text *x, size_t i, size_t max_digits)
+{
+	size_t n = run(x, i, unicode_number, max_digits);
+
+	if (!n)
+		n = spaced(x, i, is_other, true);
+	return n ? n : spaces(x, i);
+}
+
 static size_t tekken(const char *s, size_t n, size_t i)
 {
 	struct text x = { s, n };
-	uint32_t len, c = at(&x, i, &len);
-	bool lead = !is_eol(c) && !unicode_letter(c) && !unicode_number(c);
-	size_t end = lead ? upper_lower(&x, i + len) : 0;
+	size_t k = cased_word(&x, i);
 
-	if (!end)
-		end = upper_lower(&x, i);
-	if (!end && lead)
-		end = upper_only(&x, i + len);
-	if (!end)
-		end = upper_only(&x, i);
-	if (end)
-		return end - i;
-	n = run(&x, i, unicode_number, 1);
-	if (!n)
-		n = spaced(&x, i, is_other, true);
-	return n ? n : spaces(&x, i);
+	return k ? k : no_word(&x, i, 1);
+}
+
+/* A contraction stays with its word, and digits come by threes. */
+static size_t gpt4o(const char *s, size_t n, size_t i)
+{
+	struct text x = { s, n };
+	size_t k = cased_word(&x, i);
+
+	if (!k)
+		return no_word(&x, i, 3);
+	return i + k < n ? k + contraction(&x, i + k, 32) : k;
 }
 
 /* ---- deepseek-llm ---- */
@@ -222,8 +308,9 @@ static size_t one_eol(const char *s, size_t n, size_t i)	/* [\r\n] */
 static bool is_listed_letter(uint32_t c)
 {
 	static const uint32_t but[][2] = {
-		{ 0x560, 0x588 }, { 0x10c6, 0x10ff }, { 0x1c80, 0x1c88 }, { 0x2d00, 0x2d2d },
-		{ 0xa790, 0xab68 }, { 0x10570, 0x105bc }, { 0x16e40, 0x16e7f }, { 0x1d400, 0x1df1e },
+		{ 0x560, 0x588 },     { 0x10c6, 0x10ff },   { 0x1c80, 0x1c88 },
+		{ 0x2d00, 0x2d2d },   { 0xa790, 0xab68 },   { 0x10570, 0x105bc },
+		{ 0x16e40, 0x16e7f }, { 0x1d400, 0x1df1e },
 	};
 	enum unicode_class k = unicode_class(c);
 
@@ -295,6 +382,28 @@ static size_t numbers(const char *s, size_t n, size_t i)	/* \p{N}+ */
 	return run(&(struct text) { s, n }, i, unicode_number, SIZE_MAX);
 }
 
+/* ---- deepseek-coder ---- */
+
+static bool is_punctuation_only(uint32_t c)	/* \p{P} */
+{
+	return unicode_class(c) == UNICODE_PUNCTUATION;
+}
+
+static size_t any_letters(const char *s, size_t n, size_t i)	/* \s?\p{L}+ */
+{
+	return after_space(&(struct text) { s, n }, i, unicode_letter);
+}
+
+static size_t punctuation(const char *s, size_t n, size_t i)	/* \s?\p{P}+ */
+{
+	return after_space(&(struct text) { s, n }, i, is_punctuation_only);
+}
+
+static size_t one_number(const char *s, size_t n, size_t i)	/* \p{N} */
+{
+	return run(&(struct text) { s, n }, i, unicode_number, 1);
+}
+
 /* ---- deepseek-v3 ---- */
 
 static size_t three_numbers(const char *s, size_t n, size_t i)	/* \p{N}{1,3} */
@@ -310,11 +419,6 @@ static bool is_han_or_kana(uint32_t c)	/* [一-龥぀-ゟ゠-ヿ] */
 static size_t han_or_kana(const char *s, size_t n, size_t i)
 {
 	return run(&(struct text) { s, n }, i, is_han_or_kana, SIZE_MAX);
-}
-
-static bool is_letter_or_mark(uint32_t c)
-{
-	return unicode_letter(c) || unicode_class(c) == UNICODE_MARK;
 }
 
 static bool is_punctuation(uint32_t c)	/* [\p{P}\p{S}] */
@@ -368,15 +472,41 @@ static size_t gpt2(const char *s, size_t n, size_t i)
 	return k ? from + k - i : some_spaces(&x, i, false);
 }
 
-static size_t one_number(const char *s, size_t n, size_t i)	/* \p{N} */
+static bool is_falcon_mark(uint32_t c)	/* [\p{P}\$\+<=>\^~\|`] */
 {
-	return run(&(struct text) { s, n }, i, unicode_number, 1);
+	return is_punctuation_only(c) || (c < 0x80 && c && strchr("$+<=>^~|`", (int)c));
+}
+
+static bool is_default_mark(uint32_t c)	/* the same without ` */
+{
+	return c != '`' && is_falcon_mark(c);
+}
+
+static size_t falcon_marks(const char *s, size_t n, size_t i)
+{
+	return run(&(struct text) { s, n }, i, is_falcon_mark, SIZE_MAX);
+}
+
+static size_t default_marks(const char *s, size_t n, size_t i)
+{
+	return run(&(struct text) { s, n }, i, is_default_mark, SIZE_MAX);
+}
+
+static bool is_digit(uint32_t c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static size_t three_digits(const char *s, size_t n, size_t i)	/* [0-9][0-9][0-9] */
+{
+	return run(&(struct text) { s, n }, i, is_digit, 3) == 3 ? 3 : 0;
 }
 
 static bool is_no_mark(uint32_t c)	/* [^(\s|.,!?…。，、।۔،)] */
 {
 	static const uint32_t marks[] = {
-		'(', '|', '.', ',', '!', '?', 0x2026, 0x3002, 0xff0c, 0x3001, 0x964, 0x6d4, 0x60c, ')',
+		'(',	'|',	'.',	',',   '!',   '?',   0x2026,
+		0x3002, 0xff0c, 0x3001, 0x964, 0x6d4, 0x60c, ')',
 	};
 
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
@@ -395,29 +525,74 @@ static size_t viking(const char *s, size_t n, size_t i)		/*  ?[class]+ */
 
 /* ---- the list ---- */
 
-#define DEEPSEEK_LLM { one_eol, listed_letters, listed_marks, last_spaces, east_asian, numbers }
-
+/* Other names are what files call the same expression, with the same two flags; they end with a
+ * space. */
 static const struct pretokenizer all[] = {
-	{ "llama-bpe", true, true, { llama_bpe } },
-	{ "llama3", true, true, { llama_bpe } },
-	{ "llama-v3", true, true, { llama_bpe } },
-	{ "pixtral", true, true, { llama_bpe } },
-	{ "tekken", true, true, { tekken } },
-	{ "deepseek-llm", false, false, DEEPSEEK_LLM },
-	{ "deepseek-v3", false, false, { three_numbers, han_or_kana, deepseek_v3 } },
-	{ "qwen2", false, false, { qwen2 } },
-	{ "gpt-2", false, false, { gpt2 } },
-	{ "smollm", false, false, { one_number, gpt2 } },
-	{ "minerva-7b", false, false, { one_number, gpt2 } },
-	{ "viking", false, false, { viking, one_number } },
+	{ "llama-bpe",
+	  "llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano ",
+	  true,
+	  true,
+	  { llama_bpe } },
+	{ "smaug-bpe", "dbrx glm4 chatglm-bpe ", false, false, { llama_bpe } },
+	{ "minicpm5", "", false, true, { three_numbers, minicpm5 } },
+	{ "qwen2",
+	  "stablelm2 deepseek-r1-qwen megrez hunyuan solar-open kormo f2llmv2 grok-2 bailingmoe "
+	  "bailingmoe2 llada-moe ",
+	  false,
+	  false,
+	  { qwen2 } },
+	{ "qwen35", "", false, false, { qwen35 } },
+	{ "ufakzeka", "", false, false, { ufakzeka } },
+	{ "seed-coder", "", false, false, { seed_coder } },
+	{ "tekken", "", true, true, { tekken } },
+	{ "gpt-4o", "llama4 kanana2 talkie minimax-m2 ", false, false, { gpt4o } },
+	{ "deepseek-llm",
+	  "",
+	  false,
+	  false,
+	  { one_eol, listed_letters, listed_marks, last_spaces, east_asian, numbers } },
+	{ "deepseek-coder",
+	  "",
+	  false,
+	  false,
+	  { one_eol, any_letters, punctuation, east_asian, one_number } },
+	{ "deepseek-v3",
+	  "hunyuan-dense joyai-llm hy_v4 ",
+	  false,
+	  false,
+	  { three_numbers, han_or_kana, deepseek_v3 } },
+	{ "gpt-2",
+	  "phi-2 mpt olmo jais trillion granite-docling exaone4 gigachat a.x-4.0 mellum modern-bert "
+	  "jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe ",
+	  false,
+	  false,
+	  { gpt2 } },
+	{ "smollm",
+	  "starcoder refact command-r codeshell exaone minerva-7b mellum2 ",
+	  false,
+	  false,
+	  { one_number, gpt2 } },
+	{ "falcon", "", false, false, { falcon_marks, gpt2, three_digits } },
+	{ "default", "", false, false, { default_marks, gpt2, numbers, three_digits } },
+	{ "viking", "", false, false, { viking, one_number } },
+	{ "poro-chat", "bloom gpt3-finnish ", false, false, { viking } },
 };
 
 #define N_ALL (sizeof(all) / sizeof(all[0]))
 
+static bool is_one_of(const char *names, const char *name, size_t n)
+{
+	for (const char *end; (end = strchr(names, ' ')); names = end + 1)
+		if ((size_t)(end - names) == n && !memcmp(names, name, n))
+			return true;
+	return false;
+}
+
 const struct pretokenizer *pretokenizer_find(const char *name, size_t n)
 {
 	for (size_t i = 0; i < N_ALL; i++)
-		if (n == strlen(all[i].name) && !memcmp(name, all[i].name, n))
+		if ((n == strlen(all[i].name) && !memcmp(name, all[i].name, n)) ||
+		    is_one_of(all[i].others, name, n))
 			return &all[i];
 	return NULL;
 }

@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* What the kinds of tokenizers share: the vocabulary, lookup by text, merging, growing lists. */
-#ifndef ACCELCTL_VOCAB_H
-#define ACCELCTL_VOCAB_H
+#ifndef ACCEL_VOCAB_H
+#define ACCEL_VOCAB_H
+
+#include <accel/text.h>
 
 #include "model/hash.h"
 #include "tokenizer.h"
+
+#define MAX_TOKENS (1u << 24)
+#define MAX_TOKEN 2048u		/* bytes of a token's text; the longest in use are far below */
+#define SPACE_MARK "\xe2\x96\x81"	/* U+2581, how SentencePiece writes a space */
 
 enum token_type {	/* GGUF's numbers */
 	TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER, TOKEN_UNUSED, TOKEN_BYTE,
 };
 
 struct token {
-	const char *text;	/* in the file, not terminated */
+	const char *text;	/* not terminated */
 	uint32_t n;
 	uint8_t type;
+	bool ends;		/* generation */
 	float score;
 };
 
@@ -27,15 +34,19 @@ struct text_map {
 
 struct pretokenizer;
 
-struct tokenizer {
+struct accel_tokenizer {
 	bool bpe;		/* byte-level BPE, else SentencePiece */
 	const struct pretokenizer *pre;		/* of BPE */
+	char note[256];
 	struct token *tokens;
 	uint32_t n;
+	char *texts[2];		/* of tokens and merges */
 	struct text_map by_text;
-	uint32_t *special;	/* control, user and unknown tokens, sorted by text, no text twice */
+	uint32_t *special; /* control, user and unknown tokens, sorted by text, no text twice */
 	uint32_t n_special;
 	bool special_first[256];	/* bytes that special tokens begin with */
+	int32_t *ends;		/* tokens that end generation, ascending */
+	size_t n_ends;
 	int32_t bos, eos, eot, eom, unknown;	/* -1 = none */
 	bool add_bos, add_eos, add_space;
 	int32_t byte_token[256];	/* -1 = none */
@@ -51,12 +62,23 @@ struct ids {
 };
 
 int ids_add(struct ids *l, int32_t id);
+bool token_is(const struct token *t, const char *s, size_t n);
 /* The token with this text, -1 = none. */
-int32_t token_find(const struct tokenizer *t, const char *s, size_t n);
+int32_t token_find(const struct accel_tokenizer *t, const char *s, size_t n);
 /* The same for what stands in plain text, which must never become a control token. */
-int32_t token_of_text(const struct tokenizer *t, const char *s, size_t n);
+int32_t token_of_text(const struct accel_tokenizer *t, const char *s, size_t n);
 /* The rank of the merge of a and b, -1 = none. */
-int32_t merge_find(const struct tokenizer *t, const char *a, size_t n_a, const char *b, size_t n_b);
+int32_t merge_find(const struct accel_tokenizer *t, const char *a, size_t n_a, const char *b,
+		   size_t n_b);
+
+/* ---- tokens that text can spell as a whole (special.c) ---- */
+
+/* Overrides types where the text says more than they do, and lists what ends generation.  more:
+ * texts that end it as well, the last is NULL; may be NULL.  -ENOMEM */
+int special_read(struct accel_tokenizer *t, const struct gguf *g, const char *const *more);
+/* The longest special token that the text, which is not empty, begins with, -1 = none.  parse: of
+ * any kind, else only those that count in any text. */
+int32_t special_at(const struct accel_tokenizer *t, const char *s, size_t n, bool parse);
 
 /* ---- merging neighbours (tokenizer_merge.c) ---- */
 
@@ -73,10 +95,10 @@ struct pair {
 
 /* Work space that may serve many texts; begin with zeros and t and score_of. */
 struct merger {
-	const struct tokenizer *t;
+	const struct accel_tokenizer *t;
 	/* May the first n_left of n bytes merge with the rest, and how good would that be? */
-	bool (*score_of)(const struct tokenizer *t, const char *s, uint32_t n_left, uint32_t n,
-			 double *score);
+	bool (*score_of)(const struct accel_tokenizer *t, const char *s, uint32_t n_left,
+			 uint32_t n, double *score);
 	const char *text;
 	struct symbol *symbols;	/* after merge_text(): the pieces, from the first by next */
 	size_t room_symbols;
@@ -94,8 +116,9 @@ void merge_end(struct merger *m);
 /* ---- the kinds ---- */
 
 /* -EILSEQ: the vocabulary cannot spell it; -ENOMEM. */
-int spm_encode(const struct tokenizer *t, const char *s, size_t n, bool prefix, struct ids *out);
-int bpe_encode(const struct tokenizer *t, const char *s, size_t n, struct ids *out);
+int spm_encode(const struct accel_tokenizer *t, const char *s, size_t n, bool prefix,
+	       struct ids *out);
+int bpe_encode(const struct accel_tokenizer *t, const char *s, size_t n, struct ids *out);
 
 /* Byte-level BPE writes byte b as this code point, and the reverse (-1 = none). */
 uint32_t bpe_code_of_byte(uint8_t b);
@@ -105,6 +128,7 @@ int bpe_byte_of_code(uint32_t c);
 
 struct pretokenizer {
 	const char *name;	/* tokenizer.ggml.pre */
+	const char *others;	/* that stand for the same, each with a space behind it */
 	bool add_bos;		/* unless the file says otherwise */
 	bool ignore_merges;	/* a word that is a token is not merged */
 	/*
@@ -114,9 +138,9 @@ struct pretokenizer {
 	size_t (*rule[7])(const char *s, size_t n, size_t i);
 };
 
-/* NULL: not known. */
+/* By its name or another one of it; NULL: not known. */
 const struct pretokenizer *pretokenizer_find(const char *name, size_t n);
-/* All names, separated by commas. */
+/* All names but the other ones, separated by commas. */
 void pretokenizer_names(char *s, size_t room);
 /* Calls word() for each word of the text, which is valid UTF-8, until it returns non-zero. */
 int words_of(const struct pretokenizer *p, const char *s, size_t n,

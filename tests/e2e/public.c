@@ -12,6 +12,7 @@
 #include <octans/isa.h>
 
 #include "../unit/tap.h"
+#include "public.h"
 
 #define VA	(1ull << 32)
 #define SPEC	"sim:rings=2,local=4M"
@@ -215,5 +216,6 @@ int main(void)
 	test_accel();
 	test_buffers();
 	test_jobs();
+	test_text();
 	return done();
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes tokens.h: two small vocabularies, and what llama.cpp makes of texts with them.
+"""Writes data/tokens.tsv: two small vocabularies, and what llama.cpp makes of texts with them.
 
-  apt install python3-regex; tests/oracle/mkroot; make_tokens.py >tokens.h
+  apt install python3-regex; tests/oracle/mkroot; make_tokens.py >data/tokens.tsv
 
 The byte-pair merges are trained on the texts of this repository's documentation and of the test.
 Where llama.cpp approximates a published expression (tekken: marks and capitals beyond ASCII), a
@@ -28,10 +28,13 @@ BYTES = [b for b in range(256)]
 PRINTABLE = [b for b in BYTES if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174]
 CODE = {b: chr(b) for b in PRINTABLE}
 CODE.update({b: chr(256 + i) for i, b in enumerate(b for b in BYTES if b not in CODE)})
-# llama.cpp's expression for tekken
+# llama.cpp's expressions for tekken and gpt-4o
 TEKKEN = (r"[^\r\n\p{L}\p{N}]?((?=[\p{L}])([^a-z]))*((?=[\p{L}])([^A-Z]))+|"
           r"[^\r\n\p{L}\p{N}]?((?=[\p{L}])([^a-z]))+((?=[\p{L}])([^A-Z]))*|\p{N}|"
           r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+ENDING = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?"
+CASED = {"tekken": TEKKEN,
+         "gpt-4o": TEKKEN.replace("+|[", "+" + ENDING + "|[", 1).replace("*|\\p{N}", "*" + ENDING + "|\\p{N}{1,3}")}
 SPECIALS = ["<|bos|>", "<|user|>", "<|user|>x"]
 MORE = ["the <|user|> says <|bos|>", "<|user|>x<|user|>", "<|bos|><|bos|> a", "<s>x</s> y", "<unk>", "<0x41>"]
 RAW = [b"\xff", b"ab\xffcd", b"\x80\x80", b"\xe2\x82", b"x\xe2\x82 y", b"\xf0\x9f\x98", b"caf\xc3", b"\xc3(", b"\xfe\xfe\xff\xff"]
@@ -128,18 +131,6 @@ def ask(folder, name, n, flags):
     return lists
 
 
-def strings(name, items):
-    print("static const char *const %s[] = {" % name)
-    line = ""
-    for i in items:
-        item = '"%s", ' % escaped(i.encode())
-        if len(line) + len(item) > 96:
-            print("\t" + line.rstrip())
-            line = ""
-        line += item
-    print("\t%s\n};\n" % line.rstrip())
-
-
 def main():
     texts = [t.encode() for t in TEXTS + odd_texts()[:60] + MORE] + RAW
     tokens, types, merges = bpe()
@@ -159,27 +150,25 @@ def main():
                 print("%s %d" % (pre, parse), file=sys.stderr)
                 ids = ask(folder, "v.gguf", len(texts), "" if parse else "--no-parse-special")
                 for i, t in enumerate(texts):
-                    if pre == "tekken":
+                    if pre in CASED:
                         s = t.decode(errors="replace")
-                        if cut(s, dict(RULES)["tekken"]) != cut(s, [TEKKEN]):
+                        if cut(s, dict(RULES)[pre]) != cut(s, [CASED[pre]]):
                             continue
                     # Parsed control tokens are listed only where they change something.
                     if not parse or (pre, False, i, ids[i]) not in results:
                         results.append((pre, parse, i, ids[i]))
-    print("/* SPDX-License-Identifier: MIT */")
-    print("/* Made by make_tokens.py with llama.cpp.  Do not edit. */")
-    strings("bpe_tokens", tokens[256:])
-    strings("bpe_merges", merges)
-    strings("spm_tokens", spm_tokens[259:])
-    print("/* Numbers 0 to 255 and 3 to 258 are the bytes; the last three are a control token, two of users. */\n")
-    print("static const struct {\n\tconst char *s;\n\tsize_t n;\n} token_texts[] = {")
+    print("# SPDX-License-Identifier: MIT")
+    print("# Made by make_tokens.py with llama.cpp: vocabularies, texts, and the tokens of text N for a")
+    print("# pre-tokenizer, with those at the ends; parsed: control tokens count in the text.")
+    print("# Numbers 0 to 255 (bpe) and 3 to 258 (spm) are the bytes; the last three are one control")
+    print("# token and two of users.")
+    for kind, items in (("bpe", tokens[256:]), ("merge", merges), ("spm", spm_tokens[259:])):
+        for item in items:
+            print("%s\t%s" % (kind, escaped(item.encode())))
     for t in texts:
-        print('\t{ "%s", %d },' % (escaped(t), len(t)))
-    print("};\n\n/* With the tokens at the ends. */")
-    print("static const struct {\n\tconst char *pre;\n\tbool parse;\n\tint text;\n\tconst char *ids;\n} token_lists[] = {")
+        print("text\t%s" % escaped(t))
     for pre, parse, i, ids in results:
-        print('\t{ "%s", %s, %d, "%s" },' % (pre, "true" if parse else "false", i, " ".join(map(str, ids))))
-    print("};")
+        print("%s\t%s\t%d\t%s" % ("parsed" if parse else "plain", pre, i, " ".join(map(str, ids))))
 
 
 main()

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes words.h: how the published regular expressions cut texts into words.
+"""Writes data/words.tsv: how the published regular expressions cut texts into words.
 
-  apt install python3-regex; make_words.py >words.h
+  apt install python3-regex; make_words.py >data/words.tsv
 
 The expressions are those of the models' tokenizers; the test compares the hand-written
-functions of accelctl with what a regular expression engine makes of them.
+functions of libaccel with what a regular expression engine makes of them.
 """
 import random
 
@@ -29,6 +29,7 @@ LISTED = ("A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c
           "\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2"
           "\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943")
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+VIKING = " ?[^(\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+"
 RULES = [
     ("llama-bpe", [LLAMA]),
     ("qwen2", [LLAMA.replace("{1,3}", "")]),
@@ -44,7 +45,21 @@ RULES = [
                      "\\s*[\r\n]+|\\s+(?!\\S)|\\s+"]),
     ("gpt-2", [GPT2]),
     ("minerva-7b", [r"\p{N}", GPT2]),
-    ("viking", [" ?[^(\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+", r"\p{N}"]),
+    ("viking", [VIKING, r"\p{N}"]),
+    ("poro-chat", [VIKING]),
+    ("falcon", [r"[\p{P}\$\+<=>\^~\|`]+", GPT2, r"[0-9][0-9][0-9]"]),
+    ("default", [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"]),
+    ("deepseek-coder", [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+",
+                        "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", r"\p{N}"]),
+    ("qwen35", [r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|"
+                r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    ("seed-coder", [r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}|"
+                    r" ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    ("ufakzeka", [r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    ("minicpm5", [r"\p{N}{1,3}", LLAMA.replace("{1,3}", "+")]),
+    ("gpt-4o", [r"[^\r\n\p{L}\p{N}]?" + UPPER + "*" + LOWER + "+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+                r"[^\r\n\p{L}\p{N}]?" + UPPER + "+" + LOWER + r"*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}|"
+                r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
 ]
 
 TEXTS = [
@@ -91,25 +106,21 @@ def odd_texts():
 
 
 def escaped(raw):
-    return "".join("\\%03o" % b if b < 32 or b > 126 or chr(b) in '"\\?' else chr(b) for b in raw)
+    return "".join("\\x%02x" % b if b < 32 or b > 126 or b in b"#\\" else chr(b) for b in raw)
 
 
 def main():
     texts = TEXTS + odd_texts()
-    print("/* SPDX-License-Identifier: MIT */")
-    print("/* Made by make_words.py.  Do not edit. */")
-    print("static const char *const words_pre[] = { %s };\n" % ", ".join('"%s"' % n for n, _ in RULES))
-    print("/* A text, its bytes, and for each pre-tokenizer the bytes of its words. */")
-    print("static const struct {\n\tconst char *text;\n\tint n;\n\tconst char *words[%d];\n} words[] = {" % len(RULES))
+    print("# SPDX-License-Identifier: MIT")
+    print("# Made by make_words.py.  A text, and for each pre-tokenizer the bytes of its words.")
+    print("\t".join(["text"] + [n for n, _ in RULES]))
     for text in texts:
-        raw = text.encode()
-        print('\t{ "%s", %d, {' % (escaped(raw), len(raw)))
+        row = [escaped(text.encode())]
         for _, rules in RULES:
             words = cut(text, rules)
             assert "".join(words) == text
-            print('\t\t"%s",' % " ".join(str(len(w.encode())) for w in words))
-        print("\t} },")
-    print("};")
+            row.append(" ".join(str(len(w.encode())) for w in words))
+        print("\t".join(row))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include <accel/accel.h>
+
 #include "text/vocab.h"
 #include "gguf_build.h"
 
@@ -117,25 +119,46 @@ static void put_merges(struct build *b, const char *const *merges, size_t n)
 struct opened {
 	struct build b;
 	struct gguf *g;
-	struct tokenizer *t;
+	struct accel_tokenizer *t;
 };
 
 /* Opens what has been built; t stays NULL if the tokenizer is refused (err says why). */
 __attribute__((unused))
 static int open_built(struct opened *o)
 {
+	int rc;
+
 	o->g = NULL;
 	o->t = NULL;
 	memset(err, 0, sizeof(err));
 	if (gguf_open_mem(o->b.p, o->b.n, &o->g, err, sizeof(err)))
 		return -EBADF;
-	return tokenizer_new(o->g, &o->t, err, sizeof(err));
+	rc = tokenizer_new(o->g, &o->t);
+	snprintf(err, sizeof(err), "%s", rc ? accel_error() : "");
+	return rc;
+}
+
+/* The tokens of a text, malloc'd: special: with the tokens at the ends; parse: control tokens
+ * count. */
+__attribute__((unused)) static int encode_text(const struct accel_tokenizer *t, const char *s,
+					       size_t n, bool special, bool parse, int32_t **ids,
+					       size_t *n_ids)
+{
+	uint32_t flags = (special ? ACCEL_ENCODE_ENDS : 0) | (parse ? ACCEL_ENCODE_SPECIAL : 0);
+	int rc;
+
+	*n_ids = 3 * n + 4;
+	*ids = malloc(*n_ids * sizeof(**ids));
+	rc = *ids ? accel_tokenizer_encode(t, s, n, flags, *ids, n_ids) : -ENOMEM;
+	if (rc)
+		free(*ids);
+	return rc;
 }
 
 __attribute__((unused))
 static void close_built(struct opened *o)
 {
-	tokenizer_free(o->t);
+	accel_tokenizer_free(o->t);
 	gguf_close(o->g);
 	build_end(&o->b);
 }

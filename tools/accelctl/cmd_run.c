@@ -6,11 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <accel/text.h>
+
 #include "accelctl.h"
-#include "model/gguf.h"
-#include "model/layer.h"
-#include "text/sampler.h"
-#include "text/tokenizer.h"
 
 #define MAX_PROMPT (16u << 20)
 
@@ -63,32 +61,51 @@ static int read_prompt(const struct options *o, struct text *t)
 	return rc;
 }
 
-/* A model may say how its prompts look: "%s" stands for the question. */
-static int apply_format(const struct options *o, const struct gguf *g, struct text *t)
+/* A model may say how its prompts look; a template for conversations is not used here. */
+static int apply_format(const struct options *o, const struct accel_model *m, struct text *t,
+			bool *formatted)
 {
-	struct text out = { 0 };
-	const char *f, *mark;
-	size_t n;
+	struct accel_chat_message question = { "user", t->s, t->n };
+	struct accel_chat *chat;
+	size_t size = 0;
+	char *out;
 	int rc;
 
-	if (o->raw || gguf_get_str(g, "octans.prompt.format", &f, &n))
+	rc = o->raw ? -ENOENT : accel_chat_new(m, NULL, &chat);
+	if (rc == -ENOENT || rc == -ENOTSUP)
 		return 0;
-	mark = memmem(f, n, "%s", 2);
-	if (!mark)
-		return complain(EXIT_FAILED, "the model's prompt format \"%.*s\" has no %%s; use --raw",
-				n < 64 ? (int)n : 64, f);
-	rc = append(&out, f, mark - f);
-	if (!rc)
-		rc = append(&out, t->s, t->n);
-	if (!rc)
-		rc = append(&out, mark + 2, f + n - mark - 2);
+	if (rc)
+		return complain(EXIT_FAILED, "%s; use --raw", accel_error());
+	if (strcmp(accel_chat_name(chat), "octans")) {
+		accel_chat_free(chat);
+		return 0;
+	}
+	accel_chat_format(chat, &question, 1, 0, ACCEL_CHAT_ANSWER, NULL, &size);
+	out = malloc(size + 1);
+	rc = out ? accel_chat_format(chat, &question, 1, 0, ACCEL_CHAT_ANSWER, out, &size)
+		 : -ENOMEM;
+	accel_chat_free(chat);
 	if (rc) {
-		free(out.s);
-		return rc;
+		free(out);
+		return complain(EXIT_FAILED, "no memory for the prompt");
 	}
 	free(t->s);
-	*t = out;
+	*t = (struct text) { out, size };
+	*formatted = true;
 	return 0;
+}
+
+/* *ids is malloc'd. */
+static int encode(const struct accel_tokenizer *tok, const struct text *t, int32_t **ids, size_t *n)
+{
+	*n = 3 * t->n + 4;
+	*ids = malloc(*n * sizeof(**ids));
+	if (!*ids)
+		return complain(EXIT_FAILED, "no memory for the prompt's tokens");
+	if (accel_tokenizer_encode(tok, t->s, t->n, ACCEL_ENCODE_ENDS | ACCEL_ENCODE_SPECIAL, *ids,
+				   n))
+		return complain(EXIT_FAILED, "the prompt: %s", accel_error());
+	return *n ? 0 : complain(EXIT_USAGE, "the prompt has no tokens");
 }
 
 struct timing {
@@ -99,23 +116,25 @@ struct timing {
 	struct accel_engine_stats after_prompt;
 };
 
-/* Appends tokens to the sequence; *next: the one chosen to follow, as sample() returns it. */
-static int advance(struct accel_session *s, struct sampler *sampler, uint32_t vocab,
-		   const int32_t *tokens, size_t n, int64_t *next)
+/* Appends tokens to the sequence; *next: the one chosen to follow, or a negative error of choosing. */
+static int advance(struct accel_session *s, struct accel_sampler *sampler, uint32_t vocab,
+		   const int32_t *tokens, size_t n, int32_t *next)
 {
-	uint32_t k = sampler_top(sampler, vocab);
+	uint32_t k = accel_sampler_top(sampler, vocab);
 	int32_t ids[OCTANS_MAX_TOPK];
 	float values[OCTANS_MAX_TOPK];
 	const float *logits;
-	int err;
+	int err, rc;
 
 	if (k) {
 		err = session_eval_top(s, tokens, n, k, ids, values);
-		*next = err ? 0 : sample_top(sampler, ids, values, k);
+		rc = err ? 0 : accel_sampler_choose_top(sampler, ids, values, k, vocab, next);
 	} else {
 		err = session_eval(s, tokens, n, ACCEL_LOGITS_LAST, &logits);
-		*next = err ? 0 : sample(sampler, logits, vocab);
+		rc = err ? 0 : accel_sampler_choose(sampler, logits, vocab, next);
 	}
+	if (rc)
+		*next = rc;
 	return err;
 }
 
@@ -127,28 +146,23 @@ static int no_number(const struct options *o)
 			", or its keys and values are too large for 16 bits: try --kv-type f32");
 }
 
-static int generate(const struct options *o, struct accel_session *s, struct tokenizer *tok,
+static int generate(const struct options *o, struct accel_session *s, struct accel_tokenizer *tok,
+		    struct accel_sampler *sampler, struct accel_decoder *decoder,
 		    const int32_t *ids, size_t n, uint32_t vocab, uint32_t ctx, struct timing *time)
 {
-	struct sampler sampler = {
-		.temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p, .state = o->seed,
-	};
-	struct tokenizer_stream stream = { 0 };
 	double t0 = seconds();
 	int rc = EXIT_OK, err;
-	int64_t next;
+	int32_t next;
 
-	err = advance(s, &sampler, vocab, ids, n, &next);
-	if (err) {
-		sampler_end(&sampler);
+	err = advance(s, sampler, vocab, ids, n, &next);
+	if (err)
 		return complain_eval(err);
-	}
 	time->after_prompt = stats_of(s);
 	time->prompt_tokens = n;
 	time->prompt = seconds() - t0;
 	t0 = seconds();
 	for (uint32_t i = 0; i < o->predict; i++) {
-		char piece[TOKENIZER_PIECE];
+		const char *piece;
 		size_t len;
 		int32_t id;
 
@@ -157,9 +171,9 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 			break;
 		}
 		id = next;
-		if (tokenizer_is_eog(tok, id))
+		if (accel_token_ends(tok, id))
 			break;
-		len = tokenizer_decode(tok, &stream, id, piece, sizeof(piece));
+		len = accel_decoder_push(decoder, id, &piece);
 		if (len)
 			time->newline = piece[len - 1] == '\n';
 		fwrite(piece, 1, len, stdout);
@@ -175,7 +189,7 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		}
 		if (i + 1 == o->predict)
 			break;
-		err = advance(s, &sampler, vocab, &id, 1, &next);
+		err = advance(s, sampler, vocab, &id, 1, &next);
 		time->steps += !err;
 		if (err) {
 			putchar('\n');
@@ -184,7 +198,6 @@ static int generate(const struct options *o, struct accel_session *s, struct tok
 		}
 	}
 	time->generation = seconds() - t0;
-	sampler_end(&sampler);
 	return rc;
 }
 
@@ -251,15 +264,27 @@ static void summarise(const struct running *r, const struct timing *t)
 			"the processor failed, ", st.fallback_reason);
 }
 
+static int make_sampler(const struct options *o, struct accel_sampler **out)
+{
+	struct accel_sampler_opts opts = {
+		.sz = sizeof(opts), .seed = o->seed, .temperature = o->temperature, .top_k = o->top_k,
+		.top_p = o->top_p,
+	};
+
+	return accel_sampler_new(&opts, out) ? complain(EXIT_FAILED, "%s", accel_error()) : 0;
+}
+
 int cmd_run(const struct options *o)
 {
-	struct tokenizer *tok = NULL;
+	struct accel_decoder *decoder = NULL;
+	struct accel_sampler *sampler = NULL;
+	struct accel_tokenizer *tok = NULL;
 	struct accel_model_info mi;
 	struct timing time = { 0 };
 	struct text prompt = { 0 };
 	struct running r = { 0 };
 	int32_t *ids = NULL;
-	char text[256];
+	bool formatted = false;
 	size_t n;
 	int rc;
 
@@ -270,24 +295,22 @@ int cmd_run(const struct options *o)
 	if (rc)
 		goto out;
 	accel_model_info(r.model, &mi);
-	rc = apply_format(o, accel_model_gguf(r.model), &prompt);
+	rc = apply_format(o, r.model, &prompt, &formatted);
 	if (rc)
 		goto out;
-	if (tokenizer_new(accel_model_gguf(r.model), &tok, text, sizeof(text))) {
-		rc = complain(EXIT_FAILED, "%s: %s", o->args[0], text);
+	/* An answer stands alone; what continues a prompt can be joined to it. */
+	if (accel_tokenizer_new(r.model, &tok) ||
+	    accel_decoder_new(tok, formatted ? ACCEL_DECODE_BEGIN : 0, &decoder)) {
+		rc = complain(EXIT_FAILED, "%s: %s", o->args[0], accel_error());
 		goto out;
 	}
-	rc = tokenizer_encode(tok, prompt.s, prompt.n, true, true, &ids, &n);
-	if (rc) {
-		rc = complain(EXIT_FAILED, rc == -EILSEQ ? "the model's vocabulary cannot spell the prompt" :
-			      "no memory for the prompt's tokens");
+	rc = make_sampler(o, &sampler);
+	if (!rc)
+		rc = encode(tok, &prompt, &ids, &n);
+	if (rc)
 		goto out;
-	}
-	if (!n) {
-		rc = complain(EXIT_USAGE, "the prompt has no tokens");
-		goto out;
-	}
-	rc = generate(o, r.session, tok, ids, n, mi.n_vocab, plan_info(r.plan).ctx, &time);
+	rc = generate(o, r.session, tok, sampler, decoder, ids, n, mi.n_vocab,
+		      plan_info(r.plan).ctx, &time);
 	if (rc == EXIT_OK) {
 		if (!time.newline)
 			putchar('\n');
@@ -295,7 +318,9 @@ int cmd_run(const struct options *o)
 		summarise(&r, &time);
 	}
 out:
-	tokenizer_free(tok);
+	accel_decoder_free(decoder);
+	accel_sampler_free(sampler);
+	accel_tokenizer_free(tok);
 	free(ids);
 	free(prompt.s);
 	close_session(&r);

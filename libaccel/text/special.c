@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tokens that text can spell as a whole, and those that generation ends with.  In files of the wild
+ * the type of an added token is often wrong: what a token's text says of it counts, as in
+ * llama.cpp.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/gguf.h"
+#include "vocab.h"
+
+#define DEEPSEEK_END "<\uff5cend\u2581of\u2581sentence\uff5c>"
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Control tokens, whatever the file says of their type.  These end a turn, ... */
+static const char *const turn_ends[] = {
+	"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",
+	"<EOT>", "_<EOT>", "[EOT]", DEEPSEEK_END, "<end_of_utterance>",
+};
+
+/* ... these what is said; where a middle is filled in, padding and the next file's name do. */
+static const char *const other_ends[] = {
+	"<|eom_id|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "</s>", "[EOS]", "<eos>",
+	"<turn|>", "<|tool_response>", "[e~[",
+	"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>",
+	"<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+};
+
+/* ... and these nothing. */
+static const char *const no_ends[] = {
+	"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\uff5cfim\u2581begin\uff5c>", "<PRE>",
+	"\u2581<PRE>", "<|code_prefix|>", "<|prefix|>",
+	"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\uff5cfim\u2581hole\uff5c>", "<SUF>",
+	"\u2581<SUF>", "<|code_suffix|>", "<|suffix|>",
+	"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<\uff5cfim\u2581end\uff5c>", "<MID>",
+	"\u2581<MID>", "<|code_middle|>", "<|middle|>",
+};
+
+/* The headers of gpt-oss's messages count, and are shown, in any text. */
+static const char *const shown[] = { "<|channel|>", "<|message|>", "<|start|>", "<|constrain|>" };
+
+static int32_t find(const struct accel_tokenizer *t, const char *text)
+{
+	return token_find(t, text, strlen(text));
+}
+
+static void end_with(struct accel_tokenizer *t, int32_t id)
+{
+	if (id >= 0)
+		t->tokens[id].ends = true;
+}
+
+static void override(struct accel_tokenizer *t, const char *const *texts, size_t n, uint8_t type,
+		     bool ends)
+{
+	for (size_t i = 0; i < n; i++) {
+		int32_t id = find(t, texts[i]);
+
+		if (id < 0)
+			continue;
+		t->tokens[id].type = type;
+		t->tokens[id].ends = ends;
+	}
+}
+
+static bool is_end(const struct accel_tokenizer *t, const char *text)
+{
+	int32_t id = find(t, text);
+
+	return id >= 0 && t->tokens[id].ends;
+}
+
+/* What is no end after all: "<|end|>" ends but a part of gpt-oss's answers; Gemma 4 has "</s>" as
+ * text. */
+static void except(struct accel_tokenizer *t)
+{
+	bool calls = is_end(t, "<|call|>") || is_end(t, "<|calls|>");
+	int32_t end = find(t, "<|end|>"), s = find(t, "</s>");
+
+	if (end >= 0 && calls && (is_end(t, "<|return|>") || is_end(t, "<|flush|>"))) {
+		t->tokens[end].ends = false;
+		t->tokens[end].type = TOKEN_USER;
+	}
+	if (s >= 0 && is_end(t, "<|tool_response>")) {
+		t->tokens[s].ends = false;
+		t->tokens[s].type = TOKEN_NORMAL;
+	}
+}
+
+/* By the texts first: what the file names counts whatever its text. */
+static void read_ends(struct accel_tokenizer *t, const struct gguf *g, const char *const *more)
+{
+	static const char *const keys[] = {
+		"tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id",
+		"tokenizer.ggml.fim_sep_token_id",
+	};
+	uint32_t v;
+
+	for (size_t i = 0; i < N(turn_ends) && t->eot < 0; i++)
+		t->eot = find(t, turn_ends[i]);
+	if (t->eom < 0)
+		t->eom = find(t, "<|eom_id|>");
+	override(t, turn_ends, N(turn_ends), TOKEN_CONTROL, true);
+	override(t, other_ends, N(other_ends), TOKEN_CONTROL, true);
+	override(t, no_ends, N(no_ends), TOKEN_CONTROL, false);
+	override(t, shown, N(shown), TOKEN_USER, false);
+	end_with(t, t->eos);
+	end_with(t, t->eot);
+	end_with(t, t->eom);
+	for (size_t i = 0; i < N(keys); i++)
+		if (!gguf_get_u32(g, keys[i], &v) && v < t->n)
+			t->tokens[v].ends = true;
+	except(t);
+	for (; more && *more; more++) {
+		int32_t id = find(t, *more);
+
+		if (id >= 0 &&
+		    (t->tokens[id].type == TOKEN_CONTROL || t->tokens[id].type == TOKEN_USER))
+			t->tokens[id].ends = true;
+	}
+}
+
+static int list_ends(struct accel_tokenizer *t)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < t->n; i++)
+		n += t->tokens[i].ends;
+	t->ends = malloc((n + 1) * sizeof(*t->ends));
+	if (!t->ends)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->tokens[i].ends)
+			t->ends[t->n_ends++] = i;
+	return 0;
+}
+
+/* By text; of equal texts first those that count in any text, then the lowest number. */
+static int by_text(const void *a, const void *b, void *arg)
+{
+	const struct accel_tokenizer *t = arg;
+	uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+	const struct token *x = &t->tokens[i], *y = &t->tokens[j];
+	int d = memcmp(x->text, y->text, x->n < y->n ? x->n : y->n);
+
+	if (!d)
+		d = (x->n > y->n) - (x->n < y->n);
+	if (!d)
+		d = (y->type == TOKEN_USER) - (x->type == TOKEN_USER);
+	return d ? d : (i > j) - (i < j);
+}
+
+static int list_special(struct accel_tokenizer *t)
+{
+	uint32_t n = 0;
+
+	t->special = malloc(t->n * sizeof(*t->special));
+	if (!t->special)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < t->n; i++) {
+		uint8_t type = t->tokens[i].type;
+
+		if ((type == TOKEN_CONTROL || type == TOKEN_USER || type == TOKEN_UNKNOWN) &&
+		    t->tokens[i].n)
+			t->special[n++] = i;
+	}
+	qsort_r(t->special, n, sizeof(*t->special), by_text, t);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct token *k = &t->tokens[t->special[i]];
+		const struct token *last =
+			t->n_special ? &t->tokens[t->special[t->n_special - 1]] : NULL;
+
+		t->special_first[(uint8_t)k->text[0]] = true;
+		if (!last || !token_is(last, k->text, k->n))
+			t->special[t->n_special++] = t->special[i];
+	}
+	return 0;
+}
+
+int special_read(struct accel_tokenizer *t, const struct gguf *g, const char *const *more)
+{
+	read_ends(t, g, more);
+	return list_ends(t) || list_special(t) ? -ENOMEM : 0;
+}
+
+/* In special[low..high), all equal in their first k bytes: those that go on with c or more. */
+static uint32_t special_bound(const struct accel_tokenizer *t, uint32_t low, uint32_t high,
+			      uint32_t k, unsigned int c)
+{
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		const struct token *x = &t->tokens[t->special[mid]];
+
+		if (x->n > k && (uint8_t)x->text[k] >= c)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+int32_t special_at(const struct accel_tokenizer *t, const char *s, size_t n, bool parse)
+{
+	uint32_t low = 0, high = t->n_special;
+	int32_t best = -1;
+
+	if (!t->special_first[(uint8_t)s[0]])
+		return -1;
+	for (uint32_t k = 0; k < n && low < high; k++) {
+		uint8_t c = s[k];
+
+		low = special_bound(t, low, high, k, c);
+		high = special_bound(t, low, high, k, c + 1u);
+		/* What ends here is the first of those that are left. */
+		if (low < high && t->tokens[t->special[low]].n == k + 1 &&
+		    (parse || t->tokens[t->special[low]].type == TOKEN_USER))
+			best = t->special[low];
+	}
+	return best;
+}

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: MIT
+/* Reading a vocabulary: what the file says, believed as little as can be. */
+#include "vocab.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "model/gguf.h"
+#include "model/layer.h"
+#include "chat.h"
+
+#define MAX_MERGE (2 * MAX_TOKEN + 1)
+
+/* ---- lookup ---- */
+
+static int map_new(struct text_map *m, uint32_t n)
+{
+	uint64_t room = 16;
+
+	while (room < 2ull * n)
+		room *= 2;
+	m->slot = calloc(room, sizeof(*m->slot));
+	m->mask = room - 1;
+	hash_key_new(&m->key);
+	return m->slot ? 0 : -ENOMEM;
+}
+
+static bool is_text(const struct token *t, const char *a, size_t n_a, const char *b, size_t n_b)
+{
+	if (!b)
+		return t->n == n_a && !memcmp(t->text, a, n_a);
+	return t->n == n_a + 1 + n_b && !memcmp(t->text, a, n_a) && t->text[n_a] == ' ' &&
+	       !memcmp(t->text + n_a + 1, b, n_b);
+}
+
+static uint32_t *map_slot(const struct text_map *m, const struct token *list, const char *a,
+			  size_t n_a, const char *b, size_t n_b)
+{
+	struct hash h;
+	uint64_t i;
+
+	hash_begin(&h, &m->key);
+	hash_add(&h, a, n_a);
+	if (b) {
+		hash_add(&h, " ", 1);
+		hash_add(&h, b, n_b);
+	}
+	for (i = hash_end(&h) & m->mask; m->slot[i]; i = (i + 1) & m->mask)
+		if (is_text(&list[m->slot[i] - 1], a, n_a, b, n_b))
+			break;
+	return &m->slot[i];
+}
+
+bool token_is(const struct token *t, const char *s, size_t n)
+{
+	return is_text(t, s, n, NULL, 0);
+}
+
+int32_t token_find(const struct accel_tokenizer *t, const char *s, size_t n)
+{
+	if (n > t->by_text.longest)
+		return -1;
+	return (int32_t)*map_slot(&t->by_text, t->tokens, s, n, NULL, 0) - 1;
+}
+
+int32_t token_of_text(const struct accel_tokenizer *t, const char *s, size_t n)
+{
+	int32_t id = token_find(t, s, n);
+
+	if (id < 0 || t->tokens[id].type == TOKEN_CONTROL || t->tokens[id].type == TOKEN_UNKNOWN ||
+	    t->tokens[id].type == TOKEN_BYTE)
+		return -1;
+	return id;
+}
+
+int32_t merge_find(const struct accel_tokenizer *t, const char *a, size_t n_a, const char *b,
+		   size_t n_b)
+{
+	if (n_a + 1 + n_b > t->by_merge.longest)
+		return -1;
+	return (int32_t)*map_slot(&t->by_merge, t->merges, a, n_a, b, n_b) - 1;
+}
+
+/* ---- reading ---- */
+
+static int no_memory(void)
+{
+	return fail(-ENOMEM, "no memory for the vocabulary");
+}
+
+/* All texts of the list in one piece of memory, so that nothing depends on the file later. */
+static int copy_texts(const struct gguf_array *a, const char *key, size_t max, struct token *list,
+		      char **texts)
+{
+	size_t total = 0, size;
+	char *to;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		list[i].text = gguf_array_str(a, i, &size);
+		if (size > max)
+			return fail(-EINVAL, "text %u of \"%s\" is %zu bytes long, above %zu", i,
+				    key, size, max);
+		list[i].n = size;
+		total += size;
+	}
+	*texts = to = malloc(total + 1);
+	if (!to)
+		return no_memory();
+	for (uint32_t i = 0; i < a->n; to += list[i++].n) {
+		memcpy(to, list[i].text, list[i].n);
+		list[i].text = to;
+	}
+	return 0;
+}
+
+static int read_texts(const struct gguf *g, const char *key, size_t max, struct token **list,
+		      uint32_t *n, struct text_map *map, char **texts)
+{
+	struct gguf_array a;
+	int rc;
+
+	if (gguf_get_array(g, key, &a) || a.type != GGUF_STRING || !a.n || a.n > MAX_TOKENS)
+		return fail(-EINVAL, "the key \"%s\" is missing or not a list of 1 to %u texts",
+			    key, MAX_TOKENS);
+	*list = calloc(a.n, sizeof(**list));
+	if (!*list || map_new(map, a.n))
+		return no_memory();
+	rc = copy_texts(&a, key, max, *list, texts);
+	if (rc)
+		return rc;
+	*n = a.n;
+	for (uint32_t i = 0; i < *n; i++) {
+		struct token *t = &(*list)[i];
+		uint32_t *slot = map_slot(map, *list, t->text, t->n, NULL, 0);
+
+		if (t->n > map->longest)
+			map->longest = t->n;
+		t->type = TOKEN_NORMAL;
+		if (!*slot)	/* of equal texts the first counts */
+			*slot = i + 1;
+	}
+	return 0;
+}
+
+static int read_scores(struct accel_tokenizer *t, const struct gguf *g)
+{
+	struct gguf_array scores, types;
+	int has_scores = !gguf_get_array(g, "tokenizer.ggml.scores", &scores);
+	int has_types = !gguf_get_array(g, "tokenizer.ggml.token_type", &types);
+
+	if ((!t->bpe && !has_scores) || (has_scores && scores.n != t->n))
+		return fail(
+			-EINVAL,
+			"\"tokenizer.ggml.scores\" does not have one score for each of the %u tokens",
+			t->n);
+	if (has_types && types.n != t->n)
+		return fail(
+			-EINVAL,
+			"\"tokenizer.ggml.token_type\" does not have one type for each of the %u tokens",
+			t->n);
+	for (uint32_t i = 0; i < t->n; i++) {
+		int32_t type = TOKEN_NORMAL;
+
+		if (has_scores && (gguf_array_f32(&scores, i, &t->tokens[i].score) ||
+				   t->tokens[i].score != t->tokens[i].score))
+			return fail(-EINVAL,
+				    "score %u of \"tokenizer.ggml.scores\" is not a number", i);
+		if (has_types &&
+		    (gguf_array_i32(&types, i, &type) || type < 0 || type > TOKEN_BYTE))
+			return fail(-EINVAL,
+				    "type %u of \"tokenizer.ggml.token_type\" is not known", i);
+		t->tokens[i].type = type;
+	}
+	return 0;
+}
+
+static int read_id(const struct accel_tokenizer *t, const struct gguf *g, const char *key,
+		   int32_t absent, int32_t *id)
+{
+	uint32_t v;
+	int rc = gguf_get_u32(g, key, &v);
+
+	if (rc == -ENOENT) {
+		*id = absent < (int32_t)t->n ? absent : -1;
+		return 0;
+	}
+	/* Some files write "none" as -1. */
+	if (!rc && v < t->n)
+		*id = v;
+	else if (!rc && v == UINT32_MAX)
+		*id = -1;
+	else
+		return fail(-EINVAL, "\"%s\" is not one of the %u tokens", key, t->n);
+	return 0;
+}
+
+static int read_flag(const struct gguf *g, const char *key, bool *v)
+{
+	int rc = gguf_get_bool(g, key, v);
+
+	if (rc && rc != -ENOENT)
+		return fail(rc, "\"%s\" is neither true nor false", key);
+	return 0;
+}
+
+static int read_ids(struct accel_tokenizer *t, const struct gguf *g)
+{
+	bool spm = !t->bpe;
+	struct {
+		const char *key;
+		int32_t absent, *id;
+	} ids[] = {
+		{ "tokenizer.ggml.bos_token_id", spm ? 1 : -1, &t->bos },
+		{ "tokenizer.ggml.eos_token_id", spm ? 2 : -1, &t->eos },
+		{ "tokenizer.ggml.unknown_token_id", spm ? 0 : -1, &t->unknown },
+		{ "tokenizer.ggml.eot_token_id", -1, &t->eot },
+		{ "tokenizer.ggml.eom_token_id", -1, &t->eom },
+	};
+	const struct {
+		const char *key;
+		bool *v;
+	} flags[] = {
+		{ "tokenizer.ggml.add_bos_token", &t->add_bos },
+		{ "tokenizer.ggml.add_eos_token", &t->add_eos },
+		{ "tokenizer.ggml.add_space_prefix", &t->add_space },
+	};
+	int rc = 0;
+
+	t->add_bos = spm || t->pre->add_bos;
+	if (t->note[0] && t->pre->add_bos)	/* recognised by that token */
+		ids[0].absent = token_find(t, "<|begin_of_text|>", 17);
+	t->add_space = spm;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]) && !rc; i++)
+		rc = read_id(t, g, ids[i].key, ids[i].absent, ids[i].id);
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && !rc; i++)
+		rc = read_flag(g, flags[i].key, flags[i].v);
+	if (rc)
+		return rc;
+	if (t->bpe)
+		t->add_space = false;	/* what it means for this kind nobody has defined */
+	if ((t->add_bos && t->bos < 0) || (t->add_eos && t->eos < 0))
+		return fail(
+			-EINVAL,
+			"each text should %s with a token that the vocabulary does not name (\"tokenizer.ggml.%s_token_id\")",
+			t->add_bos && t->bos < 0 ? "begin" : "end",
+			t->add_bos && t->bos < 0 ? "bos" : "eos");
+	return 0;
+}
+
+static void read_byte_tokens(struct accel_tokenizer *t)
+{
+	for (int b = 0; b < 256; b++) {
+		char name[8];
+		int n;
+
+		if (t->bpe) {
+			uint32_t c = bpe_code_of_byte(b);
+
+			n = c < 0x80 ? 1 : 2;
+			name[0] = n == 1 ? c : 0xc0 | c >> 6;
+			name[1] = 0x80 | (c & 0x3f);
+		} else {
+			n = snprintf(name, sizeof(name), "<0x%02X>", b);
+		}
+		t->byte_token[b] = token_find(t, name, n);
+	}
+}
+
+/*
+ * Files of spring 2024 do not name their pre-tokenizer.  Those of Llama 3 are known by a token; for
+ * the others there is the one that llama.cpp takes, too.
+ */
+static const struct pretokenizer *guess_pre(struct accel_tokenizer *t)
+{
+	static const char begin[] = "<|begin_of_text|>";
+	bool llama3 = token_find(t, begin, strlen(begin)) >= 0;
+	const char *name = llama3 ? "llama-bpe" : "default";
+
+	snprintf(
+		t->note, sizeof(t->note),
+		llama3 ? "the file does not name its pre-tokenizer; it is that of Llama 3 by its token \"%s\""
+		       : "the file does not name its pre-tokenizer; a general one is used, and answers may be worse: "
+			 "convert the model anew",
+		begin);
+	return pretokenizer_find(name, strlen(name));
+}
+
+static int read_pre(struct accel_tokenizer *t, const struct gguf *g)
+{
+	const char *pre;
+	char names[384];
+	size_t n;
+
+	if (gguf_get_str(g, "tokenizer.ggml.pre", &pre, &n) || !n) {
+		t->pre = guess_pre(t);
+		return 0;
+	}
+	t->pre = pretokenizer_find(pre, n);
+	if (t->pre)
+		return 0;
+	pretokenizer_names(names, sizeof(names));
+	return fail(-EINVAL, "the pre-tokenizer \"%.*s\" is not supported; supported: %s",
+		    n < 64 ? (int)n : 64, pre, names);
+}
+
+static int read_kind(struct accel_tokenizer *t, const struct gguf *g)
+{
+	const char *model;
+	size_t n;
+
+	if (gguf_get_str(g, "tokenizer.ggml.model", &model, &n))
+		return fail(-EINVAL,
+			    "the file has no tokenizer: only token ids can be given to it");
+	t->bpe = n == 4 && !memcmp(model, "gpt2", 4);
+	if (t->bpe || (n == 5 && !memcmp(model, "llama", 5)))
+		return 0;
+	return fail(
+		-EINVAL,
+		"the tokenizer \"%.*s\" is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE)",
+		n < 64 ? (int)n : 64, model);
+}
+
+/* The end-of-turn texts of the chat format that the file asks for. */
+static const char *const *chat_ends(const struct gguf *g)
+{
+	const struct chat_format *f;
+	const char *s;
+	size_t n;
+
+	if (gguf_get_str(g, "tokenizer.chat_template", &s, &n))
+		return NULL;
+	f = chat_recognise(s, n);
+	return f ? f->stops : NULL;
+}
+
+static int read_vocabulary(struct accel_tokenizer *t, const struct gguf *g)
+{
+	int rc = read_kind(t, g);
+
+	if (!rc)
+		rc = read_texts(g, "tokenizer.ggml.tokens", MAX_TOKEN, &t->tokens, &t->n,
+				&t->by_text, &t->texts[0]);
+	if (!rc && t->bpe)
+		rc = read_pre(t, g);
+	if (!rc)
+		rc = read_scores(t, g);
+	if (!rc && t->bpe)
+		rc = read_texts(g, "tokenizer.ggml.merges", MAX_MERGE, &t->merges, &t->n_merges,
+				&t->by_merge, &t->texts[1]);
+	if (!rc)
+		rc = read_ids(t, g);
+	if (!rc && special_read(t, g, chat_ends(g)))
+		rc = no_memory();
+	if (!rc)
+		read_byte_tokens(t);
+	return rc;
+}
+
+int tokenizer_new(const struct gguf *g, struct accel_tokenizer **out)
+{
+	struct accel_tokenizer *t = calloc(1, sizeof(*t));
+	int rc;
+
+	*out = NULL;
+	if (!t)
+		return no_memory();
+	rc = read_vocabulary(t, g);
+	if (gguf_intact(g))	/* whatever was read of a file that changed */
+		rc = -EIO;
+	if (rc) {
+		accel_tokenizer_free(t);
+		return rc;
+	}
+	*out = t;
+	return 0;
+}
+
+int accel_tokenizer_new(const struct accel_model *model, struct accel_tokenizer **out)
+{
+	return tokenizer_new(accel_model_gguf(model), out);
+}
+
+void accel_tokenizer_free(struct accel_tokenizer *t)
+{
+	if (!t)
+		return;
+	free(t->tokens);
+	free(t->merges);
+	free(t->texts[0]);
+	free(t->texts[1]);
+	free(t->by_text.slot);
+	free(t->by_merge.slot);
+	free(t->special);
+	free(t->ends);
+	free(t);
+}

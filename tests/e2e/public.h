@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PUBLIC_H
+#define PUBLIC_H
+
+void test_text(void);
+
+#endif
