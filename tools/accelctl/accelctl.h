@@ -47,6 +47,9 @@ void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A line of stderr as it is, unless --quiet. */
 void line(const char *text);
 
+/* A copy of a text out of a file that a terminal may be given; what does not fit is cut. */
+const char *shown(const char *s, char *copy, size_t len);
+
 /* Shows "what: N %" on a terminal. */
 void show_progress(const char *what, uint64_t done, uint64_t total);
 void end_progress(void);

@@ -13,9 +13,11 @@ static const char *why(const struct accel_layer *l)
 static void print_head(const struct running *r)
 {
 	const struct accel_model_info *mi = &r->model_info;
+	char name[sizeof(mi->name)];
 
-	printf("%s: %s, %u blocks, %llu parameters, %.1f MiB of weights\n", mi->name[0] ? mi->name : "model",
-	       mi->arch, mi->n_blocks, (unsigned long long)mi->n_params, mi->weight_bytes / 1048576.0);
+	printf("%s: %s, %u blocks, %llu parameters, %.1f MiB of weights\n",
+	       mi->name[0] ? shown(mi->name, name, sizeof(name)) : "model", mi->arch, mi->n_blocks,
+	       (unsigned long long)mi->n_params, mi->weight_bytes / 1048576.0);
 	for (size_t i = 0; i < r->n_devs; i++) {
 		const struct accel_devinfo *d = &r->infos[i];
 

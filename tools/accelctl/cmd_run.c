@@ -152,11 +152,13 @@ static int complete(struct answer *a, const int32_t *ids, size_t n)
 	int rc;
 
 	catch_interrupt();
+	detail("computing a prompt of %zu tokens", n);
 	a->sum.prompt_tokens = n;
 	a->newline = true;	/* nothing was printed */
 	rc = advance(a, ids, n, &next);
 	a->newline = false;	/* an answer without a token is a line, too */
 	a->sum.prompt_s = seconds() - t0;
+	a->sum.prompt_done = !rc;
 	a->sum.after_prompt = compute_stats(&a->run);
 	if (rc) {
 		a->sum.stop = rc == EXIT_INTERRUPTED ? STOP_INTERRUPT : STOP_FAILED;

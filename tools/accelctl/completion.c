@@ -5,7 +5,7 @@
 
 #include "accelctl.h"
 
-#define NODES "$(cd /sys/class/accel 2>/dev/null && echo accel*)"
+#define NODES "$(ls /sys/class/accel 2>/dev/null)"
 
 static bool is_for(const struct option_entry *e, const struct command *c)
 {

@@ -49,18 +49,53 @@ void end_progress(void)
 	out.progress = false;
 }
 
+/* Bytes of the code point that s[n] begins with, 0: it begins with none. */
+static size_t utf8_length(const char *s, size_t n)
+{
+	static const struct { uint8_t from, to, low, high; } leads[] = {
+		{ 0xc2, 0xdf, 0x80, 0xbf }, { 0xe0, 0xe0, 0xa0, 0xbf }, { 0xe1, 0xec, 0x80, 0xbf },
+		{ 0xed, 0xed, 0x80, 0x9f }, { 0xee, 0xef, 0x80, 0xbf }, { 0xf0, 0xf0, 0x90, 0xbf },
+		{ 0xf1, 0xf3, 0x80, 0xbf }, { 0xf4, 0xf4, 0x80, 0x8f },
+	};
+	const uint8_t *u = (const uint8_t *)s;
+	size_t len;
+
+	if (u[0] < 0x80)
+		return 1;
+	for (size_t i = 0; i < sizeof(leads) / sizeof(leads[0]); i++) {
+		if (u[0] < leads[i].from || u[0] > leads[i].to)
+			continue;
+		len = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+		if (len > n || u[1] < leads[i].low || u[1] > leads[i].high)
+			return 0;
+		for (size_t k = 2; k < len; k++)
+			if ((u[k] & 0xc0) != 0x80)
+				return 0;
+		return len;
+	}
+	return 0;
+}
+
 /* Arguments and names out of files may be quoted: nothing in them reaches a terminal raw, neither
- * control characters of ASCII nor those that C2 begins. */
+ * control characters of ASCII nor those that C2 begins, nor what is not UTF-8. */
 static void disarm(char *s)
 {
-	for (; *s; s++) {
+	for (size_t n = strlen(s), len; n; s += len, n -= len) {
 		unsigned char c = *s, next = s[1];
 
-		if (c < ' ' || c == 127)
-			*s = '?';
-		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
-			s[0] = s[1] = '?';
+		len = utf8_length(s, n);
+		if (!len || c < ' ' || c == 127 || (c == 0xc2 && next < 0xa0)) {
+			len = len ? len : 1;
+			memset(s, '?', len);
+		}
 	}
+}
+
+const char *shown(const char *s, char *copy, size_t len)
+{
+	snprintf(copy, len, "%s", s);
+	disarm(copy);
+	return copy;
 }
 
 static void say(const char *fmt, va_list ap)
@@ -175,33 +210,6 @@ bool flush_output(int *rc)
 }
 
 /* ---- JSON ---- */
-
-/* Bytes of the code point that s[n] begins with, 0: it begins with none. */
-static size_t utf8_length(const char *s, size_t n)
-{
-	static const struct { uint8_t from, to, low, high; } leads[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf }, { 0xe0, 0xe0, 0xa0, 0xbf }, { 0xe1, 0xec, 0x80, 0xbf },
-		{ 0xed, 0xed, 0x80, 0x9f }, { 0xee, 0xef, 0x80, 0xbf }, { 0xf0, 0xf0, 0x90, 0xbf },
-		{ 0xf1, 0xf3, 0x80, 0xbf }, { 0xf4, 0xf4, 0x80, 0x8f },
-	};
-	const uint8_t *u = (const uint8_t *)s;
-	size_t len;
-
-	if (u[0] < 0x80)
-		return 1;
-	for (size_t i = 0; i < sizeof(leads) / sizeof(leads[0]); i++) {
-		if (u[0] < leads[i].from || u[0] > leads[i].to)
-			continue;
-		len = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
-		if (len > n || u[1] < leads[i].low || u[1] > leads[i].high)
-			return 0;
-		for (size_t k = 2; k < len; k++)
-			if ((u[k] & 0xc0) != 0x80)
-				return 0;
-		return len;
-	}
-	return 0;
-}
 
 json_t *json_bytes(const char *s, size_t n)
 {

@@ -143,9 +143,10 @@ void summary_print(const struct running *r, const struct summary *s)
 	add_devices(&out, r, st.layers_device);
 	add(&out, ", %u on the CPU", st.layers_cpu);
 	add_reasons(&out, r);
-	add(&out, "; prompt %zu token%s, %.1f tokens/s; stop: %s; generated %zu", s->prompt_tokens,
-	    s->prompt_tokens == 1 ? "" : "s", rate(s->prompt_tokens, s->prompt_s), stop_name(s->stop),
-	    s->generated);
+	add(&out, "; prompt %zu token%s", s->prompt_tokens, s->prompt_tokens == 1 ? "" : "s");
+	if (s->prompt_done)
+		add(&out, ", %.1f tokens/s", rate(s->prompt_tokens, s->prompt_s));
+	add(&out, "; stop: %s; generated %zu", stop_name(s->stop), s->generated);
 	if (s->steps)	/* the first token came with the prompt */
 		add(&out, ", %.1f tokens/s", rate(s->steps, s->generation_s));
 	add(&out, "]");
@@ -210,7 +211,7 @@ int summary_json(const struct running *r, const struct summary *s, const char *m
 	body = json_pack("{s:o, s:o, s:s, s:i, s:i, s:o, s:o, s:f, s:o, s:o, s:s, s:i}",
 		"model", json_text(model), "text", json_bytes(text, n), "stop", stop_name(s->stop),
 		"prompt_tokens", (int)s->prompt_tokens, "generated_tokens", (int)s->generated,
-		"prompt", measured_json(s->prompt_tokens, s->prompt_s),
+		"prompt", measured_json(s->prompt_done ? s->prompt_tokens : 0, s->prompt_s),
 		"generation", measured_json(s->steps, s->generation_s), "load_seconds", s->load_s,
 		"modelled", is_modelled(r, &st) ? modelled_json(r, &st, s) : json_null(),
 		"fallback", fallback, "isa", st.isa, "threads", (int)st.threads);

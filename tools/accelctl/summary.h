@@ -19,6 +19,7 @@ struct summary {
 	size_t prompt_tokens, generated;
 	size_t steps;		/* of one token, after the prompt: what generation_s is for */
 	double load_s, prompt_s, generation_s;
+	bool prompt_done;	/* it was computed to its end */
 	enum stop stop;
 	struct accel_engine_stats after_prompt;
 };
