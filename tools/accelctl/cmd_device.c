@@ -63,8 +63,8 @@ bool has_device(void)
 	return accel_enumerate(NULL, &n) || n;
 }
 
-/* Opens one processor to describe it. */
-static int describe(const char *selector, struct accel_devinfo *info)
+/* Opens one processor to describe it; -errno. */
+static int look_at(const char *selector, struct accel_devinfo *info)
 {
 	struct accel_dev *dev;
 	int err = accel_open(selector, &dev);
@@ -74,6 +74,14 @@ static int describe(const char *selector, struct accel_devinfo *info)
 		err = accel_dev_info(dev, info);
 		accel_close(dev);
 	}
+	return err;
+}
+
+/* The same; an exit code after a complaint. */
+static int describe(const char *selector, struct accel_devinfo *info)
+{
+	int err = look_at(selector, info);
+
 	if (err == -ENODEV && (!selector || !strcmp(selector, "auto")) && !has_device())
 		return complain(EXIT_NO_DEVICE, "there is no Octans processor: `accelctl doctor` says why; `accelctl show sim` describes the model of one");
 	if (err == -EINVAL)
@@ -109,31 +117,38 @@ static int print_list(const struct options *o, const struct accel_devinfo *list,
 	return print_json("list", json_pack("{s:o}", "devices", devices));
 }
 
-int cmd_list(const struct options *o)
+/* All that the kernel shows, and the model, which may not be installed. */
+static int list_all(const struct options *o)
 {
-	struct accel_devinfo *list, one, *grown;
+	struct accel_devinfo *list, *grown;
 	size_t n;
-	int rc;
+	int rc = enumerate_devices(&list, &n);
 
-	if (o->device && strcmp(o->device, "auto")) {
-		rc = describe(o->device, &one);
-		return rc ? rc : print_list(o, &one, 1);
-	}
-	rc = enumerate_devices(&list, &n);
 	if (rc)
 		return rc;
 	if (!n)
 		note("no Octans processor: `accelctl doctor` says why; sim is the model of one");
-	rc = describe("sim", &one);
-	grown = rc ? NULL : realloc(list, (n + 1) * sizeof(*list));
-	if (grown) {
+	grown = realloc(list, (n + 1) * sizeof(*list));
+	if (grown)
 		list = grown;
-		list[n] = one;
-	}
-	if (grown || !rc)
-		rc = print_list(o, list, n + !!grown);
+	if (grown && !look_at("sim", &list[n]))
+		n++;
+	else
+		detail("the model is not listed: %s", accel_error());
+	rc = print_list(o, list, n);
 	free(list);
 	return rc;
+}
+
+int cmd_list(const struct options *o)
+{
+	struct accel_devinfo one;
+	int rc;
+
+	if (!o->device || !strcmp(o->device, "auto"))
+		return list_all(o);
+	rc = describe(o->device, &one);
+	return rc ? rc : print_list(o, &one, 1);
 }
 
 static void print_device(const struct accel_devinfo *d)
