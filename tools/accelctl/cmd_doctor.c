@@ -309,7 +309,8 @@ static void check_model(struct doctor *d)
 		snprintf(text, sizeof(text), "%s", accel_error());
 	}
 	find(d, good ? OK : FAILED, EXIT_SELF_TEST, "ACC-0009", "model in process",
-	     "this is a fault of libaccel: please report it", "%s", text);
+	     "install libaccel and its model anew (`make install` has both); if that does not help, please report it",
+	     "%s", text);
 }
 
 /* ---- what was found ---- */
