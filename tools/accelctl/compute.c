@@ -100,6 +100,7 @@ static int open_device(struct running *r, const char *selector, bool timing, int
 static int open_devices(const struct options *o, bool timing, struct running *r, uint32_t *place)
 {
 	bool all_cpu = o->device && !strcmp(o->device, "cpu");
+	bool named = option_given(o, "layers");	/* also if the CPU is faster */
 
 	for (size_t k = 0; k < o->layers.n; k++) {
 		const struct layer_span *s = &o->layers.span[k];
@@ -120,7 +121,7 @@ static int open_devices(const struct options *o, bool timing, struct running *r,
 		rc = open_device(r, selector, timing, &index);
 		if (rc)
 			return rc;
-		place[k] = index < 0 ? ACCEL_PLACE_ANY : ACCEL_PLACE_DEVICE((uint32_t)index);
+		place[k] = index < 0 || !named ? ACCEL_PLACE_ANY : ACCEL_PLACE_DEVICE((uint32_t)index);
 	}
 	return EXIT_OK;
 }
