@@ -202,6 +202,10 @@ accel_headers := $(wildcard libaccel/include/accel/*.h)
 man1 := $(wildcard Documentation/man/*.1)
 man3 := $(wildcard Documentation/man/*.3)
 rules := packaging/60-accel-octans.rules
+# Where bash, zsh and fish look for what accelctl's table of options makes.
+dest_share := $(DESTDIR)$(PREFIX)/share
+completions := bash-completion/completions/accelctl zsh/site-functions/_accelctl \
+	       fish/vendor_completions.d/accelctl.fish
 
 # The tool that is installed finds the libraries from where it is, not from where it was built.
 relink: $(ctl_obj) $(ctl_links)
@@ -228,6 +232,9 @@ install: all relink
 	install -m 644 $(man3) $(dest_man)/man3
 	packaging/man-links --into $(dest_man)/man3 $(man3)
 	install -m 644 $(rules) $(dest_rules)
+	install -d $(addprefix $(dest_share)/,$(dir $(completions)))
+	set -e; umask 022; for c in $(join $(addsuffix :,bash zsh fish),$(completions)); do \
+		$(O)/accelctl completion $${c%%:*} > $(dest_share)/$${c#*:}; done
 	$(if $(DESTDIR),,@echo 'Run `ldconfig` as root, so that programs find $(LIBDIR)/$(SONAME).')
 
 uninstall:
@@ -237,7 +244,7 @@ uninstall:
 	rm -f $(addprefix $(dest_include)/accel/,$(notdir $(accel_headers)))
 	rm -f $(addprefix $(dest_man)/man1/,$(notdir $(man1))) $(addprefix $(dest_man)/man3/,$(notdir $(man3)))
 	packaging/man-links $(man3) | while read -r f page; do rm -f "$(dest_man)/man3/$$f.3"; done
-	rm -f $(dest_rules)/$(notdir $(rules))
+	rm -f $(dest_rules)/$(notdir $(rules)) $(addprefix $(dest_share)/,$(completions))
 	rmdir --ignore-fail-on-non-empty $(dest_include)/accel $(dest_include)/octans
 
 clean:

@@ -3,9 +3,9 @@
 #include "cpu.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "op.h"
+#include "threads.h"
 
 /* Work that is worth a part of its own, and that is worth waking other threads. */
 #define PART_NS 5000u
@@ -74,16 +74,13 @@ int cpu_new(const char *isa, unsigned int threads, struct cpu **out)
 {
 	const struct kernels *k = isa_find(isa);
 	struct cpu *cpu;
-	long online;
 	int err;
 
 	*out = NULL;
 	if (!k)
 		return -ENOTSUP;
-	if (!threads) {
-		online = sysconf(_SC_NPROCESSORS_ONLN);
-		threads = online < 1 ? 1 : online > 256 ? 256 : online;
-	}
+	if (!threads)
+		threads = default_threads();
 	cpu = calloc(1, sizeof(*cpu));
 	if (!cpu)
 		return -ENOMEM;

@@ -24,7 +24,7 @@ struct cpu_isa {
 /* The first max of them into out; returns how many there are. */
 size_t cpu_isas(struct cpu_isa *out, size_t max);
 /*
- * isa: its name; NULL or "auto" = the fastest that this machine has.  threads: 0 = one per online CPU.
+ * isa: its name; NULL or "auto" = the fastest that this machine has.  threads: 0 = default_threads().
  * -ENOTSUP: there is no such instruction set in this build or on this machine.
  */
 int cpu_new(const char *isa, unsigned int threads, struct cpu **out);

@@ -4,14 +4,14 @@
 #define ACCELCTL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <jansson.h>
 
 #include <accel/accel.h>
-#include <accel/engine.h>
 
-#include "session.h"
+#include "options.h"
 
 /* Exit codes; accelctl(1) lists them. */
 enum {
@@ -25,79 +25,66 @@ enum {
 	EXIT_LOST = 7,
 	EXIT_SELF_TEST = 8,
 	EXIT_TIMEOUT = 9,
+	EXIT_INTERRUPTED = 130,
 };
 
-struct options {
-	bool json;
-	const char *device;	/* NULL: auto */
-	bool all_layers, no_layers;
-	uint32_t first, last;
-	bool has_threads;
-	uint32_t threads;
-	const char *isa;
-	uint32_t ctx, batch;
-	enum accel_kv_type kv_type;
-	bool strict;
-	/* run */
-	uint32_t predict;
-	double temperature, top_p;
-	uint32_t top_k;
-	uint64_t seed;
-	bool raw;
-	/* logits */
-	int32_t *tokens;	/* malloc'd */
-	size_t n_tokens;
-	bool step;
-	/* bench */
-	uint32_t prompt, generate, at;
-	bool has_at;
-	char **args;		/* what is left of argv */
-	int n_args;
-};
+/* ---- output.c ---- */
 
-/* Prints "accelctl: sentence" to stderr and returns exit_code. */
+/* --quiet: note() and progress are silent; --verbose: detail() is not. */
+void output_begin(bool quiet, bool verbose);
+
+/* Prints "accelctl: sentence" to stderr, takes progress away before, and returns exit_code. */
 int complain(int exit_code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same with accel_error(), and the exit code that goes with err. */
 int complain_accel(int err);
 /* The same for a processor that was open. */
 int complain_eval(int err);
+/* What is not wrong, and what only some want to know. */
+void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void detail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What the user should know although the command goes on, also with --quiet. */
+void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A line of stderr as it is, unless --quiet. */
+void line(const char *text);
 
-/* Writes what is buffered of standard output.  False: it cannot be written, and *rc says whether that
- * is a failure: a reader that has gone is none. */
+/* A copy of a text out of a file that a terminal may be given; what does not fit is cut. */
+const char *shown(const char *s, char *copy, size_t len);
+
+/* Shows "what: N %" on a terminal. */
+void show_progress(const char *what, uint64_t done, uint64_t total);
+void end_progress(void);
+
+/* Writes to standard output, or what is buffered of it.  False: it cannot be written, and *rc becomes an
+ * exit code if that is a failure, which was then said: a reader that has gone is none. */
+bool write_output(const void *data, size_t size, int *rc);
 bool flush_output(int *rc);
 
-/* Prints a JSON document {"schema": "accelctl.<command>/1", "generated": ..., ...} and
+/* Text of unknown origin as JSON: what is not UTF-8 becomes U+FFFD. */
+json_t *json_bytes(const char *s, size_t n);
+json_t *json_text(const char *s);
+/* Prints a JSON document {"schema": "accelctl.<command>/N", "generated": ..., ...} and
  * frees it; returns the exit code. */
 int print_json(const char *command, json_t *body);
 
-/* A device for computing, as --device says: *dev is NULL for the CPU.  Says on stderr when
- * "auto" finds none.  Returns an exit code. */
-int open_device(const struct options *o, struct accel_dev **dev);
-/* Plans for *dev or, if NULL, for the CPU.  Returns an exit code. */
-int make_plan(const struct options *o, const struct accel_model *model, struct accel_dev *dev,
-	      struct accel_plan **plan);
-/* Model, device, plan and session in one.  Refuses a device that models time alone unless timing
- * is true.  Returns an exit code; close_session() takes
- * what there is. */
-struct running {
-	struct accel_model *model;
-	struct accel_dev *dev;
-	struct accel_plan *plan;
-	struct accel_session *session;
-};
-int open_session(const struct options *o, const char *path, bool timing, struct running *r);
-void close_session(struct running *r);
-
 /* CLOCK_MONOTONIC. */
 double seconds(void);
-/* What the processor did between two moments, as it is modelled. */
-struct accel_engine_stats stats_of(const struct accel_session *s);
-struct accel_engine_stats stats_between(const struct accel_engine_stats *before,
-					const struct accel_engine_stats *after);
-struct accel_plan_info plan_info(const struct accel_plan *plan);
 
-json_t *layers_json(const struct accel_plan *plan, const struct accel_session *session);
+/* ---- names.c ---- */
+
+/* The names of the bits that are set. */
+json_t *operations_json(uint64_t bits);
+json_t *types_json(uint64_t bits);
+void print_operations(const char *what, uint64_t bits);
+void print_types(const char *what, uint64_t bits);
+/* What accel_devinfo.access means, in one word: "ok", "no-permission", ... */
+const char *access_name(int access);
+const char *access_text(int access);
+
 json_t *device_json(const struct accel_devinfo *info);
+/* All processors that the kernel shows; the caller frees *list. */
+int enumerate_devices(struct accel_devinfo **list, size_t *n);
+/* Does the kernel show any, whether it opens or not? */
+bool has_device(void);
 
 int cmd_list(const struct options *o);
 int cmd_show(const struct options *o);
@@ -107,5 +94,7 @@ int cmd_logits(const struct options *o);
 int cmd_bench(const struct options *o);
 int cmd_doctor(const struct options *o);
 int cmd_version(const struct options *o);
+int cmd_completion(const struct options *o);
+int cmd_help(const struct options *o);
 
 #endif

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* accelctl bench: what a prompt and generation cost, of fixed tokens and without sampling.
  * Modelled figures of the processor; measured ones where something is really computed. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "accelctl.h"
+#include "compute.h"
 
 struct part {
 	const char *name;
@@ -15,57 +14,53 @@ struct part {
 };
 
 /* The first one is not counted: it meets cold caches, on both kinds of processor. */
-static int generate(struct accel_session *s, const int32_t *token, struct part *p)
+static int generate(struct running *r, const int32_t *token, struct part *p)
 {
 	struct accel_engine_stats before = { 0 }, after;
 	double t0 = 0;
-	float value;
-	int32_t id;
 	int err = 0;
 
 	for (uint32_t i = 0; i <= p->tokens && !err; i++) {
 		if (i == 1) {
-			err = accel_seq_trim(session_seq(s), p->at);
-			before = stats_of(s);
+			err = accel_seq_trim(r->seq, p->at);
+			before = compute_stats(r);
 			t0 = seconds();
 		}
 		if (!err)
-			err = session_eval_top(s, token, 1, 1, &id, &value);
+			err = compute_tokens(r, token, 1, ACCEL_WANT_TOP, 1, NULL);
 	}
 	p->seconds = seconds() - t0;
-	after = stats_of(s);
+	after = compute_stats(r);
 	p->d = stats_between(&before, &after);
 	return err;
 }
 
-static int prompt(struct accel_session *s, const int32_t *tokens, struct part *p)
+static int prompt(struct running *r, const int32_t *tokens, struct part *p)
 {
 	struct accel_engine_stats before, after;
 	double t0 = seconds();
-	float value;
-	int32_t id;
 	int err;
 
-	before = stats_of(s);
-	err = session_eval_top(s, tokens, p->tokens, 1, &id, &value);
+	before = compute_stats(r);
+	err = compute_tokens(r, tokens, p->tokens, ACCEL_WANT_TOP, 1, NULL);
 	p->seconds = seconds() - t0;
-	after = stats_of(s);
+	after = compute_stats(r);
 	p->d = stats_between(&before, &after);
 	return err;
 }
 
-static int measure(struct accel_session *s, const int32_t *tokens, struct part parts[2])
+static int measure(struct running *r, const int32_t *tokens, struct part parts[2])
 {
 	int err = 0;
 
 	if (parts[0].tokens)
-		err = prompt(s, tokens, &parts[0]);
+		err = prompt(r, tokens, &parts[0]);
 	if (err || !parts[1].tokens)
 		return err;
-	err = accel_seq_trim(session_seq(s), parts[0].tokens < parts[1].at ? parts[0].tokens : parts[1].at);
+	err = accel_seq_trim(r->seq, parts[0].tokens < parts[1].at ? parts[0].tokens : parts[1].at);
 	if (!err && parts[0].tokens < parts[1].at)
-		err = accel_seq_skip(session_seq(s), parts[1].at - parts[0].tokens);
-	return err ? err : generate(s, tokens, &parts[1]);
+		err = accel_seq_skip(r->seq, parts[1].at - parts[0].tokens);
+	return err ? err : generate(r, tokens, &parts[1]);
 }
 
 static json_t *part_json(const struct part *p, const struct accel_devinfo *info, bool computed)
@@ -119,43 +114,45 @@ static void print_part(const struct part *p, const struct accel_devinfo *info, b
 		printf("  measured   %12.1f tokens/s, on this machine\n", p->tokens / (p->seconds + 1e-9));
 }
 
+static int report_json(const struct running *r, const struct accel_engine_stats *st,
+		       const struct part parts[2])
+{
+	const struct accel_devinfo *info = &r->infos[0];
+	json_t *list = json_array();
+
+	for (int i = 0; i < 2; i++)
+		if (parts[i].tokens)
+			json_array_append_new(list, part_json(&parts[i], info, !info->timing_only));
+	return print_json("bench", json_pack(
+		"{s:s, s:o, s:b, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:s, s:i, s:o}",
+		"device", device_name(r, r->n_devs ? 0 : -1), "profile", json_text(info->profile),
+		"timing_only", info->timing_only, "context", (int)r->plan_info.ctx,
+		"batch", (int)r->plan_info.batch, "layers_device", (int)st->layers_device,
+		"layers_cpu", (int)st->layers_cpu,
+		"device_bytes", (json_int_t)r->plan_info.device_bytes,
+		"stream_bytes", (json_int_t)st->stream_bytes,
+		"stream_writes", (json_int_t)st->stream_writes, "isa", st->isa,
+		"threads", (int)st->threads, "parts", list));
+}
+
 static int report(const struct options *o, const struct running *r, const struct part parts[2])
 {
-	struct accel_devinfo info = { .sz = sizeof(info) };
-	struct accel_engine_stats st;
-	bool computed;
+	const struct accel_devinfo *info = &r->infos[0];
+	struct accel_engine_stats st = compute_stats(r);
+	bool computed = !info->timing_only;
 
-	if (r->dev && accel_dev_info(r->dev, &info))
-		return complain_accel(-ENODEV);
-	computed = !info.timing_only;
-	st = stats_of(r->session);
-	if (o->json) {
-		json_t *list = json_array();
-
-		for (int i = 0; i < 2; i++)
-			if (parts[i].tokens)
-				json_array_append_new(list, part_json(&parts[i], &info, computed));
-		return print_json("bench", json_pack(
-			"{s:s, s:s, s:b, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:s, s:i, s:o}",
-			"device", r->dev ? info.name : "cpu", "profile", info.profile,
-			"timing_only", info.timing_only, "context", (int)plan_info(r->plan).ctx,
-			"batch", (int)plan_info(r->plan).batch, "layers_device", (int)st.layers_device,
-			"layers_cpu", (int)st.layers_cpu,
-			"device_bytes", (json_int_t)plan_info(r->plan).device_bytes,
-			"stream_bytes", (json_int_t)st.stream_bytes,
-			"stream_writes", (json_int_t)st.stream_writes, "isa", st.isa,
-			"threads", (int)st.threads, "parts", list));
-	}
+	if (o->json)
+		return report_json(r, &st, parts);
 	printf("%u layers on %s, %u on the CPU; at most %u tokens at once, context %u\n", st.layers_device,
-	       r->dev ? info.name : "no processor", st.layers_cpu, plan_info(r->plan).batch,
-	       plan_info(r->plan).ctx);
-	if (r->dev)
+	       r->n_devs ? info->name : "no processor", st.layers_cpu, r->plan_info.batch,
+	       r->plan_info.ctx);
+	if (r->n_devs)
 		printf("profile %s, modelled: %u int8, %u 16-bit, %u F32 multiply-adds and %u bytes a cycle, %llu MHz%s\n",
-		       info.profile, info.macs_int8, info.macs_f16, info.macs_f32, info.local_bpc,
-		       (unsigned long long)info.clock_hz / 1000000,
+		       info->profile, info->macs_int8, info->macs_f16, info->macs_f32, info->local_bpc,
+		       (unsigned long long)info->clock_hz / 1000000,
 		       computed ? "" : "; nothing is computed");
 	for (int i = 0; i < 2; i++)
-		print_part(&parts[i], &info, computed);
+		print_part(&parts[i], info, computed);
 	return EXIT_OK;
 }
 
@@ -163,11 +160,10 @@ int cmd_bench(const struct options *o)
 {
 	struct part parts[2] = {
 		{ .name = "prompt", .tokens = o->prompt },
-		{ .name = "generation", .tokens = o->generate, .at = o->has_at ? o->at : o->prompt },
+		{ .name = "generation", .tokens = o->generate, .at = o->at != UINT32_MAX ? o->at : o->prompt },
 	};
 	struct options with_ctx = *o;
-	struct accel_model_info mi;
-	struct running r = { 0 };
+	struct running r;
 	int32_t *tokens;
 	int rc, err;
 
@@ -182,15 +178,18 @@ int cmd_bench(const struct options *o)
 		if (with_ctx.ctx < o->prompt)
 			with_ctx.ctx = o->prompt;
 	}
-	rc = open_session(&with_ctx, o->args[0], true, &r);
+	rc = compute_model(&with_ctx, &r);
+	if (!rc)
+		rc = compute_plan(&with_ctx, true, &r);
+	if (!rc)
+		rc = compute_begin(&with_ctx, &r);
 	if (!rc) {
-		accel_model_info(r.model, &mi);
 		for (uint32_t i = 0; i <= o->prompt; i++)
-			tokens[i] = (i * 7919ull + 1) % mi.n_vocab;
-		err = measure(r.session, tokens, parts);
+			tokens[i] = (i * 7919ull + 1) % r.model_info.n_vocab;
+		err = measure(&r, tokens, parts);
 		rc = err ? complain_eval(err) : report(o, &r, parts);
 	}
-	close_session(&r);
+	compute_end(&r);
 	free(tokens);
 	return rc;
 }

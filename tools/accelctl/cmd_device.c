@@ -1,46 +1,27 @@
 // SPDX-License-Identifier: MIT
-/* accelctl list, show, version */
+/* accelctl list, show */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <drm/octans_accel.h>
-
 #include "accelctl.h"
-
-static const char *access_text(const struct accel_devinfo *d)
-{
-	switch (d->access) {
-	case 0:
-		return "ok";
-	case -EACCES:
-		return "no permission";
-	case -EPROTO:
-		return "other uapi version";
-	case -ENODEV:
-		return "gone";
-	case -ENOENT:
-		return "node missing";
-	default:
-		return strerror(-d->access);
-	}
-}
 
 json_t *device_json(const struct accel_devinfo *d)
 {
-	char version[16];
+	char version[16], serial[24];
 	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", d->name, "path", d->path,
-			      "driver", d->driver, "pci", d->pci, "access", access_text(d));
+			      "driver", d->driver, "pci", d->pci, "access", access_name(d->access));
 
 	if (d->access)
 		return j;
 	snprintf(version, sizeof(version), "%u.%u", d->hw_version >> 16, d->hw_version & 0xffff);
+	snprintf(serial, sizeof(serial), "%016llx", (unsigned long long)d->serial);
 	json_object_update_new(j, json_pack(
-		"{s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
-		"profile", d->profile, "hardware_version", version,
+		"{s:o, s:s, s:i, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:b}",
+		"profile", json_text(d->profile), "hardware_version", version,
 		"uapi_major", (int)d->uapi_major, "uapi_minor", (int)d->uapi_minor,
-		"serial", (json_int_t)d->serial, "rings", (json_int_t)d->rings,
+		"serial", serial, "rings", (json_int_t)d->rings,
 		"memory_total_bytes", (json_int_t)d->memory_size,
 		"memory_used_bytes", (json_int_t)d->memory_used,
 		"memory_mappable_bytes", (json_int_t)d->memory_mappable,
@@ -50,14 +31,13 @@ json_t *device_json(const struct accel_devinfo *d)
 		"modelled_macs_f32_per_cycle", (json_int_t)d->macs_f32,
 		"modelled_memory_bytes_per_cycle", (json_int_t)d->local_bpc,
 		"modelled_pcie_bytes_per_cycle", (json_int_t)d->pcie_bpc,
-		"max_context", (json_int_t)d->max_ctx, "operations", (json_int_t)d->ops,
-		"weight_types", (json_int_t)d->types,
+		"max_context", (json_int_t)d->max_ctx, "operations", operations_json(d->ops),
+		"weight_types", types_json(d->types),
 		"modelled_sram_bytes", (json_int_t)d->sram_size, "timing_only", d->timing_only));
 	return j;
 }
 
-/* All processors; the caller frees *list. */
-static int enumerate(struct accel_devinfo **list, size_t *n)
+int enumerate_devices(struct accel_devinfo **list, size_t *n)
 {
 	size_t room = 0;
 	int err;
@@ -76,45 +56,99 @@ static int enumerate(struct accel_devinfo **list, size_t *n)
 	return err ? complain_accel(err) : EXIT_OK;
 }
 
-int cmd_list(const struct options *o)
+bool has_device(void)
 {
-	struct accel_devinfo *list;
-	size_t n;
-	int rc = enumerate(&list, &n);
+	size_t n = 0;
 
-	if (!rc && o->json) {
-		json_t *devices = json_array();
+	return accel_enumerate(NULL, &n) || n;
+}
 
-		for (size_t i = 0; i < n; i++)
-			json_array_append_new(devices, device_json(&list[i]));
-		rc = print_json("list", json_pack("{s:o}", "devices", devices));
-	} else if (!rc) {
-		if (n)
-			printf("%-8s %-14s %-10s %-14s %s\n", "NAME", "PCI", "PROFILE", "MEMORY", "ACCESS");
-		for (size_t i = 0; i < n; i++) {
-			char memory[48] = "-";
+/* Opens one processor to describe it; -errno. */
+static int look_at(const char *selector, struct accel_devinfo *info)
+{
+	struct accel_dev *dev;
+	int err = accel_open(selector, &dev);
 
-			if (!list[i].access)
-				snprintf(memory, sizeof(memory), "%llu/%llu MiB",
-					 (unsigned long long)list[i].memory_used >> 20,
-					 (unsigned long long)list[i].memory_size >> 20);
-			printf("%-8s %-14s %-10s %-14s %s\n", list[i].name, list[i].pci,
-			       list[i].access ? "-" : list[i].profile, memory, access_text(&list[i]));
-		}
-		if (!n)
-			fprintf(stderr, "accelctl: no Octans processor; `accelctl doctor` finds out why, --device sim computes on the model\n");
+	*info = (struct accel_devinfo) { .sz = sizeof(*info) };
+	if (!err) {
+		err = accel_dev_info(dev, info);
+		accel_close(dev);
 	}
+	return err;
+}
+
+/* The same; an exit code after a complaint. */
+static int describe(const char *selector, struct accel_devinfo *info)
+{
+	int err = look_at(selector, info);
+
+	if (err == -ENODEV && (!selector || !strcmp(selector, "auto")) && !has_device())
+		return complain(EXIT_NO_DEVICE, "there is no Octans processor: `accelctl doctor` says why; `accelctl show sim` describes the model of one");
+	if (err == -EINVAL)
+		return complain(EXIT_USAGE, "%s", accel_error());
+	return err ? complain_accel(err) : EXIT_OK;
+}
+
+static void print_row(const struct accel_devinfo *d)
+{
+	char memory[48] = "-";
+
+	if (!d->access)
+		snprintf(memory, sizeof(memory), "%llu/%llu MiB", (unsigned long long)d->memory_used >> 20,
+			 (unsigned long long)d->memory_size >> 20);
+	printf("%-8s %-14s %-10s %-14s %s\n", d->name, d->pci[0] ? d->pci : "-",
+	       d->access ? "-" : d->profile, memory,
+	       strcmp(d->driver, "octans-sim") ? access_text(d->access) : "ok, the model in this process");
+}
+
+static int print_list(const struct options *o, const struct accel_devinfo *list, size_t n)
+{
+	json_t *devices;
+
+	if (!o->json) {
+		printf("%-8s %-14s %-10s %-14s %s\n", "NAME", "PCI", "PROFILE", "MEMORY", "ACCESS");
+		for (size_t i = 0; i < n; i++)
+			print_row(&list[i]);
+		return EXIT_OK;
+	}
+	devices = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(devices, device_json(&list[i]));
+	return print_json("list", json_pack("{s:o}", "devices", devices));
+}
+
+/* All that the kernel shows, and the model, which may not be installed. */
+static int list_all(const struct options *o)
+{
+	struct accel_devinfo *list, *grown;
+	size_t n;
+	int rc = enumerate_devices(&list, &n);
+
+	if (rc)
+		return rc;
+	if (!n)
+		note("no Octans processor: `accelctl doctor` says why; sim is the model of one");
+	grown = realloc(list, (n + 1) * sizeof(*list));
+	if (grown)
+		list = grown;
+	if (grown && !look_at("sim", &list[n]))
+		n++;
+	else
+		detail("the model is not listed: %s", accel_error());
+	rc = print_list(o, list, n);
 	free(list);
 	return rc;
 }
 
-static void print_bits(const char *what, uint64_t bits, const char *(*name)(uint32_t))
+int cmd_list(const struct options *o)
 {
-	printf("%s", what);
-	for (uint32_t i = 0; i < 64; i++)
-		if (bits >> i & 1)
-			printf(" %s", name(i));
-	putchar('\n');
+	struct accel_devinfo one;
+	int rc;
+
+	if (!o->device || !strcmp(o->device, "auto"))
+		return list_all(o);
+	rc = describe(o->device, &one);
+	return rc ? rc : print_list(o, &one, 1);
 }
 
 static void print_device(const struct accel_devinfo *d)
@@ -144,44 +178,19 @@ static void print_device(const struct accel_devinfo *d)
 	if (d->timing_only)
 		printf("results        none: only time is modelled\n");
 	printf("context        up to %u positions\n", d->max_ctx);
-	print_bits("operations    ", d->ops, accel_op_name);
-	print_bits("weight types  ", d->types, accel_type_name);
+	print_operations("operations    ", d->ops);
+	print_types("weight types  ", d->types);
 }
 
 int cmd_show(const struct options *o)
 {
-	struct accel_devinfo info = { .sz = sizeof(info) };
-	struct accel_dev *dev;
-	int err, rc = EXIT_OK;
+	struct accel_devinfo info;
+	int rc = describe(o->device, &info);
 
-	err = accel_open(o->n_args ? o->args[0] : NULL, &dev);
-	if (err)
-		return complain_accel(err);
-	err = accel_dev_info(dev, &info);
-	if (err)
-		rc = complain_accel(err);
-	else if (o->json)
-		rc = print_json("show", json_pack("{s:[o]}", "devices", device_json(&info)));
-	else
-		print_device(&info);
-	accel_close(dev);
-	return rc;
-}
-
-int cmd_version(const struct options *o)
-{
-	uint32_t v = accel_version();
-	char tool[32], library[32];
-
-	snprintf(tool, sizeof(tool), "%d.%d.%d", ACCEL_VERSION_MAJOR, ACCEL_VERSION_MINOR,
-		 ACCEL_VERSION_PATCH);
-	snprintf(library, sizeof(library), "%u.%u.%u", v >> 16, v >> 8 & 0xff, v & 0xff);
+	if (rc)
+		return rc;
 	if (o->json)
-		return print_json("version", json_pack("{s:s, s:s, s:i, s:i}", "accelctl", tool,
-						       "libaccel", library,
-						       "uapi_major", OCTANS_UAPI_MAJOR,
-						       "uapi_minor", OCTANS_UAPI_MINOR));
-	printf("accelctl %s, libaccel %s, uapi %d.%d\n", tool, library, OCTANS_UAPI_MAJOR,
-	       OCTANS_UAPI_MINOR);
+		return print_json("show", json_pack("{s:[o]}", "devices", device_json(&info)));
+	print_device(&info);
 	return EXIT_OK;
 }

@@ -1,120 +1,145 @@
 // SPDX-License-Identifier: MIT
-/* accelctl doctor: from the PCI bus to a job that ran, the first thing that is wrong. */
+/*
+ * accelctl doctor: from the PCI bus to a job that ran, the first thing that is wrong.  What cannot
+ * be looked at is neither right nor wrong, and that is said, too.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <accel/device.h>
+#include <drm/octans_accel.h>
 #include <octans/isa.h>
 
 #include "accelctl.h"
 
 #define JOB_SECONDS 10
+#define MAX_FINDINGS 64
+#define MAX_DEVICES 8
+
+enum state { OK, FAILED, UNSEEN };
 
 struct finding {
-	const char *id, *what;
-	bool ok;
-	char cause[256];
-	const char *fix;
+	const char *id, *what, *fix;
+	enum state state;
+	char cause[320];
 };
 
 struct doctor {
-	struct finding list[16];
+	struct finding list[MAX_FINDINGS];
 	int n;
-	int exit_code;		/* of the first finding that is not ok */
+	int exit_code;		/* of the first finding that has failed */
+	int unseen_code;	/* of the first that was not seen, if none has */
 };
 
-static bool check(struct doctor *d, const char *id, const char *what, bool ok, int exit_code,
-		  const char *fix, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
-static bool check(struct doctor *d, const char *id, const char *what, bool ok, int exit_code,
-		  const char *fix, const char *fmt, ...)
+/* Notes a finding; returns whether it is ok. */
+static bool find(struct doctor *d, enum state state, int exit_code, const char *id, const char *what,
+		 const char *fix, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+static bool find(struct doctor *d, enum state state, int exit_code, const char *id, const char *what,
+		 const char *fix, const char *fmt, ...)
 {
-	struct finding *f = &d->list[d->n++];
+	struct finding *f = &d->list[d->n];
 	va_list ap;
 
+	if (d->n + 1 < MAX_FINDINGS)
+		d->n++;
 	f->id = id;
 	f->what = what;
-	f->ok = ok;
-	f->fix = fix;
+	f->state = state;
+	f->fix = state == OK ? NULL : fix;
 	va_start(ap, fmt);
 	vsnprintf(f->cause, sizeof(f->cause), fmt, ap);
 	va_end(ap);
-	if (!ok && !d->exit_code)
+	if (state == FAILED && !d->exit_code)
 		d->exit_code = exit_code;
-	return ok;
+	if (state == UNSEEN && !d->unseen_code)
+		d->unseen_code = exit_code;
+	return state == OK;
 }
 
-/* How many PCI functions 1af4:10f5 there are, and the driver of the first. */
-static int pci_functions(char *bdf, size_t len, bool *bound)
+/* ---- the PCI bus ---- */
+
+struct function {
+	char address[16];
+	char driver[32];	/* "": none */
+};
+
+struct functions {
+	struct function first, ours;	/* ours: the first that octans drives */
+	int n, n_ours;
+};
+
+/* Does the file of a PCI function begin with this text? */
+static bool holds(const char *function, const char *name, const char *text)
 {
-	const char *root = "/sys/bus/pci/devices";
-	DIR *dir = opendir(root);
+	char path[512], line[16] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", function, name);
+	f = fopen(path, "re");
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = 0;
+	if (f)
+		fclose(f);
+	return !strncmp(line, text, strlen(text));
+}
+
+static void driver_of(const char *function, char *name, size_t len)
+{
+	char path[512], target[512];
+	const char *slash;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", function);
+	n = readlink(path, target, sizeof(target) - 1);
+	target[n < 0 ? 0 : n] = 0;
+	slash = strrchr(target, '/');
+	snprintf(name, len, "%.31s", slash ? slash + 1 : target);
+}
+
+/* All functions 1af4:10f5; false: they cannot be looked at. */
+static bool look_at_bus(struct functions *all)
+{
+	DIR *dir = opendir("/sys/bus/pci/devices");
 	struct dirent *e;
-	int n = 0;
 
+	memset(all, 0, sizeof(*all));
 	while (dir && (e = readdir(dir))) {
-		char path[512], vendor[16] = "", device[16] = "";
-		FILE *f;
+		struct function f;
 
-		if (e->d_name[0] == '.')
+		if (e->d_name[0] == '.' || !holds(e->d_name, "vendor", "0x1af4") ||
+		    !holds(e->d_name, "device", "0x10f5"))
 			continue;
-		snprintf(path, sizeof(path), "%s/%s/vendor", root, e->d_name);
-		f = fopen(path, "r");
-		if (f && !fgets(vendor, sizeof(vendor), f))
-			vendor[0] = 0;
-		if (f)
-			fclose(f);
-		snprintf(path, sizeof(path), "%s/%s/device", root, e->d_name);
-		f = fopen(path, "r");
-		if (f && !fgets(device, sizeof(device), f))
-			device[0] = 0;
-		if (f)
-			fclose(f);
-		if (strncmp(vendor, "0x1af4", 6) || strncmp(device, "0x10f5", 6))
-			continue;
-		if (n++)
-			continue;
-		snprintf(bdf, len, "%.15s", e->d_name);
-		snprintf(path, sizeof(path), "%s/%s/driver", root, e->d_name);
-		*bound = !access(path, F_OK);
+		snprintf(f.address, sizeof(f.address), "%.15s", e->d_name);
+		driver_of(e->d_name, f.driver, sizeof(f.driver));
+		if (!all->n++)
+			all->first = f;
+		if (!strcmp(f.driver, "octans") && !all->n_ours++)
+			all->ours = f;
 	}
 	if (dir)
 		closedir(dir);
-	return n;
+	return dir || !access("/sys/bus", F_OK);	/* there are machines without PCI */
 }
 
-/* One job that stores the time: rings, MMU, memory, interrupt and fence all work. */
-static int round_trip(struct accel_dev *dev, uint64_t *ns)
+/* ---- a job ---- */
+
+static int run_job(struct accel_vm *vm, struct accel_bo *bo, struct accel_queue *queue, uint64_t *ns)
 {
 	const uint64_t va = 1ull << 32;
-	struct accel_fence *fence = NULL;
-	struct accel_queue *queue = NULL;
-	struct accel_vm *vm = NULL;
-	struct accel_bo *bo = NULL;
 	struct accel_job job = { .sz = sizeof(job), .va = va, .size = sizeof(struct octans_cmd_signal) };
-	struct octans_cmd_signal *cmd;
+	struct octans_cmd_signal *cmd = accel_bo_map(bo);
+	struct accel_fence *fence = NULL;
 	struct timespec t0, t1;
-	int err;
+	int err = cmd ? accel_vm_map(vm, bo, 0, va, accel_bo_size(bo), 0) : -ENOMEM;
 
-	err = accel_vm_new(dev, &vm);
-	if (!err)
-		err = accel_bo_new(dev, 4096, ACCEL_BO_HOST, "doctor", &bo);
-	if (!err)
-		err = accel_vm_map(vm, bo, 0, va, accel_bo_size(bo), 0);
-	if (!err)
-		err = accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &queue);
 	if (err)
-		goto out;
-	cmd = accel_bo_map(bo);
-	if (!cmd) {
-		err = -ENOMEM;
-		goto out;
-	}
+		return err;
 	cmd->cmd.op = OCTANS_OP_SIGNAL;
 	cmd->cmd.flags = OCTANS_SIGNAL_TIME;
 	cmd->cmd.size = sizeof(*cmd);
@@ -124,114 +149,215 @@ static int round_trip(struct accel_dev *dev, uint64_t *ns)
 	if (!err)
 		err = accel_fence_wait(fence, (t0.tv_sec + JOB_SECONDS) * 1000000000ll + t0.tv_nsec);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
-	*ns = (t1.tv_sec - t0.tv_sec) * 1000000000ull + t1.tv_nsec - t0.tv_nsec;
-	if (!err && !((volatile uint64_t *)cmd)[1024 / 8])
-		err = -EIO;
-out:
 	accel_fence_free(fence);
+	*ns = (t1.tv_sec - t0.tv_sec) * 1000000000ull + t1.tv_nsec - t0.tv_nsec;
+	return err ? err : ((volatile uint64_t *)cmd)[1024 / 8] ? 0 : 1;
+}
+
+/* One job that stores the time: rings, MMU, memory, interrupt and fence all work.  text: what to say. */
+static bool round_trip(struct accel_dev *dev, char *text, size_t len)
+{
+	struct accel_queue *queue = NULL;
+	struct accel_vm *vm = NULL;
+	struct accel_bo *bo = NULL;
+	uint64_t ns = 0;
+	int err = accel_vm_new(dev, &vm);
+
+	if (!err)
+		err = accel_bo_new(dev, 4096, ACCEL_BO_HOST, "doctor", &bo);
+	if (!err)
+		err = accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &queue);
+	if (!err)
+		err = run_job(vm, bo, queue, &ns);
+	if (err > 0)
+		snprintf(text, len, "the job ended, but what it should have written is not in memory");
+	else if (err)
+		snprintf(text, len, "%s", accel_error());
+	else
+		snprintf(text, len, "a job took %llu us", (unsigned long long)ns / 1000);
 	accel_queue_free(queue);
 	accel_vm_free(vm);
 	accel_bo_free(bo);
-	return err;
+	return !err;
 }
 
-static void check_device(struct doctor *d)
+/* ---- one processor ---- */
+
+static bool check_node(struct doctor *d, const struct accel_devinfo *info)
 {
-	struct accel_devinfo info[16] = { { .sz = sizeof(info[0]) } };
+	static const char fix[] = "in a container pass the node in, as with `docker run --device /dev/accel/accel0`; else look at `dmesg | grep octans` and whether udev runs";
+
+	if (!find(d, info->access == -ENOENT ? FAILED : OK, EXIT_NO_DEVICE, "ACC-0004", "device node", fix,
+		  info->access == -ENOENT ? "/sys shows %s, but %s is not there" : "%s: %s", info->name,
+		  info->path))
+		return false;
+	return find(d, info->access == -EACCES || info->access == -EPERM ? FAILED : OK, EXIT_PERMISSION,
+		    "ACC-0005", "permission",
+		    "sudo usermod -aG render $USER, log in again; before systemd 254 also install packaging/60-accel-octans.rules",
+		    "this user %s open %s",
+		    info->access == -EACCES || info->access == -EPERM ? "may not" : "may", info->path);
+}
+
+static void check_device(struct doctor *d, const struct accel_devinfo *info)
+{
+	char text[256];
 	struct accel_dev *dev;
-	size_t n = 16;
-	uint64_t ns = 0;
+	bool mismatch = info->access == -EPROTO;
 	int err;
 
-	err = accel_enumerate(info, &n);
-	if (!check(d, "ACC-0004", "device node", !err && n, EXIT_DRIVER,
-		   "look at `dmesg | grep octans`: the driver says why it did not take the device",
-		   n ? "%s" : "the driver has made no node", n ? info[0].path : ""))
+	if (!check_node(d, info))
 		return;
-	if (!check(d, "ACC-0005", "permission", info[0].access != -EACCES, EXIT_PERMISSION,
-		   "sudo usermod -aG render $USER, log in again; before systemd 254 also install packaging/60-accel-octans.rules",
-		   "%s %s", info[0].path, info[0].access == -EACCES ? "may not be opened by this user" : "opens"))
+	err = accel_open(info->name, &dev);
+	if (!err || mismatch)
+		find(d, mismatch ? FAILED : OK, EXIT_DRIVER, "ACC-0006", "driver interface",
+		     "install octans.ko and libaccel of the same major uapi version",
+		     mismatch ? "%s speaks uapi %u.%u, libaccel %d.%d" : "%s: uapi %u.%u", info->name,
+		     info->uapi_major, info->uapi_minor, OCTANS_UAPI_MAJOR, OCTANS_UAPI_MINOR);
+	else
+		find(d, UNSEEN, EXIT_DRIVER, "ACC-0006", "driver interface", NULL,
+		     "%s does not open, so it cannot be asked", info->name);
+	if (mismatch)
 		return;
-	if (!check(d, "ACC-0006", "driver interface", info[0].access != -EPROTO, EXIT_DRIVER,
-		   "install octans.ko and libaccel of the same major uapi version",
-		   "uapi %u.%u", info[0].uapi_major, info[0].uapi_minor))
+	if (!find(d, err ? FAILED : OK, err == -ENXIO || err == -ENODEV ? EXIT_NO_DEVICE : EXIT_LOST,
+		  "ACC-0007", "device answers",
+		  "reset it: echo 1 > /sys/bus/pci/devices/ADDRESS/remove, then echo 1 > /sys/bus/pci/rescan",
+		  "%s", err ? accel_error() : info->profile))
 		return;
-	err = accel_open(info[0].name, &dev);
-	if (!check(d, "ACC-0007", "device answers", !err, EXIT_LOST,
-		   "reset it: echo 1 > /sys/bus/pci/devices/ADDRESS/remove, then echo 1 > /sys/bus/pci/rescan",
-		   "%s", err ? accel_error() : info[0].profile))
-		return;
-	err = round_trip(dev, &ns);
-	check(d, "ACC-0008", "job round trip", !err, EXIT_SELF_TEST,
-	      "look at `dmesg | grep octans`; report it with the output of accelctl show -o json",
-	      err ? "%s" : "%s %llu us", err ? accel_error() : "took", (unsigned long long)ns / 1000);
+	err = !round_trip(dev, text, sizeof(text));
+	find(d, err ? FAILED : OK, EXIT_SELF_TEST, "ACC-0008", "job round trip",
+	     "look at `dmesg | grep octans`; report it with the output of accelctl show -o json", "%s: %s",
+	     info->name, text);
 	accel_close(dev);
+}
+
+static bool is_meant(const char *selector, const struct accel_devinfo *info)
+{
+	return !selector || !strcmp(selector, "auto") || !strcmp(selector, info->name) ||
+	       !strcmp(selector, info->path) || !strcmp(selector, info->name + strlen("accel")) ||
+	       !strcasecmp(selector, info->pci);
+}
+
+static void check_devices(struct doctor *d, const char *selector)
+{
+	struct accel_devinfo info[MAX_DEVICES] = { { .sz = sizeof(info[0]) } };
+	size_t n = MAX_DEVICES, meant = 0;
+	int err = accel_enumerate(info, &n);
+
+	for (size_t i = 0; !err && i < n && i < MAX_DEVICES; i++)
+		if (is_meant(selector, &info[i])) {
+			check_device(d, &info[i]);
+			meant++;
+		}
+	if (err || !n)
+		find(d, FAILED, EXIT_DRIVER, "ACC-0004", "device node",
+		     "look at `dmesg | grep octans`: the driver says why it did not take the device", "%s",
+		     err ? accel_error() : "the driver has made none");
+	else if (!meant)
+		find(d, FAILED, EXIT_NO_DEVICE, "ACC-0004", "device node", "`accelctl list` shows what there is",
+		     "there is no \"%s\"", selector);
+}
+
+/* ---- the machine ---- */
+
+static void check_driver(struct doctor *d, const struct functions *all, const char *selector)
+{
+	bool class = !access("/sys/class/accel", F_OK);
+	const struct function *f = all->n_ours ? &all->ours : &all->first;
+
+	if (!find(d, class ? OK : FAILED, EXIT_DRIVER, "ACC-0002", "accel subsystem",
+		  "boot a kernel with CONFIG_DRM_ACCEL=y: Debian's have it from 6.12 on",
+		  "the kernel %s /sys/class/accel", class ? "has" : "lacks"))
+		return;
+	if (!all->n_ours && f->driver[0]) {
+		find(d, FAILED, EXIT_DRIVER, "ACC-0003", "driver bound",
+		     "give it back if it is not meant for a VM: echo ADDRESS to .../unbind of that driver in /sys/bus/pci/drivers, then to /sys/bus/pci/drivers/octans/bind",
+		     "%s drives %s, not octans", f->driver, f->address);
+		return;
+	}
+	if (find(d, all->n_ours ? OK : FAILED, EXIT_DRIVER, "ACC-0003", "driver bound",
+		 "load it: insmod octans.ko (make modules builds it); with Secure Boot its key must be enrolled",
+		 all->n_ours ? "octans.ko drives %s" : "no driver drives %s", f->address))
+		check_devices(d, selector);
+}
+
+static void check_system(struct doctor *d, const char *selector)
+{
+	struct functions all;
+
+	if (!look_at_bus(&all)) {
+		find(d, UNSEEN, EXIT_NO_DEVICE, "ACC-0001", "processor on the PCI bus",
+		     "in a container mount /sys, as docker and podman do; `accelctl doctor` of the host can tell",
+		     "/sys cannot be seen here, so whether there is one is not known");
+		return;
+	}
+	if (find(d, all.n ? OK : FAILED, EXIT_NO_DEVICE, "ACC-0001", "processor on the PCI bus",
+		 "no card is needed to try Octans: use --device sim, or attach the model to a VM (Documentation/vm.rst)",
+		 all.n ? "%d, the first at %s" : "no PCI function 1af4:10f5", all.n, all.first.address))
+		check_driver(d, &all, selector);
 }
 
 static void check_model(struct doctor *d)
 {
+	char text[256];
 	struct accel_dev *dev;
-	uint64_t ns = 0;
-	int err = accel_open("sim:rings=1,local=1M", &dev);
+	bool good = !accel_open("sim:rings=1,local=1M", &dev);
 
-	if (!err) {
-		err = round_trip(dev, &ns);
+	if (good) {
+		good = round_trip(dev, text, sizeof(text));
 		accel_close(dev);
+	} else {
+		snprintf(text, sizeof(text), "%s", accel_error());
 	}
-	check(d, "ACC-0009", "model in process", !err, EXIT_SELF_TEST,
-	      "this is a fault of libaccel: please report it", err ? "%s" : "%s %llu us",
-	      err ? accel_error() : "a job took", (unsigned long long)ns / 1000);
+	find(d, good ? OK : FAILED, EXIT_SELF_TEST, "ACC-0009", "model in process",
+	     "install libaccel and its model anew (`make install` has both); if that does not help, please report it",
+	     "%s", text);
 }
 
-static void check_system(struct doctor *d)
-{
-	char bdf[16] = "";
-	bool bound = false;
-	struct stat st;
-	int n = pci_functions(bdf, sizeof(bdf), &bound);
+/* ---- what was found ---- */
 
-	if (!check(d, "ACC-0001", "processor on the PCI bus", n, EXIT_NO_DEVICE,
-		   "no card is needed to try Octans: use --device sim, or attach the model to a VM (Documentation/vm.rst)",
-		   n ? "%d, the first at %s" : "no PCI function 1af4:10f5", n, bdf))
-		return;
-	if (!check(d, "ACC-0002", "accel subsystem", !stat("/sys/class/accel", &st), EXIT_DRIVER,
-		   "boot a kernel with CONFIG_DRM_ACCEL=y: Debian's have it from 6.12 on",
-		   "the kernel %s /sys/class/accel", !stat("/sys/class/accel", &st) ? "has" : "lacks"))
-		return;
-	if (check(d, "ACC-0003", "driver bound", bound, EXIT_DRIVER,
-		  "load it: insmod octans.ko (make modules builds it); with Secure Boot its key must be enrolled",
-		  "octans.ko %s %s", bound ? "drives" : "does not drive", bdf))
-		check_device(d);
+static int print_findings_json(const struct doctor *d)
+{
+	static const char *const states[] = { [OK] = "ok", [FAILED] = "failed", [UNSEEN] = "unseen" };
+	json_t *list = json_array();
+
+	for (int i = 0; i < d->n; i++) {
+		const struct finding *f = &d->list[i];
+		json_t *j = json_pack("{s:s, s:s, s:s, s:o}", "id", f->id, "check", f->what, "state",
+				      states[f->state], "detail", json_text(f->cause));
+
+		if (f->fix)
+			json_object_set_new(j, "fix", json_string(f->fix));
+		json_array_append_new(list, j);
+	}
+	return print_json("doctor", json_pack("{s:o}", "checks", list));
+}
+
+static void print_findings(const struct doctor *d)
+{
+	static const char *const states[] = { [OK] = "ok", [FAILED] = "FAIL", [UNSEEN] = "?" };
+
+	for (int i = 0; i < d->n; i++) {
+		const struct finding *f = &d->list[i];
+
+		printf("%s %-4s %s: %s\n", f->id, states[f->state], f->what, f->cause);
+		if (f->fix)
+			printf("              %s\n", f->fix);
+	}
 }
 
 int cmd_doctor(const struct options *o)
 {
+	bool sim = o->device && !strncmp(o->device, "sim", 3);
 	struct doctor d = { 0 };
 
-	check_system(&d);
+	if (!sim)
+		check_system(&d, o->device);
 	check_model(&d);
-	if (o->json) {
-		json_t *list = json_array();
-		int rc;
-
-		for (int i = 0; i < d.n; i++) {
-			const struct finding *f = &d.list[i];
-			json_t *j = json_pack("{s:s, s:s, s:b, s:s}", "id", f->id, "check", f->what, "ok",
-					      f->ok, "detail", f->cause);
-
-			if (!f->ok)
-				json_object_set_new(j, "fix", json_string(f->fix));
-			json_array_append_new(list, j);
-		}
-		rc = print_json("doctor", json_pack("{s:o}", "checks", list));
-		return rc ? rc : d.exit_code;
+	if (!d.exit_code)
+		d.exit_code = d.unseen_code;
+	if (!o->json) {
+		print_findings(&d);
+		return d.exit_code;
 	}
-	for (int i = 0; i < d.n; i++) {
-		const struct finding *f = &d.list[i];
-
-		printf("%s %-4s %s: %s\n", f->id, f->ok ? "ok" : "FAIL", f->what, f->cause);
-		if (!f->ok)
-			printf("              %s\n", f->fix);
-	}
-	return d.exit_code;
+	return print_findings_json(&d) ? EXIT_FAILED : d.exit_code;
 }

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The commands and the options of accelctl, each one entry of a table.  Parsing, --help, completion,
+ * and the test of the manual page go by these tables.
+ */
+#ifndef ACCELCTL_OPTIONS_H
+#define ACCELCTL_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "layers.h"
+
+/* Texts in the order in which they were given. */
+struct texts {
+	const char **text;	/* malloc'd; what it points to is argv's */
+	size_t n;
+};
+
+struct options {
+	uint64_t given;		/* bit n: option n of the table was on the command line */
+	bool help, version, json, quiet, verbose;
+	/* where and how to compute */
+	const char *model, *device;	/* device NULL: auto */
+	struct layers layers;
+	uint32_t ctx, batch, kv_type, threads;
+	const char *isa;
+	bool strict;
+	/* run */
+	const char *prompt_text, *prompt_file;
+	uint32_t predict;	/* UINT32_MAX: until the context is full */
+	double temperature, top_p, min_p, repeat_penalty, frequency_penalty, presence_penalty;
+	uint32_t top_k, repeat_last_n;
+	uint64_t seed;
+	struct texts stop;
+	bool raw;
+	/* logits */
+	int32_t *tokens;	/* malloc'd */
+	size_t n_tokens;
+	bool step;
+	/* bench */
+	uint32_t prompt, generate;
+	uint32_t at;		/* UINT32_MAX: after the prompt */
+	/* arguments beside the model or the device */
+	char **args;
+	int n_args;
+};
+
+/* Which commands an option is for, and more about a command. */
+enum {
+	FOR_LIST = 1u << 0,
+	FOR_SHOW = 1u << 1,
+	FOR_PLAN = 1u << 2,
+	FOR_RUN = 1u << 3,
+	FOR_LOGITS = 1u << 4,
+	FOR_BENCH = 1u << 5,
+	FOR_DOCTOR = 1u << 6,
+	FOR_VERSION = 1u << 7,
+	FOR_COMPLETION = 1u << 8,
+	FOR_HELP = 1u << 9,
+
+	FOR_MODEL = FOR_PLAN | FOR_RUN | FOR_LOGITS | FOR_BENCH,
+	FOR_DEVICE = FOR_LIST | FOR_SHOW | FOR_DOCTOR,
+	FOR_JSON = FOR_MODEL | FOR_DEVICE | FOR_VERSION,
+	FOR_ALL = (1u << 10) - 1,
+};
+
+struct command {
+	const char *name;
+	unsigned int bit;
+	int (*run)(const struct options *o);
+	const char *args, *text;
+	int max_args;		/* beside MODEL or DEVICE */
+	int min_args;
+	unsigned int schema;	/* number of the schema of its JSON; 0: it has none */
+	const char *const *words;	/* that an argument may be, or NULL */
+};
+
+extern const struct command commands[];
+extern const size_t n_commands;
+const struct command *command_find(const char *name);
+
+enum value {
+	VALUE_NONE,		/* sets a bool */
+	VALUE_U32,		/* min .. max */
+	VALUE_U64,
+	VALUE_REAL,
+	VALUE_CHOICE,		/* u32: the index of one of the words */
+	VALUE_TEXT, VALUE_FILE, VALUE_DEVICE,	/* const char * */
+	VALUE_OUTPUT, VALUE_LAYERS, VALUE_TOKENS, VALUE_TEXTS,
+};
+
+struct option_entry {
+	const char *name, *alias;	/* long names; alias may be NULL */
+	char letter;		/* or 0 */
+	enum value value;
+	unsigned int commands;
+	size_t field;		/* in struct options */
+	const char *arg;	/* as --help shows it, NULL: without */
+	const char *text;
+	const char *preset;	/* the value without the option, read as if it were given; or NULL */
+	double min, max;
+	const char *const *words;	/* of a choice; for completion also of others */
+	bool minus_one;		/* -1 means the largest there is */
+};
+
+extern const struct option_entry option_entries[];
+extern const size_t n_option_entries;
+
+/* "-n, --predict, --n-predict N" */
+void option_tag(const struct option_entry *e, char *tag, size_t len);
+
+/*
+ * Reads a command line into *o and *cmd.  Returns 0, or an exit code after a complaint.  If o->help or
+ * o->version is set the rest was not looked at, and *cmd may be NULL.  options_free() takes what there is.
+ */
+int options_parse(int argc, char **argv, const struct command **cmd, struct options *o);
+void options_free(struct options *o);
+/* Was the option of this long name on the command line? */
+bool option_given(const struct options *o, const char *name);
+
+/* Reads what follows an option; 0 or an exit code after a complaint.  word: the option as it was given. */
+int value_read(const struct option_entry *e, struct options *o, const char *word, const char *text);
+
+/* cmd NULL: all commands. */
+void print_help(FILE *f, const struct command *cmd);
+
+#endif

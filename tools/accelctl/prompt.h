@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The prompt of `accelctl run`: from arguments, a file, or standard input. */
+#ifndef ACCELCTL_PROMPT_H
+#define ACCELCTL_PROMPT_H
+
+#include <stddef.h>
+
+#include "options.h"
+
+/* Bytes that grow; s ends with zero. */
+struct bytes {
+	char *s;		/* malloc'd, NULL while there are none */
+	size_t n;
+};
+
+/* Returns an exit code after a complaint: also if there are more than a prompt may have. */
+int bytes_add(struct bytes *b, const char *s, size_t n);
+
+/*
+ * Reads the prompt.  Unless --raw, of a file or of standard input every "\r\n" becomes "\n", and one "\n" at
+ * the end is taken away; arguments stay as they are.  A prompt without a byte is a usage error.
+ * Returns an exit code.
+ */
+int prompt_read(const struct options *o, struct bytes *prompt);
+/* Is it said only once where the prompt is?  The part of prompt_read() that reads nothing. */
+int prompt_check(const struct options *o);
+
+#endif
