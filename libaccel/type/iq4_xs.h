@@ -12,8 +12,7 @@ static void iq4_xs_unpack(struct type_block *b, const uint8_t *w)
 		int low = w[4 + j / 2] >> 4 * (j % 2) & 15, high = load_u16(w + 2) >> 2 * j & 3;
 
 		b->scale[j] = (int8_t)((low | high << 4) - 32);
-		for (int i = 0; i < 32; i++)
-			b->code[32 * j + i] = iq4_values[nibble(w + 8 + 16 * j, i)];
+		look_up_nibbles(b->code + 32 * j, iq4_values, w + 8 + 16 * j);
 	}
 }
 #endif

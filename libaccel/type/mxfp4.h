@@ -10,8 +10,7 @@ static void mxfp4_unpack(struct type_block *b, const uint8_t *w)
 	static const int8_t values[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
 
 	b->d = ldexpf(1, w[0] - 128);
-	for (int i = 0; i < 32; i++)
-		b->code[i] = values[nibble(w + 1, i)];
+	look_up_nibbles(b->code, values, w + 1);
 }
 #endif
 

@@ -13,8 +13,9 @@ static void q2_k_unpack(struct type_block *b, const uint8_t *w)
 		b->scale[j] = (int8_t)(w[j] & 15);
 		b->min[j] = w[j] >> 4;
 	}
-	for (int i = 0; i < 256; i++)
-		b->code[i] = (int8_t)(w[16 + 32 * (i / 128) + i % 32] >> 2 * (i / 32 % 4) & 3);
+	for (int j = 0; j < 8; j++)
+		for (int i = 0; i < 32; i++)
+			b->code[32 * j + i] = (int8_t)(w[16 + 32 * (j / 4) + i] >> 2 * (j % 4) & 3);
 }
 #endif
 
