@@ -11,8 +11,8 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-/* Before the pragmas: it runs on machines that have none of this.  F16C by CPUID: not every compiler
- * knows its name. */
+/* Before the pragmas: it runs on machines that have none of this.  F16C by CPUID: not every
+ * compiler knows its name. */
 static bool supported(void)
 {
 	unsigned int a, b, c, d;

@@ -66,7 +66,7 @@ struct scan {
 struct kernels {
 	const char *name;
 	int score;			/* of those that a machine has, the highest is taken */
-	bool (*supported)(void);	/* by this machine; NULL: not in this build, nor is the rest */
+	bool (*supported)(void);	/* by this machine; NULL: this build has nothing of it */
 	/* x[n], n a multiple of 32, to n / 32 blocks */
 	void (*quantize)(struct q8_block *q, const float *x, uint32_t n);
 	/*
@@ -103,8 +103,8 @@ struct kernels {
 
 /* Instruction set i of those in this build; NULL behind the last.  MT-safe. */
 const struct kernels *isa_at(size_t i);
-/* By its name; NULL or "auto": the best that this machine has.  NULL: unknown, or not for this build
- * or this machine.  MT-safe. */
+/* By its name; NULL or "auto": the best that this machine has.  NULL: unknown, or not for this
+ * build or this machine.  MT-safe. */
 const struct kernels *isa_find(const char *name);
 
 /* The two slots of row i of CONV and SCAN. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* IQ4_XS: F16 d, the upper two bits of eight scales, 4 bytes of the lower four, each 32 too large; 128
- * bytes of nibbles, 16 bytes for 32 values, which choose among the values of IQ4_NL. */
+/* IQ4_XS: F16 d, the upper two bits of eight scales, 4 bytes of the lower four, each 32 too large;
+ * 128 bytes of nibbles, 16 bytes for 32 values, which choose among the values of IQ4_NL. */
 WEIGHT_TYPE(IQ4_XS, iq4_xs, SCALED, 23, .elements = 256, .bytes = 136, .group = 32,
 	    .has_sign = true)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Q2_K: 16 bytes, a scale in the low and a minimum in the high nibble; 64 bytes of codes of two bits;
- * F16 d, F16 dmin. */
+/* Q2_K: 16 bytes, a scale in the low and a minimum in the high nibble; 64 bytes of codes of two
+ * bits; F16 d, F16 dmin. */
 WEIGHT_TYPE(Q2_K, q2_k, SCALED, 10, .elements = 256, .bytes = 84, .group = 16, .minima = true,
 	    .top = 3, .d_at = 80, .m_at = 82)
 

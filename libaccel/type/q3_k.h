@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Q3_K: 32 bytes of third bits, 64 bytes of the lower two, 12 bytes of sixteen scales of six bits, 32
- * too large, F16 d. */
+/* Q3_K: 32 bytes of third bits, 64 bytes of the lower two, 12 bytes of sixteen scales of six bits,
+ * 32 too large, F16 d. */
 WEIGHT_TYPE(Q3_K, q3_k, SCALED, 11, .elements = 256, .bytes = 110, .group = 16, .offset = 4,
 	    .top = 7, .d_at = 108)
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Q5_K: F16 d, F16 dmin, 12 bytes of scales and minima, 32 bytes of fifth bits, 128 bytes of nibbles. */
+/* Q5_K: F16 d, F16 dmin, 12 bytes of scales and minima, 32 bytes of fifth bits, 128 bytes of
+ * nibbles. */
 WEIGHT_TYPE(Q5_K, q5_k, SCALED, 13, .elements = 256, .bytes = 176, .group = 32, .minima = true,
 	    .top = 31, .m_at = 2)
 
@@ -14,7 +15,8 @@ static void q5_k_unpack(struct type_block *b, const uint8_t *w)
 	unpack_groups(b->code, w + 48);
 	for (int j = 0; j < 8; j++)
 		for (int i = 0; i < 32; i++)
-			b->code[32 * j + i] = (int8_t)(b->code[32 * j + i] | (fifth[i] >> j & 1) << 4);
+			b->code[32 * j + i] = (int8_t)(b->code[32 * j + i] +
+						       (fifth[i] >> j & 1) * 16);
 }
 #endif
 

@@ -101,8 +101,8 @@ void type_unpack(const struct weight_type *t, struct type_block *b, const uint8_
 }
 
 /* n codes times d, plus m if there are minima; apart, for the sake of a zero's sign. */
-static void widen_codes(float *restrict to, const int8_t *restrict code, uint32_t n, float d, bool minima,
-			float m)
+static void widen_codes(float *restrict to, const int8_t *restrict code, uint32_t n, float d,
+			bool minima, float m)
 {
 	if (minima)
 		for (uint32_t i = 0; i < n; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Types of weights.  One type is one file, NAME.h, and one line in list.h: its block, and how that
- * is unpacked, by one value or by a vector at a time.  What is computed from unpacked blocks depends
- * on the form alone, so nothing outside of this folder knows a type.
+ * is unpacked, by one value or by a vector at a time.  What is computed from unpacked blocks
+ * depends on the form alone, so nothing outside of this folder knows a type.
  */
 #ifndef ACCEL_TYPE_H
 #define ACCEL_TYPE_H
@@ -48,7 +48,8 @@ const struct weight_type *weight_type(uint32_t id);
 
 /* The name of any type that GGML has or had, "Q4_K", supported or not; else "?". */
 const char *accel_type_name(uint32_t id);
-/* Elements and bytes of a block of any type that a file may hold, supported or not; false: unknown. */
+/* Elements and bytes of a block of any type that a file may hold, supported or not; false:
+ * unknown. */
 bool accel_type_block(uint32_t id, uint32_t *elements, uint32_t *bytes);
 
 /* The same of the types that commands may name: weights and I32. */
