@@ -42,7 +42,7 @@ static bool supported(void)
 
 const struct kernels isa_avx2 = {
 	.name = "avx2",
-	.score = 2,
+	.score = 20,
 	.supported = supported,
 	.quantize = avx2_quantize,
 	.matmul = avx2_matmul,
