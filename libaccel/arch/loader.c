@@ -12,10 +12,10 @@
 
 #include "arch.h"
 #include "error.h"
-#include "type/numeric.h"
 #include "model/gguf.h"
 #include "op/cpu.h"
 #include "plain.h"
+#include "type/type.h"
 
 /* All there are: arch_NAME of NAME.c. */
 #define ARCHITECTURES(X) \
@@ -176,14 +176,12 @@ static int check_keys(const struct loader *ld)
 static int widen(struct loader *ld, struct weight *w)
 {
 	struct converted *c = malloc(sizeof(*c) + 4ull * w->cols);
-	const uint8_t *p = w->data;
 
 	if (!c)
 		return fail(-ENOMEM, "no memory for norms and biases");
 	c->next = ld->m->converted;
 	ld->m->converted = c;
-	for (uint32_t i = 0; i < w->cols; i++)
-		c->data[i] = w->type == ACCEL_F16 ? load_f16(p + 2 * i) : load_bf16(p + 2 * i);
+	type_widen(weight_type(w->type), c->data, w->data, w->cols);
 	w->data = c->data;
 	w->type = ACCEL_F32;
 	w->size = w->stride = 4ull * w->cols;
@@ -199,7 +197,7 @@ static int wrong_type(const struct loader *ld, const struct gguf_tensor *t, cons
 int loader_take(struct loader *ld, const char *name, uint32_t rows, uint32_t cols, struct weight *w)
 {
 	const struct gguf_tensor *t = gguf_find_tensor(ld->g, name);
-	bool half = t && (t->type == ACCEL_F16 || t->type == ACCEL_BF16);
+	bool half = t && t->type != ACCEL_F32 && type_is_float(t->type);
 
 	if (!t)
 		return -ENOENT;

@@ -11,8 +11,8 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-/* Before the pragmas: it runs on machines that have none of this.  F16C by CPUID: not every compiler
- * knows its name. */
+/* Before the pragmas: it runs on machines that have none of this.  F16C by CPUID: not every
+ * compiler knows its name. */
 static bool supported(void)
 {
 	unsigned int a, b, c, d;
@@ -42,7 +42,7 @@ static bool supported(void)
 
 const struct kernels isa_avx2 = {
 	.name = "avx2",
-	.score = 2,
+	.score = 20,
 	.supported = supported,
 	.quantize = avx2_quantize,
 	.matmul = avx2_matmul,

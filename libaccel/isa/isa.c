@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "kernels.h"
 
+#include <errno.h>
+
 #define ISA(name) extern const struct kernels isa_##name;
 #include "list.h"
 #undef ISA
@@ -31,4 +33,28 @@ const struct kernels *isa_find(const char *name)
 		    (!best || k->score > best->score))
 			best = k;
 	return best;
+}
+
+int isa_complete(struct kernels *k)
+{
+	const struct kernels *base = k->base;
+
+	for (; base; base = base->base) {
+#define TAKE(kernel) if (!k->kernel) k->kernel = base->kernel
+		TAKE(quantize);
+		TAKE(matmul);
+		TAKE(store_product);
+		TAKE(load);
+		TAKE(store);
+		TAKE(row);
+		TAKE(map);
+		TAKE(rotate);
+		TAKE(attend);
+		TAKE(find_above);
+		TAKE(conv);
+		TAKE(scan);
+#undef TAKE
+	}
+	return k->quantize && k->matmul && k->store_product && k->load && k->store && k->row &&
+	       k->map && k->rotate && k->attend && k->find_above && k->conv && k->scan ? 0 : -ENOSYS;
 }

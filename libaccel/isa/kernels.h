@@ -66,7 +66,9 @@ struct scan {
 struct kernels {
 	const char *name;
 	int score;			/* of those that a machine has, the highest is taken */
-	bool (*supported)(void);	/* by this machine; NULL: not in this build, nor is the rest */
+	bool (*supported)(void);	/* by this machine; NULL: this build has nothing of it */
+	/* What is NULL below is taken from here: an instruction set may do one thing faster. */
+	const struct kernels *base;
 	/* x[n], n a multiple of 32, to n / 32 blocks */
 	void (*quantize)(struct q8_block *q, const float *x, uint32_t n);
 	/*
@@ -103,9 +105,14 @@ struct kernels {
 
 /* Instruction set i of those in this build; NULL behind the last.  MT-safe. */
 const struct kernels *isa_at(size_t i);
-/* By its name; NULL or "auto": the best that this machine has.  NULL: unknown, or not for this build
- * or this machine.  MT-safe. */
+/* By its name; NULL or "auto": the best that this machine has.  NULL: unknown, or not for this
+ * build or this machine.  MT-safe. */
 const struct kernels *isa_find(const char *name);
+/* Takes what k lacks from its base.  -ENOSYS: nobody has it.  MT-safe. */
+int isa_complete(struct kernels *k);
+
+/* One that others may be based on. */
+extern const struct kernels isa_scalar;
 
 /* The two slots of row i of CONV and SCAN. */
 static inline void load_slots(const uint8_t *slot, size_t stride, uint32_t i, int32_t slots[2])

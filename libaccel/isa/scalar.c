@@ -336,7 +336,7 @@ static bool supported(void)
 
 const struct kernels isa_scalar = {
 	.name = "scalar",
-	.score = 1,
+	.score = 10,
 	.supported = supported,
 	.quantize = scalar_quantize,
 	.matmul = scalar_matmul,

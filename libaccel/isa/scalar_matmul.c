@@ -57,13 +57,15 @@ void scalar_quantize(struct q8_block *q, const float *x, uint32_t n)
 
 /* ---- floats ---- */
 
+#define PIECE 256u	/* numbers that are widened at a time */
+
 /* dot8 of a row of weights and x; w is widened by pieces. */
 static float dot_floats(const struct weight_type *t, const uint8_t *w, const float *x, uint32_t n)
 {
-	float a[8] = { 0 }, piece[64];
+	float a[8] = { 0 }, piece[PIECE];
 
-	for (uint32_t k = 0; k < n; k += 64, w += 64 * t->bytes) {
-		uint32_t some = n - k < 64 ? n - k : 64;
+	for (uint32_t k = 0; k < n; k += PIECE, w += PIECE * t->bytes) {
+		uint32_t some = n - k < PIECE ? n - k : PIECE;
 
 		type_widen(t, piece, w, some);
 		for (uint32_t i = 0; i < some; i++)

@@ -84,11 +84,14 @@ int cpu_new(const char *isa, unsigned int threads, struct cpu **out)
 	cpu = calloc(1, sizeof(*cpu));
 	if (!cpu)
 		return -ENOMEM;
-	cpu->k = k;
+	cpu->all = *k;
+	cpu->k = &cpu->all;
 	cpu->part_ns = PART_NS;
 	cpu->share_ns = SHARE_NS;
 	cpu->max_ctx = MAX_CTX;
-	err = pool_get(threads, &cpu->pool);
+	err = isa_complete(&cpu->all);
+	if (!err)
+		err = pool_get(threads, &cpu->pool);
 	if (err) {
 		free(cpu);
 		return err;

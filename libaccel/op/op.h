@@ -45,7 +45,8 @@ struct kept_x {
 };
 
 struct cpu {
-	const struct kernels *k;
+	const struct kernels *k;	/* all */
+	struct kernels all;
 	struct pool *pool;
 	/* share(): work that is worth a part, and waking other threads; tests lower them. */
 	uint64_t part_ns, share_ns;

@@ -6,8 +6,7 @@ WEIGHT_TYPE(IQ4_NL, iq4_nl, PLAIN, 20, .elements = 32, .bytes = 18, .has_sign = 
 static void iq4_nl_unpack(struct type_block *b, const uint8_t *w)
 {
 	b->d = load_f16(w);
-	for (int i = 0; i < 32; i++)
-		b->code[i] = iq4_values[nibble(w + 2, i)];
+	look_up_nibbles(b->code, iq4_values, w + 2);
 }
 #endif
 

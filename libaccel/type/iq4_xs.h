@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* IQ4_XS: F16 d, the upper two bits of eight scales, 4 bytes of the lower four, each 32 too large; 128
- * bytes of nibbles, 16 bytes for 32 values, which choose among the values of IQ4_NL. */
+/* IQ4_XS: F16 d, the upper two bits of eight scales, 4 bytes of the lower four, each 32 too large;
+ * 128 bytes of nibbles, 16 bytes for 32 values, which choose among the values of IQ4_NL. */
 WEIGHT_TYPE(IQ4_XS, iq4_xs, SCALED, 23, .elements = 256, .bytes = 136, .group = 32,
 	    .has_sign = true)
 
@@ -12,8 +12,7 @@ static void iq4_xs_unpack(struct type_block *b, const uint8_t *w)
 		int low = w[4 + j / 2] >> 4 * (j % 2) & 15, high = load_u16(w + 2) >> 2 * j & 3;
 
 		b->scale[j] = (int8_t)((low | high << 4) - 32);
-		for (int i = 0; i < 32; i++)
-			b->code[32 * j + i] = iq4_values[nibble(w + 8 + 16 * j, i)];
+		look_up_nibbles(b->code + 32 * j, iq4_values, w + 8 + 16 * j);
 	}
 }
 #endif

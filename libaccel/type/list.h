@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The types of weights, a file each.  Included as often as something is wanted of every type; a file
- * gives what is defined where it is included:
+ * The types of weights, a file each.  Included as often as something is wanted of every type; a
+ * file gives what is defined where it is included:
  *
  *   WEIGHT_TYPE(NAME, name, form, number, ...)	its line in a table: form is FLOAT, PLAIN or SCALED
  *						(type.h), number GGML's, the rest initialises the

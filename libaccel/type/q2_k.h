@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Q2_K: 16 bytes, a scale in the low and a minimum in the high nibble; 64 bytes of codes of two bits;
- * F16 d, F16 dmin. */
+/* Q2_K: 16 bytes, a scale in the low and a minimum in the high nibble; 64 bytes of codes of two
+ * bits; F16 d, F16 dmin. */
 WEIGHT_TYPE(Q2_K, q2_k, SCALED, 10, .elements = 256, .bytes = 84, .group = 16, .minima = true,
 	    .top = 3, .d_at = 80, .m_at = 82)
 
@@ -13,8 +13,9 @@ static void q2_k_unpack(struct type_block *b, const uint8_t *w)
 		b->scale[j] = (int8_t)(w[j] & 15);
 		b->min[j] = w[j] >> 4;
 	}
-	for (int i = 0; i < 256; i++)
-		b->code[i] = (int8_t)(w[16 + 32 * (i / 128) + i % 32] >> 2 * (i / 32 % 4) & 3);
+	for (int j = 0; j < 8; j++)
+		for (int i = 0; i < 32; i++)
+			b->code[32 * j + i] = (int8_t)(w[16 + 32 * (j / 4) + i] >> 2 * (j % 4) & 3);
 }
 #endif
 

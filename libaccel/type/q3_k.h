@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Q3_K: 32 bytes of third bits, 64 bytes of the lower two, 12 bytes of sixteen scales of six bits, 32
- * too large, F16 d. */
+/* Q3_K: 32 bytes of third bits, 64 bytes of the lower two, 12 bytes of sixteen scales of six bits,
+ * 32 too large, F16 d. */
 WEIGHT_TYPE(Q3_K, q3_k, SCALED, 11, .elements = 256, .bytes = 110, .group = 16, .offset = 4,
 	    .top = 7, .d_at = 108)
 
@@ -13,11 +13,12 @@ static void q3_k_unpack(struct type_block *b, const uint8_t *w)
 	for (int j = 0; j < 16; j++)
 		b->scale[j] = (int8_t)(((s[j % 8] >> 4 * (j / 8) & 15) |
 					(s[8 + j % 4] >> 2 * (j / 4) & 3) << 4) - 32);
-	for (int i = 0; i < 256; i++) {
-		int low = w[32 + 32 * (i / 128) + i % 32] >> 2 * (i / 32 % 4) & 3;
+	for (int j = 0; j < 8; j++)
+		for (int i = 0; i < 32; i++) {
+			int low = w[32 + 32 * (j / 4) + i] >> 2 * (j % 4) & 3;
 
-		b->code[i] = (int8_t)(low + (w[i % 32] >> i / 32 & 1) * 4 - 4);
-	}
+			b->code[32 * j + i] = (int8_t)(low + (w[i] >> j & 1) * 4 - 4);
+		}
 }
 #endif
 

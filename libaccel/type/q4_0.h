@@ -6,8 +6,7 @@ WEIGHT_TYPE(Q4_0, q4_0, PLAIN, 2, .elements = 32, .bytes = 18, .offset = 8, .top
 static void q4_0_unpack(struct type_block *b, const uint8_t *w)
 {
 	b->d = load_f16(w);
-	for (int i = 0; i < 32; i++)
-		b->code[i] = (int8_t)(nibble(w + 2, i) - 8);
+	unpack_nibbles(b->code, w + 2, 8);
 }
 #endif
 

@@ -7,8 +7,7 @@ static void q4_1_unpack(struct type_block *b, const uint8_t *w)
 {
 	b->d = load_f16(w);
 	b->m = load_f16(w + 2);
-	for (int i = 0; i < 32; i++)
-		b->code[i] = (int8_t)nibble(w + 4, i);
+	unpack_nibbles(b->code, w + 4, 0);
 }
 #endif
 

@@ -6,19 +6,10 @@ WEIGHT_TYPE(Q4_K, q4_k, SCALED, 12, .elements = 256, .bytes = 144, .group = 32, 
 #ifdef TYPE_SCALAR
 static void q4_k_unpack(struct type_block *b, const uint8_t *w)
 {
-	uint64_t scales, minima;
-
 	b->d = load_f16(w);
 	b->m = load_f16(w + 2);
-	six_bits(w + 4, &scales, &minima);
-	for (int j = 0; j < 8; j++) {
-		const uint8_t *q = w + 16 + 32 * (j / 2);
-
-		b->scale[j] = (int8_t)(scales >> 8 * j);
-		b->min[j] = (uint8_t)(minima >> 8 * j);
-		for (int i = 0; i < 32; i++)
-			b->code[32 * j + i] = (int8_t)(q[i] >> 4 * (j % 2) & 15);
-	}
+	unpack_six_bits(b->scale, b->min, w + 4);
+	unpack_groups(b->code, w + 16);
 }
 #endif
 

@@ -6,8 +6,8 @@ WEIGHT_TYPE(Q5_0, q5_0, PLAIN, 6, .elements = 32, .bytes = 22, .offset = 16, .to
 static void q5_0_unpack(struct type_block *b, const uint8_t *w)
 {
 	b->d = load_f16(w);
-	for (int i = 0; i < 32; i++)
-		b->code[i] = (int8_t)((nibble(w + 6, i) | bit_of(w + 2, i) << 4) - 16);
+	unpack_nibbles(b->code, w + 6, 16);
+	add_fifth_bits(b->code, w + 2);
 }
 #endif
 

@@ -7,8 +7,8 @@ static void q5_1_unpack(struct type_block *b, const uint8_t *w)
 {
 	b->d = load_f16(w);
 	b->m = load_f16(w + 2);
-	for (int i = 0; i < 32; i++)
-		b->code[i] = (int8_t)(nibble(w + 8, i) | bit_of(w + 4, i) << 4);
+	unpack_nibbles(b->code, w + 8, 0);
+	add_fifth_bits(b->code, w + 4);
 }
 #endif
 

@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Q5_K: F16 d, F16 dmin, 12 bytes of scales and minima, 32 bytes of fifth bits, 128 bytes of nibbles. */
+/* Q5_K: F16 d, F16 dmin, 12 bytes of scales and minima, 32 bytes of fifth bits, 128 bytes of
+ * nibbles. */
 WEIGHT_TYPE(Q5_K, q5_k, SCALED, 13, .elements = 256, .bytes = 176, .group = 32, .minima = true,
 	    .top = 31, .m_at = 2)
 
 #ifdef TYPE_SCALAR
 static void q5_k_unpack(struct type_block *b, const uint8_t *w)
 {
-	uint64_t scales, minima;
+	const uint8_t *fifth = w + 16;
 
 	b->d = load_f16(w);
 	b->m = load_f16(w + 2);
-	six_bits(w + 4, &scales, &minima);
-	for (int j = 0; j < 8; j++) {
-		const uint8_t *q = w + 48 + 32 * (j / 2), *fifth = w + 16;
-
-		b->scale[j] = (int8_t)(scales >> 8 * j);
-		b->min[j] = (uint8_t)(minima >> 8 * j);
+	unpack_six_bits(b->scale, b->min, w + 4);
+	unpack_groups(b->code, w + 48);
+	for (int j = 0; j < 8; j++)
 		for (int i = 0; i < 32; i++)
-			b->code[32 * j + i] = (int8_t)((q[i] >> 4 * (j % 2) & 15) |
-						       (fifth[i] >> j & 1) << 4);
-	}
+			b->code[32 * j + i] = (int8_t)(b->code[32 * j + i] +
+						       (fifth[i] >> j & 1) * 16);
 }
 #endif
 

@@ -9,7 +9,8 @@ static void q6_k_unpack(struct type_block *b, const uint8_t *w)
 	b->d = load_f16(w + 208);
 	memcpy(b->scale, w + 192, 16);
 	for (int j = 0; j < 8; j++) {
-		const uint8_t *low = w + 64 * (j / 4) + 32 * (j % 2), *high = w + 128 + 32 * (j / 4);
+		const uint8_t *low = w + 64 * (j / 4) + 32 * (j % 2);
+		const uint8_t *high = w + 128 + 32 * (j / 4);
 
 		for (int i = 0; i < 32; i++)
 			b->code[32 * j + i] = (int8_t)((low[i] >> 4 * (j % 4 / 2) & 15) +

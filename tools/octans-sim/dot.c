@@ -60,8 +60,8 @@ SIM_PART void dot_parts(struct dot_rows *w, const struct sim_type *t, uint32_t r
 #define UNPACK_FLOAT(name, form)
 #define UNPACK_WIDE(name, form)
 #define UNPACK_NARROW(name, form) \
-SIM_PART void unpack_##name(struct dot_rows *w, const uint8_t *const *rows, size_t ahead, uint32_t at, \
-			    uint32_t n) \
+SIM_PART void unpack_##name(struct dot_rows *w, const uint8_t *const *rows, size_t ahead, \
+			    uint32_t at, uint32_t n) \
 { \
 	struct sim_parts parts __attribute__((unused)); \
 	\
@@ -139,8 +139,8 @@ SIM_PART float wide_sum(const int8_t *restrict code, const int16_t *restrict q)
 	}
 
 /* Codes whose products need 32 bits at once. */
-SIM_CLONES static void dot_wide(float *acc, const uint8_t *row, uint32_t type, const struct sim_quant *x,
-				uint32_t n)
+SIM_CLONES static void dot_wide(float *acc, const uint8_t *row, uint32_t type,
+				const struct sim_quant *x, uint32_t n)
 {
 	struct sim_parts parts __attribute__((unused));
 	int8_t room[SIM_BLOCK];

@@ -123,15 +123,16 @@ SIM_PART reals LEVEL(scaled)(const struct dot_rows *w, const int16_t *code, uint
 			     const struct sim_type *t, const int16_t *x)
 {
 	if (t->part == 32)
-		return LEVEL(sums_of_32)(code, x, t) * LEVEL(signed_byte)(w->scale[j / 4] + r, j % 4);
+		return LEVEL(sums_of_32)(code, x, t) *
+		       LEVEL(signed_byte)(w->scale[j / 4] + r, j % 4);
 	return LEVEL(sums)(code, x, 16) * LEVEL(signed_byte)(w->scale[j / 2] + r, j % 2 * 2) +
 	       LEVEL(sums)(code + 16, x + 16, 16) *
 		       LEVEL(signed_byte)(w->scale[j / 2] + r, j % 2 * 2 + 1);
 }
 
 /* LANES rows from row @r on over one block of NESTED. */
-SIM_PART reals LEVEL(nested)(reals acc, const struct dot_rows *w, uint32_t r, const struct sim_type *t,
-			     const float *d, const float *xs, const float *half, const int16_t *x)
+SIM_PART reals LEVEL(nested)(reals acc, const struct dot_rows *w, uint32_t r,
+			     const struct sim_type *t, const float *d, const float *xs, const float *half, const int16_t *x)
 {
 	reals products = { 0 }, mins = { 0 };
 
@@ -155,8 +156,8 @@ SIM_PART reals LEVEL(nested)(reals acc, const struct dot_rows *w, uint32_t r, co
 }
 
 /* The same over @n elements of SIMPLE. */
-SIM_PART reals LEVEL(simple)(reals acc, const struct dot_rows *w, uint32_t r, const struct sim_type *t,
-			     const float *d, const float *xs, const int16_t *x, uint32_t n)
+SIM_PART reals LEVEL(simple)(reals acc, const struct dot_rows *w, uint32_t r,
+			     const struct sim_type *t, const float *d, const float *xs, const int16_t *x, uint32_t n)
 {
 	for (uint32_t j = 0; j < n / 32; j++) {
 		reals s = LEVEL(sums_of_32)(w->code[r] + 32 * j, x + 32 * j, t);

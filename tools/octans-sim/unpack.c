@@ -62,8 +62,8 @@ SIM_PART void by_phase(float *restrict w, float *restrict flat, uint32_t n)
 }
 
 /* Scales and minima of a block of 256, the former in its codes. */
-SIM_PART void scale_codes(struct sim_block *b, const struct sim_type *t, const int16_t *restrict code,
-			  const struct sim_parts *p)
+SIM_PART void scale_codes(struct sim_block *b, const struct sim_type *t,
+			  const int16_t *restrict code, const struct sim_parts *p)
 {
 	for (uint32_t j = 0; j < SIM_BLOCK / t->part; j++) {
 		float scale = signed_part(p->scale, j);
@@ -117,7 +117,8 @@ SIM_PART void widen_nested(float *restrict to, const struct sim_type *t, const u
 	float d = scale_at(t, block), dmin = t->mins ? f16_at(block + t->m) : 0;
 
 	for (uint32_t j = 0; j < SIM_BLOCK / t->part; j++) {
-		float scale = d * signed_part(p->scale, j), min = t->mins ? dmin * part(p->min, j) : 0;
+		float scale = d * signed_part(p->scale, j);
+		float min = t->mins ? dmin * part(p->min, j) : 0;
 
 		ROLLED
 		for (uint32_t i = t->part * j; i < t->part * (j + 1); i++)

@@ -198,7 +198,7 @@ INLINE __m256i quad_sums(const __m256i code[8], const int8_t *x, const struct we
 	return a;
 }
 
-/* One block of 32 columns: of each row the integer sum of numerics.rst, times scales if there are. */
+/* One block of 32 columns: the integer sum of each row, as numerics.rst has it (times scales). */
 INLINE __m256i block_sum(const struct panel *p, uint32_t b, const struct q8_block *x,
 			 const struct weight_type *t, bool transposed)
 {
@@ -324,7 +324,8 @@ static void rows_##lower(float *y, size_t y_stride, const uint8_t *const *row, u
 			 const struct q8_block *xq, const uint32_t *pick, uint32_t tokens) \
 { \
 	const char *ahead = (const char *)row[ROWS - 1] + (row[ROWS - 1] - row[ROWS - 2]); \
-	const size_t panel = (size_t)ROWS * TYPE_BLOCK / lower##_type.elements * lower##_type.bytes; \
+	const size_t blocks = (size_t)ROWS * TYPE_BLOCK / lower##_type.elements; \
+	const size_t panel = blocks * lower##_type.bytes; \
 	uint32_t per_token = cols / 32; \
 	size_t at = 0; \
 	struct panel p; \
@@ -333,7 +334,8 @@ static void rows_##lower(float *y, size_t y_stride, const uint8_t *const *row, u
 		n = per_token - b < BLOCKS ? per_token - b : BLOCKS; \
 		prefetch_panel(ahead, panel); \
 		UNPACK(lower) \
-		panel_products(y, y_stride, &p, &lower##_type, b, n, per_token, xq, pick, tokens); \
+		panel_products(y, y_stride, &p, &lower##_type, b, n, per_token, xq, pick, \
+			       tokens); \
 	} \
 }
 #define ROWS_FLOAT(lower)

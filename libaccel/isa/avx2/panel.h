@@ -12,13 +12,13 @@
 
 struct panel {
 	__m256i code[BLOCKS][ROWS];	/* [block][row], or transposed [block][quad of columns] */
-	/* Types with scales and minima in their blocks leave them here, those of a row in the bytes
-	 * of one number: of the first eight, and where each has 16 values, of the others. */
+	/* Types with scales and minima in their blocks leave them here, those of a row in the
+	 * bytes of one number: the first eight, and where each has 16 values, the others. */
 	uint64_t sc[2][ROWS], mins[2][ROWS];
 	/* of each row, a row to a lane; SCALED: d[0], m[0] of the block of 256 */
 	__m256 d[BLOCKS], m[BLOCKS];
 	__m256i scale[2 * BLOCKS], min[2 * BLOCKS];
-	__m256i pairs[BLOCKS][ROWS];	/* not transposed: the two scales of a row in their halves */
+	__m256i pairs[BLOCKS][ROWS];	/* not transposed: two scales of a row in their halves */
 };
 
 /* 16 bytes: low nibbles, then high nibbles. */

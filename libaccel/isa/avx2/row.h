@@ -361,8 +361,8 @@ INLINE void map_row(uint32_t f, float *dst, const float *a, const float *b, bool
 	}
 }
 
-static void avx2_map(float *dst, const float *a, const float *b, bool b_one, uint32_t n, uint16_t flags,
-		const float imm[4])
+static void avx2_map(float *dst, const float *a, const float *b, bool b_one, uint32_t n,
+		     uint16_t flags, const float imm[4])
 {
 #define MAP_ROW(f) case f: map_row(f, dst, a, b, b_one, n, flags, imm); break
 	switch (OCTANS_MAP_F(flags)) {
@@ -424,7 +424,8 @@ static void avx2_rotate(float *dst, const float *x, const float *cs, uint32_t ro
 
 /* ---- TOPK ---- */
 
-static uint32_t avx2_find_above(const float *x, const float *bias, uint32_t from, uint32_t to, float key)
+static uint32_t avx2_find_above(const float *x, const float *bias, uint32_t from, uint32_t to,
+				float key)
 {
 	__m256 limit = splat(key);
 
