@@ -73,10 +73,6 @@ units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
 
 lib_so := $(O)/libaccel.so.$(VERSION)
 sim_so := $(O)/liboctans-sim.so.$(VERSION)
-# What accelctl is linked with, and sees.  It still includes model/gguf.h, model/layer.h and
-# text/; once it includes public headers alone this is $(lib_so), and no private headers.
-ctl_links := $(O)/libaccel.a
-ctl_private := -Ilibaccel
 
 all: $(lib_so) $(sim_so) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
 
@@ -88,7 +84,7 @@ tools:
 			"\`make deps\` installs them" >&2; exit 1; }
 
 $(lib_obj): PRIVATE := -Ilibaccel
-$(ctl_obj): PRIVATE := $(ctl_private)
+$(ctl_obj): PRIVATE :=
 $(sim_obj) $(call obj,tools/octans-sim/octans-vfio-user.c): PRIVATE := -Itools/octans-sim
 
 $(O)/%.o: %.c | tools
@@ -115,11 +111,11 @@ $(sim_so): $(O)/liboctans-sim.a tools/octans-sim/octans-sim.map
 	@ln -sf $(@F) $(O)/$(SIM_SONAME)
 $(O)/$(SIM_SONAME): $(sim_so) ;
 
-$(O)/accelctl: $(ctl_obj) $(ctl_links) | $(sim_so)
+$(O)/accelctl: $(ctl_obj) $(lib_so) | $(sim_so)
 	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -ljansson $(LIBS)
 
 # accelctl on many damaged models in one process, for tests/e2e/bad-models.
-$(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(ctl_links) | $(sim_so)
+$(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(lib_so) | $(sim_so)
 	$(call say,LD)$(CC) $(SAN) $(RPATH) -Wl,--wrap=main -o $@ $^ -ljansson $(LIBS)
 
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
@@ -208,7 +204,7 @@ completions := bash-completion/completions/accelctl zsh/site-functions/_accelctl
 	       fish/vendor_completions.d/accelctl.fish
 
 # The tool that is installed finds the libraries from where it is, not from where it was built.
-relink: $(ctl_obj) $(ctl_links)
+relink: $(ctl_obj) $(lib_so)
 	@mkdir -p $(O)/installed
 	$(call say,LD)$(CC) $(SAN) -Wl,--enable-new-dtags,-rpath,'$$ORIGIN/$(shell realpath -m -s \
 		--relative-to=$(PREFIX)/bin $(LIBDIR))' -o $(O)/installed/accelctl $^ -ljansson $(LIBS)
