@@ -109,7 +109,7 @@ static bool is_over(struct answer *a, int32_t next)
 	return true;
 }
 
-/* From the token that follows the prompt on; an exit code. */
+/* Shows next and what follows it, until there is a reason to stop; an exit code. */
 static int generate(struct answer *a, int32_t next)
 {
 	bool stopped = false;
@@ -135,11 +135,20 @@ static int generate(struct answer *a, int32_t next)
 		rc = advance(a, &next, 1, &next);
 		if (rc) {
 			a->sum.stop = rc == EXIT_INTERRUPTED ? STOP_INTERRUPT : STOP_FAILED;
-			return rc == EXIT_INTERRUPTED ? EXIT_OK : rc;
+			break;
 		}
 		a->sum.steps++;
 	}
-	n = speech_end(a->speech, &text);
+	return rc == EXIT_INTERRUPTED ? EXIT_OK : rc;
+}
+
+/* What was held back: the beginning of a text to stop at, or of a character. */
+static int show_rest(struct answer *a)
+{
+	const char *text;
+	size_t n = speech_end(a->speech, &text);
+	int rc = EXIT_OK;
+
 	if (!show(a, text, n, &rc))
 		a->sum.stop = STOP_OUTPUT;
 	return rc;
@@ -167,6 +176,8 @@ static int complete(struct answer *a, const int32_t *ids, size_t n)
 	}
 	t0 = seconds();
 	rc = generate(a, next);
+	if (!rc && a->sum.stop != STOP_TEXT && a->sum.stop != STOP_OUTPUT)
+		rc = show_rest(a);
 	a->sum.generation_s = seconds() - t0;
 	return rc;
 }

@@ -105,7 +105,7 @@ const struct option_entry option_entries[] = {
 	  .text = "sample among the most likely tokens of this probability", .preset = "0.95", .max = 1 },
 	{ .name = "min-p", .value = VALUE_REAL,
 	  .commands = FOR_RUN, .field = FIELD(min_p), .arg = "P",
-	  .text = "sample among tokens P times as likely as the best; 0: all", .preset = "0", .max = 1 },
+	  .text = "sample among tokens P times as likely as the best; 0: all", .preset = "0.05", .max = 1 },
 	{ .name = "repeat-penalty", .value = VALUE_REAL,
 	  .commands = FOR_RUN, .field = FIELD(repeat_penalty), .arg = "X",
 	  .text = "divide what occurred before by X; 1: no penalty", .preset = "1", .max = 100 },
