@@ -517,6 +517,7 @@ int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from)
 		return copy_by_hand(e, to, from);
 	e->io.copy[0] = from;
 	e->io.copy[1] = to;
+	e->newest_end = 0;	/* what comes next does not follow a run */
 	return run_jobs(e, &job, 1);
 }
 
@@ -546,13 +547,12 @@ static int rehearse(struct exec_dev *e)
 	const struct pass nothing = { 0 };
 	int err = 0;
 
+	if (e->copy_end > e->copy_begin)
+		err = exec_dev_copy_page(e, 0, 0);
 	io_write(&e->io, &e->shape, &nothing);
-
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
 		if (e->runs[i].end)
 			err = exec_dev_run(e, i, &nothing);
-	if (!err && e->copy_end > e->copy_begin)
-		err = exec_dev_copy_page(e, 0, 0);
 	e->submits = e->jobs = e->ceiling = 0;
 	memset(&e->sum, 0, sizeof(e->sum));
 	return err;

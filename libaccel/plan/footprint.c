@@ -41,7 +41,6 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 	for (unsigned int i = 0; i < LAYER_SCRATCH; i++)
 		at->scratch[i] = take(&f->work, batch * model_scratch(m, i));
 	at->logits = take(&f->work, 4ull * s->out * m->n_vocab);
-	at->page = take(&f->work, 4ull * most_words(m, s));
 	at->step.tokens = take(&f->work, batch);
 	at->step.positions = take(&f->work, batch);
 	at->step.slots = take(&f->work, batch);
@@ -50,6 +49,7 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 	at->step.states = take(&f->work, 2 * batch);
 	at->step.pages = take(&f->work, 4ull * s->seqs * shape_seq_pages(s));
 	at->step.wanted = take(&f->work, 4ull * s->out);
+	at->page = take(&f->work, 4ull * most_words(m, s));
 }
 
 static void take_layer(struct footprint *f, const struct layer *l, const struct shape *s,
