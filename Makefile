@@ -112,11 +112,11 @@ $(sim_so): $(O)/liboctans-sim.a tools/octans-sim/octans-sim.map
 $(O)/$(SIM_SONAME): $(sim_so) ;
 
 $(O)/accelctl: $(ctl_obj) $(lib_so) | $(sim_so)
-	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -ljansson $(LIBS)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -ljansson -lm -pthread
 
 # accelctl on many damaged models in one process, for tests/e2e/bad-models.
 $(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(lib_so) | $(sim_so)
-	$(call say,LD)$(CC) $(SAN) $(RPATH) -Wl,--wrap=main -o $@ $^ -ljansson $(LIBS)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -Wl,--wrap=main -o $@ $^ -ljansson -lm -pthread
 
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
@@ -207,7 +207,7 @@ completions := bash-completion/completions/accelctl zsh/site-functions/_accelctl
 relink: $(ctl_obj) $(lib_so)
 	@mkdir -p $(O)/installed
 	$(call say,LD)$(CC) $(SAN) -Wl,--enable-new-dtags,-rpath,'$$ORIGIN/$(shell realpath -m -s \
-		--relative-to=$(PREFIX)/bin $(LIBDIR))' -o $(O)/installed/accelctl $^ -ljansson $(LIBS)
+		--relative-to=$(PREFIX)/bin $(LIBDIR))' -o $(O)/installed/accelctl $^ -ljansson -lm -pthread
 
 # STATIC=1: libaccel.a, too; programs that link it load the model all the same.
 install: all relink
