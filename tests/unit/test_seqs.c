@@ -15,7 +15,7 @@
 #include <accel/engine.h>
 
 #include "engine_rig.h"
-#include "model/layer.h"
+#include "memory_layer.h"
 #include "tap.h"
 
 #define MODEL "models/octans-demo.gguf"
@@ -536,56 +536,6 @@ static void test_threads(const char *spec)
 
 /* ---- layers with a state that cannot go back ---- */
 
-#define TAPS 4
-
-static uint32_t memory_scratch(const struct layer *l, unsigned int i)
-{
-	return i < 2 ? l->embd : 0;
-}
-
-/* x += a convolution of what the last positions were */
-static void record_memory(struct build *b)
-{
-	const struct octans_tensor x = build_x(b), norm = build_scratch(b, 0), conv = build_scratch(b, 1);
-
-	build_rms(b, norm, x, 0);
-	RECORD(&b->r, CONV, conv, 0, .dst = conv, .x = norm, .w = build_weight(b, 1),
-	       .state = build_state(b, 0), .slot = build_array(b, b->at->step.states, 2));
-	RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_ID, OCTANS_MAP_ADD), .dst = x, .a = conv, .b = x);
-}
-
-static const struct layer_kind memory = {
-	.id = ACCEL_LAYER_FFN, .name = "MEMORY", .grouped = true, .scratch = memory_scratch,
-	.record = record_memory,
-};
-
-/* The model with one such layer after each block. */
-static struct accel_model *with_memory(const struct accel_model *m, const float *taps)
-{
-	struct accel_model *new = malloc(sizeof(*new));
-	uint32_t n = 0;
-
-	*new = *m;
-	new->layers = calloc(m->n_layers + m->n_blocks, sizeof(*new->layers));
-	for (uint32_t i = 0; i < m->n_layers; i++) {
-		const struct layer *l = &m->layers[i];
-
-		new->layers[n++] = *l;
-		if (l->kind != &layer_ffn)
-			continue;
-		new->layers[n++] = (struct layer) {
-			.kind = &memory, .block = l->block, .embd = m->n_embd, .eps = l->eps,
-			.w = {
-				l->w[FFN_NORM],
-				{ taps, m->n_embd * TAPS * 4ull, TAPS * 4, m->n_embd, TAPS, 0 },
-			},
-			.state = { .fixed = { (TAPS - 1) * m->n_embd } },
-		};
-	}
-	new->n_layers = n;
-	return new;
-}
-
 static void compute_all(void)
 {
 	accel_model_info(model, &mi);
@@ -598,15 +548,10 @@ static void compute_all(void)
 static void test_states(void)
 {
 	struct accel_model *plain = model;
-	float *taps = malloc(mi.n_embd * TAPS * sizeof(*taps));
 
-	for (uint32_t i = 0; i < mi.n_embd * TAPS; i++)
-		taps[i] = ((int)(i * 37 % 101) - 50) / 400.0f;
-	model = with_memory(plain, taps);
+	model = with_memory(plain);
 	compute_all();
-	free(model->layers);
-	free(model);
-	free(taps);
+	without_memory(model);
 	model = plain;
 	accel_model_info(model, &mi);
 }
