@@ -434,6 +434,14 @@ static int check_input(const struct accel_engine *e, const struct accel_input *i
 	return 0;
 }
 
+static bool is_among(const struct accel_seq *seq, const struct accel_input *inputs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (inputs[i].seq == seq)
+			return true;
+	return false;
+}
+
 /* With the lock: the sequences are the step's until it ends. */
 static int claim(struct accel_engine *e, const struct accel_input *inputs, size_t n)
 {
@@ -444,8 +452,9 @@ static int claim(struct accel_engine *e, const struct accel_input *inputs, size_
 		struct accel_seq *seq = inputs[i].seq;
 
 		if (seq->busy)
-			err = fail(-EBUSY, "the sequence of input %zu is in a step that has not ended, or twice in this one",
-				   i);
+			err = is_among(seq, inputs, i) ?
+			      fail(-EINVAL, "the sequence of input %zu is twice in this step", i) :
+			      fail(-EBUSY, "the sequence of input %zu is in a step that has not ended", i);
 		else if (inputs[i].n > e->shape.ctx - seq->n)
 			err = fail(-ENOSPC, "%u more tokens do not fit: %u of the context's %u positions are used",
 				   inputs[i].n, seq->n, e->shape.ctx);

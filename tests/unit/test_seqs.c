@@ -343,7 +343,7 @@ static void test_refused(void)
 	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1, .want = 9)), "%s", accel_error());
 	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1, .want = ACCEL_WANT_TOP)), "%s", accel_error());
 	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1, .reserved = { 1 })), "%s", accel_error());
-	ok(RUN(-EBUSY, IN(.seq = r.seq, .tokens = t, .n = 1), IN(.seq = r.seq, .tokens = t, .n = 1)), "%s",
+	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1), IN(.seq = r.seq, .tokens = t, .n = 1)), "%s",
 	   accel_error());
 	ok(RUN(-ENOSPC, IN(.seq = r.seq, .tokens = t, .n = 33)), "%s", accel_error());
 	ok(RUN(-ENOSPC, IN(.seq = r.seq, .tokens = t, .n = 32), IN(.seq = second, .tokens = t, .n = 32)), "%s",
