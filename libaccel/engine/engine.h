@@ -34,6 +34,7 @@ struct accel_seq {
 	struct accel_engine *engine;
 	struct accel_seq *next, *prev;	/* of the engine's */
 	bool busy;			/* in a step */
+	bool unwanted;			/* freed in the meantime: ends with the step */
 	int32_t *tokens;		/* [n], of room; -1: skipped */
 	uint32_t n, room;
 	uint32_t *pages;		/* [n_pages]; a step that runs may have added some */
@@ -199,6 +200,9 @@ int seq_grow(struct accel_seq *seq, uint32_t n);
  * copied, with page_copy().  -ENOSPC; -ENOMEM.
  */
 int seq_reserve(struct accel_seq *seq, uint32_t end, struct page_move *move);
+
+/* It is in no step any more: it is gone if that was waited for. */
+void seq_leave(struct accel_seq *seq);
 
 /* Without it: nobody else changes the sequence until it is released.  -EBUSY. */
 int seq_claim(struct accel_seq *seq);

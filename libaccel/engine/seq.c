@@ -206,11 +206,20 @@ int seq_claim(struct accel_seq *seq)
 	return err;
 }
 
+void seq_leave(struct accel_seq *seq)
+{
+	seq->busy = false;
+	if (seq->unwanted)
+		destroy(seq);
+}
+
 void seq_release(struct accel_seq *seq)
 {
-	pthread_mutex_lock(&seq->engine->lock);
-	seq->busy = false;
-	pthread_mutex_unlock(&seq->engine->lock);
+	struct accel_engine *e = seq->engine;
+
+	pthread_mutex_lock(&e->lock);
+	seq_leave(seq);
+	pthread_mutex_unlock(&e->lock);
 }
 
 /* ---- public ---- */
@@ -233,7 +242,10 @@ void accel_seq_free(struct accel_seq *seq)
 		return;
 	e = seq->engine;
 	pthread_mutex_lock(&e->lock);
-	destroy(seq);
+	if (seq->busy)
+		seq->unwanted = true;
+	else
+		destroy(seq);
 	pthread_mutex_unlock(&e->lock);
 }
 

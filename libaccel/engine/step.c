@@ -570,7 +570,7 @@ static void end(struct accel_step *step, int err)
 	if (err)
 		snprintf(step->text, sizeof(step->text), "%s", accel_error());
 	for (uint32_t i = 0; i < step->n; i++)
-		step->in[i].seq->busy = false;
+		seq_leave(step->in[i].seq);
 	step->state = STEP_ENDED;
 	if (step->submitted && e->fd >= 0)
 		step->counted = write(e->fd, &one, sizeof(one)) == sizeof(one);
@@ -667,7 +667,7 @@ int accel_step_submit(struct accel_engine *e, const struct accel_input *inputs, 
 		*out = step;
 	} else {
 		for (uint32_t i = 0; i < step->n; i++)
-			step->in[i].seq->busy = false;
+			seq_leave(step->in[i].seq);
 	}
 	pthread_mutex_unlock(&e->lock);
 	if (err)

@@ -473,12 +473,14 @@ static void test_waiting(void)
 	ok(poll(&p, 1, 0) == 0, "all were waited for");
 	for (int i = 0; i < 3; i++)
 		accel_step_free(s[i]);
-	/* freed while it runs */
+	/* freed while it runs, and so is its sequence */
 	in.n = 2000;
 	accel_seq_trim(in.seq, 0);
 	ok(!accel_step_submit(r.engine, &in, 1, NULL, &s[0]), "one more");
+	accel_seq_free(seq[2]);
 	accel_step_free(s[0]);
-	for (int i = 0; i < 3; i++)
+	ok(rig_stats(&r).seqs == 3, "a sequence that was freed in its step is gone with it");
+	for (int i = 0; i < 2; i++)
 		accel_seq_free(seq[i]);
 	free(tokens);
 	rig_free(&r);

@@ -107,7 +107,7 @@ int accel_engine_layer(struct accel_engine *engine, uint32_t index, struct accel
 
 /* An empty sequence; it takes memory as it grows.  -ENOMEM. */
 int accel_seq_new(struct accel_engine *engine, struct accel_seq **out);
-/* It is in no step.  Takes NULL. */
+/* One that is in a step is gone when that has ended, and may not be used in the meantime.  Takes NULL. */
 void accel_seq_free(struct accel_seq *seq);
 /* Positions. */
 uint32_t accel_seq_length(const struct accel_seq *seq);
