@@ -82,7 +82,7 @@ struct accel_step {
 	struct accel_step *next;	/* in the queue */
 	enum step_state state;
 	bool submitted;
-	bool counted;			/* in the descriptor, until it is waited for */
+	bool counted;			/* in engine.unwaited, until it is waited for */
 	_Atomic bool cancel;
 	int64_t deadline_ns;		/* 0 = none */
 	int err;
@@ -123,7 +123,8 @@ struct accel_engine {
 	struct accel_step *running;
 	pthread_t worker;
 	bool has_worker, ending;
-	int fd;				/* eventfd, -1 = none yet */
+	int fd;				/* eventfd, -1 = none yet; it has the value of: */
+	uint32_t unwaited;		/* submitted steps that have ended and were not waited for */
 	struct accel_layer *layers;	/* [n_layers]: where they are now */
 	struct accel_engine_stats published;	/* as of the last step */
 

@@ -564,7 +564,6 @@ static int make_step(struct accel_engine *e, const struct accel_input *inputs, s
 static void end(struct accel_step *step, int err)
 {
 	struct accel_engine *e = step->engine;
-	const uint64_t one = 1;
 
 	step->err = err;
 	if (err)
@@ -572,8 +571,10 @@ static void end(struct accel_step *step, int err)
 	for (uint32_t i = 0; i < step->n; i++)
 		seq_leave(step->in[i].seq);
 	step->state = STEP_ENDED;
-	if (step->submitted && e->fd >= 0)
-		step->counted = write(e->fd, &one, sizeof(one)) == sizeof(one);
+	step->counted = step->submitted;
+	e->unwaited += step->counted;
+	if (step->counted && e->fd >= 0)
+		eventfd_write(e->fd, 1);
 	pthread_cond_broadcast(&e->ended);
 }
 
@@ -693,10 +694,15 @@ static bool wait_ended(struct accel_step *step, int64_t abs_ns)
 /* With the lock: the step's share of the descriptor's count. */
 static void collect(struct accel_step *step)
 {
-	uint64_t one;
+	struct accel_engine *e = step->engine;
+	eventfd_t one;
 
-	if (step->counted && read(step->engine->fd, &one, sizeof(one)) == sizeof(one))
-		step->counted = false;
+	if (!step->counted)
+		return;
+	step->counted = false;
+	e->unwaited--;
+	if (e->fd >= 0)
+		eventfd_read(e->fd, &one);
 }
 
 int accel_step_wait(struct accel_step *step, int64_t abs_ns)
@@ -778,7 +784,7 @@ int accel_engine_fd(struct accel_engine *e)
 
 	pthread_mutex_lock(&e->lock);
 	if (e->fd < 0)
-		e->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
+		e->fd = eventfd(e->unwaited, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
 	fd = e->fd < 0 ? fail(-errno, "no descriptor to wait on: %s", strerror(errno)) : e->fd;
 	pthread_mutex_unlock(&e->lock);
 	return fd;

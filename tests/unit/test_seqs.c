@@ -421,6 +421,25 @@ static int64_t now(void)
 	return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
+/* A descriptor that is asked for when steps have ended already. */
+static void test_late_fd(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	struct rig r = rig_new(model, NULL, (struct accel_plan_opts) { .ctx = 64 }, &o);
+	struct accel_input in = { .seq = r.seq, .tokens = text[0], .n = 1 };
+	struct pollfd p = { .events = POLLIN };
+	struct accel_step *s;
+
+	accel_step_submit(r.engine, &in, 1, NULL, &s);
+	while (accel_seq_trim(r.seq, 0) == -EBUSY)
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	p.fd = accel_engine_fd(r.engine);
+	ok(poll(&p, 1, 0) == 1, "a step had ended before the descriptor was made");
+	ok(!accel_step_wait(s, INT64_MAX) && poll(&p, 1, 0) == 0, "and was waited for");
+	accel_step_free(s);
+	rig_free(&r);
+}
+
 static void test_waiting(void)
 {
 	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
@@ -573,6 +592,7 @@ int main(void)
 	test_refused();
 	test_damaged();
 	test_waiting();
+	test_late_fd();
 	test_threads(NULL);
 	test_threads("sim");
 	for (uint32_t i = 0; i < SEQS; i++)
