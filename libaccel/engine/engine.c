@@ -35,7 +35,7 @@ int engine_stopped(struct accel_engine *e)
 	if (!step)
 		return 0;
 	if (step->cancel)
-		return fail(-ECANCELED, "the step was cancelled");
+		return fail(-ECANCELED, CANCELLED);
 	if (step->deadline_ns && now_ns() > step->deadline_ns)
 		return fail(-ETIMEDOUT, "the step did not end before its deadline");
 	return 0;

@@ -139,6 +139,8 @@ struct accel_engine {
 	uint64_t fingerprint;		/* of the model, 0 = not made yet */
 };
 
+#define CANCELLED "the step was cancelled"
+
 int64_t now_ns(void);
 
 /* engine.c, with the baton: layers of a card that failed with err go to the CPU. */

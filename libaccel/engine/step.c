@@ -560,14 +560,14 @@ static int make_step(struct accel_engine *e, const struct accel_input *inputs, s
 	return 0;
 }
 
-/* With the lock. */
-static void end(struct accel_step *step, int err)
+/* With the lock.  text: why, if err. */
+static void end(struct accel_step *step, int err, const char *text)
 {
 	struct accel_engine *e = step->engine;
 
 	step->err = err;
 	if (err)
-		snprintf(step->text, sizeof(step->text), "%s", accel_error());
+		snprintf(step->text, sizeof(step->text), "%s", text);
 	for (uint32_t i = 0; i < step->n; i++)
 		seq_leave(step->in[i].seq);
 	step->state = STEP_ENDED;
@@ -594,7 +594,7 @@ int accel_step_run(struct accel_engine *e, const struct accel_input *inputs, siz
 	err = step_compute(e, step);
 	pthread_mutex_unlock(&e->baton);
 	pthread_mutex_lock(&e->lock);
-	end(step, err);
+	end(step, err, accel_error());
 	pthread_mutex_unlock(&e->lock);
 	if (err || !out)
 		destroy(step);
@@ -628,7 +628,7 @@ static void *work(void *arg)
 		err = step_compute(e, step);
 		pthread_mutex_unlock(&e->baton);
 		pthread_mutex_lock(&e->lock);
-		end(step, err);
+		end(step, err, accel_error());
 	}
 	pthread_mutex_unlock(&e->lock);
 	return NULL;
@@ -720,9 +720,31 @@ int accel_step_wait(struct accel_step *step, int64_t abs_ns)
 	return step->err ? fail(step->err, "%s", step->text) : 0;
 }
 
+/* With the lock: ends a step that waits for its turn, which may take others long. */
+static void unqueue(struct accel_step *step)
+{
+	struct accel_engine *e = step->engine;
+	struct accel_step **at = &e->queue;
+
+	while (*at && *at != step)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = step->next;
+	if (!*at)
+		e->queue_end = at;
+	end(step, -ECANCELED, CANCELLED);
+}
+
 void accel_step_cancel(struct accel_step *step)
 {
+	struct accel_engine *e = step->engine;
+
 	step->cancel = true;
+	pthread_mutex_lock(&e->lock);
+	if (step->state == STEP_QUEUED)
+		unqueue(step);
+	pthread_mutex_unlock(&e->lock);
 }
 
 const char *accel_step_error(const struct accel_step *step)

@@ -492,6 +492,27 @@ static void test_waiting(void)
 	ok(poll(&p, 1, 0) == 0, "all were waited for");
 	for (int i = 0; i < 3; i++)
 		accel_step_free(s[i]);
+	/* cancelled while it waits for another */
+	in.n = 1900;
+	in.seq = r.seq;
+	ok(!accel_step_submit(r.engine, &in, 1, NULL, &s[0]), "a long one");
+	for (int i = 1; i < 3; i++) {
+		in.n = 3;
+		in.seq = seq[i];
+		ok(!accel_step_submit(r.engine, &in, 1, NULL, &s[i]), "and one behind it");
+	}
+	for (int i = 2; i; i--) {	/* the last of the queue, and the only one */
+		accel_step_cancel(s[i]);
+		ok(accel_step_wait(s[i], 0) == -ECANCELED && accel_seq_length(seq[i]) == 3,
+		   "which ends at once: %s", accel_step_error(s[i]));
+		accel_step_free(s[i]);
+	}
+	in.seq = seq[2];
+	ok(!accel_step_submit(r.engine, &in, 1, NULL, &s[1]), "another one takes its place");
+	accel_step_cancel(s[0]);
+	ok(!accel_step_wait(s[1], INT64_MAX) && accel_step_wait(s[0], 0) == -ECANCELED, "and is computed");
+	accel_step_free(s[0]);
+	accel_step_free(s[1]);
 	/* freed while it runs, and so is its sequence */
 	in.n = 2000;
 	accel_seq_trim(in.seq, 0);

@@ -186,8 +186,8 @@ int accel_step_submit(struct accel_engine *engine, const struct accel_input *inp
  * called; -EAGAIN: it has not ended at CLOCK_MONOTONIC abs_ns (INT64_MAX: no limit, 0: just look).
  */
 int accel_step_wait(struct accel_step *step, int64_t abs_ns);
-/* Asks it to end with -ECANCELED, soon (after the command, on a processor the job, that runs), unless it
- * ends before. */
+/* Asks it to end with -ECANCELED, unless it ends before: at once if it waits for others, else after the
+ * command that runs, on a processor after the up to ACCEL_MAX_JOBS jobs that were submitted together. */
 void accel_step_cancel(struct accel_step *step);
 /* The sentence that goes with its error, "" if there is none.  Valid as long as the step. */
 const char *accel_step_error(const struct accel_step *step);
