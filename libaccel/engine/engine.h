@@ -133,7 +133,7 @@ struct accel_engine {
 	uint32_t n_cards;
 	struct exec_cpu *cpu;
 	struct accel_step *current;	/* that is computed, asked whether it is to stop */
-	int failed_card;		/* the newest error is its, -1 = none's */
+	int failed_card;		/* the newest error of a run is its, -1 = none's */
 	struct pass_arrays arrays;
 	struct accel_engine_stats stats;	/* without those of cards that are up */
 	uint64_t fingerprint;		/* of the model, 0 = not made yet */

@@ -199,6 +199,19 @@ static int weights_intact(const struct accel_engine *e)
 	return 0;
 }
 
+/* Whose failure is it?  What was stopped did not fail: whoever stopped it knows why. */
+static int failed(struct accel_engine *e, int32_t device, int err)
+{
+	int stopped;
+
+	if (device >= 0 && exec_dev_blamed(e->cards[device].exec)) {
+		e->failed_card = device;
+		return err;
+	}
+	stopped = err == -ECANCELED ? engine_stopped(e) : 0;
+	return stopped ? stopped : err;
+}
+
 /* Runs all layers on the pass. */
 static int run_layers(struct accel_engine *e, const struct pass *p)
 {
@@ -227,11 +240,8 @@ static int run_layers(struct accel_engine *e, const struct pass *p)
 		if (before)
 			memcpy(io->x, before->x, sizeof(float) * p->n * e->m->n_embd);
 		err = device < 0 ? exec_cpu_run(e->cpu, i) : exec_dev_run(e->cards[device].exec, i, p);
-		if (err) {
-			e->failed_card = device;
-			/* whoever stopped it knows why */
-			return err == -ECANCELED && engine_stopped(e) ? engine_stopped(e) : err;
-		}
+		if (err)
+			return failed(e, device, err);
 		before = io;
 		end = i + 1;
 		while (end < n && e->layers[end].device == device)
@@ -303,8 +313,8 @@ static int after_failure(struct accel_engine *e, int err)
 {
 	struct card *c = e->failed_card < 0 ? NULL : &e->cards[e->failed_card];
 
-	if (!c || !exec_dev_blamed(c->exec))
-		return err;		/* the CPU, or the host */
+	if (!c)
+		return err;		/* the CPU, the host, or it was stopped */
 	if (e->opts.strict)
 		return err;
 	/* Another client's failure: once more, on a new queue. */
@@ -320,7 +330,7 @@ static int compute(struct accel_engine *e, struct accel_step *step, uint32_t *to
 	do {
 		begin_inputs(e, step);
 		err = run_passes(e, step, took);
-	} while (err && !engine_stopped(e) && !(err = after_failure(e, err)));
+	} while (err && !(err = after_failure(e, err)));
 	for (uint32_t i = 0; i < e->n_cards && !err; i++)
 		e->cards[i].dropped = 0;
 	return err;

@@ -394,6 +394,38 @@ static void test_cause(void)
 	}
 }
 
+/* A deadline that passes while a processor hangs is a deadline, and the processor has failed all the same. */
+static void test_late_cause(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .retry_ms = UINT32_MAX };
+	const struct accel_plan_opts po = { .sz = sizeof(po), .places = only(2, 5), .n_places = mi.n_layers };
+	const int32_t tokens[4] = { 0 };
+	struct accel_step_opts so = { .sz = sizeof(so) };
+	struct accel_input in = { .tokens = tokens, .n = 4 };
+	struct timespec now;
+	struct rig m = { 0 };
+	char reply[256];
+	int err;
+
+	accel_open("sim:rings=1", &m.dev);
+	m.dev->info.max_timeout_ms = 200;
+	rig_plan(&m, model, po);
+	for (int tries = 0; tries < 5 && rig_engine(&m, &o); tries++)
+		;
+	if (ok(m.engine != NULL, "an engine")) {
+		accel_dev_control(m.dev, "hang ring 0", reply, sizeof(reply));
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		so.deadline_ns = now.tv_sec * 1000000000ll + now.tv_nsec + 50000000;
+		in.seq = m.seq;
+		err = accel_step_run(m.engine, &in, 1, &so, NULL);
+		ok(err == -ETIMEDOUT && strstr(accel_error(), "deadline"), "%d: %s", err, accel_error());
+		ok(rig_stats(&m).fallback_error == -ETIME && strstr(rig_stats(&m).fallback_reason, "ran longer"),
+		   "%s", rig_stats(&m).fallback_reason);
+		ok(!accel_step_run(m.engine, &in, 1, NULL, NULL), "the next step is computed");
+	}
+	rig_free(&m);
+}
+
 /* More jobs than one call takes: none becomes larger for that, and a step is some calls. */
 static void test_many_jobs(void)
 {
@@ -604,6 +636,7 @@ int main(void)
 	test_all("sim:rings=1");
 	test_all(NULL);
 	test_cause();
+	test_late_cause();
 	test_many_jobs();
 	test_no_memory(NULL, 0, 0);
 	test_no_memory("sim:rings=1", 0, mi.n_layers - 1);
