@@ -337,38 +337,63 @@ int accel_seq_prefix(struct accel_engine *e, const int32_t *tokens, size_t n, st
 	return err;
 }
 
+/* With the lock: room for n more positions. */
+static int room_to_skip(struct accel_seq *seq, uint32_t n, struct page_move *move, int32_t *slot)
+{
+	const struct accel_engine *e = seq->engine;
+	int err;
+
+	if (n > e->shape.ctx - seq->n)
+		return fail(-ENOSPC, "%u more positions do not fit: %u of the context's %u are used", n, seq->n,
+			    e->shape.ctx);
+	err = seq_grow(seq, seq->n + n);
+	if (!err)
+		err = seq_reserve(seq, seq->n + n, move);
+	if (!err)
+		err = mark_room(seq, seq->n_marks + 1);
+	return err ? err : mark_take(seq, slot);
+}
+
+/* With the lock.  What was there and is lost must not seem to be there again, in pages that others share,
+ * too: then what was skipped is as lost as that. */
+static void skip(struct accel_seq *seq, uint32_t n, int32_t slot)
+{
+	const bool held = seq_held(seq, seq->n) == seq->n;
+
+	for (uint32_t i = 0; i < n; i++)
+		seq->tokens[seq->n + i] = -1;
+	seq->n += n;
+	if (held) {
+		seq_filled(seq, seq->n);
+		mark_add(seq, seq->n, slot);
+	} else {
+		mark_drop(seq->engine, slot);
+	}
+}
+
 int accel_seq_skip(struct accel_seq *seq, uint32_t n)
 {
 	struct accel_engine *e = seq->engine;
 	struct page_move move = { 0 };
-	int32_t slot;
-	int err = 0;
+	int32_t slot = -1;
+	int err;
 
 	pthread_mutex_lock(&e->baton);
-	pthread_mutex_lock(&e->lock);
-	if (seq->busy)
-		err = busy();
-	else if (n > e->shape.ctx - seq->n)
-		err = fail(-ENOSPC, "%u more positions do not fit: %u of the context's %u are used", n,
-			   seq->n, e->shape.ctx);
-	if (!err)
-		err = seq_grow(seq, seq->n + n);
-	if (!err)
-		err = seq_reserve(seq, seq->n + n, &move);
-	if (!err)
-		err = mark_room(seq, seq->n_marks + 1);
-	if (!err)
-		err = mark_take(seq, &slot);
-	if (!err) {
-		for (uint32_t i = 0; i < n; i++)
-			seq->tokens[seq->n + i] = -1;
-		seq->n += n;
-		seq_filled(seq, seq->n);
-		mark_add(seq, seq->n, slot);
+	err = seq_claim(seq);
+	if (err) {
+		pthread_mutex_unlock(&e->baton);
+		return err;
 	}
-	seq_drop_pages(seq, seq->n);
+	pthread_mutex_lock(&e->lock);
+	err = room_to_skip(seq, n, &move, &slot);
 	pthread_mutex_unlock(&e->lock);
 	page_copy(e, &move);
+	pthread_mutex_lock(&e->lock);
+	if (!err)
+		skip(seq, n, slot);
+	seq_drop_pages(seq, seq->n);
+	pthread_mutex_unlock(&e->lock);
+	seq_release(seq);
 	pthread_mutex_unlock(&e->baton);
 	return err;
 }

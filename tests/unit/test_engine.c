@@ -604,6 +604,37 @@ static void test_return(const char *fault)
 	rig_free(&b);
 }
 
+/* A sequence that skips does not make others that share its pages believe that these hold something. */
+static void test_skip_after_loss(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	const struct accel_plan_opts po = {
+		.sz = sizeof(po), .ctx = 64, .places = only(1, 7), .n_places = mi.n_layers, .page = 4,
+	};
+	struct rig a = rig_new(model, "sim:rings=1", po, &o), b = rig_new(model, NULL, po, &o);
+	const int32_t tokens[] = { 3, 7, 12, 5, 9, 2, 8 };
+	struct accel_seq *fork = NULL, *other = NULL;
+	struct accel_input in = { .tokens = tokens, .n = 1 };
+	const float *x, *y;
+	char reply[256];
+
+	rig_eval(&a, tokens, 6, ACCEL_WANT_NOTHING, NULL);
+	rig_eval(&b, tokens, 6, ACCEL_WANT_NOTHING, NULL);
+	accel_seq_fork(a.seq, 6, &fork);
+	accel_seq_new(a.engine, &other);
+	accel_dev_control(a.dev, "fault 0", reply, sizeof(reply));
+	in.seq = other;
+	ok(!accel_step_run(a.engine, &in, 1, NULL, NULL) && rig_stats(&a).fallbacks == 1, "a processor fails");
+	ok(!accel_seq_skip(fork, 3) && accel_seq_length(fork) == 9, "a fork skips");
+	ok(!rig_eval(&a, tokens + 6, 1, ACCEL_WANT_LAST, &x) && !rig_eval(&b, tokens + 6, 1, ACCEL_WANT_LAST, &y) &&
+	   !memcmp(x, y, mi.n_vocab * sizeof(float)) && rig_stats(&a).recomputed == 6,
+	   "the sequence that it is of is computed again");
+	accel_seq_free(fork);
+	accel_seq_free(other);
+	rig_free(&a);
+	rig_free(&b);
+}
+
 static void test_strangers(void)
 {
 	const struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 8 };
@@ -646,6 +677,7 @@ int main(void)
 	test_return("fault 0");
 	test_return("hang ring 0");
 	test_strangers();
+	test_skip_after_loss();
 	test_long(ACCEL_KV_F16);
 	test_long(ACCEL_KV_Q8_0);
 	accel_model_free(model);
