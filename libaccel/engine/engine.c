@@ -157,6 +157,23 @@ int engine_fall_back(struct accel_engine *e, uint32_t card, int err)
 	return 0;
 }
 
+int engine_check_cards(struct accel_engine *e)
+{
+	for (uint32_t i = 0; i < e->n_cards; i++) {
+		struct exec_dev *exec = e->cards[i].exec;
+		int err = exec ? exec_dev_check(exec) : 0;
+
+		if (err && exec_dev_blamed(exec) && !e->opts.strict) {
+			err = engine_fall_back(e, i, err);
+			if (!err)
+				return 1;
+		}
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 /* ---- cards ---- */
 
 static int make_exec(struct accel_engine *e, struct card *c, bool loading)

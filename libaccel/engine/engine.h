@@ -145,6 +145,11 @@ int64_t now_ns(void);
 
 /* engine.c, with the baton: layers of a card that failed with err go to the CPU. */
 int engine_fall_back(struct accel_engine *e, uint32_t card, int err);
+/*
+ * Are all cards well?  Memory of one that is gone reads as anything, without an error.  1: no, and its layers
+ * are now on the CPU; or -errno.
+ */
+int engine_check_cards(struct accel_engine *e);
 /* Cards that failed and may be well again are tried. */
 void engine_bring_back(struct accel_engine *e);
 /* A pool of a layer, wherever it is; NULL with a sentence. */

@@ -201,6 +201,10 @@ static int save(struct accel_engine *e, struct accel_seq *seq, int fd)
 		err = pass_bytes(&s, &h, sizeof(h), &left);
 	if (!err)
 		err = pass_body(e, &s, seq, &left);
+	if (!err)
+		err = engine_check_cards(e);
+	if (err > 0)
+		err = fail(-EIO, "a processor failed while the sequence was saved: save it again");
 	hash = hash_end(&s.hash);
 	if (!err)
 		err = pass_bytes(&s, &hash, sizeof(hash), &left);
@@ -218,7 +222,11 @@ int accel_seq_save(struct accel_seq *seq, int fd)
 	pthread_mutex_lock(&e->baton);
 	err = seq_claim(seq);
 	if (!err) {
-		err = step_restore(e, seq);	/* a processor may have taken keys and values with it */
+		do {	/* a processor may have taken keys and values with it */
+			err = step_restore(e, seq);
+			if (!err)
+				err = engine_check_cards(e);
+		} while (err > 0);
 		if (!err)
 			err = save(e, seq, fd);
 		seq_release(seq);

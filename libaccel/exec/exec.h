@@ -99,6 +99,8 @@ void exec_dev_free(struct exec_dev *e);
 int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass);
 /* Was the error of the newest run the processor's, or a job's on it: not the host's? */
 bool exec_dev_blamed(const struct exec_dev *e);
+/* Is the processor well, and so what was read of its memory until now?  Asks it by a job that does nothing. */
+int exec_dev_check(struct exec_dev *e);
 /* A new queue, after one was stopped for the sake of another client. */
 int exec_dev_renew(struct exec_dev *e);
 const struct io *exec_dev_io(const struct exec_dev *e);

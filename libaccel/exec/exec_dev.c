@@ -521,6 +521,19 @@ int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from)
 	return run_jobs(e, &job, 1);
 }
 
+int exec_dev_check(struct exec_dev *e)
+{
+	const struct pass nothing = { 0 };
+	struct accel_job job;
+	uint32_t first = 0;
+
+	while (!e->runs[first].end)
+		first++;
+	io_write(&e->io, &e->shape, &nothing);
+	job = job_of(e, first, first, first + 1);
+	return run_jobs(e, &job, 1);
+}
+
 bool exec_dev_blamed(const struct exec_dev *e)
 {
 	return e->blamed;

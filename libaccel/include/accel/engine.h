@@ -134,7 +134,8 @@ int accel_seq_skip(struct accel_seq *seq, uint32_t n);
 /*
  * Writes the sequence, tokens, keys and values, to a file, at its offset; reads one.  What is read is
  * checked: -EINVAL: not a sequence, of another model, another type of cache, or damaged; -ENOSPC: longer
- * than ctx, or no pages left; -EBUSY; errors of read() and write().
+ * than ctx, or no pages left; -EBUSY; -EIO: a processor failed while it was saved, save it again; errors of
+ * accel_step_run(), read() and write().
  */
 int accel_seq_save(struct accel_seq *seq, int fd);
 int accel_seq_load(struct accel_engine *engine, int fd, struct accel_seq **out);
