@@ -11,6 +11,7 @@
 
 #include "engine.h"
 #include "model/hash.h"
+#include "plan/stream.h"
 
 #define MAGIC "OCTSEQ\0\1"
 /* Of Documentation/hardware/numerics.rst: keys and values of another would be other ones. */
@@ -33,14 +34,50 @@ struct header {
 /* The key is fixed: it is no secret that is kept, but chance that is kept out. */
 static const struct hash_key key = { { 0x6f6374616e73, 0x73657175656e6365 } };
 
-static uint64_t fingerprint(struct accel_engine *e)
+/* How positions are told: the same weights may be run with others, and so may contexts of another length. */
+static void add_rope(struct hash *h, const struct rope *r, uint32_t ctx)
+{
+	const float *divisor = r->long_divisor && ctx > r->original ? r->long_divisor : r->divisor;
+	const double numbers[] = {
+		r->rot, r->half, r->base, r->scale, r->original, r->extrapolate, r->fast, r->slow, r->magnitude,
+	};
+
+	hash_add(h, numbers, sizeof(numbers));
+	if (divisor)
+		hash_add(h, divisor, r->rot / 2 * sizeof(*divisor));
+}
+
+/* What else there is to a layer is in its commands, for a step of a fixed shape. */
+static int add_layer(struct hash *h, const struct layer *l)
+{
+	static const struct places nowhere;
+	const struct shape shape = { .ctx = 1, .seqs = 1, .pages = 1, .slots = 1, .batch = 1, .out = 1 };
+	struct build b;
+
+	stream_begin(&b, &shape, &nowhere);
+	layer_record(&b, 0, l, false);
+	b.r.base = malloc(b.r.size);
+	if (!b.r.base)
+		return fail(-ENOMEM, "no memory for %zu bytes of commands", b.r.size);
+	b.r.size = 0;
+	layer_record(&b, 0, l, false);
+	hash_add(h, b.r.base, b.r.size);
+	free(b.r.base);
+	return 0;
+}
+
+static int make_fingerprint(struct accel_engine *e)
 {
 	struct hash h;
+	int err = 0;
 
 	if (e->fingerprint)
-		return e->fingerprint;
+		return 0;
 	hash_begin(&h, &key);
-	for (uint32_t i = 0; i < e->m->n_layers; i++)
+	for (uint32_t i = 0; i < e->m->n_ropes; i++)
+		add_rope(&h, &e->m->ropes[i], e->shape.ctx);
+	for (uint32_t i = 0; i < e->m->n_layers && !err; i++) {
+		err = add_layer(&h, &e->m->layers[i]);
 		for (int k = 0; k < LAYER_WEIGHTS; k++) {
 			const struct weight *w = &e->m->layers[i].w[k];
 			const uint32_t shape[4] = { i, w->type, w->rows, w->cols };
@@ -50,8 +87,10 @@ static uint64_t fingerprint(struct accel_engine *e)
 			hash_add(&h, shape, sizeof(shape));
 			hash_add(&h, w->data, w->size < SAMPLE ? w->size : SAMPLE);
 		}
-	e->fingerprint = hash_end(&h) | 1;
-	return e->fingerprint;
+	}
+	if (!err)
+		e->fingerprint = hash_end(&h) | 1;
+	return err;
 }
 
 static uint64_t sum_of(const struct accel_engine *e, bool paged)
@@ -190,7 +229,7 @@ static int begin(struct stream *s, int fd, bool writing)
 static int save(struct accel_engine *e, struct accel_seq *seq, int fd)
 {
 	struct header h = {
-		.magic = MAGIC, .numerics = NUMERICS, .kv_type = e->shape.kv_type, .model = fingerprint(e),
+		.magic = MAGIC, .numerics = NUMERICS, .kv_type = e->shape.kv_type, .model = e->fingerprint,
 		.row_bytes = sum_of(e, true), .state_bytes = sum_of(e, false), .positions = seq->n,
 	};
 	uint64_t left = UINT64_MAX, hash;
@@ -228,6 +267,8 @@ int accel_seq_save(struct accel_seq *seq, int fd)
 				err = engine_check_cards(e);
 		} while (err > 0);
 		if (!err)
+			err = make_fingerprint(e);
+		if (!err)
 			err = save(e, seq, fd);
 		seq_release(seq);
 	}
@@ -244,7 +285,7 @@ static int check(struct accel_engine *e, const struct header *h)
 	if (h->numerics != NUMERICS)
 		return fail(-EINVAL, "the sequence was computed by version %u of the numerics, not %u",
 			    h->numerics, NUMERICS);
-	if (h->model != fingerprint(e))
+	if (h->model != e->fingerprint)
 		return fail(-EINVAL, "the sequence is of another model");
 	if (h->kv_type != e->shape.kv_type || h->row_bytes != sum_of(e, true) ||
 	    h->state_bytes != sum_of(e, false) || h->reserved)
@@ -303,6 +344,8 @@ static int load(struct accel_engine *e, struct accel_seq *seq, int fd)
 	struct stream s;
 	int err = begin(&s, fd, false);
 
+	if (!err)
+		err = make_fingerprint(e);
 	if (!err)
 		err = pass_bytes(&s, &h, sizeof(h), &left);
 	if (!err)

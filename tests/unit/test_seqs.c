@@ -411,6 +411,38 @@ static void test_damaged(void)
 	rig_free(&wide);
 }
 
+/* The same weights with other numbers beside them are another model. */
+static void test_other_model(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	const struct accel_plan_opts po = { .ctx = 32 };
+	struct rig r = rig_new(model, NULL, po, &o), s;
+	struct accel_model other = *model;
+	struct accel_seq *seq;
+	int fd = memory_file();
+
+	rig_eval(&r, text[0], 20, ACCEL_WANT_NOTHING, NULL);
+	ok(!accel_seq_save(r.seq, fd), "saved");
+	for (int i = 0; i < 3; i++) {
+		other = *model;
+		other.layers = malloc(model->n_layers * sizeof(*other.layers));
+		memcpy(other.layers, model->layers, model->n_layers * sizeof(*other.layers));
+		if (i == 1)
+			other.ropes[0].base *= 2;
+		if (i == 2)
+			other.layers[1].attn.scale *= 2;
+		s = rig_new(&other, NULL, po, &o);
+		lseek(fd, 0, SEEK_SET);
+		ok(accel_seq_load(s.engine, fd, &seq) == (i ? -EINVAL : 0) && !seq == !!i, "%s",
+		   i ? accel_error() : "the same model");
+		accel_seq_free(seq);
+		rig_free(&s);
+		free(other.layers);
+	}
+	close(fd);
+	rig_free(&r);
+}
+
 /* ---- time ---- */
 
 static int64_t now(void)
@@ -612,6 +644,7 @@ int main(void)
 	test_once();
 	test_refused();
 	test_damaged();
+	test_other_model();
 	test_waiting();
 	test_late_fd();
 	test_threads(NULL);
