@@ -60,11 +60,12 @@ static uint32_t least_mark(const struct accel_seq *seq)
 	return best;
 }
 
-/* Older marks of other sequences, when slots have run out. */
+/* Older marks of other sequences, when slots have run out: what computes holds the baton, and asks before it
+ * chooses where to begin, so those in a step may give theirs, too. */
 static bool give_one(struct accel_engine *e, const struct accel_seq *but)
 {
 	for (struct accel_seq *s = e->seqs; s; s = s->next)
-		if (s != but && s->n_marks > 1 && !s->busy) {
+		if (s != but && s->n_marks > 1) {
 			drop_mark(s, least_mark(s));
 			return true;
 		}
@@ -80,7 +81,7 @@ int mark_take(struct accel_seq *seq, int32_t *slot)
 	if (!e->shape.slots)
 		return 0;
 	while ((found = find_slot(e)) < 0) {
-		if (seq->n_marks > 2)
+		if (seq->n_marks > 1)
 			drop_mark(seq, least_mark(seq));
 		else if (!give_one(e, seq))
 			return fail(-ENOSPC, "all %u states are taken: free sequences, or plan for more of them",

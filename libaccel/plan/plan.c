@@ -430,15 +430,16 @@ static int choose_pages(struct accel_plan *p, const struct accel_plan_opts *o)
 static int choose_slots(struct accel_plan *p, const struct accel_plan_opts *o)
 {
 	struct shape *s = &p->shape;
-	uint32_t n = s->pages / shape_seq_pages(s);
+	uint64_t n = s->pages / shape_seq_pages(s);
 
 	if (o->checkpoints > MAX_CHECKPOINTS)
 		return fail(-EINVAL, "%u checkpoints of a sequence are above the limit of %u", o->checkpoints,
 			    MAX_CHECKPOINTS);
 	s->marks = 1 + (o->checkpoints ? o->checkpoints : CHECKPOINTS);
+	n = (n > s->seqs ? n : s->seqs) * (s->marks + 1);
 	for (uint32_t i = 0; i < p->m->n_layers; i++)
 		if (layer_has_state(&p->m->layers[i]))
-			s->slots = (n > s->seqs ? n : s->seqs) * (s->marks + 1);
+			s->slots = n < OCTANS_MAX_ROWS ? n : OCTANS_MAX_ROWS;
 	return 0;
 }
 

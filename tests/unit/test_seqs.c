@@ -619,12 +619,50 @@ static void compute_all(void)
 		free(alone[i]);
 }
 
+/* Sequences that are in one step give older states of theirs to each other. */
+static void test_few_slots(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	const struct accel_plan_opts po = { .ctx = 32, .positions = 32, .page = 16, .checkpoints = 2 };
+	struct rig r = rig_new(model, NULL, po, &o);
+	struct accel_seq *second;
+	struct accel_input in[2] = { { .tokens = text[0], .n = 2 }, { .tokens = text[0], .n = 2 } };
+
+	for (int i = 0; i < 7; i++)
+		rig_eval(&r, text[0], 2, ACCEL_WANT_NOTHING, NULL);
+	accel_seq_new(r.engine, &second);
+	in[0].seq = second;
+	in[1].seq = r.seq;
+	ok(!accel_step_run(r.engine, in, 1, NULL, NULL), "a step of one: %s", accel_error());
+	ok(!accel_step_run(r.engine, in, 2, NULL, NULL), "a step of both: %s", accel_error());
+	accel_seq_free(second);
+	rig_free(&r);
+}
+
+/* More states than a tensor may have rows. */
+static void test_many_slots(void)
+{
+	const struct accel_plan_opts po = {
+		.sz = sizeof(po), .ctx = 1, .positions = OCTANS_MAX_ROWS, .page = 1, .checkpoints = 1024,
+	};
+	struct accel_layer l = { .sz = sizeof(l) };
+	struct accel_plan *plan;
+
+	if (!ok(!accel_plan_new(model, NULL, 0, &po, &plan) && !accel_plan_layer(plan, 3, &l), "a plan"))
+		return;
+	ok(l.kv_bytes == (uint64_t)OCTANS_MAX_ROWS * (TAPS - 1) * mi.n_embd * 4, "for %llu bytes of states",
+	   (unsigned long long)l.kv_bytes);
+	accel_plan_free(plan);
+}
+
 static void test_states(void)
 {
 	struct accel_model *plain = model;
 
 	model = with_memory(plain);
 	compute_all();
+	test_few_slots();
+	test_many_slots();
 	without_memory(model);
 	model = plain;
 	accel_model_info(model, &mi);
