@@ -11,30 +11,20 @@
 #define PART_NS 5000u
 #define SHARE_NS 15000u
 
-static const struct op op_nop = { .name = "NOP", .size = sizeof(struct octans_cmd) };
-/* Refused here (cpu.h), but they have names. */
-static const struct op op_signal = { .name = "SIGNAL" }, op_wait = { .name = "WAIT" };
-
-static const struct op *const ops[OCTANS_OP_COUNT] = {
-	[OCTANS_OP_NOP] = &op_nop,
-	[OCTANS_OP_MOVE] = &op_move,
-	[OCTANS_OP_MATMUL] = &op_matmul,
-	[OCTANS_OP_ROW] = &op_row,
-	[OCTANS_OP_MAP] = &op_map,
-	[OCTANS_OP_ROPE] = &op_rope,
-	[OCTANS_OP_ATTEND] = &op_attend,
-	[OCTANS_OP_TOPK] = &op_topk,
-	[OCTANS_OP_CONV] = &op_conv,
-	[OCTANS_OP_SCAN] = &op_scan,
-	[OCTANS_OP_COPY] = &op_copy,
-	[OCTANS_OP_PREFETCH] = &op_prefetch,
-	[OCTANS_OP_SIGNAL] = &op_signal,
-	[OCTANS_OP_WAIT] = &op_wait,
+static const struct op *const ops[64] = {
+#define OP(NAME, lower, number) [number] = &op_##lower,
+#include "list.h"
+#undef OP
 };
+
+#define OP(NAME, lower, number) \
+	_Static_assert((number) < OCTANS_OP_COUNT || (number) >= OP_CPU_ONLY, "the processor's number of " #NAME);
+#include "list.h"
+#undef OP
 
 const struct op *op_of(uint32_t opcode)
 {
-	return opcode < OCTANS_OP_COUNT ? ops[opcode] : NULL;
+	return opcode < 64 ? ops[opcode] : NULL;
 }
 
 const char *op_name(uint32_t opcode)
@@ -53,8 +43,8 @@ uint64_t cpu_ops(void)
 {
 	uint64_t bits = 0;
 
-	for (unsigned int i = 0; i < OCTANS_OP_COUNT; i++)
-		if (ops[i]->size)
+	for (unsigned int i = 0; i < 64; i++)
+		if (ops[i] && ops[i]->size)
 			bits |= 1ull << i;
 	return bits;
 }

@@ -35,7 +35,7 @@ const char *cpu_isa_name(const struct cpu *cpu);
 unsigned int cpu_threads(const struct cpu *cpu);
 /* May weights have this type? */
 bool cpu_type_supported(uint32_t type);
-/* Bit n: opcode n of the command set is implemented. */
+/* Bit n: operation n (op/list.h) is implemented. */
 uint64_t cpu_ops(void);
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the operations share: the CPU object, tensors in effect, scratch memory, threads.
- * One operation is one file, op_NAME.c, with one struct op; cpu.c walks the stream, checks
- * headers and descriptors and calls it.
+ * One operation is one file, NAME.c, with one struct op, and one line of list.h; cpu.c walks the
+ * stream, checks headers and descriptors and calls it.
  */
 #ifndef ACCEL_OP_H
 #define ACCEL_OP_H
@@ -96,8 +96,12 @@ const struct op *op_of(uint32_t opcode);
 /* "MATMUL", or "?" */
 const char *op_name(uint32_t opcode);
 
-extern const struct op op_move, op_matmul, op_row, op_map, op_rope, op_attend, op_topk, op_conv,
-	op_scan, op_copy, op_prefetch;
+/* From here on numbers are of operations that no processor has. */
+#define OP_CPU_ONLY 32
+
+#define OP(NAME, lower, number) extern const struct op op_##lower;
+#include "list.h"
+#undef OP
 
 #define TYPE(t)		(1ull << OCTANS_TYPE_##t)
 enum {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-void record(struct recorder *r, enum octans_op op, uint16_t flags, void *cmd, uint32_t size)
+void record(struct recorder *r, enum op_number op, uint16_t flags, void *cmd, uint32_t size)
 {
 	struct octans_cmd *head = cmd;
 	size_t at = r->size;

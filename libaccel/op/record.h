@@ -12,6 +12,12 @@
 
 #include <octans/isa.h>
 
+enum op_number {			/* OP_MOVE, ... */
+#define OP(NAME, lower, number) OP_##NAME = number,
+#include "list.h"
+#undef OP
+};
+
 struct recorder {
 	uint8_t *base;			/* where commands go; NULL: they are only counted */
 	size_t size;			/* bytes so far */
@@ -21,13 +27,13 @@ struct recorder {
 };
 
 /* Appends a command of size bytes; its op, flags and size are filled in. */
-void record(struct recorder *r, enum octans_op op, uint16_t flags, void *cmd, uint32_t size);
+void record(struct recorder *r, enum op_number op, uint16_t flags, void *cmd, uint32_t size);
 
 /* RECORD(r, MOVE, move, flags, .dst = ..., .src = ...): a struct octans_cmd_move of these fields. */
 #define RECORD(r, OP, name, flags, ...) do { \
 	struct octans_cmd_##name cmd_ = { __VA_ARGS__ }; \
 \
-	record(r, OCTANS_OP_##OP, flags, &cmd_, sizeof(cmd_)); \
+	record(r, OP_##OP, flags, &cmd_, sizeof(cmd_)); \
 } while (0)
 
 /*
