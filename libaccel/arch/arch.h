@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An architecture is what a file's keys and tensors mean: one file, NAME.c, of tables, and one line of
- * the list in loader.c, which does the reading and all checking.  Whatever a file says and its tables
+ * list.h; loader.c does the reading and all checking.  Whatever a file says and its tables
  * do not is refused by name: a wrong answer would be silent.
  */
 #ifndef ACCEL_ARCH_H

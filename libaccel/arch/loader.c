@@ -17,14 +17,15 @@
 #include "plain.h"
 #include "type/type.h"
 
-/* All there are: arch_NAME of NAME.c. */
-#define ARCHITECTURES(X) \
-	X(llama)
+#define ARCH(name) extern const struct arch arch_##name;
+#include "list.h"
+#undef ARCH
 
-#define DECLARE(name) extern const struct arch arch_##name;
-#define ENTER(name) &arch_##name,
-ARCHITECTURES(DECLARE)
-static const struct arch *const architectures[] = { ARCHITECTURES(ENTER) };
+static const struct arch *const architectures[] = {
+#define ARCH(name) &arch_##name,
+#include "list.h"
+#undef ARCH
+};
 
 #define KEY_ROOM 128	/* of a key's name: longer ones are none of ours */
 

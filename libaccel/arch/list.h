@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* The architectures: arch_NAME is in NAME.c. */
+ARCH(llama)
