@@ -620,7 +620,7 @@ static void test_refusals(struct cpu *cpu)
 	   "a stream that ends within a header");
 	ok(!cpu_run(cpu, NULL, 0, NULL, 0, &at), "an empty stream");
 	ok(!(cpu_ops() & (1u << OCTANS_OP_SIGNAL | 1u << OCTANS_OP_WAIT)) &&
-	   cpu_ops() == (1u << OCTANS_OP_SIGNAL) - 1, "every opcode but SIGNAL and WAIT");
+	   (uint32_t)cpu_ops() == (1u << OCTANS_OP_SIGNAL) - 1, "every opcode but SIGNAL and WAIT");
 	ok(cpu_type_supported(OCTANS_TYPE_Q4_K) && cpu_type_supported(OCTANS_TYPE_MXFP4) &&
 	   !cpu_type_supported(OCTANS_TYPE_I32) && !cpu_type_supported(4) && !cpu_type_supported(64) &&
 	   !cpu_type_supported(1000), "types of weights");
