@@ -29,6 +29,30 @@ int opts_read(void *to, size_t size, const void *from, const char *what)
 	return 0;
 }
 
+int opts_read_array(void *to, size_t size, const void *from, size_t n, const char *what)
+{
+	size_t first = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const unsigned char *element = (const unsigned char *)from + i * first;
+		size_t given;
+		int err = opts_read((unsigned char *)to + i * size, size, element, what);
+
+		if (err)
+			return err;
+		memcpy(&given, element, sizeof(given));
+		if (!i && given % sizeof(void *))
+			return fail(-EINVAL, "%s of %zu bytes: the size must be set to that of the structure", what,
+				    given);
+		if (!i)
+			first = given;
+		if (given != first)
+			return fail(-EINVAL, "%s: the sz of element %zu is %zu, that of element 0 is %zu: an array has one",
+				    what, i, given, first);
+	}
+	return 0;
+}
+
 int opts_write(void *to, const void *from, size_t size, const char *what)
 {
 	size_t given;

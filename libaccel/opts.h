@@ -11,6 +11,11 @@
  * -E2BIG: it asks for what this library does not know.
  */
 int opts_read(void *to, size_t size, const void *from, const char *what);
+/*
+ * Fills to[n], size bytes each, from the caller's array, whose elements are as far apart as the first one
+ * is large.  -EINVAL: also if they are not of one size; -E2BIG.
+ */
+int opts_read_array(void *to, size_t size, const void *from, size_t n, const char *what);
 /* The other way: fills the caller's structure, whose size is set, and zeroes what is not known here. */
 int opts_write(void *to, const void *from, size_t size, const char *what);
 

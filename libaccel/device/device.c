@@ -312,27 +312,6 @@ static int check_job(const struct accel_dev *dev, const struct accel_job *j, siz
 	return 0;
 }
 
-/* As many jobs of the caller's size as there are, in the size that they have here. */
-static int read_jobs(struct accel_job *to, const struct accel_job *from, size_t n)
-{
-	size_t sz = from->sz;	/* the first opts_read() says if it is none */
-
-	if (sz % _Alignof(struct accel_job))
-		return fail(-EINVAL, "a struct accel_job of %zu bytes: the size must be set to that of the structure",
-			    sz);
-	for (size_t i = 0; i < n; i++) {
-		const struct accel_job *j = (const void *)((const char *)from + i * sz);
-		int err = opts_read(&to[i], sizeof(to[i]), j, "a struct accel_job");
-
-		if (err)
-			return err;
-		if (j->sz != sz)
-			return fail(-EINVAL, "job %zu: its sz is %zu, that of job 0 is %zu: an array has one",
-				    i, j->sz, sz);
-	}
-	return 0;
-}
-
 static int check_deps(const struct accel_dev *dev, struct accel_fence *const *deps, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -358,7 +337,7 @@ int accel_submit(struct accel_queue *q, const struct accel_job *passed, size_t n
 	if (!n_jobs || n_jobs > ACCEL_MAX_JOBS)
 		return fail(-EINVAL, "%zu jobs cannot be submitted at once; 1 to %d can", n_jobs,
 			    ACCEL_MAX_JOBS);
-	err = read_jobs(jobs, passed, n_jobs);
+	err = opts_read_array(jobs, sizeof(jobs[0]), passed, n_jobs, "a struct accel_job");
 	for (size_t i = 0; !err && i < n_jobs; i++)
 		err = check_job(dev, &jobs[i], i);
 	if (!err)

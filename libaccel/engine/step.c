@@ -428,7 +428,7 @@ static int check_input(const struct accel_engine *e, const struct accel_input *i
 
 	if (!in->seq || in->seq->engine != e)
 		return fail(-EINVAL, "input %zu has no sequence of this engine", i);
-	if (in->reserved[0] || in->reserved[1] || in->reserved[2])
+	if (in->reserved)
 		return fail(-EINVAL, "input %zu asks for something that this version of the library does not know",
 			    i);
 	if (!in->n || !in->tokens)
@@ -532,16 +532,13 @@ static void destroy(struct accel_step *step)
 	free(step);
 }
 
-static int make_step(struct accel_engine *e, const struct accel_input *inputs, size_t n,
-		     const struct accel_step_opts *opts, struct accel_step **out)
+/* inputs[n] are of this library's size. */
+static int make_step_of(struct accel_engine *e, const struct accel_input *inputs, size_t n,
+			int64_t deadline_ns, struct accel_step **out)
 {
-	struct accel_step_opts o;
 	struct accel_step *step;
-	int err = opts_read(&o, sizeof(o), opts, "step options");
+	int err = 0;
 
-	*out = NULL;
-	if (!err && (!n || n > UINT32_MAX / 2))
-		err = fail(-EINVAL, "a step of %zu inputs cannot be computed", n);
 	for (size_t i = 0; i < n && !err; i++)
 		err = check_input(e, &inputs[i], i);
 	if (err)
@@ -555,7 +552,7 @@ static int make_step(struct accel_engine *e, const struct accel_input *inputs, s
 	}
 	step->engine = e;
 	step->n = n;
-	step->deadline_ns = o.deadline_ns;
+	step->deadline_ns = deadline_ns;
 	err = make_room(step, inputs, e->m->n_vocab);
 	if (!err) {
 		pthread_mutex_lock(&e->lock);
@@ -568,6 +565,32 @@ static int make_step(struct accel_engine *e, const struct accel_input *inputs, s
 	}
 	*out = step;
 	return 0;
+}
+
+#define FEW_INPUTS 32
+
+static int make_step(struct accel_engine *e, const struct accel_input *inputs, size_t n,
+		     const struct accel_step_opts *opts, struct accel_step **out)
+{
+	struct accel_input few[FEW_INPUTS], *ours = few;
+	struct accel_step_opts o;
+	int err = opts_read(&o, sizeof(o), opts, "step options");
+
+	*out = NULL;
+	if (!err && (!n || n > UINT32_MAX / 2))
+		err = fail(-EINVAL, "a step of %zu inputs cannot be computed", n);
+	if (err)
+		return err;
+	if (n > FEW_INPUTS)
+		ours = malloc(n * sizeof(*ours));
+	if (!ours)
+		return fail(-ENOMEM, "no memory for a step");
+	err = opts_read_array(ours, sizeof(*ours), inputs, n, "a struct accel_input");
+	if (!err)
+		err = make_step_of(e, ours, n, o.deadline_ns, out);
+	if (ours != few)
+		free(ours);
+	return err;
 }
 
 /* With the lock.  text: why, if err. */

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "gguf.h"
 #include "layer.h"
+#include "opts.h"
 #include "plain.h"
 
 static int load_architecture(struct accel_model *m, const char *path)
@@ -66,24 +67,20 @@ void accel_model_free(struct accel_model *m)
 	free(m);
 }
 
-void accel_model_info(const struct accel_model *m, struct accel_model_info *info)
+int accel_model_info(const struct accel_model *m, struct accel_model_info *info)
 {
-	memset(info, 0, sizeof(*info));
-	memcpy(info->arch, m->arch, sizeof(info->arch));
-	memcpy(info->name, m->name, sizeof(info->name));
-	info->n_layers = m->n_layers;
-	info->n_blocks = m->n_blocks;
-	info->n_ctx_train = m->n_ctx_train;
-	info->n_embd = m->n_embd;
-	info->n_vocab = m->n_vocab;
-	info->n_ff = m->n_ff;
-	info->n_heads = m->n_heads;
-	info->n_kv_heads = m->n_kv_heads;
-	info->head_dim = m->head_dim;
-	info->n_params = m->n_params;
-	for (uint32_t i = 0; i < m->n_layers; i++)
-		info->weight_bytes += layer_weight_bytes(&m->layers[i]);
-	info->file_bytes = gguf_file_size(m->file);
+	struct accel_model_info i = {
+		.n_layers = m->n_layers, .n_blocks = m->n_blocks, .n_ctx_train = m->n_ctx_train,
+		.n_embd = m->n_embd, .n_vocab = m->n_vocab, .n_ff = m->n_ff, .n_heads = m->n_heads,
+		.n_kv_heads = m->n_kv_heads, .head_dim = m->head_dim, .n_params = m->n_params,
+		.file_bytes = gguf_file_size(m->file),
+	};
+
+	memcpy(i.arch, m->arch, sizeof(i.arch));
+	memcpy(i.name, m->name, sizeof(i.name));
+	for (uint32_t k = 0; k < m->n_layers; k++)
+		i.weight_bytes += layer_weight_bytes(&m->layers[k]);
+	return opts_write(info, &i, sizeof(i), "a model's description");
 }
 
 const struct gguf *accel_model_gguf(const struct accel_model *m)

@@ -39,7 +39,7 @@ static float *compute(const struct accel_model *m, bool cpu, uint32_t n_vocab)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct accel_model_info mi;
+	struct accel_model_info mi = { .sz = sizeof(mi) };
 	struct accel_model *m;
 	int fd = memfd_create("model", MFD_CLOEXEC);
 	float *a, *b;

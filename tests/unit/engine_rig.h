@@ -98,6 +98,7 @@ static inline int rig_run(struct rig *r, struct accel_input in)
 	struct accel_step *step;
 	int err;
 
+	in.sz = sizeof(in);
 	in.seq = r->seq;
 	err = accel_step_run(r->engine, &in, 1, NULL, &step);
 	accel_step_free(r->step);

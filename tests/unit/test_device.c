@@ -319,7 +319,7 @@ static void test_sizes(void)
 	   "%s", accel_error());
 	jobs[1].tail = 0;
 	jobs[1].job.sz = sizeof(struct accel_job);
-	ok(accel_submit(b.q, first, 2, NULL, 0, NULL) == -EINVAL && strstr(accel_error(), "job 1"), "%s",
+	ok(accel_submit(b.q, first, 2, NULL, 0, NULL) == -EINVAL && strstr(accel_error(), "element 1"), "%s",
 	   accel_error());
 	jobs[0].job.sz = 0;
 	ok(accel_submit(b.q, first, 1, NULL, 0, NULL) == -EINVAL && strstr(accel_error(), "struct accel_job"),

@@ -19,7 +19,7 @@
 #define MODEL "models/octans-demo.gguf"
 
 static struct accel_model *model;
-static struct accel_model_info mi;
+static struct accel_model_info mi = { .sz = sizeof(mi) };
 
 /* spec NULL: the CPU. */
 static struct rig make(const char *spec, struct accel_plan_opts po)
@@ -403,7 +403,7 @@ static void test_late_cause(void)
 	const struct accel_plan_opts po = { .sz = sizeof(po), .places = only(2, 5), .n_places = mi.n_layers };
 	const int32_t tokens[4] = { 0 };
 	struct accel_step_opts so = { .sz = sizeof(so) };
-	struct accel_input in = { .tokens = tokens, .n = 4 };
+	struct accel_input in = { .sz = sizeof(in), .tokens = tokens, .n = 4 };
 	struct timespec now;
 	struct rig m = { 0 };
 	char reply[256];
@@ -616,7 +616,7 @@ static void test_skip_after_loss(void)
 	struct rig a = rig_new(model, "sim:rings=1", po, &o), b = rig_new(model, NULL, po, &o);
 	const int32_t tokens[] = { 3, 7, 12, 5, 9, 2, 8 };
 	struct accel_seq *fork = NULL, *other = NULL;
-	struct accel_input in = { .tokens = tokens, .n = 1 };
+	struct accel_input in = { .sz = sizeof(in), .tokens = tokens, .n = 1 };
 	const float *x, *y;
 	char reply[256];
 

@@ -389,7 +389,7 @@ static void test_no_models(void)
 static void test_names(void)
 {
 	struct accel_model *m = NULL;
-	struct accel_model_info info;
+	struct accel_model_info info = { .sz = sizeof(info) };
 	struct build b;
 	char path[64];
 	int fd = memfd_create("model", MFD_CLOEXEC);

@@ -23,7 +23,7 @@
 #define LENGTH 90			/* most tokens of a sequence */
 
 static struct accel_model *model;
-static struct accel_model_info mi;
+static struct accel_model_info mi = { .sz = sizeof(mi) };
 static int32_t text[SEQS][LENGTH];
 static uint32_t length[SEQS];
 static float *alone[SEQS];		/* [length][n_vocab]: logits of every position */
@@ -154,6 +154,7 @@ static void step(struct run *r)
 			continue;
 		which[n] = i;
 		in[n++] = (struct accel_input) {
+			.sz = sizeof(struct accel_input),
 			.seq = r->seq[i], .tokens = text[i] + r->at[i], .n = roll(2) ? 1 : 1 + roll(left),
 			.want = roll(4), .top = 1 + roll(100),
 		};
@@ -295,7 +296,7 @@ static void test_once(void)
 
 	accel_dev_info(r.dev, &a);
 	for (uint32_t i = 0; i < SEQS; i++) {
-		struct accel_input in = { .tokens = text[i], .n = length[i] };
+		struct accel_input in = { .sz = sizeof(in), .tokens = text[i], .n = length[i] };
 
 		accel_seq_new(r.engine, &seq[i]);
 		in.seq = seq[i];
@@ -335,16 +336,18 @@ static void test_refused(void)
 	accel_seq_new(r.engine, &second);
 #define RUN(e, ...) accel_step_run(r.engine, (struct accel_input []) { __VA_ARGS__ }, \
 	sizeof((struct accel_input []) { __VA_ARGS__ }) / sizeof(struct accel_input), NULL, &s) == (e) && !s
-#define IN(...) (struct accel_input) { __VA_ARGS__ }
+#define IN(...) (struct accel_input) { .sz = sizeof(struct accel_input), __VA_ARGS__ }
 	ok(accel_step_run(r.engine, NULL, 0, NULL, &s) == -EINVAL && !s, "%s", accel_error());
 	ok(RUN(-EINVAL, IN(.seq = other.seq, .tokens = t, .n = 1)), "%s", accel_error());
 	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t)), "%s", accel_error());
 	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = bad, .n = 2)), "%s", accel_error());
 	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1, .want = 9)), "%s", accel_error());
 	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1, .want = ACCEL_WANT_TOP)), "%s", accel_error());
-	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1, .reserved = { 1 })), "%s", accel_error());
+	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1, .reserved = 1)), "%s", accel_error());
 	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1), IN(.seq = r.seq, .tokens = t, .n = 1)), "%s",
 	   accel_error());
+	ok(RUN(-EINVAL, IN(.seq = r.seq, .tokens = t, .n = 1), { .sz = 24, .seq = second, .tokens = t, .n = 1 }),
+	   "%s", accel_error());
 	ok(RUN(-ENOSPC, IN(.seq = r.seq, .tokens = t, .n = 33)), "%s", accel_error());
 	ok(RUN(-ENOSPC, IN(.seq = r.seq, .tokens = t, .n = 32), IN(.seq = second, .tokens = t, .n = 32)), "%s",
 	   accel_error());
@@ -458,7 +461,7 @@ static void test_late_fd(void)
 {
 	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
 	struct rig r = rig_new(model, NULL, (struct accel_plan_opts) { .ctx = 64 }, &o);
-	struct accel_input in = { .seq = r.seq, .tokens = text[0], .n = 1 };
+	struct accel_input in = { .sz = sizeof(in), .seq = r.seq, .tokens = text[0], .n = 1 };
 	struct pollfd p = { .events = POLLIN };
 	struct accel_step *s;
 
@@ -478,7 +481,7 @@ static void test_waiting(void)
 	const struct accel_plan_opts po = { .ctx = 2048, .seqs = 4 };
 	struct rig r = rig_new(model, NULL, po, &o);
 	int32_t *tokens = calloc(2048, sizeof(*tokens));
-	struct accel_input in = { .seq = r.seq, .tokens = tokens, .n = 2000, .want = ACCEL_WANT_LAST };
+	struct accel_input in = { .sz = sizeof(in), .seq = r.seq, .tokens = tokens, .n = 2000, .want = ACCEL_WANT_LAST };
 	struct accel_step_opts so = { .sz = sizeof(so) };
 	struct accel_seq *fork, *seq[3];
 	struct accel_step *s[3];
@@ -573,7 +576,7 @@ static void *compute(void *arg)
 	t->same = !accel_seq_new(t->engine, &seq);
 	for (uint32_t k = 0; k < length[t->i] && t->same; k++) {
 		struct accel_input in = {
-			.seq = seq, .tokens = &text[t->i][k], .n = 1, .want = ACCEL_WANT_LAST,
+			.sz = sizeof(in), .seq = seq, .tokens = &text[t->i][k], .n = 1, .want = ACCEL_WANT_LAST,
 		};
 		struct accel_step *s;
 
@@ -626,7 +629,7 @@ static void test_few_slots(void)
 	const struct accel_plan_opts po = { .ctx = 32, .positions = 32, .page = 16, .checkpoints = 2 };
 	struct rig r = rig_new(model, NULL, po, &o);
 	struct accel_seq *second;
-	struct accel_input in[2] = { { .tokens = text[0], .n = 2 }, { .tokens = text[0], .n = 2 } };
+	struct accel_input in[2] = { { .sz = sizeof(in[0]), .tokens = text[0], .n = 2 }, { .sz = sizeof(in[0]), .tokens = text[0], .n = 2 } };
 
 	for (int i = 0; i < 7; i++)
 		rig_eval(&r, text[0], 2, ACCEL_WANT_NOTHING, NULL);

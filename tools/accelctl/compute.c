@@ -19,6 +19,7 @@ int compute_model(const struct options *o, struct running *r)
 	err = accel_model_load(o->model, &r->model);
 	if (err)
 		return complain(EXIT_FAILED, "%s", accel_error());
+	r->model_info.sz = sizeof(r->model_info);
 	accel_model_info(r->model, &r->model_info);
 	detail("model %s: %s, %u layers, %.1f MiB of weights", o->model, r->model_info.arch,
 	       r->model_info.n_layers, r->model_info.weight_bytes / 1048576.0);
@@ -253,7 +254,7 @@ static int wait_for(struct accel_step *step, const volatile bool *stop)
 int compute_tokens(struct running *r, const int32_t *tokens, size_t n, enum accel_want want, uint32_t top,
 		   const volatile bool *stop)
 {
-	struct accel_input in = { .seq = r->seq, .tokens = tokens, .n = n, .want = want, .top = top };
+	struct accel_input in = { .sz = sizeof(in), .seq = r->seq, .tokens = tokens, .n = n, .want = want, .top = top };
 	int err;
 
 	accel_step_free(r->step);

@@ -152,13 +152,14 @@ enum accel_want {
 
 /* Tokens to append to a sequence. */
 struct accel_input {
+	size_t sz;			/* sizeof(struct accel_input), the same in all of an array */
 	struct accel_seq *seq;
 	const int32_t *tokens;		/* [n], copied */
 	uint32_t n;			/* at least 1 */
 	enum accel_want want;
 	uint32_t top;			/* of WANT_TOP: how many, 1 .. the vocabulary, at most
 					 * OCTANS_MAX_TOPK */
-	uint32_t reserved[3];		/* zero */
+	uint32_t reserved;		/* zero */
 };
 
 struct accel_step_opts {

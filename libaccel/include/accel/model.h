@@ -20,6 +20,7 @@ extern "C" {
 struct accel_model;
 
 struct accel_model_info {
+	size_t sz;			/* sizeof(struct accel_model_info), set by the caller */
 	char arch[32];			/* "llama" */
 	char name[128];			/* general.name */
 	uint32_t n_layers;		/* units of scheduling: EMBED, ATTN_GQA, FFN, ..., HEAD */
@@ -40,7 +41,8 @@ struct accel_model_info {
  */
 int accel_model_load(const char *path, struct accel_model **out);
 void accel_model_free(struct accel_model *model);
-void accel_model_info(const struct accel_model *model, struct accel_model_info *info);
+/* -EINVAL: info->sz is not set.  MT */
+int accel_model_info(const struct accel_model *model, struct accel_model_info *info);
 
 /*
  * Makes a model file that is cut, or whose disk fails, while it is in use an error instead of a
