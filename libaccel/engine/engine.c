@@ -255,7 +255,7 @@ static int load_card(struct accel_engine *e, uint32_t card)
 	err = load_what_fits(e, card);
 	if (!err || e->opts.strict)
 		return err;
-	if (err != -ENODEV && err != -EIO && err != -EFAULT && err != -ETIME && err != -ECANCELED)
+	if (err != -ENODEV && err != -EIO && err != -EFAULT && err != -ETIME && err != -ECANCELED && err != -EBUSY)
 		return err;		/* the host, the arguments, or whoever watches the progress */
 	if (err == -ECANCELED && e->opts.progress)
 		return err;

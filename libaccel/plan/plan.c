@@ -532,6 +532,7 @@ int accel_plan_new(const struct accel_model *m, const struct accel_devinfo *cons
 	for (size_t i = 0; i < n && !err; i++) {
 		pl.devs[i] = &pl.read[i];
 		err = opts_read(&pl.read[i], sizeof(pl.read[i]), devs[i], "a struct accel_devinfo");
+		pl.read[i].name[sizeof(pl.read[i].name) - 1] = 0;	/* it is quoted */
 	}
 	if (!err)
 		err = make(&pl, opts);

@@ -2,12 +2,14 @@
 /* Engines on the modelled processor and on the CPU: what they take, write and count, and that the
  * largest logits are those of the logits.  Which bits they are is tests/e2e/bits. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <accel/device.h>
 #include <accel/engine.h>
 
 #include "device/transport.h"
@@ -672,6 +674,67 @@ static void test_save_after_loss(bool strict)
 	rig_free(&b);
 }
 
+/* A processor that has no address space left is no reason not to compute; and it is tried again. */
+static void test_busy_card(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .retry_ms = 1 };
+	const struct accel_plan_opts po = {
+		.sz = sizeof(po), .ctx = 64, .places = only(1, 7), .n_places = mi.n_layers,
+	};
+	struct accel_vm *vm[4096];
+	const int32_t token = 3;
+	struct rig r = { 0 };
+	int n = 0;
+
+	accel_open("sim:rings=1", &r.dev);
+	rig_plan(&r, model, po);
+	while (n < 4096 && !accel_vm_new(r.dev, &vm[n]))
+		n++;
+	ok(n < 4096 && !rig_engine(&r, &o) && rig_stats(&r).fallback_error == -EBUSY && !rig_stats(&r).layers_device,
+	   "%d address spaces are all: %s", n, accel_error());
+	while (n)
+		accel_vm_free(vm[--n]);
+	nanosleep(&(struct timespec) { .tv_nsec = 3000000 }, NULL);
+	ok(r.engine && !rig_eval(&r, &token, 1, ACCEL_WANT_NOTHING, NULL) && rig_stats(&r).returns == 1,
+	   "when they are free, it is used");
+	rig_free(&r);
+}
+
+/* Descriptions of other versions of the library, of exactly their size: nothing is read behind them. */
+static void test_descriptions(void)
+{
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	const size_t sizes[] = { sizeof(size_t), offsetof(struct accel_devinfo, ops), sizeof(info), sizeof(info) + 64 };
+	const struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 64 };
+	const struct accel_devinfo *list;
+	struct accel_layer l = { .sz = sizeof(l) };
+	struct accel_dev *dev;
+
+	accel_open("sim:rings=1", &dev);
+	accel_dev_info(dev, &info);
+	memset(info.name, 'x', sizeof(info.name));
+	for (size_t i = 0; i < 5; i++) {
+		const size_t size = sizes[i < 4 ? i : 3];
+		char *copy = calloc(1, size);
+		struct accel_plan *plan;
+		int err;
+
+		memcpy(copy, &info, size < sizeof(info) ? size : sizeof(info));
+		memcpy(copy, &size, sizeof(size));
+		if (i == 4)
+			copy[size - 1] = 1;
+		list = (const void *)copy;
+		err = accel_plan_new(model, &list, 1, &po, &plan);
+		free(copy);
+		if (!err)
+			accel_plan_layer(plan, 1, &l);
+		ok(err == (i == 4 ? -E2BIG : 0) && (err || (l.device == (i < 2 ? -1 : 0) && strlen(l.detail) < 100)),
+		   "a description of %zu bytes: %s", size, err ? accel_error() : l.detail);
+		accel_plan_free(plan);
+	}
+	accel_close(dev);
+}
+
 static void test_strangers(void)
 {
 	const struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 8 };
@@ -714,6 +777,8 @@ int main(void)
 	test_return("fault 0");
 	test_return("hang ring 0");
 	test_strangers();
+	test_busy_card();
+	test_descriptions();
 	test_save_after_loss(false);
 	test_save_after_loss(true);
 	test_skip_after_loss();
