@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What a program gets that has the public headers and libaccel.so alone: every function of accel.h and
- * device.h, on the model.  tests/structure/symbols sees to "every". */
+ * device.h, on the model, and in public_*.c of the other headers.  tests/structure/symbols sees to "every". */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -216,6 +216,7 @@ int main(void)
 	test_accel();
 	test_buffers();
 	test_jobs();
+	test_models();
 	test_text();
 	return done();
 }

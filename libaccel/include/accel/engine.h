@@ -57,7 +57,8 @@ struct accel_engine_opts {
  * to the CPU, and accel_engine_layer() says so.  devs[n]: as many as the plan has, in the same order; they
  * and the plan stay the caller's and must outlive the engine; an entry may be NULL if no layer is
  * on it.  -EINVAL: devs are not those of the plan; -ENOSPC: strict, and a card is fuller; -ENOTSUP: this
- * CPU or library lacks isa; -ENOMEM; errors of accel_fence_wait(), if strict.
+ * CPU or library lacks isa; -ECANCELED: progress; -ENOMEM; if strict, -EBUSY: a processor has no address space
+ * left, and errors of accel_fence_wait().
  */
 int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *devs, size_t n,
 		     const struct accel_engine_opts *opts, struct accel_engine **out);
@@ -111,7 +112,7 @@ int accel_seq_new(struct accel_engine *engine, struct accel_seq **out);
 void accel_seq_free(struct accel_seq *seq);
 /* Positions. */
 uint32_t accel_seq_length(const struct accel_seq *seq);
-/* Its tokens from position pos on: copies at most n, returns how many. */
+/* Its tokens from position pos on, -1 where one was skipped: copies at most n, returns how many. */
 size_t accel_seq_tokens(const struct accel_seq *seq, uint32_t pos, int32_t *tokens, size_t n);
 /*
  * A sequence of the first n positions of this one.  They share pages, and copy what they come to
@@ -121,8 +122,8 @@ int accel_seq_fork(struct accel_seq *seq, uint32_t n, struct accel_seq **out);
 /* Forgets everything from position pos on; costs nothing.  -EINVAL: there are fewer; -EBUSY. */
 int accel_seq_trim(struct accel_seq *seq, uint32_t pos);
 /*
- * A sequence that begins as tokens[n] do, as far as any sequence of the engine has them, but for the
- * last: that is a fork of the one that has most.  *length: how many positions it has.  -ENOMEM.
+ * A sequence that begins as tokens[n] do, as far as any sequence of the engine that is in no step has them,
+ * but for the last: that is a fork of the one that has most.  *length: how many positions it has.  -ENOMEM.
  */
 int accel_seq_prefix(struct accel_engine *engine, const int32_t *tokens, size_t n,
 		     struct accel_seq **out, uint32_t *length);
@@ -171,7 +172,7 @@ struct accel_step_opts {
  * Appends inputs[n], each of another sequence, and computes them together, accel_plan_info.batch tokens
  * at once.  Returns when they are computed: 0, and *out has the results; or an error, and every
  * sequence is as it was before.  -EINVAL: a token outside the vocabulary, a sequence twice or of another
- * engine; -EBUSY: one that is in a step; -ENOSPC: the context has no room, or all pages are taken;
+ * engine; -EBUSY: one that is in a step; -ENOSPC: the context has no room, or all pages or states are taken;
  * -ENOMEM, -EMFILE and other errors of the host; -ETIMEDOUT; if strict, errors of accel_fence_wait(): the
  * cause and not what followed from it.  out NULL: nothing is wanted.
  */
