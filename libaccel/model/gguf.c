@@ -531,7 +531,8 @@ static int read_split(struct gguf *g, struct split *s)
 /* What the name of a part ends in; path: NULL, or whether it does. */
 static bool part_tail(char tail[PART_TAIL + 1], uint32_t no, uint32_t count, const char *path)
 {
-	snprintf(tail, PART_TAIL + 1, "-%05u-of-%05u.gguf", no + 1, count);
+	/* Five digits are enough for MAX_PARTS; a compiler is told so. */
+	snprintf(tail, PART_TAIL + 1, "-%05u-of-%05u.gguf", (no + 1) % 100000, count % 100000);
 	return !path || (strlen(path) > PART_TAIL && !strcmp(path + strlen(path) - PART_TAIL, tail));
 }
 
