@@ -75,7 +75,6 @@ static bool step(struct client *clients, struct accel_engine *engine,
 	struct client *of[N];
 	struct accel_step *step;
 	const int32_t *best;
-	const float *logits;
 	size_t n = 0;
 
 	for (struct client *c = clients; c < clients + N; c++) {
@@ -91,7 +90,7 @@ static bool step(struct client *clients, struct accel_engine *engine,
 	poll(&ended, 1, -1);		/* and a server's sockets */
 	must(accel_step_wait(step, INT64_MAX));
 	for (size_t i = 0; i < n; i++)
-		if (accel_step_top(step, i, &best, &logits))
+		if (accel_step_top(step, i, &best, NULL))
 			answer(of[i], tok, best[0]);	/* or what a sampler chooses of more */
 	accel_step_free(step);
 	return true;

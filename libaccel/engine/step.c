@@ -813,8 +813,10 @@ uint32_t accel_step_top(const struct accel_step *step, size_t i, const int32_t *
 {
 	const struct step_input *in = result_of(step, i);
 
-	*ids = in ? in->ids : NULL;
-	*values = in ? in->values : NULL;
+	if (ids)
+		*ids = in ? in->ids : NULL;
+	if (values)
+		*values = in ? in->values : NULL;
 	return in ? in->top : 0;
 }
 

@@ -198,7 +198,7 @@ const char *accel_step_error(const struct accel_step *step);
  * NULL.  Valid as long as the step. */
 const float *accel_step_logits(const struct accel_step *step, size_t i, uint32_t *rows);
 /* The largest logits of input i, largest first, of equals the smaller id first, NaNs last: returns how
- * many, 0 if none were wanted. */
+ * many, 0 if none were wanted.  ids and values may be NULL.  Valid as long as the step. */
 uint32_t accel_step_top(const struct accel_step *step, size_t i, const int32_t **ids,
 			const float **values);
 /* Cancels it and waits, if it has not ended.  Takes NULL. */
