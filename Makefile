@@ -80,7 +80,7 @@ all: $(lib_so) $(sim_so) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
 tools:
 	@printf '#include <xf86drm.h>\n#include <jansson.h>\n' | \
 		$(CC) $(DRM_CFLAGS) $(CFLAGS) -fsyntax-only -x c - 2>/dev/null || { \
-		echo "make: $(CC) or the headers of libdrm or jansson are missing:" \
+		echo "make: $(CC), pkg-config or the headers of libdrm or jansson are missing:" \
 			"\`make deps\` installs them" >&2; exit 1; }
 
 $(lib_obj): PRIVATE := -Ilibaccel
@@ -209,6 +209,11 @@ relink: $(ctl_obj) $(lib_so)
 	$(call say,LD)$(CC) $(SAN) -Wl,--enable-new-dtags,-rpath,'$$ORIGIN/$(shell realpath -m -s \
 		--relative-to=$(PREFIX)/bin $(LIBDIR))' -o $(O)/installed/accelctl $^ -ljansson -lm -pthread
 
+# ldconfig knows of folders in /etc/ld.so.conf alone.
+in_ld_so := Run `ldconfig` as root, so that programs find $(LIBDIR)/$(SONAME).
+elsewhere := Programs of others need LD_LIBRARY_PATH=$(LIBDIR) to run and PKG_CONFIG_PATH=$(LIBDIR)/pkgconfig to be built.
+found_by := $(if $(filter /usr/local/lib /usr/lib /usr/lib/%,$(LIBDIR)),$(in_ld_so),$(elsewhere))
+
 # STATIC=1: libaccel.a, too; programs that link it load the model all the same.
 install: all relink
 	install -d $(dest_bin) $(dest_lib)/pkgconfig $(dest_include)/accel $(dest_include)/drm \
@@ -231,7 +236,7 @@ install: all relink
 	install -d $(addprefix $(dest_share)/,$(dir $(completions)))
 	set -e; umask 022; for c in $(join $(addsuffix :,bash zsh fish),$(completions)); do \
 		$(O)/accelctl completion $${c%%:*} > $(dest_share)/$${c#*:}; done
-	$(if $(DESTDIR),,@echo 'Run `ldconfig` as root, so that programs find $(LIBDIR)/$(SONAME).')
+	$(if $(DESTDIR),,@echo '$(found_by)')
 
 uninstall:
 	rm -f $(addprefix $(dest_bin)/,accelctl octans-vfio-user)
