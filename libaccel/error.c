@@ -11,11 +11,6 @@
 
 static _Thread_local char message[ACCEL_ERROR_MAX];
 
-char *error_buffer(void)
-{
-	return message;
-}
-
 int fail(int err, const char *fmt, ...)
 {
 	char text[ACCEL_ERROR_MAX];	/* an argument may be the old message */

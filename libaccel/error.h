@@ -3,15 +3,10 @@
 #ifndef ACCEL_ERROR_H
 #define ACCEL_ERROR_H
 
-#include <stddef.h>
-
 #define ACCEL_ERROR_MAX 512
 
 /* Sets this thread's sentence and returns err, so that "return fail(-EINVAL, ...)" reads
  * as what it does. */
 int fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-/* This thread's buffer of ACCEL_ERROR_MAX bytes, for callees that fill one in. */
-char *error_buffer(void);
 
 #endif

@@ -53,8 +53,6 @@
 
 #include <octans/isa.h>
 
-#define GOLDEN_IMAGE_MAX	(1u << 20)
-
 enum {
 	GOLDEN_FUNCTION = 256,
 	GOLDEN_EXP = 256,

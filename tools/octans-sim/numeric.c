@@ -11,11 +11,6 @@
 
 /* ---- rounding ---- */
 
-uint16_t sim_to_f16(float x)
-{
-	return (uint16_t)f32_to_f16(x);
-}
-
 SIM_CLONES void sim_round_f16(float *y, const float *x, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)

@@ -69,7 +69,6 @@ void sim_quantize(const struct sim_quant *x, const float *row, uint32_t n);
 
 /* ---- rounding ---- */
 
-uint16_t sim_to_f16(float x);
 void sim_round_f16(float *y, const float *x, uint32_t n);	/* stays F32 */
 void sim_round_bf16(float *y, const float *x, uint32_t n);
 /* To F32, F16, BF16 or Q8_0 as stored, NaNs canonical; @n whole blocks. */
