@@ -7,6 +7,7 @@
 
 #include "arch/arch.h"
 #include "error.h"
+#include "fpenv.h"
 #include "gguf.h"
 #include "layer.h"
 #include "opts.h"
@@ -28,6 +29,7 @@ static int load_architecture(struct accel_model *m, const char *path)
 
 int accel_model_load(const char *path, struct accel_model **out)
 {
+	FP_SCOPE();
 	struct accel_model *m = calloc(1, sizeof(*m));
 	char sentence[ACCEL_ERROR_MAX];
 	int err;

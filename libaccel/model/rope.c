@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "fpenv.h"
+
 #define LN2 0.693147180559945309417
 #define PI 3.14159265358979323846
 
@@ -151,6 +153,7 @@ static double magnitude(const struct rope *r)
 
 void rope_table(const struct rope *r, uint32_t positions, float *table)
 {
+	FP_SCOPE();
 	const float *divisor = r->long_divisor && positions > r->original ? r->long_divisor : r->divisor;
 	double f[OCTANS_MAX_HEAD_DIM / 2 + LANES] = { 0 }, x[LANES], m = magnitude(r);
 	uint32_t half = r->rot / 2;

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "fpenv.h"
 #include "op.h"
 #include "threads.h"
 
@@ -258,6 +259,7 @@ static bool keeps_x(unsigned int op)
 int cpu_run(struct cpu *cpu, const void *stream, size_t size, const uint32_t *params,
 	    uint32_t n_params, size_t *at)
 {
+	FP_SCOPE();
 	union {
 		struct octans_cmd header;
 		uint8_t bytes[OCTANS_MAX_COMMAND];

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fpenv.h"
+
 #define SPIN_NS 20000
 
 struct pool {
@@ -98,6 +100,7 @@ static void *worker(void *arg)
 	struct pool *p = arg;
 	uint32_t thread = atomic_fetch_add(&p->started, 1) + 1, round = 0;
 
+	FP_THREAD();
 	for (;;) {
 		wait_change(&p->round, round, &p->sleepers);
 		round++;	/* the caller waits for us, so it is one ahead at most */

@@ -14,6 +14,7 @@
 #include <octans/isa.h>
 
 #include "error.h"
+#include "fpenv.h"
 #include "opts.h"
 
 #define ONE 38 /* a weight of 1 is 2^38: the sum of MOST_LOGITS of them fits 64 bits */
@@ -459,6 +460,7 @@ uint32_t accel_sampler_top(const struct accel_sampler *s, uint32_t n_vocab)
 int accel_sampler_choose(struct accel_sampler *s, const float *logits, uint32_t n_vocab,
 			 int32_t *id)
 {
+	FP_SCOPE();
 	uint32_t k = needed(s, n_vocab), n = 0;
 
 	if (!n_vocab || n_vocab > MOST_LOGITS)
@@ -480,6 +482,7 @@ int accel_sampler_choose(struct accel_sampler *s, const float *logits, uint32_t 
 int accel_sampler_choose_top(struct accel_sampler *s, const int32_t *ids, const float *logits,
 			     uint32_t n, uint32_t n_vocab, int32_t *id)
 {
+	FP_SCOPE();
 	uint32_t k = needed(s, n_vocab), count = 0;
 
 	if (!n || n > MOST_LOGITS || n < (k ? k : n_vocab))

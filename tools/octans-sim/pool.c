@@ -6,6 +6,7 @@
 #include "exec.h"
 
 #include <errno.h>
+#include <fenv.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -50,6 +51,7 @@ static void *helper(void *arg)
 	struct sim_pool *pool = arg;
 	unsigned int seen = 0;
 
+	fesetenv(FE_DFL_ENV);
 	for (;;) {
 		for (int i = 0; i < LOOKS && atomic_load(&pool->task) == seen; i++)
 			relax();

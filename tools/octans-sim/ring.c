@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The rings: each a thread that fetches descriptors, runs their streams and reports. */
+#include <fenv.h>
 #include <string.h>
 #include <time.h>
 
@@ -293,6 +294,7 @@ static void *ring_main(void *arg)
 	struct sim_ring *ring = arg;
 	struct sim_core *core = ring->core;
 
+	fesetenv(FE_DFL_ENV);	/* a processor does not round as the program that made it */
 	pthread_mutex_lock(&core->lock);
 	for (;;) {
 		struct outcome o = { 0 };

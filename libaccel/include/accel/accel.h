@@ -16,7 +16,10 @@
  *    longer one if what this library does not know is zero (else -E2BIG).  What the library fills
  *    in is cut, or ends with zeros, where the caller's structure ends.
  *  - Every object has one _new or _open and one _free or _close, which takes NULL.
- *  - No signal handlers, no exit(), no constructors; threads only where stated.
+ *  - No signal handlers but accel_guard_files()'s, no exit(), no constructors; threads only where
+ *    stated.
+ *  - Results do not depend on how the caller's threads round, flush to zero or trap, and a call leaves
+ *    that as it was.
  *  - "MT" functions may be called from several threads on one handle, "ST" ones from
  *    one thread at a time.  None is async-signal-safe.  Handles do not survive fork().
  */
