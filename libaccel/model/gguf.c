@@ -472,6 +472,20 @@ static int open_one(const char *label, struct mapping *map, const void *data, si
 	return 0;
 }
 
+/* Files that were cut into pieces anywhere, as NAME.part1of2 or NAME-split-a, which only make sense
+ * together: what is wrong with one is never what the reader stumbled on. */
+static bool is_piece(const char *path)
+{
+	const char *dot = strrchr(path, '.'), *dash = strrchr(path, '-');
+	unsigned int no, of;
+	int end = 0;
+
+	if (dot && sscanf(dot, ".part%uof%u%n", &no, &of, &end) == 2 && !dot[end])
+		return true;
+	return dash && dash - path >= 6 && !memcmp(dash - 6, "-split", 6) && dash[1] >= 'a' &&
+	       dash[1] <= 'z' && !dash[2];
+}
+
 static int open_path(const char *path, struct gguf **out, char *err, size_t errlen)
 {
 	struct mapping *map;
@@ -481,6 +495,9 @@ static int open_path(const char *path, struct gguf **out, char *err, size_t errl
 	if (rc)
 		return rc;
 	rc = open_one(path, map, mapping_base(map), mapping_size(map), out, err, errlen);
+	if (rc == -EINVAL && is_piece(path))
+		snprintf(err, errlen, "%s is one of the pieces that a file was cut into; put all of them together, in order, with cat",
+			 path);
 	/* What a file said that changed meanwhile is not the news. */
 	if (!rc && gguf_intact(*out)) {
 		gguf_close(*out);
@@ -682,6 +699,20 @@ static int open_part(const char *path, const struct split *s, uint32_t no, struc
 	return rc;
 }
 
+/* Does another file follow the last tensor?  Parts must not be put together as pieces are. */
+static bool is_heap(const struct gguf *g)
+{
+	uint64_t end = 0;
+
+	for (uint64_t i = 0; i < g->n_tensors; i++)
+		if (g->tensors[i].offset + g->tensors[i].size > end)
+			end = g->tensors[i].offset + g->tensors[i].size;
+	for (uint64_t at = end; end && at - end < g->alignment && g->size - at >= 4; at++)
+		if (!memcmp(g->base + at, "GGUF", 4))
+			return true;
+	return false;
+}
+
 static int open_rest(struct gguf *g, const char *path, const struct split *s, char *err, size_t errlen)
 {
 	int rc = room_for_parts(g, s->count);
@@ -708,6 +739,9 @@ int gguf_open(const char *path, struct gguf **out, char *err, size_t errlen)
 		rc = read_split(g, &split);
 	if (rc || split.count == 1)
 		return opened(rc, g, out);
+	if (is_heap(g))
+		return opened(bad(g, -EINVAL, "it is part %u of %u of a model with other parts behind it; leave the parts as they were and name one of them",
+				  split.no + 1, split.count), g, out);
 	if (!part_tail(tail, split.no, split.count, path))
 		return opened(bad(g, -EINVAL, "it is part %u of %u of a model; its name must end in \"%s\", or the other parts cannot be found",
 				  split.no + 1, split.count, tail), g, out);

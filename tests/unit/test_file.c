@@ -143,6 +143,35 @@ static void test_parts(void)
 	end_parts(b);
 }
 
+/* Files that were cut anywhere and not put together, and parts that were as if they were such. */
+static void test_pieces(void)
+{
+	static const char *const names[] = { "m.gguf.part1of2", "m.gguf.part2of2", "m.gguf-split-a" };
+	struct build b[PARTS], piece, heap = { 0 };
+	struct gguf *g;
+
+	write_parts(b);
+	for (size_t i = 0; i < N(names); i++) {
+		piece = b[0];
+		piece.p += i & 1 ? 100 : 0;
+		piece.n -= 100;
+		write_file(in_dir(names[i]), &piece);
+		ok(open_refused(in_dir(names[i]), -EINVAL, "is one of the pieces that a file was cut into"),
+		   "%s", err);
+	}
+	write_file(in_dir("whole.part1of1"), &b[0]);
+	ok(open_refused(in_dir("whole.part1of1"), -EINVAL, "its name must end in"), "what a name says is no more");
+	for (int i = 0; i < PARTS; i++)
+		build_bytes(&heap, b[i].p, b[i].n);
+	write_file(in_dir("heap.gguf"), &heap);
+	ok(open_refused(in_dir("heap.gguf"), -EINVAL, "part 1 of 3 of a model with other parts behind it"), "%s", err);
+	write_file(part_name(0, PARTS), &heap);
+	ok(gguf_open(part_name(0, PARTS), &g, err, sizeof(err)) == -EINVAL && strstr(err, "other parts behind it"),
+	   "by the name of the first, too");
+	build_end(&heap);
+	end_parts(b);
+}
+
 /* Parts that do not belong together. */
 static void test_wrong_parts(void)
 {
@@ -410,6 +439,7 @@ int main(void)
 	if (!ok(mkdtemp(dir) != NULL, "a directory"))
 		return done();
 	test_parts();
+	test_pieces();
 	test_wrong_parts();
 	test_split_keys();
 	test_damaged_parts();
