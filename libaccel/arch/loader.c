@@ -220,6 +220,18 @@ int loader_take(struct loader *ld, const char *name, uint32_t rows, uint32_t col
 	return rows == 1 && half ? widen(ld, w) : 0;
 }
 
+/* Where a download was never filled in, files hold zeros; no model has a norm of them. */
+static int check_hole(const struct loader *ld, const char *name, const struct weight *w)
+{
+	const float *v = w->data;
+
+	for (uint32_t i = 0; i < w->cols; i++)
+		if (v[i] != 0)
+			return 0;
+	return fail(-EINVAL, "%s: the tensor \"%s\" is nothing but zeros; the file was not fetched whole, get it again",
+		    ld->path, name);
+}
+
 static uint32_t size_of(const struct loader *ld, size_t field)
 {
 	uint32_t v;
@@ -238,6 +250,8 @@ static int take_tensor(struct loader *ld, const struct arch_tensor *t, const cha
 	err = loader_take(ld, name, rows, cols, &l->w[t->slot]);
 	if (err == -ENOENT && t->otherwise)
 		err = loader_take(ld, t->otherwise, rows, cols, &l->w[t->slot]);
+	if (!err && rows == 1 && !t->optional)
+		err = check_hole(ld, name, &l->w[t->slot]);
 	if (err == -ENOENT)
 		err = t->optional ? 0 : fail(-EINVAL, "%s: the tensor \"%s\" is missing", ld->path, name);
 	return err;

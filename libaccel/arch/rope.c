@@ -23,6 +23,7 @@ const struct arch_key rope_keys[] = {
 	KEY_F32("rope.scaling.yarn_beta_slow",		rope.slow,		1e-3,	1e6),
 	KEY_ONLY("rope.scaling.yarn_attn_factor",	1,			1),
 	KEY_ONLY("rope.scaling.yarn_log_multiplier",	0,			0),
+	KEY_ONLY("rope.scaling.yarn_truncate",		1,			1),
 	KEY_KNOWN("rope.scaling.type"),
 	KEY_KNOWN("rope.scaling.finetuned"),
 };
@@ -67,8 +68,8 @@ static int read_divisors(struct loader *ld, const struct rope *r, const char *na
 		return err;
 	f = w.data;
 	for (uint32_t i = 0; i < w.cols; i++)
-		if (!(f[i] >= 1e-3f && f[i] <= 1e9f))
-			return fail(-EINVAL, "%s: value %u of the tensor \"%s\" is %g, it must be from 0.001 to 1e9",
+		if (!(f[i] >= 1e-3f))	/* infinite: a pair that does not turn */
+			return fail(-EINVAL, "%s: value %u of the tensor \"%s\" is %g, it must be 0.001 or more",
 				    ld->path, i, name, f[i]);
 	*divisors = f;
 	return 0;

@@ -16,20 +16,26 @@
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
-static int load(const struct llama_build *l, struct accel_model **m)
+static int load_built(struct build *b, struct accel_model **m)
 {
-	struct build b;
 	char path[64];
 	int fd = memfd_create("model", MFD_CLOEXEC), err;
 
-	llama_build(&b, l);
-	if (fd < 0 || write(fd, b.p, b.n) != (ssize_t)b.n)
+	if (fd < 0 || write(fd, b->p, b->n) != (ssize_t)b->n)
 		abort();
-	build_end(&b);
+	build_end(b);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	err = accel_model_load(path, m);
 	close(fd);
 	return err;
+}
+
+static int load(const struct llama_build *l, struct accel_model **m)
+{
+	struct build b;
+
+	llama_build(&b, l);
+	return load_built(&b, m);
 }
 
 /* ---- keys ---- */
@@ -116,6 +122,15 @@ static void test_keys(void)
 	key("expert_count", U32, 0, NULL, NULL);
 	key("expert_count", U32, 8, NULL, "is 8; models with other than 0");
 	key("expert_used_count", U32, 2, NULL, NULL);
+	key("expert_shared_count", U32, 0, NULL, NULL);
+	key("expert_group_count", U32, 1, NULL, NULL);
+	key("expert_weights_scale", F32, 1, NULL, NULL);
+	key("leading_dense_block_count", U32, 0, NULL, NULL);
+	key("nextn_predict_layers", U32, 0, NULL, NULL);
+	key("nextn_predict_layers", U32, 1, NULL, "is 1; models with other than 0");
+	key("rope.freq_base_swa", F32, 10000, NULL, NULL);
+	key("rope.scaling.yarn_truncate", BOOL, 1, NULL, NULL);
+	key("rope.scaling.yarn_truncate", BOOL, 0, NULL, "is false; models with other than true");
 	key("vocab_size", U32, 12, NULL, NULL);
 	key("tensor_data_layout", TEXT, 0, "Meta AI original pth", NULL);
 	key("rope.scaling.finetuned", BOOL, 1, NULL, NULL);
@@ -230,7 +245,7 @@ static void test_longrope(void)
 	   "LongRoPE without its factors: %s", accel_error());
 	/* The builder's weights have signs. */
 	l.tensors = factors;
-	ok(load(&l, &m) == -EINVAL && strstr(accel_error(), "it must be from 0.001 to 1e9"),
+	ok(load(&l, &m) == -EINVAL && strstr(accel_error(), "it must be 0.001 or more"),
 	   "factors that are none: %s", accel_error());
 	more[0].key = NULL;
 	ok(load(&l, &m) == -EINVAL &&
@@ -311,6 +326,61 @@ static void test_tensors(void)
 	}
 	ok(!wrong, "and are of the full size then");
 	accel_model_free(m);
+}
+
+/* What a download that broke off leaves of a file that has its size from the beginning. */
+static void test_holes(void)
+{
+	static const char *const names[] = { "blk.0.ffn_norm.weight", "output_norm.weight" };
+	struct accel_model *m = NULL;
+	struct build b;
+	struct gguf *g;
+	char err[128];
+
+	for (size_t i = 0; i < N(names); i++) {
+		const struct gguf_tensor *t;
+
+		llama_build(&b, &llama_small);
+		gguf_open_mem(b.p, b.n, &g, err, sizeof(err));
+		t = gguf_find_tensor(g, names[i]);
+		memset(b.p + t->offset, 0, t->size);
+		gguf_close(g);
+		ok(load_built(&b, &m) == -EINVAL && strstr(accel_error(), names[i]) &&
+		   strstr(accel_error(), "nothing but zeros"), "a hole: %s", accel_error());
+	}
+}
+
+/* Pairs that do not turn, and others. */
+static void divisors(struct build *b)
+{
+	llama_vector(b, "rope_freqs.weight", ACCEL_F32, 4);
+}
+
+static void test_divisors(void)
+{
+	static const float good[] = { 1, 8, 1e30f, INFINITY }, bad[] = { 1, 8, 0, NAN };
+	struct llama_build l = llama_small;
+	struct accel_model *m = NULL;
+	struct build b;
+	struct gguf *g;
+	char err[128];
+
+	l.tensors = divisors;
+	for (int i = 0; i < 3; i++) {
+		float f[4];
+
+		memcpy(f, good, sizeof(f));
+		if (i)
+			f[i] = bad[i + 1];
+		llama_build(&b, &l);
+		gguf_open_mem(b.p, b.n, &g, err, sizeof(err));
+		memcpy(b.p + gguf_find_tensor(g, "rope_freqs.weight")->offset, f, sizeof(f));
+		gguf_close(g);
+		ok(load_built(&b, &m) == (i ? -EINVAL : 0), "rope_freqs.weight: %g %g %g %g%s%s", f[0], f[1],
+		   f[2], f[3], i ? ": " : "", i ? accel_error() : "");
+		accel_model_free(m);
+		m = NULL;
+	}
 }
 
 /* A half is exactly its float, and so are the answers. */
@@ -449,6 +519,8 @@ int main(void)
 	test_ropes();
 	test_longrope();
 	test_tensors();
+	test_holes();
+	test_divisors();
 	test_halves();
 	test_no_models();
 	test_names();
