@@ -32,15 +32,17 @@ const struct chat_format *chat_find(const char *name, size_t n)
 
 const struct chat_format *chat_recognise(const char *pattern, size_t n)
 {
-	for (const struct chat_mark *m = chat_marks; m->format; m++) {
+	const struct chat_format *named = chat_find(pattern, n);
+
+	for (const struct chat_mark *m = chat_marks; m->format && !named; m++) {
 		const char *const *has = m->has;
 
 		while (*has && memmem(pattern, n, *has, strlen(*has)))
 			has++;
 		if (!*has)
-			return chat_find(m->format, strlen(m->format));
+			named = chat_find(m->format, strlen(m->format));
 	}
-	return NULL;
+	return named;
 }
 
 const char *accel_chat_known(uint32_t i)
@@ -110,7 +112,7 @@ static int format_of_file(struct accel_chat *c, const struct gguf *g)
 
 	if (!gguf_get_str(g, "octans.prompt.format", &s, &n))
 		return own_format(c, s, n);
-	if (gguf_get_str(g, "tokenizer.chat_template", &s, &n))
+	if (gguf_get_str(g, "tokenizer.chat_template", &s, &n) || !n)
 		return fail(-ENOENT, "the model's file has no chat template");
 	c->format = chat_recognise(s, n);
 	if (!c->format)
@@ -125,9 +127,7 @@ static int format_of_name(struct accel_chat *c, const char *name)
 {
 	size_t n = strlen(name);
 
-	c->format = chat_find(name, n);
-	if (!c->format)
-		c->format = chat_recognise(name, n);
+	c->format = chat_recognise(name, n);
 	return c->format ? 0 : unknown(name, n);
 }
 
@@ -433,7 +433,9 @@ int accel_chat_encode(const struct accel_chat *c, const struct accel_tokenizer *
 		      const struct accel_chat_message *messages, size_t n, size_t known,
 		      uint32_t flags, int32_t *ids, size_t *n_ids)
 {
-	uint32_t how = ACCEL_ENCODE_SPECIAL | (known ? ACCEL_ENCODE_JOIN : ACCEL_ENCODE_ENDS);
+	/* What an answer is to follow is no whole text. */
+	uint32_t how = ACCEL_ENCODE_SPECIAL | (known ? ACCEL_ENCODE_JOIN : ACCEL_ENCODE_BEGIN) |
+		       (known || flags & ACCEL_CHAT_ANSWER ? 0 : ACCEL_ENCODE_END);
 	struct written w;
 	int rc = write_down(c, messages, n, known, flags, &w);
 

@@ -41,7 +41,8 @@ struct gguf;
 
 /* As accel_chat_new() with a model and no name, for what has a GGUF file and no model. */
 int chat_new(const struct gguf *g, struct accel_chat **out);
-/* NULL: there is none. */
+/* NULL: there is none.  chat_recognise() takes a name as well, which some files have instead of a
+ * template. */
 const struct chat_format *chat_find(const char *name, size_t n);
 const struct chat_format *chat_recognise(const char *pattern, size_t n);
 

@@ -115,13 +115,12 @@ static int encode(const struct accel_tokenizer *t, const char *text, size_t n, u
 		  const struct span *plain, size_t n_plain, struct ids *out)
 {
 	struct reader r = { t, text, n, flags & ACCEL_ENCODE_SPECIAL, plain, n_plain };
-	bool ends = flags & ACCEL_ENCODE_ENDS;
 	/* at the beginning and after a special token */
 	bool prefix = t->add_space && !(flags & ACCEL_ENCODE_JOIN);
 	size_t begin = 0;
 	int rc = 0;
 
-	if (ends && t->add_bos)
+	if (flags & ACCEL_ENCODE_BEGIN && t->add_bos)
 		rc = ids_add(out, t->bos);
 	for (size_t at = 0; at <= n && !rc; at++) {
 		int32_t id = at < n ? read_special(&r, at) : -1;
@@ -139,7 +138,7 @@ static int encode(const struct accel_tokenizer *t, const char *text, size_t n, u
 		at += t->tokens[id].n - 1;
 		begin = at + 1;
 	}
-	if (!rc && ends && t->add_eos)
+	if (!rc && flags & ACCEL_ENCODE_END && t->add_eos)
 		rc = ids_add(out, t->eos);
 	return rc;
 }

@@ -394,6 +394,10 @@ static void test_files(void)
 	accel_chat_free(c);
 	ok(of_file(NULL, "{{ nothing known }}", NULL, &c) == -ENOTSUP && !c, "an unknown one");
 	ok(of_file(NULL, NULL, NULL, &c) == -ENOENT && !c && *accel_error(), "none");
+	ok(of_file(NULL, "", NULL, &c) == -ENOENT && !c, "an empty one is none");
+	ok(!of_file(NULL, "chatml", NULL, &c) && !strcmp(accel_chat_name(c), "chatml"),
+	   "a name instead of a template");
+	accel_chat_free(c);
 	ok(!of_file(NULL, v7, NULL, &c) && !strcmp(accel_chat_name(c), "mistral-v7"),
 	   "version 7 of Mistral's");
 	accel_chat_free(c);

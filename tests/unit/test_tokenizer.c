@@ -320,6 +320,8 @@ static void test_spm(void)
 static void test_spm_keys(void)
 {
 	struct opened o;
+	int32_t id = 0;
+	size_t n = 1;
 
 	spm_words();
 	put_vocab(&o.b, "llama", NULL);
@@ -330,6 +332,8 @@ static void test_spm_keys(void)
 	build_key_u32(&o.b, "tokenizer.ggml.eot_token_id", 288);
 	ok(!open_built(&o), "keys for what is added");
 	ok(encodes(o.t, "hello", true, true, "273 291"), "no beginning, no space, an end");
+	ok(!accel_tokenizer_encode(o.t, "hello", 5, ACCEL_ENCODE_BEGIN, &id, &n) && n == 1 && id == 273,
+	   "what is to be continued has no end");
 	ok(accel_token_ends(o.t, 291) && accel_token_ends(o.t, 288) && accel_token_ends(o.t, 2) &&
 		   !accel_token_ends(o.t, 1) && !accel_token_ends(o.t, -1) &&
 		   !accel_token_ends(o.t, 100000),
@@ -638,7 +642,7 @@ static void test_info(void)
 	ok(!accel_tokenizer_encode(o.t, "hello", 5, ACCEL_ENCODE_JOIN, ids, &n) && n == 1 &&
 		   ids[0] == 273,
 	   "a text that goes on gets no space");
-	ok(accel_tokenizer_encode(o.t, "", 0, 8, ids, &n) == -EINVAL, "an unknown flag");
+	ok(accel_tokenizer_encode(o.t, "", 0, 16, ids, &n) == -EINVAL, "an unknown flag");
 	n = 8;
 	accel_tokenizer_encode(o.t, "<s>the", 6, ACCEL_ENCODE_ENDS | ACCEL_ENCODE_SPECIAL, ids, &n);
 	ok(accel_tokenizer_double_bos(o.t, ids, n) &&

@@ -138,7 +138,7 @@ static int encode(const struct speech *s, const struct bytes *text, int32_t **id
 	*ids = malloc(*n * sizeof(**ids));
 	if (!*ids)
 		return complain(EXIT_FAILED, "no memory for the prompt's tokens");
-	if (accel_tokenizer_encode(s->tok, text->s, text->n, ACCEL_ENCODE_ENDS | ACCEL_ENCODE_SPECIAL, *ids, n))
+	if (accel_tokenizer_encode(s->tok, text->s, text->n, ACCEL_ENCODE_BEGIN | ACCEL_ENCODE_SPECIAL, *ids, n))
 		return complain(EXIT_FAILED, "the prompt: %s", accel_error());
 	if (accel_tokenizer_double_bos(s->tok, *ids, *n))
 		note("the prompt begins with two tokens that begin a text: leave out the one that it spells, answers suffer");

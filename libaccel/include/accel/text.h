@@ -43,7 +43,7 @@ struct accel_tokenizer_info {
 	int32_t bos, eos;	/* tokens that begin and end a text; as the next three -1 = none */
 	int32_t eot, eom;	/* that end a turn, and a message, of a conversation */
 	int32_t unknown;	/* that stands for what cannot be spelt */
-	bool add_bos, add_eos;	/* does ACCEL_ENCODE_ENDS add them? */
+	bool add_bos, add_eos;	/* do ACCEL_ENCODE_BEGIN and _END add them? */
 	bool add_space;		/* is a space put before a text? */
 	const char *kind;	/* "spm" (SentencePiece with scores) or "bpe" (byte-level) */
 	const char *pre;	/* the pre-tokenizer that is used, "" if the kind has none */
@@ -83,7 +83,11 @@ const int32_t *accel_tokenizer_ends(const struct accel_tokenizer *t, size_t *n);
 /* ---- text to tokens ---- */
 
 enum accel_encode_flags {
-	ACCEL_ENCODE_ENDS = 1,		/* with the tokens that the vocabulary puts at both ends */
+	/* With the token that the vocabulary puts before a text, and that behind it.  What is to be
+	 * continued (a prompt) has no end, whatever the vocabulary says of whole texts. */
+	ACCEL_ENCODE_BEGIN = 1,
+	ACCEL_ENCODE_END = 8,
+	ACCEL_ENCODE_ENDS = ACCEL_ENCODE_BEGIN | ACCEL_ENCODE_END,
 	ACCEL_ENCODE_SPECIAL = 2,	/* the text may spell control tokens ("</s>") */
 	ACCEL_ENCODE_JOIN = 4,		/* it goes on from another: no space is put before it */
 };
@@ -227,7 +231,8 @@ int accel_chat_format(const struct accel_chat *c, const struct accel_chat_messag
 		      size_t n, size_t known, uint32_t flags, char *out, size_t *size);
 
 /*
- * The tokens of the same, with those at the ends of a text if nothing is known.  What is said
+ * The tokens of the same; if nothing is known with the one that begins a text, and, without
+ * ACCEL_CHAT_ANSWER, the one that ends it.  What is said
  * cannot spell control tokens, as it could if the text were encoded: no message ends itself and
  * begins another.  ids and *n_ids, and errors: also as accel_tokenizer_encode().
  */
