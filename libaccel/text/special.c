@@ -89,14 +89,27 @@ static void except(struct accel_tokenizer *t)
 	}
 }
 
+/* Those that the file names; there may be several of the end of a text. */
+static void name_ends(struct accel_tokenizer *t, const struct gguf *g, const char *key)
+{
+	int64_t v;
+	int rc = 0;
+
+	for (uint64_t i = 0; rc != -ENOENT; i++) {
+		rc = vocab_number(g, key, i, &v);
+		if (!rc && v >= 0 && v < t->n)
+			t->tokens[v].ends = true;
+	}
+}
+
 /* By the texts first: what the file names counts whatever its text. */
 static void read_ends(struct accel_tokenizer *t, const struct gguf *g, const char *const *more)
 {
 	static const char *const keys[] = {
+		"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eos_token_ids",
 		"tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id",
 		"tokenizer.ggml.fim_sep_token_id",
 	};
-	uint32_t v;
 
 	for (size_t i = 0; i < N(turn_ends) && t->eot < 0; i++)
 		t->eot = find(t, turn_ends[i]);
@@ -110,8 +123,7 @@ static void read_ends(struct accel_tokenizer *t, const struct gguf *g, const cha
 	end_with(t, t->eot);
 	end_with(t, t->eom);
 	for (size_t i = 0; i < N(keys); i++)
-		if (!gguf_get_u32(g, keys[i], &v) && v < t->n)
-			t->tokens[v].ends = true;
+		name_ends(t, g, keys[i]);
 	except(t);
 	for (; more && *more; more++) {
 		int32_t id = find(t, *more);

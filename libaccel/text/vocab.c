@@ -3,6 +3,8 @@
 #include "vocab.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +93,19 @@ static int no_memory(void)
 	return fail(-ENOMEM, "no memory for the vocabulary");
 }
 
+/* What a user should read once; the first of them counts. */
+static void remark(struct accel_tokenizer *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void remark(struct accel_tokenizer *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (t->note[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(t->note, sizeof(t->note), fmt, ap);
+	va_end(ap);
+}
+
 /* All texts of the list in one piece of memory, so that nothing depends on the file later. */
 static int copy_texts(const struct gguf_array *a, const char *key, size_t max, struct token *list,
 		      char **texts)
@@ -145,65 +160,118 @@ static int read_texts(const struct gguf *g, const char *key, size_t max, struct 
 	return 0;
 }
 
+/* BPE merges by rank, and what files say of scores is nothing to it. */
 static int read_scores(struct accel_tokenizer *t, const struct gguf *g)
 {
-	struct gguf_array scores, types;
-	int has_scores = !gguf_get_array(g, "tokenizer.ggml.scores", &scores);
-	int has_types = !gguf_get_array(g, "tokenizer.ggml.token_type", &types);
+	struct gguf_array a;
 
-	if ((!t->bpe && !has_scores) || (has_scores && scores.n != t->n))
-		return fail(
-			-EINVAL,
-			"\"tokenizer.ggml.scores\" does not have one score for each of the %u tokens",
-			t->n);
-	if (has_types && types.n != t->n)
-		return fail(
-			-EINVAL,
-			"\"tokenizer.ggml.token_type\" does not have one type for each of the %u tokens",
-			t->n);
-	for (uint32_t i = 0; i < t->n; i++) {
-		int32_t type = TOKEN_NORMAL;
-
-		if (has_scores && (gguf_array_f32(&scores, i, &t->tokens[i].score) ||
-				   t->tokens[i].score != t->tokens[i].score))
+	if (t->bpe)
+		return 0;
+	if (gguf_get_array(g, "tokenizer.ggml.scores", &a) || a.n != t->n)
+		return fail(-EINVAL,
+			    "\"tokenizer.ggml.scores\" does not have one score for each of the %u tokens",
+			    t->n);
+	for (uint32_t i = 0; i < t->n; i++)
+		if (gguf_array_f32(&a, i, &t->tokens[i].score) ||
+		    t->tokens[i].score != t->tokens[i].score)
 			return fail(-EINVAL,
 				    "score %u of \"tokenizer.ggml.scores\" is not a number", i);
-		if (has_types &&
-		    (gguf_array_i32(&types, i, &type) || type < 0 || type > TOKEN_BYTE))
+	return 0;
+}
+
+static int read_types(struct accel_tokenizer *t, const struct gguf *g)
+{
+	struct gguf_array a;
+
+	if (gguf_get_array(g, "tokenizer.ggml.token_type", &a))
+		return 0;
+	if (a.n != t->n)
+		return fail(-EINVAL,
+			    "\"tokenizer.ggml.token_type\" does not have one type for each of the %u tokens",
+			    t->n);
+	for (uint32_t i = 0; i < t->n; i++) {
+		int32_t type;
+
+		if (gguf_array_i32(&a, i, &type))
 			return fail(-EINVAL,
-				    "type %u of \"tokenizer.ggml.token_type\" is not known", i);
-		t->tokens[i].type = type;
+				    "type %u of \"tokenizer.ggml.token_type\" is not a whole number",
+				    i);
+		/* A kind that nobody has defined is no kind of its own. */
+		t->tokens[i].type = type < 0 || type > TOKEN_BYTE ? TOKEN_NORMAL : type;
 	}
 	return 0;
 }
 
-static int read_id(const struct accel_tokenizer *t, const struct gguf *g, const char *key,
-		   int32_t absent, int32_t *id)
+int vocab_number(const struct gguf *g, const char *key, uint64_t i, int64_t *v)
 {
-	uint32_t v;
-	int rc = gguf_get_u32(g, key, &v);
+	struct gguf_array a;
+	uint32_t u;
+	int32_t n;
+	float f;
+	int rc = gguf_get_array(g, key, &a);
 
-	if (rc == -ENOENT) {
-		*id = absent < (int32_t)t->n ? absent : -1;
-		return 0;
+	if (!rc) {
+		rc = i < a.n ? gguf_array_i32(&a, i, &n) : -ENOENT;
+		*v = rc ? 0 : n;
+		return rc;
 	}
-	/* Some files write "none" as -1. */
-	if (!rc && v < t->n)
-		*id = v;
-	else if (!rc && v == UINT32_MAX)
-		*id = -1;
+	if (rc == -ENOENT || i)
+		return -ENOENT;
+	if (!gguf_get_u32(g, key, &u))
+		*v = u == UINT32_MAX ? -1 : (int64_t)u;
+	else if (!gguf_get_f32(g, key, &f) && fabsf(f) < MAX_TOKENS && f == (int32_t)f)
+		*v = (int64_t)f;
 	else
-		return fail(-EINVAL, "\"%s\" is not one of the %u tokens", key, t->n);
+		return -EINVAL;
+	return 0;
+}
+
+/* Files of merged and pruned models name tokens that are no more. */
+static int read_id(struct accel_tokenizer *t, const struct gguf *g, const char *key, int32_t absent,
+		   int32_t *id)
+{
+	int64_t v;
+	int rc = vocab_number(g, key, 0, &v);
+
+	*id = absent < (int32_t)t->n ? absent : -1;
+	if (rc == -ENOENT)
+		return 0;
+	if (rc)
+		return fail(-EINVAL, "\"%s\" is %s, not the number of a token", key,
+			    gguf_value_text(g, key, (char [64]) { 0 }, 64));
+	if (v == -1)		/* as some files write "none" */
+		*id = -1;
+	else if (v >= 0 && v < t->n)
+		*id = v;
+	else
+		remark(t, "\"%s\" is %lld, beyond the %u tokens; it is not used", key, (long long)v,
+		       t->n);
 	return 0;
 }
 
 static int read_flag(const struct gguf *g, const char *key, bool *v)
 {
+	int64_t n;
 	int rc = gguf_get_bool(g, key, v);
 
-	if (rc && rc != -ENOENT)
-		return fail(rc, "\"%s\" is neither true nor false", key);
-	return 0;
+	if (rc == -ENOENT)
+		return 0;
+	if (rc && !vocab_number(g, key, 0, &n) && (n == 0 || n == 1)) {
+		*v = n;
+		rc = 0;
+	}
+	return rc ? fail(rc, "\"%s\" is %s, neither true nor false", key,
+			 gguf_value_text(g, key, (char [64]) { 0 }, 64)) : 0;
+}
+
+/* A text that should begin or end with a token that there is not does so without. */
+static void check_end(struct accel_tokenizer *t, bool *add, int32_t id, const char *what)
+{
+	if (!*add || id >= 0)
+		return;
+	*add = false;
+	remark(t, "each text should %s with a token that the file does not name; none is put there, and answers may be worse",
+	       what);
 }
 
 static int read_ids(struct accel_tokenizer *t, const struct gguf *g)
@@ -214,7 +282,8 @@ static int read_ids(struct accel_tokenizer *t, const struct gguf *g)
 		int32_t absent, *id;
 	} ids[] = {
 		{ "tokenizer.ggml.bos_token_id", spm ? 1 : -1, &t->bos },
-		{ "tokenizer.ggml.eos_token_id", spm ? 2 : -1, &t->eos },
+		{ "tokenizer.ggml.eos_token_ids", spm ? 2 : -1, &t->eos },
+		{ "tokenizer.ggml.eos_token_id", -1, &t->eos },
 		{ "tokenizer.ggml.unknown_token_id", spm ? 0 : -1, &t->unknown },
 		{ "tokenizer.ggml.eot_token_id", -1, &t->eot },
 		{ "tokenizer.ggml.eom_token_id", -1, &t->eom },
@@ -230,23 +299,22 @@ static int read_ids(struct accel_tokenizer *t, const struct gguf *g)
 	int rc = 0;
 
 	t->add_bos = spm || t->pre->add_bos;
-	if (t->note[0] && t->pre->add_bos)	/* recognised by that token */
+	if (t->bpe && t->pre->add_bos)
 		ids[0].absent = token_find(t, "<|begin_of_text|>", 17);
 	t->add_space = spm;
-	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]) && !rc; i++)
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]) && !rc; i++) {
+		if (i && ids[i].id == ids[i - 1].id)	/* another name of the same */
+			ids[i].absent = *ids[i - 1].id;
 		rc = read_id(t, g, ids[i].key, ids[i].absent, ids[i].id);
+	}
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && !rc; i++)
 		rc = read_flag(g, flags[i].key, flags[i].v);
 	if (rc)
 		return rc;
 	if (t->bpe)
 		t->add_space = false;	/* what it means for this kind nobody has defined */
-	if ((t->add_bos && t->bos < 0) || (t->add_eos && t->eos < 0))
-		return fail(
-			-EINVAL,
-			"each text should %s with a token that the vocabulary does not name (\"tokenizer.ggml.%s_token_id\")",
-			t->add_bos && t->bos < 0 ? "begin" : "end",
-			t->add_bos && t->bos < 0 ? "bos" : "eos");
+	check_end(t, &t->add_bos, t->bos, "begin");
+	check_end(t, &t->add_eos, t->eos, "end");
 	return 0;
 }
 
@@ -279,12 +347,11 @@ static const struct pretokenizer *guess_pre(struct accel_tokenizer *t)
 	bool llama3 = token_find(t, begin, strlen(begin)) >= 0;
 	const char *name = llama3 ? "llama-bpe" : "default";
 
-	snprintf(
-		t->note, sizeof(t->note),
-		llama3 ? "the file does not name its pre-tokenizer; it is that of Llama 3 by its token \"%s\""
-		       : "the file does not name its pre-tokenizer; a general one is used, and answers may be worse: "
-			 "convert the model anew",
-		begin);
+	remark(t,
+	       llama3 ? "the file does not name its pre-tokenizer; it is that of Llama 3 by its token \"%s\""
+		      : "the file does not name its pre-tokenizer; a general one is used, and answers may be worse: "
+			"convert the model anew",
+	       begin);
 	return pretokenizer_find(name, strlen(name));
 }
 
@@ -347,6 +414,8 @@ static int read_vocabulary(struct accel_tokenizer *t, const struct gguf *g)
 		rc = read_pre(t, g);
 	if (!rc)
 		rc = read_scores(t, g);
+	if (!rc)
+		rc = read_types(t, g);
 	if (!rc && t->bpe)
 		rc = read_texts(g, "tokenizer.ggml.merges", MAX_MERGE, &t->merges, &t->n_merges,
 				&t->by_merge, &t->texts[1]);

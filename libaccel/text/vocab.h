@@ -71,6 +71,10 @@ int32_t token_of_text(const struct accel_tokenizer *t, const char *s, size_t n);
 int32_t merge_find(const struct accel_tokenizer *t, const char *a, size_t n_a, const char *b,
 		   size_t n_b);
 
+/* Number i that a key of the file holds, which may be a list or one number; UINT32_MAX is -1.
+ * -ENOENT: there is none; -EINVAL: what is there is no whole number. */
+int vocab_number(const struct gguf *g, const char *key, uint64_t i, int64_t *v);
+
 /* ---- tokens that text can spell as a whole (special.c) ---- */
 
 /* Overrides types where the text says more than they do, and lists what ends generation.  more:

@@ -855,22 +855,13 @@ static void test_refused(void)
 
 static void test_damaged(void)
 {
-	static const struct { const char *key; uint32_t v;
-	} ids[] = {
-		{ "tokenizer.ggml.bos_token_id", 292 },
-		{ "tokenizer.ggml.eos_token_id", 1u << 31 },
-		{ "tokenizer.ggml.unknown_token_id", UINT32_MAX - 1 },
-		{ "tokenizer.ggml.eot_token_id", 100000 },
-		{ "tokenizer.ggml.bos_token_id", UINT32_MAX },
-	};
 	static const char *const flags[] = { "add_bos_token", "add_eos_token", "add_space_prefix" };
 	char key[64], *large;
 	struct opened o;
 
 	/* Arrays that do not agree: CVE-2025-52566 and its kin */
-	for (int what = 0; what < 4; what++) {
-		static const char *const word[] = { "scores\"", "token_type\"", "score 1 of",
-						    "type 1 of" };
+	for (int what = 0; what < 3; what++) {
+		static const char *const word[] = { "scores\"", "token_type\"", "score 1 of" };
 
 		build_begin(&o.b);
 		build_key_text(&o.b, "tokenizer.ggml.model", "llama");
@@ -881,21 +872,15 @@ static void test_damaged(void)
 		build_key_array(&o.b, "tokenizer.ggml.scores", GGUF_F32, what == 0 ? 2 : 3);
 		build_bytes(&o.b, (float []) { 0, what == 2 ? NAN : 1, 2 }, what == 0 ? 8 : 12);
 		build_key_array(&o.b, "tokenizer.ggml.token_type", GGUF_I32, what == 1 ? 4 : 3);
-		build_bytes(&o.b, (int32_t []) { 1, what == 3 ? 7 : 1, 1, 1 }, what == 1 ? 16 : 12);
+		build_bytes(&o.b, (int32_t []) { 1, 1, 1, 1 }, what == 1 ? 16 : 12);
 		ok(refused(&o, word[what]), "%s is wrong", word[what]);
-	}
-	for (size_t i = 0; i < N(ids); i++) {
-		spm_words();
-		put_vocab(&o.b, "llama", NULL);
-		build_key_u32(&o.b, ids[i].key, ids[i].v);
-		ok(refused(&o, "token_id"), "%s of %u", ids[i].key, ids[i].v);
 	}
 	for (size_t i = 0; i < N(flags); i++) {
 		spm_words();
 		put_vocab(&o.b, "llama", NULL);
 		snprintf(key, sizeof(key), "tokenizer.ggml.%s", flags[i]);
-		build_key_u32(&o.b, key, 1);
-		ok(refused(&o, "neither true nor false"), "%s that is a number", flags[i]);
+		build_key_u32(&o.b, key, 2);
+		ok(refused(&o, "is 2, neither true nor false"), "%s that is 2", flags[i]);
 	}
 	/* CVE-2025-49847: a token longer than the buffer for its text */
 	large = malloc(2049);
@@ -921,6 +906,116 @@ static void test_damaged(void)
 	}
 	close_built(&o);
 	free(large);
+}
+
+/* ---- what files say of their special tokens, and do not mean ---- */
+
+/* Opens spm_words() with one more key of numbers: an array of them if n is not 0. */
+static int with_key(struct opened *o, const char *key, enum gguf_type type, const void *data, size_t n)
+{
+	char name[64];
+
+	spm_words();
+	put_vocab(&o->b, "llama", NULL);
+	snprintf(name, sizeof(name), "tokenizer.ggml.%s", key);
+	if (n)
+		build_key_array(&o->b, name, type, n);
+	else
+		build_key(&o->b, name, type);
+	build_bytes(&o->b, data, 4 * (n ? n : 1));
+	return open_built(o);
+}
+
+static void test_odd_ids(void)
+{
+	static const struct {
+		const char *key;
+		enum gguf_type type;
+		int32_t v;
+		size_t field;		/* of what is said */
+		int32_t want;
+	} ids[] = {
+		{ "bos_token_id", GGUF_U32, 292, offsetof(struct accel_tokenizer_info, bos), 1 },
+		{ "eos_token_id", GGUF_U32, INT32_MIN, offsetof(struct accel_tokenizer_info, eos), 2 },
+		{ "unknown_token_id", GGUF_U32, -2, offsetof(struct accel_tokenizer_info, unknown), 0 },
+		{ "eot_token_id", GGUF_I32, 100000, offsetof(struct accel_tokenizer_info, eot), 288 },
+		{ "eos_token_id", GGUF_U32, -1, offsetof(struct accel_tokenizer_info, eos), -1 },
+		{ "eos_token_id", GGUF_I32, -1, offsetof(struct accel_tokenizer_info, eos), -1 },
+		{ "eos_token_id", GGUF_I32, -7, offsetof(struct accel_tokenizer_info, eos), 2 },
+		{ "eos_token_id", GGUF_F32, 0x40400000, offsetof(struct accel_tokenizer_info, eos), 3 },
+	};
+	struct accel_tokenizer_info info = { .sz = sizeof(info) };
+	struct opened o;
+
+	for (size_t i = 0; i < N(ids); i++) {
+		int rc = with_key(&o, ids[i].key, ids[i].type, &ids[i].v, 0);
+		int32_t *id = (int32_t *)((char *)&info + ids[i].field);
+
+		ok(!rc && !accel_tokenizer_info(o.t, &info) &&
+			   (ids[i].want < 0 || ids[i].want == 288 || *id == ids[i].want) &&
+			   (ids[i].want >= 0 || *id == -1) &&
+			   !*info.note == (ids[i].want == -1 || ids[i].want == 3),
+		   "%s of %d: %d (%s)", ids[i].key, ids[i].v, *id, rc ? err : info.note);
+		close_built(&o);
+	}
+	ok(with_key(&o, "eos_token_id", GGUF_F32, &(float) { 2.5 }, 0) == -EINVAL &&
+		   strstr(err, "is 2.5, not the number of a token"), "half a token: %s", err);
+	close_built(&o);
+	ok(!with_key(&o, "bos_token_id", GGUF_I32, &(int32_t) { -1 }, 0) &&
+		   !accel_tokenizer_info(o.t, &info) && !info.add_bos && strstr(info.note, "should begin") &&
+		   encodes(o.t, "hello", true, false, "259 273"), "no token begins a text: %s", info.note);
+	close_built(&o);
+	ok(!with_key(&o, "add_bos_token", GGUF_I32, &(int32_t) { 0 }, 0) &&
+		   encodes(o.t, "hello", true, false, "259 273"), "false as a number");
+	close_built(&o);
+}
+
+/* Generation ends with any of several tokens, of which the first ends a text. */
+static void test_lists_of_ends(void)
+{
+	static const char *const keys[] = { "eos_token_id", "eos_token_ids" };
+	struct accel_tokenizer_info info = { .sz = sizeof(info) };
+	struct opened o;
+
+	for (size_t i = 0; i < N(keys); i++) {
+		ok(!with_key(&o, keys[i], GGUF_I32, (int32_t []) { 291, 270, 100000, -1 }, 4) &&
+			   !accel_tokenizer_info(o.t, &info) && info.eos == 291 &&
+			   accel_token_ends(o.t, 291) && accel_token_ends(o.t, 270) &&
+			   !accel_token_ends(o.t, 271), "%s as a list", keys[i]);
+		close_built(&o);
+	}
+	spm_words();
+	put_vocab(&o.b, "llama", NULL);
+	build_key_array(&o.b, "tokenizer.ggml.eos_token_id", GGUF_I32, 0);
+	ok(!open_built(&o) && !accel_tokenizer_info(o.t, &info) && info.eos == 2, "an empty list is none");
+	close_built(&o);
+}
+
+/* Kinds of tokens that nobody has defined, and scores where they are nothing. */
+static void test_odd_lists(void)
+{
+	struct opened o;
+
+	spm_words();
+	v.p[270].type = 7;
+	v.p[271].type = -1;
+	put_vocab(&o.b, "llama", NULL);
+	ok(!open_built(&o) && encodes(o.t, "the world", true, false, "1 270 278") &&
+		   !accel_token_attr(o.t, 271), "unknown kinds of tokens are ordinary");
+	close_built(&o);
+	bpe_words();
+	build_begin(&o.b);
+	build_key_text(&o.b, "tokenizer.ggml.model", "gpt2");
+	build_key_text(&o.b, "tokenizer.ggml.pre", "llama-bpe");
+	build_key_array(&o.b, "tokenizer.ggml.tokens", GGUF_STRING, v.n);
+	for (size_t i = 0; i < v.n; i++)
+		build_text_n(&o.b, v.p[i].text, v.p[i].n);
+	build_key_array(&o.b, "tokenizer.ggml.scores", GGUF_F32, 2);
+	build_bytes(&o.b, (float []) { NAN, 1 }, 8);
+	put_merges(&o.b, merges, N(merges));
+	ok(!open_built(&o) && !o.t->add_bos && *o.t->note,
+	   "byte-level BPE needs no scores, and no beginning: %s", o.t ? o.t->note : err);
+	close_built(&o);
 }
 
 /* What a file says that changes while it is read is not believed. */
@@ -1136,6 +1231,9 @@ int main(void)
 	test_pre();
 	test_refused();
 	test_damaged();
+	test_odd_ids();
+	test_lists_of_ends();
+	test_odd_lists();
 	test_changed();
 	test_hostile();
 	test_time();
