@@ -472,6 +472,7 @@ static void test_refused(void)
 	   "a type that GGML has dropped");
 	ok(tensor_refused("t", 43, 1, NE(64), 0, "unknown type 43"), "a type of the future");
 	ok(tensor_refused("t", UINT32_MAX, 1, NE(64), 0, "unknown type 4294967295"), "a type of -1");
+	ok(tensor_refused("t", 144, 1, NE(256), 0, "is of type IQ4_KS, which is not supported"), "a type of another program");
 	ok(tensor_refused("t", ACCEL_Q4_K, 2, NE(128, 2), 0, "not a multiple of the 256 of Q4_K"),
 	   "rows that are no whole blocks");
 	ok(tensor_refused("t", ACCEL_F32, 1, NE(4), 16, "not a multiple of 32"), "an offset out of line");
