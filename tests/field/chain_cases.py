@@ -122,6 +122,69 @@ def chat():             # a model with a chat template
     return g
 
 
+def with_key(key, *more):       # the answer is "world", then </s>, then "an" for ever
+    g = script([H, W, 2, "\u2581an"], loop="\u2581an")
+    g.put("tokenizer." + key, *more)
+    return g
+
+
+@case
+def eos_beyond():       # merged models name a token that the vocabulary has lost
+    return with_key("ggml.eos_token_id", U32, 32000)
+
+
+@case
+def eos_none():         # "none" of a converter that writes what it finds
+    return with_key("ggml.eos_token_id", I32, -1)
+
+
+@case
+def eos_array():        # as generation_config.json has it
+    g = script([H, W, "<|stop|>", "\u2581an"], [("<|stop|>", CONTROL)], loop="\u2581an")
+    t = [x for n, k, e, v in g.keys if n.endswith("ggml.tokens") for x in v]
+    g.put("tokenizer.ggml.eos_token_id", ARR, [2, t.index("<|stop|>")], I32)
+    return g
+
+
+@case
+def bos_beyond():
+    return with_key("ggml.bos_token_id", U32, 32000)
+
+
+@case
+def eot_beyond():
+    return with_key("ggml.eot_token_id", U32, 99999)
+
+
+@case
+def add_bos_number():
+    return with_key("ggml.add_bos_token", U8, 1)
+
+
+@case
+def add_eos():          # of models that were tuned on whole texts
+    return with_key("ggml.add_eos_token", BOOL, True)
+
+
+@case
+def type_7():           # a kind of token that nobody has defined
+    g = script([H, W, 2, "\u2581an"], loop="\u2581an")
+    for i, (n, k, e, v) in enumerate(g.keys):
+        if n.endswith("token_type"):
+            g.keys[i] = (n, k, e, [7 if j == 400 else x for j, x in enumerate(v)])
+    return g
+
+
+@case
+def template_empty():
+    return with_key("chat_template", STR, "")
+
+
+@case
+def bpe_no_bos():       # Llama 3's pre-tokenizer wants a beginning that the file does not name
+    return script(["\u0120hello", "\u0120the", "<|im_end|>"], [("<|im_end|>", CONTROL)], tok="bpe")
+
+
 if __name__ == "__main__":
     for name in sys.argv[2:] or CASES:
         CASES[name]().write("%s/%s.gguf" % (sys.argv[1], name))

@@ -708,6 +708,76 @@ def name_esc():         # a name that talks to the terminal
     return g
 
 
+def with_keys(*puts):
+    g = random_llama()
+    for name, *rest in puts:
+        g.put("llama." + name, *rest)
+    return g
+
+
+@case
+def mixture_keys():     # what converters write of mixtures into files of models that are none
+    return with_keys(("expert_shared_count", U32, 0), ("expert_group_count", U32, 0), ("expert_weights_scale", F32, 1.0),
+                     ("expert_weights_norm", BOOL, True), ("leading_dense_block_count", U32, 0), ("nextn_predict_layers", U32, 0))
+
+
+@case
+def window_keys():      # of windows, without one
+    return with_keys(("rope.freq_base_swa", F32, 10000.0), ("attention.sliding_window_pattern", ARR, [False, False], BOOL))
+
+
+@case
+def yarn_truncate():    # as everybody does
+    g = yarn()
+    g.put("llama.rope.scaling.yarn_truncate", BOOL, True)
+    return g
+
+
+@case
+def yarn_factor1():
+    return scaled("yarn", factor=1.0)
+
+
+@case
+def rope_freqs_yarn():  # both
+    g = yarn()
+    g.tensor("rope_freqs.weight", [8], "F32", f32([1, 1, 1, 1.5, 3, 6, 8, 8]))
+    return g
+
+
+def divisors(last):
+    g = random_llama()
+    g.tensor("rope_freqs.weight", [8], "F32", f32([1, 1, 1, 1, last, last, 1, 1]))
+    return g
+
+
+@case
+def rope_freqs_still():         # pairs that do not turn, as converters write it
+    return divisors(1e30)
+
+
+@case
+def rope_freqs_infinite():
+    return divisors(float("inf"))
+
+
+@case
+def bias_bf16():        # llama.cpp aborts
+    g = random_llama(bias=True)
+    for t in g.tensors:
+        if t[0].endswith(".bias"):
+            t[2], t[3] = "BF16", bf16(struct.unpack("<%df" % (len(t[3]) // 4), t[3]))
+    return g
+
+
+@case
+def hole():             # the end of a download that broke off
+    b = bytearray(random_llama().bytes())
+    n = len(b) // 2
+    b[n:] = bytes(len(b) - n)
+    return bytes(b)
+
+
 if __name__ == "__main__":
     out = sys.argv[1]
     for name in sys.argv[2:] or CASES:
