@@ -2,6 +2,9 @@
 /* Quantised activations and matrix products of numerics.rst in plain C. */
 #include "kernels.h"
 
+#include "type/bits.h"
+#include "type/traits.h"
+
 static float dot(const float *x, const float *y, uint32_t n)
 {
 	float a[8] = { 0 };
@@ -55,54 +58,76 @@ void scalar_quantize(struct q8_block *q, const float *x, uint32_t n)
 		quantize_block(q++, x + i);
 }
 
+/*
+ * A copy of what follows is made for each type, with its constants and its way to unpack, so that
+ * what is unpacked need not be found by a table, nor go through memory where registers hold it.
+ */
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+#define TYPE_SCALAR
+#include "type/list.h"
+#undef TYPE_SCALAR
+
 /* ---- floats ---- */
 
-#define PIECE 256u	/* numbers that are widened at a time */
+typedef void widen_fn(float *to, const uint8_t *from, uint32_t n);
 
-/* dot8 of a row of weights and x; w is widened by pieces. */
-static float dot_floats(const struct weight_type *t, const uint8_t *w, const float *x, uint32_t n)
+/* dot8 of a row of weights and x. */
+INLINE float dot_floats(const struct weight_type *t, widen_fn *widen, const uint8_t *w,
+			const float *x, uint32_t n)
 {
-	float a[8] = { 0 }, piece[PIECE];
+	float a[8] = { 0 }, v[8];
 
-	for (uint32_t k = 0; k < n; k += PIECE, w += PIECE * t->bytes) {
-		uint32_t some = n - k < PIECE ? n - k : PIECE;
-
-		type_widen(t, piece, w, some);
-		for (uint32_t i = 0; i < some; i++)
-			a[i % 8] = fmaf(piece[i], x[k + i], a[i % 8]);
+	for (; n >= 8; n -= 8, w += 8 * t->bytes, x += 8) {
+		widen(v, w, 8);
+		UNROLL
+		for (int i = 0; i < 8; i++)
+			a[i] = fmaf(v[i], x[i], a[i]);
 	}
+	widen(v, w, n);
+	for (uint32_t i = 0; i < n; i++)
+		a[i] = fmaf(v[i], x[i], a[i]);
 	return tree8(a);
-}
-
-static void float_row(float *y, size_t y_stride, const struct weight_type *type, const uint8_t *w,
-		      uint32_t cols, const float *xf, size_t x_stride, const uint32_t *pick,
-		      uint32_t tokens)
-{
-	for (uint32_t t = 0; t < tokens; t++)
-		y[t * y_stride] = dot_floats(type, w, xf + (pick ? pick[t] : t) * x_stride, cols);
 }
 
 /* ---- codes ---- */
 
-static int sum_products(const int8_t *w, const int8_t *x, int n)
+typedef void unpack_fn(struct type_block *b, const uint8_t *w);
+
+INLINE int sum_of_16(const int8_t *w, const int8_t *x)
 {
 	int sum = 0;
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < 16; i++)
 		sum += w[i] * x[i];
 	return sum;
 }
 
+/* Two at a time: compilers make one turn with vectors of it. */
+INLINE int sum_of_32(const int8_t *w, const int8_t *x)
+{
+	int sum = 0;
+
+	for (int i = 0; i < 16; i++)
+		sum += w[i] * x[i] + w[i + 16] * x[i + 16];
+	return sum;
+}
+
 /* acc goes on over a block of 32 values. */
-static float add_plain(const struct weight_type *t, const struct type_block *b,
+INLINE float add_plain(const struct weight_type *t, const struct type_block *b,
 		       const struct q8_block *x, float acc)
 {
-	acc = fmaf(b->d * x->d, (float)sum_products(b->code, x->q, 32), acc);
+	acc = fmaf(b->d * x->d, (float)sum_of_32(b->code, x->q), acc);
 	return t->minima ? fmaf(b->m, x->xs, acc) : acc;
 }
 
 /* acc goes on over a block of 256 values, a scale (and a minimum) for each 32 or 16 of them. */
-static float add_scaled(const struct weight_type *t, const struct type_block *b,
+INLINE float add_scaled(const struct weight_type *t, const struct type_block *b,
 			const struct q8_block *x, float acc)
 {
 	float a = 0, m = 0;
@@ -112,47 +137,99 @@ static float add_scaled(const struct weight_type *t, const struct type_block *b,
 		const uint8_t *min = b->min + 2 * j;
 
 		if (t->group == 32) {
-			a = fmaf(x->d, (float)(b->scale[j] * sum_products(code, x->q, 32)), a);
-			m = fmaf((float)b->min[j], x->xs, m);
+			a = fmaf(x->d, (float)(b->scale[j] * sum_of_32(code, x->q)), a);
+			if (t->minima)
+				m = fmaf((float)b->min[j], x->xs, m);
 			continue;
 		}
-		a = fmaf(x->d, (float)(scale[0] * sum_products(code, x->q, 16) +
-				       scale[1] * sum_products(code + 16, x->q + 16, 16)), a);
-		m = fmaf(x->d, (float)(min[0] * x->half[0] + min[1] * x->half[1]), m);
+		a = fmaf(x->d, (float)(scale[0] * sum_of_16(code, x->q) +
+				       scale[1] * sum_of_16(code + 16, x->q + 16)), a);
+		if (t->minima)
+			m = fmaf(x->d, (float)(min[0] * x->half[0] + min[1] * x->half[1]), m);
 	}
 	acc = fmaf(b->d, a, acc);
 	return t->minima ? fmaf(-b->m, m, acc) : acc;
 }
 
-/* Each block is unpacked once for all tokens. */
-static void code_row(float *y, size_t y_stride, const struct weight_type *type, const uint8_t *w,
-		     uint32_t cols, const struct q8_block *xq, const uint32_t *pick,
-		     uint32_t tokens)
+INLINE float add_block(const struct weight_type *t, const struct type_block *b,
+		       const struct q8_block *x, float acc)
 {
-	struct type_block b = { 0 };
+	return t->form == TYPE_PLAIN ? add_plain(t, b, x, acc) : add_scaled(t, b, x, acc);
+}
+
+/* A row for one token. */
+INLINE float dot_codes(const struct weight_type *t, unpack_fn *unpack, const uint8_t *w,
+		       const struct q8_block *x, uint32_t cols)
+{
+	struct type_block b;
+	float acc = 0;
+
+	for (uint32_t k = 0; k < cols; k += t->elements, w += t->bytes, x += t->elements / 32) {
+		unpack(&b, w);
+		acc = add_block(t, &b, x, acc);
+	}
+	return acc;
+}
+
+/* Each block is unpacked once for all tokens. */
+INLINE void code_row(float *y, size_t y_stride, const struct weight_type *type, unpack_fn *unpack,
+		     const uint8_t *w, uint32_t cols, const struct q8_block *xq,
+		     const uint32_t *pick, uint32_t tokens)
+{
+	struct type_block b;
 
 	for (uint32_t k = 0; k < cols; k += type->elements, w += type->bytes) {
-		type_unpack(type, &b, w);
+		unpack(&b, w);
 		for (uint32_t t = 0; t < tokens; t++) {
 			size_t token = pick ? pick[t] : t;
 			const struct q8_block *x = xq + token * (cols / 32) + k / 32;
-			float *acc = y + t * y_stride, old = k ? *acc : 0;
+			float *acc = y + t * y_stride;
 
-			*acc = type->form == TYPE_PLAIN ? add_plain(type, &b, x, old) :
-			       add_scaled(type, &b, x, old);
+			*acc = add_block(type, &b, x, k ? *acc : 0);
 		}
 	}
 }
+
+/* ---- rows ---- */
+
+#define ROW_FLOAT(lower) \
+static void row_##lower(float *y, size_t y_stride, const uint8_t *w, uint32_t cols, \
+			const struct q8_block *xq, const float *xf, size_t x_stride, \
+			const uint32_t *pick, uint32_t tokens) \
+{ \
+	(void)xq; \
+	for (uint32_t t = 0; t < tokens; t++) \
+		y[t * y_stride] = dot_floats(&lower##_type, lower##_widen, w, \
+					     xf + (pick ? pick[t] : t) * x_stride, cols); \
+}
+#define ROW_PLAIN(lower) \
+static void row_##lower(float *y, size_t y_stride, const uint8_t *w, uint32_t cols, \
+			const struct q8_block *xq, const float *xf, size_t x_stride, \
+			const uint32_t *pick, uint32_t tokens) \
+{ \
+	(void)xf; \
+	(void)x_stride; \
+	if (tokens == 1) \
+		*y = dot_codes(&lower##_type, lower##_unpack, w, \
+			       xq + (pick ? *pick : 0) * (size_t)(cols / 32), cols); \
+	else \
+		code_row(y, y_stride, &lower##_type, lower##_unpack, w, cols, xq, pick, tokens); \
+}
+#define ROW_SCALED(lower) ROW_PLAIN(lower)
+#define WEIGHT_TYPE(NAME, lower, form, ...) ROW_##form(lower)
+#include "type/list.h"
 
 void scalar_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
 		   uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,
 		   size_t x_stride, const uint32_t *pick, uint32_t tokens)
 {
-	const struct weight_type *t = weight_type(type);
-
-	for (uint32_t r = 0; r < rows; r++, w += w_stride)
-		if (t->form == TYPE_FLOAT)
-			float_row(y + r, y_stride, t, w, cols, xf, x_stride, pick, tokens);
-		else
-			code_row(y + r, y_stride, t, w, cols, xq, pick, tokens);
+	switch (type) {
+#define WEIGHT_TYPE(NAME, lower, form, number, ...) \
+	case number: \
+		for (uint32_t r = 0; r < rows; r++) \
+			row_##lower(y + r, y_stride, w + r * w_stride, cols, xq, xf, x_stride, \
+				    pick, tokens); \
+		break;
+#include "type/list.h"
+	}
 }
