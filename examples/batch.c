@@ -81,8 +81,10 @@ static bool step(struct client *clients, struct accel_engine *engine,
 		if (!c->n)
 			continue;
 		of[n] = c;
-		inputs[n++] = (struct accel_input) { .seq = c->seq, .tokens = c->tokens, .n = c->n,
-						     .want = ACCEL_WANT_TOP, .top = 1 };
+		inputs[n++] = (struct accel_input) {
+			.sz = sizeof(inputs[0]), .seq = c->seq, .tokens = c->tokens, .n = c->n,
+			.want = ACCEL_WANT_TOP, .top = 1,
+		};
 	}
 	if (!n)
 		return false;

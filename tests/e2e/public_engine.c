@@ -19,7 +19,7 @@ static void test_plan(const struct accel_model *m, const struct accel_plan *plan
 {
 	struct accel_plan_info info = { .sz = sizeof(info) };
 	struct accel_layer l = { .sz = sizeof(l) };
-	struct accel_model_info mi;
+	struct accel_model_info mi = { .sz = sizeof(mi) };
 
 	accel_model_info(m, &mi);
 	ok(mi.n_layers == 2 * mi.n_blocks + 2 && !strcmp(mi.arch, "llama") && mi.n_vocab > 12, "a model: %s", mi.name);
@@ -34,7 +34,9 @@ static void test_plan(const struct accel_model *m, const struct accel_plan *plan
 
 static void test_steps(struct accel_engine *e, struct accel_seq *seq, uint32_t vocab)
 {
-	struct accel_input in = { .seq = seq, .tokens = tokens, .n = 5, .want = ACCEL_WANT_ALL };
+	struct accel_input in = {
+		.sz = sizeof(in), .seq = seq, .tokens = tokens, .n = 5, .want = ACCEL_WANT_ALL,
+	};
 	struct pollfd p = { .fd = accel_engine_fd(e), .events = POLLIN };
 	const float *logits, *values;
 	struct accel_step *step;
@@ -45,7 +47,9 @@ static void test_steps(struct accel_engine *e, struct accel_seq *seq, uint32_t v
 	   !accel_step_logits(step, 1, NULL) && !accel_step_top(step, 0, &ids, &values) && !*accel_step_error(step),
 	   "a step with the logits of each token");
 	accel_step_free(step);
-	in = (struct accel_input) { .seq = seq, .tokens = tokens + 5, .n = 1, .want = ACCEL_WANT_TOP, .top = 3 };
+	in = (struct accel_input) {
+		.sz = sizeof(in), .seq = seq, .tokens = tokens + 5, .n = 1, .want = ACCEL_WANT_TOP, .top = 3,
+	};
 	ok(!accel_step_submit(e, &in, 1, NULL, &step) && poll(&p, 1, 20000) == 1 && !accel_step_wait(step, 0) &&
 	   accel_step_top(step, 0, &ids, &values) == 3 && values[0] >= values[2] && (uint32_t)ids[0] < vocab,
 	   "one with the three largest");
@@ -108,7 +112,7 @@ void test_models(void)
 	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 64, .positions = 256 };
 	const struct accel_devinfo *list = &info;
 	uint32_t places[64];
-	struct accel_model_info mi;
+	struct accel_model_info mi = { .sz = sizeof(mi) };
 	struct accel_model *m;
 	struct accel_plan *plan;
 	struct accel_dev *dev;

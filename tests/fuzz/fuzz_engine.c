@@ -139,7 +139,7 @@ static struct accel_engine *reference_of(uint32_t model, uint32_t kv)
 /* Logits of the last rows of a text. */
 static void expect(const struct place *p, const struct text *t, uint32_t rows, float *logits)
 {
-	struct accel_input in = { .tokens = t->tokens, .n = t->n, .want = ACCEL_WANT_ALL };
+	struct accel_input in = { .sz = sizeof(in), .tokens = t->tokens, .n = t->n, .want = ACCEL_WANT_ALL };
 	struct accel_step *step;
 	struct accel_engine *e;
 
@@ -529,6 +529,7 @@ static bool make_inputs(struct client *c, struct flight *f)
 			continue;
 		f->held[f->n] = h;
 		f->in[f->n] = (struct accel_input) {
+			.sz = sizeof(struct accel_input),
 			.seq = h->seq, .tokens = f->tokens[f->n], .want = below(4), .top = 1 + below(VOCAB),
 			.n = one_in(2) ? 1 : 1 + below(room),
 		};
