@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include <accel/accel.h>
+
 #define ISA(name) extern const struct kernels isa_##name;
 #include "list.h"
 #undef ISA
@@ -33,6 +35,15 @@ const struct kernels *isa_find(const char *name)
 		    (!best || k->score > best->score))
 			best = k;
 	return best;
+}
+
+const char *accel_isa_name(uint32_t i, bool *supported)
+{
+	const struct kernels *k = isa_at(i);
+
+	if (supported)
+		*supported = k && k->supported();
+	return k ? k->name : NULL;
 }
 
 int isa_complete(struct kernels *k)

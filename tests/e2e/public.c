@@ -138,6 +138,17 @@ static void test_fork(void)
 #endif
 }
 
+static bool has_isa(const char *name)
+{
+	bool supported;
+	const char *s;
+
+	for (uint32_t i = 0; (s = accel_isa_name(i, &supported)); i++)
+		if (!strcmp(s, name))
+			return supported;
+	return false;
+}
+
 static void test_accel(void)
 {
 	struct accel_devinfo info = { .sz = sizeof(info) };
@@ -147,6 +158,7 @@ static void test_accel(void)
 
 	ok(accel_version() == (ACCEL_VERSION_MAJOR << 16 | ACCEL_VERSION_MINOR << 8 | ACCEL_VERSION_PATCH),
 	   "the library is of the headers' version");
+	ok(has_isa("scalar") && !has_isa("sse9") && !accel_isa_name(UINT32_MAX, NULL), "instruction sets have names");
 	ok(!accel_enumerate(NULL, &n), "%zu processors", n);
 	ok(accel_open("nonsense", &dev) == -EINVAL && !dev && strstr(accel_error(), "\"nonsense\""), "%s",
 	   accel_error());

@@ -9,14 +9,6 @@
 
 #include "accelctl.h"
 
-/* The instruction sets that the library was built with, ended by NULL.  It cannot be asked yet. */
-static const char *const *built_in_isas(void)
-{
-	static const char *const none[] = { NULL };
-
-	return none;
-}
-
 struct driver {
 	bool loaded;
 	char name[32];		/* of the processor that told the interface, or "" */
@@ -43,19 +35,30 @@ static int find_driver(struct driver *d)
 
 static int version_json(const char *tool, const char *library, const struct driver *d)
 {
-	json_t *isas = json_array(), *driver = json_pack("{s:b}", "loaded", d->loaded), *body;
+	json_t *isas = json_array(), *driver = json_pack("{s:b}", "loaded", d->loaded);
+	const char *name;
+	bool supported;
 
-	for (const char *const *name = built_in_isas(); *name; name++)
-		json_array_append_new(isas, json_string(*name));
+	for (uint32_t i = 0; (name = accel_isa_name(i, &supported)); i++)
+		json_array_append_new(isas, json_pack("{s:s, s:b}", "name", name, "supported", supported));
 	if (d->major)
 		json_object_update_new(driver, json_pack("{s:i, s:i}", "uapi_major", (int)d->major,
 							 "uapi_minor", (int)d->minor));
-	body = json_pack("{s:s, s:s, s:i, s:i, s:o}", "accelctl", tool, "libaccel", library, "uapi_major",
-			 OCTANS_UAPI_MAJOR, "uapi_minor", OCTANS_UAPI_MINOR, "driver", driver);
-	if (json_array_size(isas))
-		json_object_set(body, "instruction_sets", isas);
-	json_decref(isas);
-	return print_json("version", body);
+	return print_json("version", json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "accelctl", tool, "libaccel",
+		library, "uapi_major", OCTANS_UAPI_MAJOR, "uapi_minor", OCTANS_UAPI_MINOR, "driver", driver,
+		"instruction_sets", isas));
+}
+
+/* Those built in; what this machine lacks is not hidden. */
+static void print_isas(void)
+{
+	const char *name;
+	bool supported;
+
+	printf("instruction sets");
+	for (uint32_t i = 0; (name = accel_isa_name(i, &supported)); i++)
+		printf("%s %s%s", i ? "," : "", name, supported ? "" : " (not on this machine)");
+	putchar('\n');
 }
 
 int cmd_version(const struct options *o)
@@ -78,8 +81,6 @@ int cmd_version(const struct options *o)
 		printf("driver octans, uapi %u.%u (%s)\n", d.major, d.minor, d.name);
 	else
 		printf("driver octans %s\n", d.loaded ? "loaded, no processor to ask" : "not loaded");
-	for (const char *const *name = built_in_isas(); *name; name++)
-		printf("%s %s%s", name == built_in_isas() ? "instruction sets" : "", *name,
-		       name[1] ? "" : "\n");
+	print_isas();
 	return EXIT_OK;
 }

@@ -208,8 +208,6 @@ int compute_begin(const struct options *o, struct running *r)
 	int err = accel_engine_new(r->plan, r->devs, r->n_devs, &eo, &r->engine);
 
 	end_progress();
-	if (err == -ENOTSUP)
-		return complain(EXIT_USAGE, "%s: --isa auto takes the best there is", accel_error());
 	if (!err)
 		err = accel_seq_new(r->engine, &r->seq);
 	return err ? complain_eval(err) : EXIT_OK;

@@ -40,7 +40,8 @@ static const char *const devices[] = { "auto", "cpu", "sim", NULL };
 static const char *const layer_words[] = { "all", "none", NULL };
 /* In the order of enum accel_kv_type. */
 static const char *const kv_types[] = { "f16", "f32", "q8_0", NULL };
-static const char *const isas[] = { "auto", "scalar", "avx2", NULL };
+/* What the library was built with, from options_parse() on. */
+static const char *isas[16] = { "auto" };
 
 #define FIELD(name) offsetof(struct options, name)
 #define MAX_POSITIONS (1u << 24)
@@ -71,9 +72,9 @@ const struct option_entry option_entries[] = {
 	{ .name = "threads", .letter = 't', .value = VALUE_U32,
 	  .commands = FOR_MODEL, .field = FIELD(threads), .arg = "N",
 	  .text = "threads of the CPU executor", .min = 1, .max = 1024 },
-	{ .name = "isa", .value = VALUE_TEXT,
+	{ .name = "isa", .value = VALUE_ISA,
 	  .commands = FOR_MODEL, .field = FIELD(isa), .arg = "ISA",
-	  .text = "instructions of the CPU executor: auto, scalar, avx2", .preset = "auto", .words = isas },
+	  .text = "instructions of the CPU executor: auto or what `accelctl version` lists", .preset = "auto", .words = isas },
 	{ .name = "strict", .value = VALUE_NONE,
 	  .commands = FOR_RUN | FOR_LOGITS, .field = FIELD(strict),
 	  .text = "fail, instead of going on on the CPU, when the processor fails" },
@@ -339,6 +340,15 @@ static int read_letters(struct parse *p, char *word)
 	return 0;
 }
 
+static void find_isas(void)
+{
+	const size_t room = sizeof(isas) / sizeof(isas[0]) - 2;
+	const char *name;
+
+	for (uint32_t i = 0; i < room && (name = accel_isa_name(i, NULL)); i++)
+		isas[i + 1] = name;
+}
+
 static int read_presets(struct options *o, unsigned int where)
 {
 	for (size_t i = 0; i < n_option_entries; i++) {
@@ -395,6 +405,7 @@ int options_parse(int argc, char **argv, const struct command **cmd, struct opti
 	int n = 0, rc;
 
 	memset(o, 0, sizeof(*o));
+	find_isas();
 	*cmd = p.cmd = find_command(argc, argv, &name);
 	if (!p.cmd && name)
 		return complain(EXIT_USAGE, "\"%s\" is not a command: `accelctl help` lists them", name);

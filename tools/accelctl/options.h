@@ -88,7 +88,7 @@ enum value {
 	VALUE_U64,
 	VALUE_REAL,
 	VALUE_CHOICE,		/* u32: the index of one of the words */
-	VALUE_TEXT, VALUE_FILE, VALUE_DEVICE,	/* const char * */
+	VALUE_ISA, VALUE_TEXT, VALUE_FILE, VALUE_DEVICE,	/* const char * */
 	VALUE_OUTPUT, VALUE_LAYERS, VALUE_TOKENS, VALUE_TEXTS,
 };
 

@@ -62,6 +62,26 @@ static int read_choice(const struct option_entry *e, uint32_t *value, const char
 	return complain(EXIT_USAGE, "%s \"%s\" is not %s", word, text, list);
 }
 
+/* Known before anything is read or copied. */
+static int read_isa(const char **value, const char *word, const char *text)
+{
+	bool supported, known = !strcmp(text, "auto");
+	char list[128] = "auto";
+	const char *name;
+
+	for (uint32_t i = 0; (name = accel_isa_name(i, &supported)); i++) {
+		size_t n = strlen(list);
+
+		known |= supported && !strcmp(text, name);
+		if (supported)
+			snprintf(list + n, sizeof(list) - n, ", %s", name);
+	}
+	*value = text;
+	return known ? 0 :
+	       complain(EXIT_USAGE, "%s \"%s\" is not an instruction set of this machine and build: %s", word,
+			text, list);
+}
+
 static int read_tokens(struct options *o, const char *word, const char *text)
 {
 	const char *p = text;
@@ -134,6 +154,8 @@ int value_read(const struct option_entry *e, struct options *o, const char *word
 		if (!rc)
 			*(bool *)field = choice;
 		return rc;
+	case VALUE_ISA:
+		return read_isa(field, word, text);
 	case VALUE_TEXT:
 	case VALUE_FILE:
 	case VALUE_DEVICE:

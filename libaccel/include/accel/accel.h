@@ -107,6 +107,12 @@ int accel_dev_info(struct accel_dev *dev, struct accel_devinfo *info);
 const char *accel_op_name(uint32_t op);
 const char *accel_type_name(uint32_t type);
 
+/*
+ * The instruction sets that this library was built with for the CPU, from i = 0; NULL after the last.
+ * *supported, unless NULL: does this machine have it?  A constant.  MT
+ */
+const char *accel_isa_name(uint32_t i, bool *supported);
+
 /* The file descriptor of the node, -1 for the model.  Belongs to dev.  MT */
 int accel_dev_fd(const struct accel_dev *dev);
 
