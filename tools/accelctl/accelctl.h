@@ -90,6 +90,7 @@ int cmd_list(const struct options *o);
 int cmd_show(const struct options *o);
 int cmd_plan(const struct options *o);
 int cmd_run(const struct options *o);
+int cmd_verify(const struct options *o);
 int cmd_logits(const struct options *o);
 int cmd_bench(const struct options *o);
 int cmd_doctor(const struct options *o);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* accelctl bench: what a prompt and generation cost, of fixed tokens and without sampling.
  * Modelled figures of the processor; measured ones where something is really computed. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,29 +10,70 @@
 struct part {
 	const char *name;
 	uint32_t tokens, at;		/* how many, position of the first */
+	uint32_t seqs;			/* that are computed together, each so many tokens */
 	double seconds;
 	struct accel_engine_stats d;
 };
 
+#define PARTS 3
+
+/* A token of each sequence, in one step. */
+static int step(struct running *r, struct accel_seq *const *seqs, uint32_t n, const int32_t *token)
+{
+	struct accel_input *in = calloc(n, sizeof(*in));
+	struct accel_step *done;
+	int err;
+
+	if (!in)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		in[i] = (struct accel_input) {
+			.seq = seqs[i], .tokens = token, .n = 1, .want = ACCEL_WANT_TOP, .top = 1,
+		};
+	err = accel_step_run(r->engine, in, n, NULL, &done);
+	accel_step_free(done);
+	free(in);
+	return err;
+}
+
 /* The first one is not counted: it meets cold caches, on both kinds of processor. */
-static int generate(struct running *r, const int32_t *token, struct part *p)
+static int generate(struct running *r, struct accel_seq *const *seqs, const int32_t *token, struct part *p)
 {
 	struct accel_engine_stats before = { 0 }, after;
 	double t0 = 0;
 	int err = 0;
 
 	for (uint32_t i = 0; i <= p->tokens && !err; i++) {
+		for (uint32_t k = 0; i == 1 && k < p->seqs && !err; k++)
+			err = accel_seq_trim(seqs[k], p->at);
 		if (i == 1) {
-			err = accel_seq_trim(r->seq, p->at);
 			before = compute_stats(r);
 			t0 = seconds();
 		}
 		if (!err)
-			err = compute_tokens(r, token, 1, ACCEL_WANT_TOP, 1, NULL);
+			err = step(r, seqs, p->seqs, token);
 	}
 	p->seconds = seconds() - t0;
 	after = compute_stats(r);
 	p->d = stats_between(&before, &after);
+	return err;
+}
+
+/* Copies of the sequence, which share what is before position p->at. */
+static int generate_together(struct running *r, const int32_t *token, struct part *p)
+{
+	struct accel_seq **seqs = calloc(p->seqs, sizeof(*seqs));
+	int err = seqs ? accel_seq_trim(r->seq, p->at) : -ENOMEM;
+
+	for (uint32_t i = 1; i < p->seqs && !err; i++)
+		err = accel_seq_fork(r->seq, p->at, &seqs[i]);
+	if (!err) {
+		seqs[0] = r->seq;
+		err = generate(r, seqs, token, p);
+	}
+	for (uint32_t i = 1; seqs && i < p->seqs; i++)
+		accel_seq_free(seqs[i]);
+	free(seqs);
 	return err;
 }
 
@@ -49,7 +91,7 @@ static int prompt(struct running *r, const int32_t *tokens, struct part *p)
 	return err;
 }
 
-static int measure(struct running *r, const int32_t *tokens, struct part parts[2])
+static int measure(struct running *r, const int32_t *tokens, struct part parts[PARTS])
 {
 	int err = 0;
 
@@ -60,22 +102,26 @@ static int measure(struct running *r, const int32_t *tokens, struct part parts[2
 	err = accel_seq_trim(r->seq, parts[0].tokens < parts[1].at ? parts[0].tokens : parts[1].at);
 	if (!err && parts[0].tokens < parts[1].at)
 		err = accel_seq_skip(r->seq, parts[1].at - parts[0].tokens);
-	return err ? err : generate(r, tokens, &parts[1]);
+	if (!err)
+		err = generate_together(r, tokens, &parts[1]);
+	return err || !parts[2].seqs ? err : generate_together(r, tokens, &parts[2]);
 }
 
 static json_t *part_json(const struct part *p, const struct accel_devinfo *info, bool computed)
 {
 	const struct octans_counters *c = &p->d.modelled;
-	json_t *j = json_pack("{s:s, s:i, s:i}", "part", p->name, "tokens", (int)p->tokens, "at", (int)p->at);
+	const double all = (double)p->tokens * p->seqs;
+	json_t *j = json_pack("{s:s, s:i, s:i, s:i}", "part", p->name, "tokens", (int)p->tokens, "at", (int)p->at,
+			      "seqs", (int)p->seqs);
 
 	if (computed)
-		json_object_set_new(j, "measured_tokens_per_second", json_real(p->tokens / (p->seconds + 1e-9)));
+		json_object_set_new(j, "measured_tokens_per_second", json_real(all / (p->seconds + 1e-9)));
 	if (!c->cycles)
 		return j;
 	json_object_update_new(j, json_pack(
 		"{s:I, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"modelled_cycles", (json_int_t)c->cycles,
-		"modelled_tokens_per_second", (double)p->tokens * info->clock_hz / c->cycles,
+		"modelled_tokens_per_second", all * info->clock_hz / c->cycles,
 		"ceiling_cycles", (json_int_t)p->d.ceiling_cycles,
 		"utilisation", (double)p->d.ceiling_cycles / c->cycles,
 		"busy_matrix", (json_int_t)c->busy_matrix, "busy_vector", (json_int_t)c->busy_vector,
@@ -95,33 +141,35 @@ static json_t *part_json(const struct part *p, const struct accel_devinfo *info,
 static void print_part(const struct part *p, const struct accel_devinfo *info, bool computed)
 {
 	const struct octans_counters *c = &p->d.modelled;
+	const double all = (double)p->tokens * p->seqs;
 	double percent = c->cycles ? 100.0 / c->cycles : 0;
 
-	if (!p->tokens)
-		return;
-	printf("%s of %u tokens at position %u:\n", p->name, p->tokens, p->at);
+	printf("%s of %u tokens at position %u", p->name, p->tokens, p->at);
+	if (p->seqs > 1)
+		printf(", of each of %u sequences", p->seqs);
+	printf(":\n");
 	if (c->cycles) {
 		printf("  modelled   %12.0f cycles a token, %.1f tokens/s; %llu submits, %llu jobs\n",
-		       (double)c->cycles / p->tokens, (double)p->tokens * info->clock_hz / c->cycles,
+		       c->cycles / all, all * info->clock_hz / c->cycles,
 		       (unsigned long long)p->d.submits, (unsigned long long)p->d.device_jobs);
 		printf("  ceiling    %12.0f cycles a token: utilisation %.1f %%\n",
-		       (double)p->d.ceiling_cycles / p->tokens, percent * p->d.ceiling_cycles);
+		       p->d.ceiling_cycles / all, percent * p->d.ceiling_cycles);
 		printf("  busy       matrix %.1f %%, vector %.1f %%, DMA %.1f %%, MMU %.1f %%, on-card memory %.1f %%, PCIe %.1f %%\n",
 		       c->busy_matrix * percent, c->busy_vector * percent, c->busy_dma * percent,
 		       c->busy_mmu * percent, c->busy_local * percent, c->busy_pcie * percent);
 	}
 	if (computed)
-		printf("  measured   %12.1f tokens/s, on this machine\n", p->tokens / (p->seconds + 1e-9));
+		printf("  measured   %12.1f tokens/s, on this machine\n", all / (p->seconds + 1e-9));
 }
 
 static int report_json(const struct running *r, const struct accel_engine_stats *st,
-		       const struct part parts[2])
+		       const struct part parts[PARTS])
 {
 	const struct accel_devinfo *info = &r->infos[0];
 	json_t *list = json_array();
 
-	for (int i = 0; i < 2; i++)
-		if (parts[i].tokens)
+	for (int i = 0; i < PARTS; i++)
+		if (parts[i].tokens && parts[i].seqs)
 			json_array_append_new(list, part_json(&parts[i], info, !info->timing_only));
 	return print_json("bench", json_pack(
 		"{s:s, s:o, s:b, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:s, s:i, s:o}",
@@ -135,7 +183,7 @@ static int report_json(const struct running *r, const struct accel_engine_stats 
 		"threads", (int)st->threads, "parts", list));
 }
 
-static int report(const struct options *o, const struct running *r, const struct part parts[2])
+static int report(const struct options *o, const struct running *r, const struct part parts[PARTS])
 {
 	const struct accel_devinfo *info = &r->infos[0];
 	struct accel_engine_stats st = compute_stats(r);
@@ -151,16 +199,19 @@ static int report(const struct options *o, const struct running *r, const struct
 		       info->profile, info->macs_int8, info->macs_f16, info->macs_f32, info->local_bpc,
 		       (unsigned long long)info->clock_hz / 1000000,
 		       computed ? "" : "; nothing is computed");
-	for (int i = 0; i < 2; i++)
-		print_part(&parts[i], info, computed);
+	for (int i = 0; i < PARTS; i++)
+		if (parts[i].tokens && parts[i].seqs)
+			print_part(&parts[i], info, computed);
 	return EXIT_OK;
 }
 
 int cmd_bench(const struct options *o)
 {
-	struct part parts[2] = {
-		{ .name = "prompt", .tokens = o->prompt },
-		{ .name = "generation", .tokens = o->generate, .at = o->at != UINT32_MAX ? o->at : o->prompt },
+	const uint32_t at = o->at != UINT32_MAX ? o->at : o->prompt;
+	struct part parts[PARTS] = {
+		{ .name = "prompt", .tokens = o->prompt, .seqs = 1 },
+		{ .name = "generation", .tokens = o->generate, .at = at, .seqs = 1 },
+		{ .name = "batched", .tokens = o->generate, .at = at, .seqs = o->seqs },
 	};
 	struct options with_ctx = *o;
 	struct running r;
@@ -187,7 +238,7 @@ int cmd_bench(const struct options *o)
 		for (uint32_t i = 0; i <= o->prompt; i++)
 			tokens[i] = (i * 7919ull + 1) % r.model_info.n_vocab;
 		err = measure(&r, tokens, parts);
-		rc = err ? complain_eval(err) : report(o, &r, parts);
+		rc = err ? complain_compute(err) : report(o, &r, parts);
 	}
 	compute_end(&r);
 	free(tokens);

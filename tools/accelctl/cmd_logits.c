@@ -87,7 +87,7 @@ static int write_logits(bool step, struct running *r, const int32_t *tokens, siz
 		int err = compute_tokens(r, tokens + at, per, ACCEL_WANT_ALL, 0, NULL);
 
 		if (err)
-			return complain_eval(err);
+			return complain_compute(err);
 		if (!at)
 			rc = put_head(out, vocab, tokens, n);
 		if (!rc)

@@ -1,254 +1,216 @@
 // SPDX-License-Identifier: MIT
 /* accelctl run: text in, text out, one line at the end that says where it was computed. */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "compute.h"
-#include "prompt.h"
-#include "speech.h"
-#include "summary.h"
+#include "answer.h"
+#include "chat.h"
+#include "interrupt.h"
+#include "newfile.h"
 
-struct answer {
+struct job {
 	const struct options *o;
 	struct running run;
 	struct speech *speech;
 	struct summary sum;
-	struct bytes text;	/* of it, if it is printed as JSON at the end */
-	bool newline;		/* what was printed ends with one */
-	char failure[256];	/* why it failed, or "" */
+	struct bytes prompt;
+	int32_t *ids;		/* of it; in a conversation each turn has its own */
+	size_t n;
+	struct receipt receipt;
+	struct newfile receipt_file;
 };
 
-/* ---- Ctrl-C ---- */
+/* ---- before anything is computed ---- */
 
-static volatile bool interrupted;
-
-static void on_interrupt(int sig)
+static int check_options(const struct options *o)
 {
-	(void)sig;
-	interrupted = true;
-}
+	static const char *const not_raw[] = { "chat", "system", "chat-format" };
+	int rc = prompt_check(o);
 
-/* The first one ends the answer, another one the program, as it would without us.  One that whoever
- * started us has turned off stays so. */
-static void catch_interrupt(void)
-{
-	struct sigaction act = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART | SA_RESETHAND }, was;
-
-	if (!sigaction(SIGINT, NULL, &was) && was.sa_handler != SIG_IGN)
-		sigaction(SIGINT, &act, NULL);
-}
-
-/* ---- generation ---- */
-
-/* Shows text, or keeps it.  False: nothing more can be shown, *rc says whether that is a failure. */
-static bool show(struct answer *a, const char *text, size_t n, int *rc)
-{
-	if (!n)
-		return true;
-	a->newline = text[n - 1] == '\n';
-	if (a->o->json) {
-		*rc = bytes_add(&a->text, text, n);
-		return !*rc;
-	}
-	if (write_output(text, n, rc) && flush_output(rc))
-		return true;
-	a->newline = true;
-	return false;
-}
-
-/* What follows begins a line of its own. */
-static void end_line(struct answer *a)
-{
-	if (!a->newline && !a->o->json)
-		putchar('\n');
-	a->newline = true;
-}
-
-/* Computes tokens and chooses what follows; an exit code. */
-static int advance(struct answer *a, const int32_t *tokens, size_t n, int32_t *next)
-{
-	uint32_t k = speech_top(a->speech);
-	const int32_t *ids = NULL;
-	const float *values = NULL;
-	int64_t id;
-	int err = compute_tokens(&a->run, tokens, n, k ? ACCEL_WANT_TOP : ACCEL_WANT_LAST, k, &interrupted);
-
-	if (err == -EINTR)
-		return EXIT_INTERRUPTED;
-	if (err) {
-		snprintf(a->failure, sizeof(a->failure), "%s", accel_error());
-		end_line(a);
-		return complain_eval(err);
-	}
-	accel_step_top(a->run.step, 0, &ids, &values);
-	id = speech_choose(a->speech, k ? NULL : accel_step_logits(a->run.step, 0, NULL), ids, values, k);
-	if (id < 0) {
-		snprintf(a->failure, sizeof(a->failure), "no token could be chosen");
-		return -1 - id;
-	}
-	*next = id;
-	return EXIT_OK;
-}
-
-/* Is there a reason to stop before next is shown, or after it was? */
-static bool is_over(struct answer *a, int32_t next)
-{
-	if (speech_ends(a->speech, next))
-		a->sum.stop = STOP_END;
-	else if (a->sum.generated >= a->o->predict)
-		a->sum.stop = STOP_PREDICT;
-	else if (a->sum.prompt_tokens + a->sum.generated > a->run.plan_info.ctx)
-		a->sum.stop = STOP_CONTEXT;
-	else if (interrupted)
-		a->sum.stop = STOP_INTERRUPT;
-	else
-		return false;
-	return true;
-}
-
-/* Shows next and what follows it, until there is a reason to stop; an exit code. */
-static int generate(struct answer *a, int32_t next)
-{
-	bool stopped = false;
-	const char *text;
-	size_t n;
-	int rc = EXIT_OK;
-
-	while (!is_over(a, next)) {
-		n = speech_say(a->speech, next, &text, &stopped);
-		a->sum.generated++;
-		if (!show(a, text, n, &rc)) {
-			a->sum.stop = STOP_OUTPUT;
-			return rc;
-		}
-		if (stopped) {
-			a->sum.stop = STOP_TEXT;
-			return EXIT_OK;
-		}
-		/* What would follow the last one is not computed. */
-		if (a->sum.generated >= a->o->predict ||
-		    a->sum.prompt_tokens + a->sum.generated > a->run.plan_info.ctx)
-			continue;
-		rc = advance(a, &next, 1, &next);
-		if (rc) {
-			a->sum.stop = rc == EXIT_INTERRUPTED ? STOP_INTERRUPT : STOP_FAILED;
-			break;
-		}
-		a->sum.steps++;
-	}
-	return rc == EXIT_INTERRUPTED ? EXIT_OK : rc;
-}
-
-/* What was held back: the beginning of a text to stop at, or of a character. */
-static int show_rest(struct answer *a)
-{
-	const char *text;
-	size_t n = speech_end(a->speech, &text);
-	int rc = EXIT_OK;
-
-	if (!show(a, text, n, &rc))
-		a->sum.stop = STOP_OUTPUT;
+	for (size_t i = 0; i < sizeof(not_raw) / sizeof(not_raw[0]) && !rc && o->raw; i++)
+		if (option_given(o, not_raw[i]))
+			rc = complain(EXIT_USAGE, "--raw completes the prompt as it stands: it does not go with --%s",
+				      not_raw[i]);
+	if (!rc && o->session && !o->chat)
+		rc = complain(EXIT_USAGE, "--session keeps a conversation: it goes with --chat");
+	if (!rc && o->chat && o->receipt)
+		rc = complain(EXIT_USAGE, "--receipt is for one answer: it does not go with --chat");
+	if (!rc && o->chat && o->json)
+		rc = complain(EXIT_USAGE, "--chat talks to people or lines of a pipe: it does not go with --output json");
 	return rc;
 }
 
-static int complete(struct answer *a, const int32_t *ids, size_t n)
+/* The tokens of the prompt, put into the chat format if there is one. */
+static int encode(struct job *j)
 {
-	double t0 = seconds();
-	int32_t next;
+	const char *system = j->o->system;
+	struct accel_chat_message list[] = {
+		{ "system", system, system ? strlen(system) : 0 }, { "user", j->prompt.s, j->prompt.n },
+	};
 	int rc;
 
-	catch_interrupt();
-	detail("computing a prompt of %zu tokens", n);
-	a->sum.prompt_tokens = n;
-	a->newline = true;	/* nothing was printed */
-	rc = advance(a, ids, n, &next);
-	a->newline = false;	/* an answer without a token is a line, too */
-	a->sum.prompt_s = seconds() - t0;
-	a->sum.prompt_done = !rc;
-	a->sum.after_prompt = compute_stats(&a->run);
-	if (rc) {
-		a->sum.stop = rc == EXIT_INTERRUPTED ? STOP_INTERRUPT : STOP_FAILED;
-		a->newline = true;
-		return rc == EXIT_INTERRUPTED ? EXIT_OK : rc;
+	if (speech_chat(j->speech))
+		rc = speech_encode_chat(j->speech, list + !system, 1 + !!system, 0, &j->ids, &j->n);
+	else
+		rc = speech_encode(j->speech, &j->prompt, &j->ids, &j->n);
+	if (!rc && j->n > j->run.plan_info.ctx)
+		rc = complain(EXIT_FAILED, "the prompt has %zu tokens, the context %u positions: --ctx makes it larger",
+			      j->n, j->run.plan_info.ctx);
+	return rc;
+}
+
+static int begin_receipt(struct job *j)
+{
+	int rc = newfile_open(&j->receipt_file, j->o->receipt, 0666);
+
+	return rc ? rc : receipt_hash_files(j->o->model, &j->run.model_info, &j->receipt.file, &j->receipt.n_files);
+}
+
+/* Reads and checks all that is cheaper than loading weights. */
+static int prepare(struct job *j)
+{
+	int rc = check_options(j->o);
+
+	if (!rc)
+		rc = compute_model(j->o, &j->run);
+	if (!rc)
+		rc = speech_new(j->o, &j->run, &j->speech);
+	if (!rc)
+		rc = compute_plan(j->o, false, &j->run);
+	if (!rc) {
+		warn_context(j->o, &j->run);
+		/* The format of a file that is but a prompt is nothing to speak of. */
+		if (speech_chat(j->speech) && strcmp(accel_chat_name(speech_chat(j->speech)), "octans"))
+			j->sum.format = accel_chat_name(speech_chat(j->speech));
+		rc = prompt_read(j->o, &j->prompt);
 	}
-	t0 = seconds();
-	rc = generate(a, next);
-	if (!rc && a->sum.stop != STOP_TEXT && a->sum.stop != STOP_OUTPUT)
-		rc = show_rest(a);
-	a->sum.generation_s = seconds() - t0;
+	if (!rc && !j->o->chat)
+		rc = encode(j);
+	if (!rc && j->o->receipt)
+		rc = begin_receipt(j);
+	return rc;
+}
+
+/* ---- one answer ---- */
+
+/* The answer as its receipt has it: whole, whatever --stop has cut. */
+static int receipt_texts(struct job *j)
+{
+	struct receipt *r = &j->receipt;
+	int32_t *ids = malloc((r->n_steps + 1) * sizeof(*ids));
+	struct bytes text = { 0 }, prompt = { 0 };
+	int rc = ids ? EXIT_OK : complain(EXIT_FAILED, "no memory for a receipt");
+
+	for (size_t i = 0; i < r->n_steps && !rc; i++)
+		ids[i] = r->step[i].token;
+	if (!rc)
+		rc = speech_decode(j->speech, ids, r->n_steps, false, &text);
+	if (!rc)
+		rc = speech_decode(j->speech, j->ids, j->n, true, &prompt);
+	free(ids);
+	r->text = text.s;
+	r->prompt_text = prompt.s;
+	return rc;
+}
+
+static int write_receipt(struct job *j)
+{
+	const struct accel_chat *chat = speech_chat(j->speech);
+	struct receipt *r = &j->receipt;
+	json_t *doc;
+	char *text;
+	int rc = receipt_texts(j);
+
+	if (rc)
+		return rc;
+	r->architecture = strdup(j->run.model_info.arch);
+	r->chat_format = chat ? strdup(accel_chat_name(chat)) : NULL;
+	r->stop = strdup(stop_name(j->sum.stop));
+	r->kv_type = j->o->kv_type;
+	r->sampler = *speech_sampling(j->speech);
+	r->prompt = j->ids;
+	r->n_prompt = j->n;
+	j->ids = NULL;
+	doc = r->architecture && r->stop ? receipt_json(r, &j->run) : NULL;
+	text = doc ? json_dumps(doc, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
+	json_decref(doc);
+	if (!text)
+		return complain(EXIT_FAILED, "no memory for a receipt");
+	rc = newfile_write(&j->receipt_file, text, strlen(text));
+	if (!rc)
+		rc = newfile_write(&j->receipt_file, "\n", 1);
+	free(text);
+	return rc ? rc : newfile_keep(&j->receipt_file);
+}
+
+static int report(struct job *j, struct answer *a, int rc)
+{
+	const struct options *o = j->o;
+
+	if (o->json) {
+		int bad = summary_json(&j->run, &j->sum, o->model, a->text.s ? a->text.s : "", a->text.n,
+				       a->failure[0] ? a->failure : NULL);
+
+		rc = rc ? rc : bad;
+	} else if (!rc) {
+		answer_end_line(a);
+		flush_output(&rc);
+	}
+	if (!rc && j->sum.stop == STOP_CONTEXT)
+		note("the context of %u positions is full; --ctx makes it larger", j->run.plan_info.ctx);
+	if (!rc && !o->json)
+		summary_print(&j->run, &j->sum);
+	if (!rc && o->receipt && j->receipt.n_steps)
+		rc = write_receipt(j);
+	return rc ? rc : interrupted ? EXIT_INTERRUPTED : EXIT_OK;
+}
+
+static int complete(struct job *j)
+{
+	struct answer a = {
+		.o = j->o, .run = &j->run, .speech = j->speech, .sum = &j->sum,
+		.receipt = j->o->receipt ? &j->receipt : NULL,
+	};
+	int rc = speech_begin(j->speech, j->ids, j->n, 0);
+
+	interrupt_catch(false);
+	if (!rc)
+		rc = answer_run(&a, j->ids, j->n);
+	rc = report(j, &a, rc);
+	free(a.text.s);
+	return rc;
+}
+
+static int converse(struct job *j)
+{
+	int rc = chat_run(j->o, &j->run, j->speech, &j->prompt, &j->sum);
+
+	if (j->sum.prompt_tokens && (!rc || rc == EXIT_INTERRUPTED))
+		summary_print(&j->run, &j->sum);
 	return rc;
 }
 
 /* ---- the command ---- */
 
-static int report(struct answer *a, int rc)
-{
-	const struct options *o = a->o;
-
-	if (o->json) {
-		int bad = summary_json(&a->run, &a->sum, o->model, a->text.s ? a->text.s : "", a->text.n,
-				       a->failure[0] ? a->failure : NULL);
-
-		rc = rc ? rc : bad;
-	} else if (!rc) {
-		end_line(a);
-		flush_output(&rc);
-	}
-	if (!rc && a->sum.stop == STOP_CONTEXT)
-		note("the context of %u positions is full; --ctx makes it larger", a->run.plan_info.ctx);
-	if (!rc && !o->json)
-		summary_print(&a->run, &a->sum);
-	return rc ? rc : interrupted ? EXIT_INTERRUPTED : EXIT_OK;
-}
-
-/* Reads and checks all that is cheaper than loading weights. */
-static int prepare(struct answer *a, int32_t **ids, size_t *n)
-{
-	struct bytes prompt = { 0 };
-	int rc = prompt_check(a->o);
-
-	if (!rc)
-		rc = compute_model(a->o, &a->run);
-	if (!rc)
-		rc = speech_new(a->o, &a->run, &a->speech);
-	if (!rc)
-		rc = compute_plan(a->o, false, &a->run);
-	if (!rc) {
-		warn_context(a->o, &a->run);
-		rc = prompt_read(a->o, &prompt);
-	}
-	if (!rc)
-		rc = speech_encode(a->speech, &prompt, ids, n);
-	if (!rc && *n > a->run.plan_info.ctx)
-		rc = complain(EXIT_FAILED, "the prompt has %zu tokens, the context %u positions: --ctx makes it larger",
-			      *n, a->run.plan_info.ctx);
-	free(prompt.s);
-	return rc;
-}
-
 int cmd_run(const struct options *o)
 {
-	struct answer a = { .o = o };
-	int32_t *ids = NULL;
+	struct job j = { .o = o, .receipt_file.fd = -1 };
 	double t0;
-	size_t n;
-	int rc = prepare(&a, &ids, &n);
+	int rc = prepare(&j);
 
 	if (!rc) {
 		t0 = seconds();
-		rc = compute_begin(o, &a.run);
-		a.sum.load_s = seconds() - t0;
+		rc = compute_begin(o, &j.run);
+		j.sum.load_s = seconds() - t0;
 	}
-	if (!rc) {
-		rc = complete(&a, ids, n);
-		rc = report(&a, rc);
-	}
-	speech_free(a.speech);
-	free(a.text.s);
-	free(ids);
-	compute_end(&a.run);
+	if (!rc)
+		rc = o->chat ? converse(&j) : complete(&j);
+	newfile_drop(&j.receipt_file);
+	receipt_free(&j.receipt);
+	speech_free(j.speech);
+	free(j.prompt.s);
+	free(j.ids);
+	compute_end(&j.run);
 	return rc;
 }

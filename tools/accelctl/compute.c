@@ -16,6 +16,7 @@ int compute_model(const struct options *o, struct running *r)
 	int *span, err;
 
 	memset(r, 0, sizeof(*r));
+	r->o = o;
 	err = accel_model_load(o->model, &r->model);
 	if (err)
 		return complain(EXIT_FAILED, "%s", accel_error());
@@ -150,6 +151,7 @@ static int make_plan(const struct options *o, const uint32_t *places, struct run
 	struct accel_plan_opts po = {
 		.sz = sizeof(po),
 		.ctx = o->ctx,
+		.seqs = o->seqs,
 		.batch = o->batch,
 		.kv_type = o->kv_type,
 		.n_places = r->model_info.n_layers,
@@ -210,7 +212,18 @@ int compute_begin(const struct options *o, struct running *r)
 	end_progress();
 	if (!err)
 		err = accel_seq_new(r->engine, &r->seq);
-	return err ? complain_eval(err) : EXIT_OK;
+	return err ? complain_compute(err) : EXIT_OK;
+}
+
+int complain_compute(int err)
+{
+	const char *hint = NULL;
+
+	if (err == -ENOSPC)
+		hint = "--ctx makes the context larger";
+	else if (err == -ENOMEM)
+		hint = "a smaller --ctx, --batch or --kv-type needs less";
+	return hint ? complain(EXIT_FAILED, "%s: %s", accel_error(), hint) : complain_eval(err);
 }
 
 void compute_end(struct running *r)
@@ -288,6 +301,19 @@ struct accel_engine_stats stats_between(const struct accel_engine_stats *before,
 	for (int i = 0; i < OCTANS_COUNTERS; i++)
 		to[i] -= from[i];
 	return d;
+}
+
+void stats_add(struct accel_engine_stats *sum, const struct accel_engine_stats *before,
+	       const struct accel_engine_stats *after)
+{
+	struct accel_engine_stats d = stats_between(before, after);
+	uint64_t *to = (uint64_t *)&sum->modelled, *from = (uint64_t *)&d.modelled;
+
+	sum->submits += d.submits;
+	sum->device_jobs += d.device_jobs;
+	sum->ceiling_cycles += d.ceiling_cycles;
+	for (int i = 0; i < OCTANS_COUNTERS; i++)
+		to[i] += from[i];
 }
 
 struct accel_layer layer_now(const struct running *r, uint32_t index)

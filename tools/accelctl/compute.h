@@ -16,6 +16,7 @@
 #define MAX_DEVICES 16
 
 struct running {
+	const struct options *o;	/* outlives it */
 	struct accel_model *model;
 	struct accel_model_info model_info;
 	size_t n_devs;			/* 0: nothing on a processor */
@@ -52,10 +53,18 @@ void warn_context(const struct options *o, const struct running *r);
 int compute_tokens(struct running *r, const int32_t *tokens, size_t n, enum accel_want want, uint32_t top,
 		   const volatile bool *stop);
 
+/* accel_error() of such a step, or of what was made for it, and the option that helps; returns the exit
+ * code. */
+int complain_compute(int err);
+
 struct accel_engine_stats compute_stats(const struct running *r);
 /* What the processors did between two moments, as it is modelled. */
 struct accel_engine_stats stats_between(const struct accel_engine_stats *before,
 					const struct accel_engine_stats *after);
+
+/* Adds that to *sum. */
+void stats_add(struct accel_engine_stats *sum, const struct accel_engine_stats *before,
+	       const struct accel_engine_stats *after);
 
 /* Where a layer runs, or, before compute_begin(), is planned to run. */
 struct accel_layer layer_now(const struct running *r, uint32_t index);

@@ -19,6 +19,8 @@ const struct command commands[] = {
 	  .text = "which layer would run where, and why" },
 	{ .name = "run", .bit = FOR_RUN, .run = cmd_run, .args = "MODEL [PROMPT]", .schema = 1,
 	  .max_args = INT_MAX, .text = "complete a prompt (or standard input)" },
+	{ .name = "verify", .bit = FOR_VERIFY, .run = cmd_verify, .args = "RECEIPT MODEL", .schema = 1,
+	  .first = 1, .min_args = 1, .max_args = 1, .text = "compute again what a receipt says, anywhere" },
 	{ .name = "logits", .bit = FOR_LOGITS, .run = cmd_logits, .args = "MODEL OUT", .schema = 2,
 	  .min_args = 1, .max_args = 1, .text = "write the logits of every position to a file" },
 	{ .name = "bench", .bit = FOR_BENCH, .run = cmd_bench, .args = "MODEL", .schema = 1,
@@ -38,8 +40,7 @@ const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
 static const char *const formats[] = { "text", "json", NULL };
 static const char *const devices[] = { "auto", "cpu", "sim", NULL };
 static const char *const layer_words[] = { "all", "none", NULL };
-/* In the order of enum accel_kv_type. */
-static const char *const kv_types[] = { "f16", "f32", "q8_0", NULL };
+const char *const kv_type_names[] = { "f16", "f32", "q8_0", NULL };
 /* What the library was built with, from options_parse() on. */
 static const char *isas[16] = { "auto" };
 
@@ -61,14 +62,14 @@ const struct option_entry option_entries[] = {
 	  .text = "layers allowed on a processor: 0-7,12,20- or all or none", .preset = "all",
 	  .words = layer_words },
 	{ .name = "ctx", .alias = "ctx-size", .letter = 'c', .value = VALUE_U32,
-	  .commands = FOR_MODEL, .field = FIELD(ctx), .arg = "N",
+	  .commands = FOR_PLANNED, .field = FIELD(ctx), .arg = "N",
 	  .text = "positions of the context", .min = 1, .max = MAX_POSITIONS },
 	{ .name = "batch", .alias = "batch-size", .letter = 'b', .value = VALUE_U32,
 	  .commands = FOR_MODEL, .field = FIELD(batch), .arg = "N",
 	  .text = "tokens computed at once", .min = 1, .max = 1u << 16 },
 	{ .name = "kv-type", .value = VALUE_CHOICE,
-	  .commands = FOR_MODEL, .field = FIELD(kv_type), .arg = "TYPE",
-	  .text = "what keys and values are kept as: f16, f32, q8_0", .preset = "f16", .words = kv_types },
+	  .commands = FOR_PLANNED, .field = FIELD(kv_type), .arg = "TYPE",
+	  .text = "what keys and values are kept as: f16, f32, q8_0", .preset = "f16", .words = kv_type_names },
 	{ .name = "threads", .letter = 't', .value = VALUE_U32,
 	  .commands = FOR_MODEL, .field = FIELD(threads), .arg = "N",
 	  .text = "threads of the CPU executor", .min = 1, .max = 1024 },
@@ -76,7 +77,7 @@ const struct option_entry option_entries[] = {
 	  .commands = FOR_MODEL, .field = FIELD(isa), .arg = "ISA",
 	  .text = "instructions of the CPU executor: auto or what `accelctl version` lists", .preset = "auto", .words = isas },
 	{ .name = "strict", .value = VALUE_NONE,
-	  .commands = FOR_RUN | FOR_LOGITS, .field = FIELD(strict),
+	  .commands = FOR_RUN | FOR_LOGITS | FOR_VERIFY, .field = FIELD(strict),
 	  .text = "fail, instead of going on on the CPU, when the processor fails" },
 
 	{ .name = "prompt", .letter = 'p', .value = VALUE_TEXT,
@@ -94,7 +95,22 @@ const struct option_entry option_entries[] = {
 	  .text = "end the answer before this text; may be repeated" },
 	{ .name = "raw", .value = VALUE_NONE,
 	  .commands = FOR_RUN, .field = FIELD(raw),
-	  .text = "the prompt as it is: no format, no line end taken away" },
+	  .text = "complete the prompt as it is: no chat format, no line end taken away" },
+	{ .name = "chat", .alias = "conversation", .word = "cnv", .value = VALUE_NONE,
+	  .commands = FOR_RUN, .field = FIELD(chat),
+	  .text = "a conversation: turns are read from the terminal, or lines of standard input" },
+	{ .name = "system", .alias = "system-prompt", .word = "sys", .value = VALUE_TEXT,
+	  .commands = FOR_RUN, .field = FIELD(system), .arg = "TEXT",
+	  .text = "what the model is told before the first turn" },
+	{ .name = "chat-format", .alias = "chat-template", .value = VALUE_TEXT,
+	  .commands = FOR_RUN, .field = FIELD(chat_format), .arg = "NAME",
+	  .text = "how turns are written down, instead of what the model's file says" },
+	{ .name = "session", .value = VALUE_FILE,
+	  .commands = FOR_RUN, .field = FIELD(session), .arg = "FILE",
+	  .text = "the conversation goes on from this file, and is kept there" },
+	{ .name = "receipt", .value = VALUE_FILE,
+	  .commands = FOR_RUN, .field = FIELD(receipt), .arg = "FILE",
+	  .text = "write down what was computed, for `accelctl verify`" },
 	{ .name = "temperature", .alias = "temp", .value = VALUE_REAL,
 	  .commands = FOR_RUN, .field = FIELD(temperature), .arg = "T",
 	  .text = "of sampling; 0: always the most likely token", .preset = "0", .max = 100 },
@@ -138,6 +154,9 @@ const struct option_entry option_entries[] = {
 	{ .name = "generate", .alias = "n-gen", .letter = 'n', .value = VALUE_U32,
 	  .commands = FOR_BENCH, .field = FIELD(generate), .arg = "N",
 	  .text = "tokens generated; 0: none", .preset = "16", .max = MAX_POSITIONS },
+	{ .name = "seqs", .value = VALUE_U32,
+	  .commands = FOR_BENCH, .field = FIELD(seqs), .arg = "N",
+	  .text = "generate for N sequences together, too", .min = 1, .max = 1024 },
 	{ .name = "at", .alias = "n-depth", .value = VALUE_U32,
 	  .commands = FOR_BENCH, .field = FIELD(at), .arg = "N",
 	  .text = "position of the first token generated; -1: after the prompt", .preset = "-1",
@@ -173,8 +192,9 @@ const struct command *command_find(const char *name)
 
 void option_tag(const struct option_entry *e, char *tag, size_t len)
 {
-	snprintf(tag, len, "%s--%s%s%s%s%s",
-		 e->letter ? (char[]) { '-', e->letter, ',', ' ', 0 } : "", e->name,
+	snprintf(tag, len, "%s%s%s%s--%s%s%s%s%s",
+		 e->letter ? (char[]) { '-', e->letter, ',', ' ', 0 } : "", e->word ? "-" : "",
+		 e->word ? e->word : "", e->word ? ", " : "", e->name,
 		 e->alias ? ", --" : "", e->alias ? e->alias : "", e->arg ? " " : "",
 		 e->arg ? e->arg : "");
 }
@@ -193,6 +213,16 @@ static const struct option_entry *by_letter(char letter, unsigned int where)
 {
 	for (size_t i = 0; i < n_option_entries; i++)
 		if (option_entries[i].letter == letter && option_entries[i].commands & where)
+			return &option_entries[i];
+	return NULL;
+}
+
+/* "-sys" */
+static const struct option_entry *by_word(const char *word, unsigned int where)
+{
+	for (size_t i = 0; i < n_option_entries; i++)
+		if (option_entries[i].word && !strcmp(option_entries[i].word, word) &&
+		    option_entries[i].commands & where)
 			return &option_entries[i];
 	return NULL;
 }
@@ -252,6 +282,11 @@ static const struct command *find_command(int argc, char **argv, const char **wo
 		if (w[1] == '-') {
 			e = by_name(w + 2, strcspn(w + 2, "="), FOR_ALL, &other);
 			i += e && e->value != VALUE_NONE && !strchr(w, '=');
+			continue;
+		}
+		e = by_word(w + 1, FOR_ALL);
+		if (e) {
+			i += e->value != VALUE_NONE;
 			continue;
 		}
 		for (w++; *w; w++) {
@@ -326,6 +361,10 @@ static int read_long(struct parse *p, char *word)
 
 static int read_letters(struct parse *p, char *word)
 {
+	const struct option_entry *whole = by_word(word + 1, p->where);
+
+	if (whole)
+		return take(p, whole, word, NULL);
 	for (char *w = word + 1; *w; w++) {
 		const struct option_entry *e = by_letter(*w, p->where);
 		char name[3] = { '-', *w, 0 };
@@ -366,20 +405,23 @@ static int read_presets(struct options *o, unsigned int where)
 
 /* ---- arguments ---- */
 
-/* The model or the device may be the first argument. */
+/* The model or the device may be an argument, the first one or the one after c->first others. */
 static int take_first(const struct command *c, struct options *o)
 {
 	bool model = c->bit & FOR_MODEL;
 	const char **to = model ? &o->model : &o->device;
 
-	if (!(c->bit & (FOR_MODEL | FOR_DEVICE)) || (model && *to) || !o->n_args)
+	if (!(c->bit & (FOR_MODEL | FOR_DEVICE)) || (model && *to) || o->n_args <= c->first)
 		return model && !*to ? complain(EXIT_USAGE, "there is no model: give its file as in `accelctl %s %s`",
 						c->name, c->args) : 0;
 	if (*to)
 		return complain(EXIT_USAGE, "two devices are given, \"%s\" and \"%s\"", *to, o->args[0]);
-	*to = o->args[0];
-	o->args++;
+	*to = o->args[c->first];
 	o->n_args--;
+	if (!c->first)
+		o->args++;
+	for (int i = c->first; i < o->n_args && c->first; i++)
+		o->args[i] = o->args[i + 1];
 	return 0;
 }
 

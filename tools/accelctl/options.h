@@ -35,13 +35,15 @@ struct options {
 	uint32_t top_k, repeat_last_n;
 	uint64_t seed;
 	struct texts stop;
-	bool raw;
+	bool raw, chat;
+	const char *system, *chat_format, *session, *receipt;
 	/* logits */
 	int32_t *tokens;	/* malloc'd */
 	size_t n_tokens;
 	bool step;
 	/* bench */
 	uint32_t prompt, generate;
+	uint32_t seqs;		/* 0: one alone */
 	uint32_t at;		/* UINT32_MAX: after the prompt */
 	/* arguments beside the model or the device */
 	char **args;
@@ -60,11 +62,13 @@ enum {
 	FOR_VERSION = 1u << 7,
 	FOR_COMPLETION = 1u << 8,
 	FOR_HELP = 1u << 9,
+	FOR_VERIFY = 1u << 10,
 
-	FOR_MODEL = FOR_PLAN | FOR_RUN | FOR_LOGITS | FOR_BENCH,
+	FOR_PLANNED = FOR_PLAN | FOR_RUN | FOR_LOGITS | FOR_BENCH,
+	FOR_MODEL = FOR_PLANNED | FOR_VERIFY,
 	FOR_DEVICE = FOR_LIST | FOR_SHOW | FOR_DOCTOR,
 	FOR_JSON = FOR_MODEL | FOR_DEVICE | FOR_VERSION,
-	FOR_ALL = (1u << 10) - 1,
+	FOR_ALL = (1u << 11) - 1,
 };
 
 struct command {
@@ -72,11 +76,15 @@ struct command {
 	unsigned int bit;
 	int (*run)(const struct options *o);
 	const char *args, *text;
+	int first;		/* arguments before MODEL */
 	int max_args;		/* beside MODEL or DEVICE */
 	int min_args;
 	unsigned int schema;	/* number of the schema of its JSON; 0: it has none */
 	const char *const *words;	/* that an argument may be, or NULL */
 };
+
+/* In the order of enum accel_kv_type, ended by NULL. */
+extern const char *const kv_type_names[];
 
 extern const struct command commands[];
 extern const size_t n_commands;
@@ -94,6 +102,7 @@ enum value {
 
 struct option_entry {
 	const char *name, *alias;	/* long names; alias may be NULL */
+	const char *word;	/* after one dash, as others write it: "sys"; or NULL */
 	char letter;		/* or 0 */
 	enum value value;
 	unsigned int commands;

@@ -10,17 +10,17 @@
 
 #include "accelctl.h"
 
-#define MAX_PROMPT (16u << 20)
+#define MAX_TEXT (64u << 20)
 
 int bytes_add(struct bytes *b, const char *s, size_t n)
 {
 	char *grown;
 
-	if (n > MAX_PROMPT - b->n)
-		return complain(EXIT_FAILED, "the prompt is longer than %u MiB", MAX_PROMPT >> 20);
+	if (n > MAX_TEXT - b->n)
+		return complain(EXIT_FAILED, "a text is longer than %u MiB", MAX_TEXT >> 20);
 	grown = realloc(b->s, b->n + n + 1);
 	if (!grown)
-		return complain(EXIT_FAILED, "no memory for the prompt");
+		return complain(EXIT_FAILED, "no memory for a text");
 	b->s = grown;
 	memcpy(b->s + b->n, s, n);
 	b->n += n;
@@ -48,13 +48,13 @@ static int read_stdin(struct bytes *b)
 	return read_stream(stdin, "standard input", b);
 }
 
-static int read_file(const char *path, struct bytes *b)
+int bytes_read(const char *path, const char *what, struct bytes *b)
 {
 	FILE *f = fopen(path, "re");
 	int rc;
 
 	if (!f)
-		return complain(EXIT_FAILED, "the prompt's file %s cannot be opened: %s", path, strerror(errno));
+		return complain(EXIT_FAILED, "the %s's file %s cannot be opened: %s", what, path, strerror(errno));
 	rc = read_stream(f, path, b);
 	fclose(f);
 	return rc;
@@ -97,6 +97,8 @@ int prompt_check(const struct options *o)
 {
 	int ways = (o->n_args > 0) + !!o->prompt_text + !!o->prompt_file;
 
+	if (o->chat && (is_stdin(o->n_args == 1 ? o->args[0] : o->prompt_text) || is_stdin(o->prompt_file)))
+		return complain(EXIT_USAGE, "standard input holds the turns of --chat, it cannot be the first prompt, too");
 	return ways < 2 ? EXIT_OK :
 	       complain(EXIT_USAGE, "the prompt is given twice: there can be an argument, --prompt or --file, one of them");
 }
@@ -107,11 +109,13 @@ int prompt_read(const struct options *o, struct bytes *b)
 	bool typed = o->n_args || o->prompt_text;
 	int rc;
 
+	if (o->chat && !typed && !o->prompt_file)
+		return EXIT_OK;
 	if ((!typed && !o->prompt_file) || is_stdin(word) || is_stdin(o->prompt_file)) {
 		typed = false;
 		rc = read_stdin(b);
 	} else if (o->prompt_file) {
-		rc = read_file(o->prompt_file, b);
+		rc = bytes_read(o->prompt_file, "prompt", b);
 	} else if (o->prompt_text) {
 		rc = bytes_add(b, o->prompt_text, strlen(o->prompt_text));
 	} else {

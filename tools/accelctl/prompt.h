@@ -16,8 +16,12 @@ struct bytes {
 /* Returns an exit code after a complaint: also if there are more than a prompt may have. */
 int bytes_add(struct bytes *b, const char *s, size_t n);
 
+/* A whole file, of which `what` says what it is for. */
+int bytes_read(const char *path, const char *what, struct bytes *b);
+
 /*
- * Reads the prompt.  Unless --raw, of a file or of standard input every "\r\n" becomes "\n", and one "\n" at
+ * Reads the prompt.  With --chat there may be none; standard input then holds the turns, and the prompt
+ * is empty.  Unless --raw, of a file or of standard input every "\r\n" becomes "\n", and one "\n" at
  * the end is taken away; arguments stay as they are.  A prompt without a byte is a usage error.
  * Returns an exit code.
  */

@@ -5,14 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <accel/text.h>
-
 struct speech {
-	const struct options *o;
-	uint32_t vocab;
+	const char *name;	/* of the model's file, for sentences */
+	uint32_t vocab, kv_type;
+	struct texts asked;	/* texts to stop at that the user gave; the options' */
 	struct accel_tokenizer *tok;
+	struct accel_sampler_opts so;
 	struct accel_sampler *sampler;
-	struct accel_chat *chat;	/* how a prompt is to look; NULL: as it is */
+	struct accel_chat *chat;	/* NULL: prompts are completed as they stand */
+	bool begin;		/* an answer is a text of its own */
 	struct accel_decoder *decoder;
 	struct accel_stop *stop;	/* NULL: there is no text to stop at */
 	struct bytes tail;
@@ -31,7 +32,7 @@ static void note_sampling(const struct options *o)
 		}
 }
 
-static int make_sampler(const struct options *o, uint32_t trained, struct accel_sampler **out)
+static struct accel_sampler_opts sampling(const struct options *o, uint32_t trained)
 {
 	struct accel_sampler_opts so = {
 		.sz = sizeof(so), .seed = o->seed, .temperature = o->temperature, .top_k = o->top_k,
@@ -46,64 +47,134 @@ static int make_sampler(const struct options *o, uint32_t trained, struct accel_
 		so.frequency = o->frequency_penalty;
 		so.presence = o->presence_penalty;
 	}
-	return accel_sampler_new(&so, out) ? complain(EXIT_USAGE, "%s", accel_error()) : EXIT_OK;
+	return so;
 }
 
-/* A model may say how its prompts look; a template for conversations is another matter. */
-static int find_format(struct speech *s, const struct accel_model *m)
-{
-	int err = s->o->raw ? -ENOENT : accel_chat_new(m, NULL, &s->chat);
+/* ---- the format of conversations ---- */
 
-	if (err && err != -ENOENT && err != -ENOTSUP)
-		return complain(EXIT_FAILED, "%s; use --raw", accel_error());
-	if (!err && !strcmp(accel_chat_name(s->chat), "octans"))
+/* Of the file: one that is not known is named, and the prompt completed, but a conversation needs one. */
+static int format_of_file(struct speech *s, const struct options *o, const struct accel_model *m)
+{
+	int err = accel_chat_new(m, NULL, &s->chat);
+
+	if (!err)
 		return EXIT_OK;
-	if (err != -ENOENT)
-		note("the model has a chat template, which is not used: the prompt is completed as it stands");
-	accel_chat_free(s->chat);
-	s->chat = NULL;
+	if (err != -ENOENT && err != -ENOTSUP)
+		return complain(EXIT_FAILED, "%s: --raw does without, --chat-format names another", accel_error());
+	if (o->chat)
+		return complain(EXIT_USAGE, "%s: --chat-format names the one to use, such as chatml", accel_error());
+	if (option_given(o, "system"))
+		return complain(EXIT_USAGE, "%s: without one there is no place for --system; --chat-format names one",
+				accel_error());
+	if (err == -ENOTSUP)
+		note("%s; the prompt is completed as it stands: --chat-format names one to use", accel_error());
 	return EXIT_OK;
 }
+
+static int find_format(struct speech *s, const struct options *o, const struct accel_model *m)
+{
+	int rc = EXIT_OK;
+
+	if (o->chat_format && accel_chat_new(NULL, o->chat_format, &s->chat))
+		return complain(EXIT_USAGE, "--chat-format: %s", accel_error());
+	if (!o->chat_format && !o->raw)
+		rc = format_of_file(s, o, m);
+	s->begin = s->chat;	/* what continues a prompt can be joined to it */
+	return rc;
+}
+
+/* ---- making and freeing ---- */
 
 static int make_reader(struct speech *s, const struct accel_model *m)
 {
 	struct accel_tokenizer_info info = { .sz = sizeof(info) };
 
 	if (accel_tokenizer_new(m, &s->tok))
-		return complain(EXIT_FAILED, "%s: %s", s->o->model, accel_error());
+		return complain(EXIT_FAILED, "%s: %s", s->name, accel_error());
 	accel_tokenizer_info(s->tok, &info);
 	if (info.note[0])
-		note("%s: %s", s->o->model, info.note);
+		note("%s: %s", s->name, info.note);
 	return EXIT_OK;
 }
 
-/* An answer stands alone; what continues a prompt can be joined to it. */
-static int make_writer(struct speech *s)
-{
-	const struct texts *t = &s->o->stop;
-
-	if (accel_decoder_new(s->tok, s->chat ? ACCEL_DECODE_BEGIN : 0, &s->decoder) ||
-	    (t->n && accel_stop_new(t->text, t->n, &s->stop)))
-		return complain(EXIT_FAILED, "%s", accel_error());
-	return EXIT_OK;
-}
-
-int speech_new(const struct options *o, const struct running *r, struct speech **out)
+static int make(const struct running *r, struct speech **out)
 {
 	struct speech *s = calloc(1, sizeof(*s));
-	int rc;
 
 	*out = s;
 	if (!s)
 		return complain(EXIT_FAILED, "no memory for the vocabulary");
-	s->o = o;
+	s->name = r->o->model;
+	s->kv_type = r->o->kv_type;
 	s->vocab = r->model_info.n_vocab;
-	rc = make_sampler(o, r->model_info.n_ctx_train, &s->sampler);
-	if (!rc)
-		rc = make_reader(s, r->model);
-	if (!rc)
-		rc = find_format(s, r->model);
-	return rc ? rc : make_writer(s);
+	return make_reader(s, r->model);
+}
+
+/* Texts of --stop, and those that end a turn in the format. */
+static int make_stop(struct speech *s)
+{
+	const char *const *turn = s->chat ? accel_chat_stops(s->chat) : NULL;
+	size_t n = s->asked.n, more = 0;
+	const char **all;
+	int err;
+
+	while (turn && turn[more])
+		more++;
+	if (!(n + more))
+		return EXIT_OK;
+	all = calloc(n + more, sizeof(*all));
+	if (!all)
+		return complain(EXIT_FAILED, "no memory for texts to stop at");
+	if (n)
+		memcpy(all, s->asked.text, n * sizeof(*all));
+	if (more)
+		memcpy(all + n, turn, more * sizeof(*all));
+	err = accel_stop_new(all, n + more, &s->stop);
+	free(all);
+	return err ? complain(EXIT_FAILED, "%s", accel_error()) : EXIT_OK;
+}
+
+int speech_begin(struct speech *s, const int32_t *tokens, size_t n, uint64_t turn)
+{
+	struct accel_sampler_opts so = s->so;
+
+	accel_sampler_free(s->sampler);
+	accel_decoder_free(s->decoder);
+	accel_stop_free(s->stop);
+	s->sampler = NULL;
+	s->decoder = NULL;
+	s->stop = NULL;
+	so.seed += turn;
+	if (accel_sampler_new(&so, &s->sampler))
+		return complain(EXIT_USAGE, "%s", accel_error());
+	if (accel_decoder_new(s->tok, s->begin ? ACCEL_DECODE_BEGIN : 0, &s->decoder))
+		return complain(EXIT_FAILED, "%s", accel_error());
+	for (size_t i = 0; i < n; i++)
+		accel_sampler_accept(s->sampler, tokens[i]);
+	return make_stop(s);
+}
+
+int speech_new(const struct options *o, const struct running *r, struct speech **out)
+{
+	int rc = make(r, out);
+
+	if (rc)
+		return rc;
+	(*out)->asked = o->stop;
+	(*out)->so = sampling(o, r->model_info.n_ctx_train);
+	rc = find_format(*out, o, r->model);
+	return rc ? rc : speech_begin(*out, NULL, 0, 0);	/* what cannot be had is said now */
+}
+
+int speech_again(const struct running *r, const struct accel_sampler_opts *so, bool begin, struct speech **out)
+{
+	int rc = make(r, out);
+
+	if (rc)
+		return rc;
+	(*out)->so = *so;
+	(*out)->begin = begin;
+	return EXIT_OK;
 }
 
 void speech_free(struct speech *s)
@@ -119,20 +190,26 @@ void speech_free(struct speech *s)
 	free(s);
 }
 
-static int apply_format(const struct speech *s, const struct bytes *prompt, struct bytes *out)
+const struct accel_chat *speech_chat(const struct speech *s)
 {
-	struct accel_chat_message question = { "user", prompt->s, prompt->n };
-
-	if (!s->chat)
-		return bytes_add(out, prompt->s, prompt->n);
-	accel_chat_format(s->chat, &question, 1, 0, ACCEL_CHAT_ANSWER, NULL, &out->n);
-	out->s = malloc(out->n + 1);
-	if (!out->s || accel_chat_format(s->chat, &question, 1, 0, ACCEL_CHAT_ANSWER, out->s, &out->n))
-		return complain(EXIT_FAILED, "no memory for the prompt");
-	return EXIT_OK;
+	return s->chat;
 }
 
-static int encode(const struct speech *s, const struct bytes *text, int32_t **ids, size_t *n)
+const struct accel_sampler_opts *speech_sampling(const struct speech *s)
+{
+	return &s->so;
+}
+
+/* ---- text to tokens ---- */
+
+static int check_tokens(const struct speech *s, const int32_t *ids, size_t n)
+{
+	if (accel_tokenizer_double_bos(s->tok, ids, n))
+		note("the prompt begins with two tokens that begin a text: leave out the one that it spells, answers suffer");
+	return n ? EXIT_OK : complain(EXIT_USAGE, "the prompt has no tokens");
+}
+
+int speech_encode(const struct speech *s, const struct bytes *text, int32_t **ids, size_t *n)
 {
 	*n = 3 * text->n + 4;
 	*ids = malloc(*n * sizeof(**ids));
@@ -140,25 +217,50 @@ static int encode(const struct speech *s, const struct bytes *text, int32_t **id
 		return complain(EXIT_FAILED, "no memory for the prompt's tokens");
 	if (accel_tokenizer_encode(s->tok, text->s, text->n, ACCEL_ENCODE_BEGIN | ACCEL_ENCODE_SPECIAL, *ids, n))
 		return complain(EXIT_FAILED, "the prompt: %s", accel_error());
-	if (accel_tokenizer_double_bos(s->tok, *ids, *n))
-		note("the prompt begins with two tokens that begin a text: leave out the one that it spells, answers suffer");
-	for (size_t i = 0; i < *n; i++)
-		accel_sampler_accept(s->sampler, (*ids)[i]);
-	return *n ? EXIT_OK : complain(EXIT_USAGE, "the prompt has no tokens");
+	return check_tokens(s, *ids, *n);
 }
 
-int speech_encode(struct speech *s, const struct bytes *prompt, int32_t **ids, size_t *n)
+int speech_encode_chat(const struct speech *s, const struct accel_chat_message *messages, size_t n,
+		       size_t known, int32_t **ids, size_t *n_ids)
 {
-	struct bytes text = { 0 };
-	int rc = apply_format(s, prompt, &text);
+	int err;
 
 	*ids = NULL;
-	*n = 0;
+	*n_ids = 0;
+	err = accel_chat_encode(s->chat, s->tok, messages, n, known, ACCEL_CHAT_ANSWER, NULL, n_ids);
+	if (err == -ENOSPC) {
+		*ids = malloc(*n_ids * sizeof(**ids));
+		if (!*ids)
+			return complain(EXIT_FAILED, "no memory for the prompt's tokens");
+		err = accel_chat_encode(s->chat, s->tok, messages, n, known, ACCEL_CHAT_ANSWER, *ids, n_ids);
+	}
+	if (err)
+		return complain(err == -EINVAL ? EXIT_USAGE : EXIT_FAILED, "the prompt: %s", accel_error());
+	return check_tokens(s, *ids, known ? 1 : *n_ids);
+}
+
+int speech_decode(const struct speech *s, const int32_t *ids, size_t n, bool special, struct bytes *text)
+{
+	uint32_t flags = special ? ACCEL_DECODE_SPECIAL : s->begin ? ACCEL_DECODE_BEGIN : 0;
+	struct accel_decoder *d;
+	const char *part;
+	size_t len;
+	int rc = EXIT_OK;
+
+	if (accel_decoder_new(s->tok, flags, &d))
+		return complain(EXIT_FAILED, "%s", accel_error());
+	for (size_t i = 0; i < n && !rc; i++) {
+		len = accel_decoder_push(d, ids[i], &part);
+		rc = bytes_add(text, part, len);
+	}
+	len = accel_decoder_end(d, &part);
 	if (!rc)
-		rc = encode(s, &text, ids, n);
-	free(text.s);
+		rc = bytes_add(text, part, len);
+	accel_decoder_free(d);
 	return rc;
 }
+
+/* ---- the next token ---- */
 
 uint32_t speech_top(const struct speech *s)
 {
@@ -181,15 +283,23 @@ int64_t speech_choose(struct speech *s, const float *logits, const int32_t *ids,
 	if (err != -EDOM)
 		return -1 - complain(EXIT_FAILED, "%s", accel_error());
 	/* Keys and values may be larger than the cache can hold, in a model that is sound. */
-	return -1 - complain(EXIT_FAILED, s->o->kv_type == ACCEL_KV_F32 ?
+	return -1 - complain(EXIT_FAILED, s->kv_type == ACCEL_KV_F32 ?
 			     "the model gave no number for any token: its weights are damaged" :
 			     "the model gave no number for any token: its weights are damaged, or its keys and values are too large for 16 bits: try --kv-type f32");
 }
 
+/* The format may be another than the file's, whose ends the vocabulary knows. */
 bool speech_ends(const struct speech *s, int32_t id)
 {
+	const char *const *turn = s->chat ? accel_chat_stops(s->chat) : NULL;
+
+	for (; turn && *turn; turn++)
+		if (accel_token_find(s->tok, *turn, strlen(*turn)) == id && id >= 0)
+			return true;
 	return accel_token_ends(s->tok, id);
 }
+
+/* ---- tokens to text ---- */
 
 size_t speech_say(struct speech *s, int32_t id, const char **text, bool *stopped)
 {

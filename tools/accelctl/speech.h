@@ -3,19 +3,37 @@
 #ifndef ACCELCTL_SPEECH_H
 #define ACCELCTL_SPEECH_H
 
+#include <accel/text.h>
+
 #include "compute.h"
 #include "prompt.h"
 
 struct speech;
 
-/* Checks the vocabulary and what is asked of sampling.  Returns an exit code; speech_free() takes NULL. */
+/* Checks the vocabulary and what is asked of sampling and chat formats.  Returns an exit code;
+ * speech_free() takes NULL. */
 int speech_new(const struct options *o, const struct running *r, struct speech **out);
+/* The same for what is already tokens: nothing is asked of options, sampling is *so. */
+int speech_again(const struct running *r, const struct accel_sampler_opts *so, bool begin, struct speech **out);
 void speech_free(struct speech *s);
 
-/* The tokens of a prompt, in the format that the model asks for unless --raw.  *ids is malloc'd.
- * Returns an exit code. */
-int speech_encode(struct speech *s, const struct bytes *prompt, int32_t **ids, size_t *n);
+/* The format of conversations: NULL, prompts are completed as they stand. */
+const struct accel_chat *speech_chat(const struct speech *s);
+const struct accel_sampler_opts *speech_sampling(const struct speech *s);
 
+/* Tokens of a text as it stands, and of what comes after the first `known` messages and makes the model
+ * answer.  *ids is malloc'd.  Return exit codes. */
+int speech_encode(const struct speech *s, const struct bytes *text, int32_t **ids, size_t *n);
+int speech_encode_chat(const struct speech *s, const struct accel_chat_message *messages, size_t n,
+		       size_t known, int32_t **ids, size_t *n_ids);
+/* Text of tokens that are known.  special: control tokens are shown. */
+int speech_decode(const struct speech *s, const int32_t *ids, size_t n, bool special, struct bytes *text);
+
+/*
+ * Begins an answer to tokens[n], all that stand before it.  What is chosen follows from them, the options and
+ * `turn`, which tells answers of a conversation apart, and from nothing that was before.
+ */
+int speech_begin(struct speech *s, const int32_t *tokens, size_t n, uint64_t turn);
 /* How many of the largest logits a choice needs; 0: all. */
 uint32_t speech_top(const struct speech *s);
 /* A token, or an exit code as -1 - code after a complaint.  logits NULL: the k in ids and values. */
@@ -24,9 +42,9 @@ int64_t speech_choose(struct speech *s, const float *logits, const int32_t *ids,
 /* Does the token end an answer? */
 bool speech_ends(const struct speech *s, int32_t id);
 /* Appends a token to the answer.  Returns how many bytes can be shown now; *text is the speech's until
- * the next call.  *stopped: one of the texts of --stop has come; what comes from it on is not shown. */
+ * the next call.  *stopped: a text to stop at has come; what comes from it on is not shown. */
 size_t speech_say(struct speech *s, int32_t id, const char **text, bool *stopped);
-/* What was held back, at the end of an answer that no text of --stop has ended. */
+/* What was held back, at the end of an answer that no such text has ended. */
 size_t speech_end(struct speech *s, const char **text);
 
 #endif

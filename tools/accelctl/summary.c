@@ -8,7 +8,7 @@
 
 #define MAX_REASONS 16
 
-static const char *stop_name(enum stop stop)
+const char *stop_name(enum stop stop)
 {
 	static const char *const names[] = {
 		[STOP_END] = "end-of-text", [STOP_TEXT] = "stop-text", [STOP_PREDICT] = "predict",
@@ -102,9 +102,8 @@ static bool is_modelled(const struct running *r, const struct accel_engine_stats
 static void print_modelled(const struct running *r, const struct accel_engine_stats *st,
 			   const struct summary *s)
 {
-	const struct accel_engine_stats nothing = { 0 };
-	struct accel_engine_stats prompt = stats_between(&nothing, &s->after_prompt);
-	struct accel_engine_stats generation = stats_between(&s->after_prompt, st);
+	const struct accel_engine_stats *prompt = &s->prompt_work;
+	struct accel_engine_stats generation = stats_between(prompt, st);
 	const struct octans_counters *c = &st->modelled;
 	double percent = c->cycles ? 100.0 / c->cycles : 0;
 	struct sentence out = { .n = 0 };
@@ -112,7 +111,7 @@ static void print_modelled(const struct running *r, const struct accel_engine_st
 	if (!c->cycles)
 		return;
 	add(&out, "[modelled, %u layers on a processor of profile %s", st->layers_device, r->infos[0].profile);
-	add_part(&out, "prompt", &prompt, s->prompt_tokens, r->infos[0].clock_hz);
+	add_part(&out, "prompt", prompt, s->prompt_tokens, r->infos[0].clock_hz);
 	add_part(&out, "generation", &generation, s->steps, r->infos[0].clock_hz);
 	add(&out, "; busy: matrix %.1f %%, vector %.1f %%, DMA %.1f %%, MMU %.1f %%, on-card memory %.1f %%, PCIe %.1f %%]",
 	    c->busy_matrix * percent, c->busy_vector * percent, c->busy_dma * percent,
@@ -120,8 +119,10 @@ static void print_modelled(const struct running *r, const struct accel_engine_st
 	line(out.text);
 }
 
-static void warn_fallback(const struct accel_engine_stats *st)
+void summary_warn(const struct running *r)
 {
+	const struct accel_engine_stats all = compute_stats(r), *st = &all;
+
 	if (!st->fallbacks)
 		return;
 	if (st->fallback_error == -ENOSPC || st->fallback_error == -ENOMEM)
@@ -134,15 +135,32 @@ static void warn_fallback(const struct accel_engine_stats *st)
 		warn("the processor failed, the answer was finished on the CPU: %s", st->fallback_reason);
 }
 
+static void add_where(struct sentence *out, const struct running *r, const struct accel_engine_stats *st)
+{
+	add(out, "%u layer%s on ", st->layers_device, st->layers_device == 1 ? "" : "s");
+	add_devices(out, r, st->layers_device);
+	add(out, ", %u on the CPU", st->layers_cpu);
+	add_reasons(out, r);
+}
+
+void summary_where(const struct running *r, char *text, size_t len)
+{
+	struct accel_engine_stats st = compute_stats(r);
+	struct sentence out = { .n = 0 };
+
+	add_where(&out, r, &st);
+	snprintf(text, len, "%s", out.text);
+}
+
 void summary_print(const struct running *r, const struct summary *s)
 {
 	struct accel_engine_stats st = compute_stats(r);
 	struct sentence out = { .n = 0 };
 
-	add(&out, "[%u layer%s on ", st.layers_device, st.layers_device == 1 ? "" : "s");
-	add_devices(&out, r, st.layers_device);
-	add(&out, ", %u on the CPU", st.layers_cpu);
-	add_reasons(&out, r);
+	add(&out, "[");
+	add_where(&out, r, &st);
+	if (s->format)
+		add(&out, "; chat format %s", s->format);
 	add(&out, "; prompt %zu token%s", s->prompt_tokens, s->prompt_tokens == 1 ? "" : "s");
 	if (s->prompt_done)
 		add(&out, ", %.1f tokens/s", rate(s->prompt_tokens, s->prompt_s));
@@ -153,7 +171,7 @@ void summary_print(const struct running *r, const struct summary *s)
 	line(out.text);
 	if (is_modelled(r, &st))
 		print_modelled(r, &st, s);
-	warn_fallback(&st);
+	summary_warn(r);
 }
 
 /* ---- JSON ---- */
@@ -174,16 +192,15 @@ static json_t *part_json(const struct accel_engine_stats *d, size_t tokens, uint
 static json_t *modelled_json(const struct running *r, const struct accel_engine_stats *st,
 			     const struct summary *s)
 {
-	const struct accel_engine_stats nothing = { 0 };
-	struct accel_engine_stats prompt = stats_between(&nothing, &s->after_prompt);
-	struct accel_engine_stats generation = stats_between(&s->after_prompt, st);
+	const struct accel_engine_stats *prompt = &s->prompt_work;
+	struct accel_engine_stats generation = stats_between(prompt, st);
 	const struct octans_counters *c = &st->modelled;
 
 	if (!c->cycles)
 		return json_null();
 	return json_pack("{s:I, s:o, s:o, s:{s:f, s:f, s:f, s:f, s:f, s:f}}",
 		"cycles", (json_int_t)c->cycles,
-		"prompt", part_json(&prompt, s->prompt_tokens, r->infos[0].clock_hz),
+		"prompt", part_json(prompt, s->prompt_tokens, r->infos[0].clock_hz),
 		"generation", part_json(&generation, s->steps, r->infos[0].clock_hz),
 		"busy", "matrix", (double)c->busy_matrix / c->cycles,
 		"vector", (double)c->busy_vector / c->cycles, "dma", (double)c->busy_dma / c->cycles,
@@ -219,6 +236,7 @@ int summary_json(const struct running *r, const struct summary *s, const char *m
 	json_object_set_new(body, "layers_device", json_integer(st.layers_device));
 	json_object_set_new(body, "layers_cpu", json_integer(st.layers_cpu));
 	json_object_set_new(body, "layers", layers_json(r));
+	json_object_set_new(body, "chat_format", s->format ? json_text(s->format) : json_null());
 	if (failure)
 		json_object_set_new(body, "failure", json_text(failure));
 	return print_json("run", body);
