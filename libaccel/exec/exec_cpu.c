@@ -202,6 +202,8 @@ static int make_cpu(struct exec_cpu *e, uint32_t threads, const char *isa)
 
 	if (err == -ENOTSUP)
 		return fail(err, "the instruction set \"%s\" is not one of this machine's, or of this library", isa);
+	if (err == -EAGAIN)
+		return fail(err, "no more threads can be started: a limit of processes or tasks is reached, as containers and services have one; ask for fewer, or raise it");
 	return err ? fail(err, "the CPU executor cannot be made: %s", strerror(-err)) : 0;
 }
 
