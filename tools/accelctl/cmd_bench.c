@@ -28,6 +28,7 @@ static int step(struct running *r, struct accel_seq *const *seqs, uint32_t n, co
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++)
 		in[i] = (struct accel_input) {
+			.sz = sizeof(in[i]),
 			.seq = seqs[i], .tokens = token, .n = 1, .want = ACCEL_WANT_TOP, .top = 1,
 		};
 	err = accel_step_run(r->engine, in, n, NULL, &done);
