@@ -294,17 +294,26 @@ static int read_layers(struct loader *ld)
 	return err ? err : read_layer(ld, a->last, "", 0, l);
 }
 
-/* Files of other kinds lack the embedding, too; it is not what is wrong with them. */
-static int not_a_model(const struct loader *ld)
+/* Files that go with models are taken for them; what they lack is not what is wrong with them. */
+static int check_kind(const struct loader *ld)
 {
 	const char *type;
 	size_t n;
 
+	if (gguf_get_str(ld->g, "general.type", &type, &n) || (n == 5 && !memcmp(type, "model", 5)))
+		return 0;
+	return fail(-EINVAL, "%s: \"general.type\" is %s; it goes with a model, and is none", ld->path,
+		    gguf_value_text(ld->g, "general.type", (char [64]) { 0 }, 64));
+}
+
+static int not_a_model(const struct loader *ld)
+{
+	int err = check_kind(ld);
+
+	if (err)
+		return err;
 	if (!gguf_n_tensors(ld->g))
 		return fail(-EINVAL, "%s: it has no tensors; it is a vocabulary, not a model", ld->path);
-	if (!gguf_get_str(ld->g, "general.type", &type, &n) && (n != 5 || memcmp(type, "model", 5)))
-		return fail(-EINVAL, "%s: \"general.type\" is %s; it goes with a model, and is none", ld->path,
-			    gguf_value_text(ld->g, "general.type", (char [64]) { 0 }, 64));
 	return fail(-EINVAL, "%s: the tensor \"token_embd.weight\" is missing", ld->path);
 }
 
@@ -408,8 +417,10 @@ int arch_load(struct accel_model *m, const char *path)
 			    .h = { .one = 1, .rope.extrapolate = -1 } };
 	int err;
 
-	if (!ld.arch)
-		return not_supported(m, path);
+	if (!ld.arch) {
+		err = check_kind(&ld);
+		return err ? err : not_supported(m, path);
+	}
 	ld.used = calloc(gguf_n_tensors(ld.g) + 1, sizeof(*ld.used));
 	if (!ld.used)
 		return fail(-ENOMEM, "no memory for a model");

@@ -394,6 +394,35 @@ static int place_tensors(struct gguf *g)
 	return check_overlap(g);
 }
 
+/* What people have instead: the place where it is known by, and what it is. */
+static const struct {
+	uint32_t at;
+	const char *text;
+	size_t n;
+	const char *what;
+} instead[] = {
+	{ 0, "\0\0\0", 4, "zeros; what was to write or fetch it did not finish" },
+	{ 0, "version https://git-lfs", 23, "a pointer of Git LFS: fetch the file itself with git lfs pull" },
+	{ 0, "PK\3\4", 4, "an archive, as PyTorch writes; convert the model to GGUF" },
+	{ 0, "\x1f\x8b", 2, "compressed by gzip; unpack it" },
+	{ 0, "(\xb5/\xfd", 4, "compressed by zstd; unpack it" },
+	{ 0, "tjgg", 4, "a model of GGML's formats before GGUF; convert it" },
+	{ 0, "fmgg", 4, "a model of GGML's formats before GGUF; convert it" },
+	{ 0, "lmgg", 4, "a model of GGML's formats before GGUF; convert it" },
+	{ 0, "<!", 2, "a page of the web; get the file by the link to its content" },
+	{ 0, "<html", 5, "a page of the web; get the file by the link to its content" },
+	{ 8, "{\"", 2, "safetensors; convert the model to GGUF" },
+};
+
+static int no_gguf(struct gguf *g)
+{
+	for (size_t i = 0; i < sizeof(instead) / sizeof(instead[0]); i++)
+		if (g->size >= instead[i].at + instead[i].n &&
+		    !memcmp(g->base + instead[i].at, instead[i].text, instead[i].n))
+			return bad(g, -EINVAL, "this is not a GGUF file, but %s", instead[i].what);
+	return bad(g, -EINVAL, "this is not a GGUF file: it does not begin with \"GGUF\"");
+}
+
 static int read_file(struct gguf *g)
 {
 	uint32_t version, alignment = 32;
@@ -404,7 +433,7 @@ static int read_file(struct gguf *g)
 	if (err)
 		return err;
 	if (memcmp(magic, "GGUF", 4))
-		return bad(g, -EINVAL, "this is not a GGUF file: it does not begin with \"GGUF\"");
+		return no_gguf(g);
 	err = take(g, &version, 4, "the header");
 	if (err)
 		return err;

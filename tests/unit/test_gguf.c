@@ -455,6 +455,29 @@ static void test_cves(void)
 	ok(tensor_refused("t", ACCEL_F32, 1, NE(8), 4096, "needs 32 bytes"), "a tensor at the file's end");
 }
 
+/* What people take for a model. */
+static void test_other_files(void)
+{
+	static const struct { const char *text; size_t n; const char *word; } files[] = {
+		{ "\0\0\0\0\0\0\0\0", 8, "but zeros" },
+		{ "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", 64, "git lfs pull" },
+		{ "PK\3\4rest", 8, "PyTorch" },
+		{ "\x1f\x8b\x08\0", 4, "gzip" },
+		{ "tjgg\3\0\0\0", 8, "before GGUF" },
+		{ "<!DOCTYPE html>", 15, "page of the web" },
+		{ "\x40\0\0\0\0\0\0\0{\"a\":1}", 15, "safetensors" },
+		{ "\0\0\0", 3, "ends at byte 3" },
+		{ "PK\3", 3, "ends at byte 3" },
+		{ "<htm", 4, "does not begin with" },
+	};
+
+	for (size_t i = 0; i < N(files); i++) {
+		struct build b = { .p = (uint8_t *)files[i].text };
+
+		ok(refused(&b, files[i].n, files[i].word), "%s", err);
+	}
+}
+
 static void test_refused(void)
 {
 	char name[1100];
@@ -462,8 +485,9 @@ static void test_refused(void)
 
 	build_begin(&b);
 	memcpy(b.p, "GGML", 4);
-	ok(refused(&b, b.n, "not a GGUF file"), "another magic number");
+	ok(refused(&b, b.n, "not a GGUF file: it does not begin"), "another magic number");
 	build_end(&b);
+	test_other_files();
 	ok(header_refused(1, 0, 0, "GGUF version 1 is not supported"), "version 1");
 	ok(header_refused(4, 0, 0, "GGUF version 4 is not supported"), "version 4");
 	ok(header_refused(0, 0, 0, "GGUF version 0 is not supported"), "version 0");

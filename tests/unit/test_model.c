@@ -413,7 +413,7 @@ static void test_halves(void)
 
 /* ---- files that are none ---- */
 
-static bool file_refused(void (*put)(struct build *b), const char *sentence)
+static bool file_refused(const char *arch, void (*put)(struct build *b), const char *sentence)
 {
 	struct accel_model *m = NULL;
 	struct build b;
@@ -421,7 +421,7 @@ static bool file_refused(void (*put)(struct build *b), const char *sentence)
 	int fd = memfd_create("model", MFD_CLOEXEC), rc;
 
 	build_begin(&b);
-	build_key_text(&b, "general.architecture", "llama");
+	build_key_text(&b, "general.architecture", arch);
 	if (put)
 		put(&b);
 	build_data(&b);
@@ -440,6 +440,11 @@ static void put_adapter(struct build *b)
 	llama_matrix(b, "blk.0.attn_q.weight.lora_a", ACCEL_F32, 32, 4);
 }
 
+static void put_projector(struct build *b)
+{
+	build_key_text(b, "general.type", "mmproj");
+}
+
 static void put_block(struct build *b)
 {
 	build_key_text(b, "general.type", "model");
@@ -448,10 +453,13 @@ static void put_block(struct build *b)
 
 static void test_no_models(void)
 {
-	ok(file_refused(NULL, "it is a vocabulary, not a model"), "a vocabulary: %s", accel_error());
-	ok(file_refused(put_adapter, "\"general.type\" is \"adapter\"; it goes with a model"), "an adapter: %s",
+	ok(file_refused("llama", NULL, "it is a vocabulary, not a model"), "a vocabulary: %s", accel_error());
+	ok(file_refused("llama", put_adapter, "\"general.type\" is \"adapter\"; it goes with a model"), "an adapter: %s",
 	   accel_error());
-	ok(file_refused(put_block, "\"token_embd.weight\" is missing"), "half a model: %s", accel_error());
+	ok(file_refused("clip", put_projector, "\"general.type\" is \"mmproj\"; it goes with a model"),
+	   "what goes with a model is that first: %s", accel_error());
+	ok(file_refused("clip", NULL, "architecture \"clip\" is not supported"), "%s", accel_error());
+	ok(file_refused("llama", put_block, "\"token_embd.weight\" is missing"), "half a model: %s", accel_error());
 }
 
 /* ---- names ---- */
