@@ -22,6 +22,8 @@ struct hparams {
 	uint32_t blocks, ctx, embd, ff, vocab;
 	uint32_t heads, kv_heads, key_dim, value_dim, window;
 	uint32_t q, kv;			/* columns of all heads; the architecture's derive() */
+	uint32_t q_end, k_end, qkv_end;	/* of the three in one tensor; q_end is where keys begin */
+	uint32_t zero;
 	float eps;			/* of norms */
 	float scale;			/* of scores */
 	struct {
@@ -62,14 +64,24 @@ struct arch_tensor {
 	size_t rows, cols;	/* ARCH_FIELD()s; a vector has one row, and is F32 or made so */
 	bool optional;
 	const char *otherwise;	/* the tensor to take if there is none of this name, or NULL */
+	/* The tensor of the block that holds this one among others, if there is none of this name, or
+	 * NULL; where in it this one begins, and how long it is: ARCH_FIELD()s of rows, or of numbers. */
+	const char *whole;
+	size_t from, all;
 };
 
 #define MATRIX(name, slot, rows, cols) \
-	{ name, slot, ARCH_FIELD(rows), ARCH_FIELD(cols), false, NULL }
+	{ name, slot, ARCH_FIELD(rows), ARCH_FIELD(cols), false, NULL, NULL, 0, 0 }
 #define MATRIX_OR(name, slot, rows, cols, other) \
-	{ name, slot, ARCH_FIELD(rows), ARCH_FIELD(cols), false, other }
-#define NORM(name, slot, cols) { name, slot, ARCH_FIELD(one), ARCH_FIELD(cols), false, NULL }
-#define BIAS(name, slot, cols) { name, slot, ARCH_FIELD(one), ARCH_FIELD(cols), true, NULL }
+	{ name, slot, ARCH_FIELD(rows), ARCH_FIELD(cols), false, other, NULL, 0, 0 }
+#define MATRIX_OF(name, slot, rows, cols, whole, from, all) \
+	{ name, slot, ARCH_FIELD(rows), ARCH_FIELD(cols), false, NULL, whole, ARCH_FIELD(from), ARCH_FIELD(all) }
+#define NORM(name, slot, cols) \
+	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(cols), false, NULL, NULL, 0, 0 }
+#define BIAS(name, slot, cols) \
+	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(cols), true, NULL, NULL, 0, 0 }
+#define BIAS_OF(name, slot, cols, whole, from, all) \
+	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(cols), true, NULL, whole, ARCH_FIELD(from), ARCH_FIELD(all) }
 
 #define ARCH_N(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -81,6 +81,9 @@ static int derive(struct hparams *h, const char *path)
 			    path, h->window, h->ctx);
 	h->q = h->heads * h->key_dim;
 	h->kv = h->kv_heads * h->key_dim;
+	h->q_end = h->q;
+	h->k_end = h->q + h->kv;
+	h->qkv_end = h->q + 2 * h->kv;
 	return 0;
 }
 
@@ -90,13 +93,13 @@ static const struct arch_tensor embed[] = {
 
 static const struct arch_tensor attention[] = {
 	NORM("attn_norm.weight",	ATTN_NORM,		embd),
-	MATRIX("attn_q.weight",		ATTN_Q,		q,	embd),
-	MATRIX("attn_k.weight",		ATTN_K,		kv,	embd),
-	MATRIX("attn_v.weight",		ATTN_V,		kv,	embd),
+	MATRIX_OF("attn_q.weight",	ATTN_Q,		q,	embd,	"attn_qkv.weight", zero, qkv_end),
+	MATRIX_OF("attn_k.weight",	ATTN_K,		kv,	embd,	"attn_qkv.weight", q_end, qkv_end),
+	MATRIX_OF("attn_v.weight",	ATTN_V,		kv,	embd,	"attn_qkv.weight", k_end, qkv_end),
 	MATRIX("attn_output.weight",	ATTN_OUT,	embd,	q),
-	BIAS("attn_q.bias",		ATTN_BQ,		q),
-	BIAS("attn_k.bias",		ATTN_BK,		kv),
-	BIAS("attn_v.bias",		ATTN_BV,		kv),
+	BIAS_OF("attn_q.bias",		ATTN_BQ,		q,	"attn_qkv.bias", zero, qkv_end),
+	BIAS_OF("attn_k.bias",		ATTN_BK,		kv,	"attn_qkv.bias", q_end, qkv_end),
+	BIAS_OF("attn_v.bias",		ATTN_BV,		kv,	"attn_qkv.bias", k_end, qkv_end),
 	BIAS("attn_output.bias",	ATTN_BOUT,		embd),
 };
 

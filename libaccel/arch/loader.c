@@ -240,6 +240,28 @@ static uint32_t size_of(const struct loader *ld, size_t field)
 	return v;
 }
 
+/* Some of the rows of a matrix, or of the numbers of a vector. */
+static int take_part(struct loader *ld, const struct arch_tensor *t, const char *prefix, struct weight *w)
+{
+	uint32_t from = size_of(ld, t->from), all = size_of(ld, t->all), rows = size_of(ld, t->rows);
+	uint32_t cols = size_of(ld, t->cols);
+	bool vector = t->rows == ARCH_FIELD(one);
+	char name[64];
+	int err;
+
+	snprintf(name, sizeof(name), "%s%s", prefix, t->whole);
+	err = loader_take(ld, name, vector ? 1 : all, vector ? all : cols, w);
+	if (err)
+		return err;
+	if (vector)
+		w->stride = 4ull * cols;
+	w->data = (const char *)w->data + from * (vector ? sizeof(float) : w->stride);
+	w->rows = rows;
+	w->cols = cols;
+	w->size = rows * w->stride;
+	return 0;
+}
+
 static int take_tensor(struct loader *ld, const struct arch_tensor *t, const char *prefix, struct layer *l)
 {
 	uint32_t rows = size_of(ld, t->rows), cols = size_of(ld, t->cols);
@@ -250,6 +272,8 @@ static int take_tensor(struct loader *ld, const struct arch_tensor *t, const cha
 	err = loader_take(ld, name, rows, cols, &l->w[t->slot]);
 	if (err == -ENOENT && t->otherwise)
 		err = loader_take(ld, t->otherwise, rows, cols, &l->w[t->slot]);
+	if (err == -ENOENT && t->whole)
+		err = take_part(ld, t, prefix, &l->w[t->slot]);
 	if (!err && rows == 1 && !t->optional)
 		err = check_hole(ld, name, &l->w[t->slot]);
 	if (err == -ENOENT)

@@ -770,6 +770,28 @@ def bias_bf16():        # llama.cpp aborts
     return g
 
 
+def fused(bias):        # queries, keys and values in one tensor, as converters can write them
+    g = random_llama(bias=bias)
+    for i in range(2):
+        for kind in (".weight", ".bias")[:1 + bias]:
+            names = ["blk.%d.attn_%s%s" % (i, s, kind) for s in "qkv"]
+            parts = [t for n in names for t in g.tensors if t[0] == n]
+            g.drop(*names)
+            g.tensor("blk.%d.attn_qkv%s" % (i, kind), parts[0][1][:-1] + [sum(t[1][-1] for t in parts)], "F32",
+                     b"".join(t[3] for t in parts))
+    return g
+
+
+@case
+def fused_qkv():
+    return fused(False)
+
+
+@case
+def fused_qkv_bias():
+    return fused(True)
+
+
 @case
 def hole():             # the end of a download that broke off
     b = bytearray(random_llama().bytes())

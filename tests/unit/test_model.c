@@ -289,6 +289,16 @@ static void short_bias(struct build *b)
 	llama_vector(b, "blk.0.ffn_up.bias", ACCEL_F32, 63);
 }
 
+static void joined_bias(struct build *b)
+{
+	llama_vector(b, "blk.0.attn_qkv.bias", ACCEL_F32, 64);
+}
+
+static void short_joined_bias(struct build *b)
+{
+	llama_vector(b, "blk.0.attn_qkv.bias", ACCEL_F32, 63);
+}
+
 static bool tensors_refused(void (*tensors)(struct build *b), const char *sentence)
 {
 	struct llama_build l = llama_small;
@@ -311,6 +321,19 @@ static void test_tensors(void)
 	   "a quantised bias: %s", accel_error());
 	ok(tensors_refused(short_bias, "\"blk.0.ffn_up.bias\" is 63 x 1 x 1 x 1, it must be 64 x 1"), "a short bias: %s",
 	   accel_error());
+	ok(tensors_refused(short_joined_bias, "\"blk.0.attn_qkv.bias\" is 63 x 1 x 1 x 1, it must be 64 x 1"),
+	   "a short bias of three: %s", accel_error());
+	l.tensors = joined_bias;
+	if (ok(!load(&l, &m), "a bias of three%s%s", m ? "" : ": ", m ? "" : accel_error())) {
+		const struct weight *w = m->layers[1].w;
+		const float *q = w[ATTN_BQ].data;
+
+		ok(w[ATTN_BQ].cols == 32 && w[ATTN_BK].cols == 16 && w[ATTN_BV].cols == 16 &&
+		   w[ATTN_BV].size == 64 && w[ATTN_BK].data == q + 32 && w[ATTN_BV].data == q + 48,
+		   "in its places");
+	}
+	accel_model_free(m);
+	m = NULL;
 	l.tensors = biases;
 	l.vectors = ACCEL_F16;
 	ok(!load(&l, &m), "norms and biases of half the size load%s%s", m ? "" : ": ", m ? "" : accel_error());
