@@ -274,7 +274,7 @@ static int take_tensor(struct loader *ld, const struct arch_tensor *t, const cha
 		err = loader_take(ld, t->otherwise, rows, cols, &l->w[t->slot]);
 	if (err == -ENOENT && t->whole)
 		err = take_part(ld, t, prefix, &l->w[t->slot]);
-	if (!err && rows == 1 && !t->optional)
+	if (!err && t->rows == ARCH_FIELD(one) && !t->optional)
 		err = check_hole(ld, name, &l->w[t->slot]);
 	if (err == -ENOENT)
 		err = t->optional ? 0 : fail(-EINVAL, "%s: the tensor \"%s\" is missing", ld->path, name);
