@@ -94,7 +94,8 @@ static int no_memory(void)
 }
 
 /* What a user should read once; the first of them counts. */
-static void remark(struct accel_tokenizer *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void remark(struct accel_tokenizer *t, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 static void remark(struct accel_tokenizer *t, const char *fmt, ...)
 {
 	va_list ap;
