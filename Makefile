@@ -8,6 +8,7 @@
 # make modules    octans.ko for the kernel in KDIR (for those of the VM: tests/vm/build-module)
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
 # make fuzz       FUZZ_SECONDS=60 of hostile streams, clients, machine monitors and control lines each
+# make tsan       engines and their threads under ThreadSanitizer, ten minutes
 # make bench      speed and memory beside the peers: as make check
 # make install    into $(DESTDIR)$(PREFIX), PREFIX=/usr/local (LIBDIR= STATIC=1)
 # make uninstall  takes that away again
@@ -149,6 +150,9 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-s
 $(O)/cycles-jobs: $(O)/tests/cycles/jobs.o $(O)/liboctans-sim.a
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
+$(O)/fuzz_engine: $(O)/tests/fuzz/fuzz_engine.o $(O)/libaccel.a | $(sim_so)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ $(LIBS)
+
 $(O)/random-same: $(O)/tests/random/same.o $(O)/libaccel.a $(O)/liboctans-sim.a
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
@@ -181,6 +185,13 @@ same: $(O)/random-same
 
 fuzz: tools
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(SEED) tests/fuzz/run
+
+# Not a part of `make check`: it takes too long.
+tsan: tools
+	@$(MAKE) --no-print-directory O=$(O)/tsan SAN=-fsanitize=thread CFLAGS='-O1 -g' \
+		$(addprefix $(O)/tsan/,unit/test_engine unit/test_seqs fuzz_engine)
+	@UNIT_SECONDS=1800 tests/unit/run $(O)/tsan/unit/test_engine $(O)/tsan/unit/test_seqs
+	$(O)/tsan/fuzz_engine $(FUZZ_SECONDS) $(SEED) 4
 
 bench:
 	@packaging/install-deps --test
@@ -254,7 +265,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-.PHONY: all tools run unit unit-build check same fuzz bench modules modules_clean deps relink install uninstall clean help
+.PHONY: all tools run unit unit-build check same fuzz tsan bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -35,7 +35,8 @@
 #define VOCAB		12
 
 static struct accel_model *models[MODELS];
-static bool few;			/* no faults: of a processor that is shared with TSan, time is short */
+static bool few;			/* no faults that take long: TSan is slow */
+static uint32_t crowd;			/* threads on an engine, 0 = it is one client's */
 
 /* What is expected: computed by an engine of its own, one for each way to keep keys and values. */
 static struct reference {
@@ -176,7 +177,7 @@ static void place_new(struct place *p, const struct place *like)
 	p->kv = like ? like->kv : below(p->model < 2 ? 2 : KV_TYPES);
 	po.kv_type = p->kv;
 	if (!one_in(3))
-		po.positions = CTX + below(5 * CTX);
+		po.positions = CTX + below((crowd ? 20 : 5) * CTX);
 	if (!one_in(3) && !accel_open(specs[below(3)], &p->dev)) {
 		/* Hangs are short, but a good job may take as long on a busy machine. */
 		p->hasty = !few && one_in(2);
@@ -773,12 +774,14 @@ int main(int argc, char **argv)
 	uint32_t threads = argc > 3 ? atoi(argv[3]) : 0;
 
 	random_begin(argc, argv);
+	threads = threads < MAX_THREADS ? threads : MAX_THREADS;
+	crowd = threads;
 #ifdef __SANITIZE_THREAD__
 	few = true;
 #endif
 	make_models();
 	while (random_more())
-		program(threads < MAX_THREADS ? threads : MAX_THREADS);
+		program(threads);
 	for (int i = 0; i < MODELS; i++)
 		for (int k = 0; k < KV_TYPES; k++) {
 			accel_engine_free(references[i][k].engine);

@@ -24,7 +24,7 @@
 static _Thread_local uint64_t random_state;
 static uint64_t random_seed;
 static double random_end;
-static unsigned long random_step;
+static _Thread_local unsigned long random_step;
 
 RANDOM_FN double seconds_now(void)
 {
