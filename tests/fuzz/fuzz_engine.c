@@ -650,7 +650,7 @@ static void op_wrong(struct client *c)
 		f.in[f.n - 1].want = 4 + below(100);
 		break;
 	case 3:
-		f.in[0].reserved[below(3)] = 1;
+		f.in[0].reserved = 1;
 		break;
 	case 4:
 		if (f.n < 2)
