@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "chat.h"
 
-#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,9 @@
 #include "answer.h"
 #include "conversation.h"
 #include "interrupt.h"
+
+/* How long a look at signals may wait for input. */
+#define LOOK_MS 100
 
 struct chat {
 	const struct options *o;
@@ -20,6 +23,8 @@ struct chat {
 	bool terminal;		/* somebody types */
 	bool over;		/* it has ended in good order */
 	uint64_t again;		/* how often the last answer was asked for again */
+	char input[4096];	/* that was read, of which lines are yet to be made */
+	size_t input_at, input_n;
 };
 
 static const char *format_of(const struct chat *c)
@@ -261,22 +266,50 @@ static void show_marker(const struct chat *c, const char *marker)
 	fputs(marker, stderr);
 }
 
-/* A line without its end.  False: there is none, or Ctrl-C was pressed. */
-static bool read_one(struct bytes *text, bool *goes_on)
+/* More of standard input.  False: there is no more, or a signal asked us to stop, which poll() may not be
+ * told of: it may have come before it, or to another thread. */
+static bool read_more(struct chat *c)
 {
-	char *s = NULL;
-	size_t room = 0;
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
 	ssize_t n;
-	bool good;
 
-	errno = 0;
-	n = getline(&s, &room, stdin);
-	if (n > 0 && s[n - 1] == '\n')
-		n -= n > 1 && s[n - 2] == '\r' ? 2 : 1;
-	*goes_on = n > 0 && s[n - 1] == '\\';
-	good = n >= 0 && !bytes_add(text, s, n - *goes_on) && (!*goes_on || !bytes_add(text, "\n", 1));
-	free(s);
-	return good;
+	do {
+		if (interrupted)
+			return false;
+	} while (poll(&in, 1, LOOK_MS) <= 0);
+	n = read(STDIN_FILENO, c->input, sizeof(c->input));
+	c->input_at = 0;
+	c->input_n = n > 0 ? n : 0;
+	return n > 0;
+}
+
+/* A line without its end.  False: there is none, or a signal came. */
+static bool read_one(struct chat *c, struct bytes *text, bool *goes_on)
+{
+	size_t begin = text->n;
+	const char *end = NULL;
+
+	while (!end) {
+		const char *from = c->input + c->input_at;
+		size_t n = c->input_n - c->input_at;
+
+		end = memchr(from, '\n', n);
+		if (bytes_add(text, from, end ? (size_t)(end - from) : n))
+			return false;
+		c->input_at += end ? (size_t)(end - from) + 1 : n;
+		if (!end && !read_more(c)) {
+			if (interrupted || text->n == begin)
+				return false;
+			break;		/* the last line needs no end */
+		}
+	}
+	if (text->n > begin && text->s[text->n - 1] == '\r')
+		text->n--;
+	*goes_on = text->n > begin && text->s[text->n - 1] == '\\';
+	if (*goes_on)
+		text->s[text->n - 1] = '\n';
+	text->s[text->n] = 0;
+	return true;
 }
 
 static bool read_message(struct chat *c, struct bytes *text)
@@ -286,7 +319,7 @@ static bool read_message(struct chat *c, struct bytes *text)
 	text->n = 0;
 	show_marker(c, "> ");
 	do {
-		if (!read_one(text, &goes_on))
+		if (!read_one(c, text, &goes_on))
 			return false;
 		if (goes_on)
 			show_marker(c, ". ");
@@ -302,7 +335,6 @@ static int no_message(struct chat *c, bool *warned)
 		show_marker(c, "\n");
 		return interrupted ? EXIT_INTERRUPTED : EXIT_OK;
 	}
-	clearerr(stdin);
 	interrupted = false;
 	*warned = true;
 	show_marker(c, "\n");
@@ -335,6 +367,7 @@ static int talk(struct chat *c)
 		}
 		warned = false;
 		rc = take_message(c, &text);
+		c->over |= terminated;
 	}
 	free(text.s);
 	return rc;
@@ -374,11 +407,12 @@ int chat_run(const struct options *o, struct running *run, struct speech *speech
 	interrupt_catch(true);
 	if (!rc && first->n)
 		rc = ask(&c, first->s, first->n, 0);
-	if (!rc)
+	if (!rc && !terminated)
 		rc = talk(&c);
 	/* Also what led to a failure is kept: that turn was taken back. */
 	if (begun && o->session)
 		bad = conversation_save(&c.said, run, format_of(&c), o->session);
 	conversation_free(&c.said);
-	return rc ? rc : bad;
+	rc = rc ? rc : bad;
+	return rc ? rc : terminated ? EXIT_INTERRUPTED : EXIT_OK;
 }

@@ -209,7 +209,7 @@ static int compare_texts(struct check *c)
 	rc = compare_text(c, "prompt", r->prompt, r->n_prompt, true, r->prompt_text);
 	if (!rc)
 		rc = compare_text(c, "answer", ids, r->n_steps, false, r->text);
-	if (!rc && says_end && !ends && !r->chat_format)
+	if (!rc && says_end && !ends)
 		rc = differs(c, "stop", "the model had not ended its answer, the receipt says \"%s\"", r->stop);
 	free(ids);
 	return rc;

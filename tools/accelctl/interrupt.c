@@ -4,7 +4,8 @@
 #include <signal.h>
 #include <stddef.h>
 
-volatile bool interrupted, terminated;
+volatile bool interrupted;
+volatile int terminated;
 
 static void on_signal(int sig)
 {
@@ -12,13 +13,14 @@ static void on_signal(int sig)
 		signal(sig, SIG_DFL);
 		raise(sig);
 	}
-	terminated |= sig != SIGINT;
+	if (sig != SIGINT)
+		terminated = sig;
 	interrupted = true;
 }
 
-static void catch(int sig, int flags)
+static void catch(int sig)
 {
-	struct sigaction act = { .sa_handler = on_signal, .sa_flags = flags }, was;
+	struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, was;
 
 	if (!sigaction(sig, NULL, &was) && was.sa_handler != SIG_IGN)
 		sigaction(sig, &act, NULL);
@@ -26,9 +28,17 @@ static void catch(int sig, int flags)
 
 void interrupt_catch(bool end)
 {
-	catch(SIGINT, end ? 0 : SA_RESTART);
+	catch(SIGINT);
 	if (!end)
 		return;
-	catch(SIGTERM, 0);
-	catch(SIGHUP, 0);
+	catch(SIGTERM);
+	catch(SIGHUP);
+}
+
+void interrupt_end(void)
+{
+	int sig = terminated ? terminated : SIGINT;
+
+	signal(sig, SIG_DFL);
+	raise(sig);
 }

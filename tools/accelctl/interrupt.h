@@ -7,14 +7,16 @@
 
 /* Set by Ctrl-C; whoever has ended what it asked to end may clear it. */
 extern volatile bool interrupted;
-/* Set by what ends a program in good order (SIGTERM, SIGHUP), with interrupted. */
-extern volatile bool terminated;
+/* The signal that asked the program to end (SIGTERM, SIGHUP), which sets interrupted, too; or 0. */
+extern volatile int terminated;
 
 /*
  * From now on.  A Ctrl-C while interrupted is still set ends the program, as it would without us.  A signal
  * that whoever started us has turned off stays so.  end: the signals that ask us to end, too, are
- * caught; reading standard input then ends with EINTR.
+ * caught.  Reads and writes go on after a signal.
  */
 void interrupt_catch(bool end);
+/* Ends the program as the signal would have that was caught, so that who waits learns how it ended. */
+void interrupt_end(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <accel/model.h>
 
 #include "accelctl.h"
+#include "interrupt.h"
 
 /* What is opened later must not become standard output because that was closed: the model's memory
  * would take the answer.  Using such a stream still fails. */
@@ -42,9 +43,7 @@ int main(int argc, char **argv)
 		rc = dispatch(cmd, &o);
 	options_free(&o);
 	flush_output(&rc);
-	if (rc == EXIT_INTERRUPTED) {	/* who waits for us learns how we ended */
-		signal(SIGINT, SIG_DFL);
-		raise(SIGINT);
-	}
+	if (rc == EXIT_INTERRUPTED)
+		interrupt_end();
 	return rc;
 }

@@ -166,14 +166,18 @@ int speech_new(const struct options *o, const struct running *r, struct speech *
 	return rc ? rc : speech_begin(*out, NULL, 0, 0);	/* what cannot be had is said now */
 }
 
-int speech_again(const struct running *r, const struct accel_sampler_opts *so, bool begin, struct speech **out)
+int speech_again(const struct running *r, const struct accel_sampler_opts *so, const char *format,
+		 struct speech **out)
 {
 	int rc = make(r, out);
 
 	if (rc)
 		return rc;
 	(*out)->so = *so;
-	(*out)->begin = begin;
+	(*out)->begin = format;
+	/* A file's own format has no ends but those that the vocabulary knows. */
+	if (format && strcmp(format, "octans") && accel_chat_new(NULL, format, &(*out)->chat))
+		return complain(EXIT_FAILED, "%s", accel_error());
 	return EXIT_OK;
 }
 

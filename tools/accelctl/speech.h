@@ -13,8 +13,10 @@ struct speech;
 /* Checks the vocabulary and what is asked of sampling and chat formats.  Returns an exit code;
  * speech_free() takes NULL. */
 int speech_new(const struct options *o, const struct running *r, struct speech **out);
-/* The same for what is already tokens: nothing is asked of options, sampling is *so. */
-int speech_again(const struct running *r, const struct accel_sampler_opts *so, bool begin, struct speech **out);
+/* The same for what is already tokens: nothing is asked of options, sampling is *so, format the name of
+ * that of conversations, or NULL. */
+int speech_again(const struct running *r, const struct accel_sampler_opts *so, const char *format,
+		 struct speech **out);
 void speech_free(struct speech *s);
 
 /* The format of conversations: NULL, prompts are completed as they stand. */
