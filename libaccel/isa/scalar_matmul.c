@@ -63,11 +63,6 @@ void scalar_quantize(struct q8_block *q, const float *x, uint32_t n)
  * what is unpacked need not be found by a table, nor go through memory where registers hold it.
  */
 #define INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 #define TYPE_SCALAR
 #include "type/list.h"
@@ -81,17 +76,12 @@ typedef void widen_fn(float *to, const uint8_t *from, uint32_t n);
 INLINE float dot_floats(const struct weight_type *t, widen_fn *widen, const uint8_t *w,
 			const float *x, uint32_t n)
 {
-	float a[8] = { 0 }, v[8];
+	float a[8] = { 0 }, v;
 
-	for (; n >= 8; n -= 8, w += 8 * t->bytes, x += 8) {
-		widen(v, w, 8);
-		UNROLL
-		for (int i = 0; i < 8; i++)
-			a[i] = fmaf(v[i], x[i], a[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		widen(&v, w + (size_t)i * t->bytes, 1);
+		a[i % 8] = fmaf(v, x[i], a[i % 8]);
 	}
-	widen(v, w, n);
-	for (uint32_t i = 0; i < n; i++)
-		a[i] = fmaf(v[i], x[i], a[i]);
 	return tree8(a);
 }
 
@@ -192,8 +182,11 @@ INLINE void code_row(float *y, size_t y_stride, const struct weight_type *type, 
 
 /* ---- rows ---- */
 
+/* Each a function by itself: all in one would not have registers enough. */
+#define ROW static __attribute__((noinline)) void
+
 #define ROW_FLOAT(lower) \
-static void row_##lower(float *y, size_t y_stride, const uint8_t *w, uint32_t cols, \
+ROW row_##lower(float *y, size_t y_stride, const uint8_t *w, uint32_t cols, \
 			const struct q8_block *xq, const float *xf, size_t x_stride, \
 			const uint32_t *pick, uint32_t tokens) \
 { \
@@ -203,7 +196,7 @@ static void row_##lower(float *y, size_t y_stride, const uint8_t *w, uint32_t co
 					     xf + (pick ? pick[t] : t) * x_stride, cols); \
 }
 #define ROW_PLAIN(lower) \
-static void row_##lower(float *y, size_t y_stride, const uint8_t *w, uint32_t cols, \
+ROW row_##lower(float *y, size_t y_stride, const uint8_t *w, uint32_t cols, \
 			const struct q8_block *xq, const float *xf, size_t x_stride, \
 			const uint32_t *pick, uint32_t tokens) \
 { \
