@@ -17,11 +17,10 @@
 #define MAX_ISAS 8
 
 #define REGION_BYTES	(96u << 20)
-#define PATHS		3
 
 static struct region region = { .size = REGION_BYTES, .page = 4096, .local = true };
-static struct cpu *cpus[PATHS];
-static const char *names[PATHS];
+static struct cpu *cpus[MAX_ISAS];
+static const char *names[MAX_ISAS];
 static unsigned int n_cpus;
 static uint8_t *before, *result;
 static uint64_t results_of[OCTANS_OP_COUNT], results, runs;
