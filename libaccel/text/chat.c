@@ -55,7 +55,7 @@ const char *accel_chat_known(uint32_t i)
 
 static int unknown(const char *pattern, size_t n)
 {
-	char names[384] = "";
+	char names[400] = "";
 	size_t at = 0, line = 0;
 
 	while (line < n && line < 60 && pattern[line] != '\n')
