@@ -25,8 +25,7 @@ struct conversation {
 };
 
 void conversation_free(struct conversation *c);
-/* Forgets the turns from number n on; returns how many positions of the sequence are left.  Of an exit
- * code or a count, here: a count. */
+/* Forgets the turns from number n on; returns how many positions of the sequence are to be left. */
 uint32_t conversation_cut(struct conversation *c, size_t n);
 /* Adds a turn of the user; text is copied.  An exit code. */
 int conversation_ask(struct conversation *c, const char *text, size_t n, uint32_t position);
