@@ -235,14 +235,14 @@ install: all relink
 	ln -sf $(notdir $(lib_so)) $(dest_lib)/$(SONAME)
 	ln -sf $(SONAME) $(dest_lib)/libaccel.so
 	ln -sf $(notdir $(sim_so)) $(dest_lib)/$(SIM_SONAME)
-	sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|;s|@VERSION@|$(VERSION)|' \
+	umask 022; sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|;s|@VERSION@|$(VERSION)|' \
 		libaccel/libaccel.pc.in > $(dest_lib)/pkgconfig/libaccel.pc
 	install -m 644 $(accel_headers) $(dest_include)/accel
 	install -m 644 uapi/drm/octans_accel.h $(dest_include)/drm
 	install -m 644 uapi/octans/isa.h $(dest_include)/octans
 	install -m 644 $(man1) $(dest_man)/man1
 	install -m 644 $(man3) $(dest_man)/man3
-	packaging/man-links --into $(dest_man)/man3 $(man3)
+	umask 022; packaging/man-links --into $(dest_man)/man3 $(man3)
 	install -m 644 $(rules) $(dest_rules)
 	install -d $(addprefix $(dest_share)/,$(dir $(completions)))
 	set -e; umask 022; for c in $(join $(addsuffix :,bash zsh fish),$(completions)); do \
