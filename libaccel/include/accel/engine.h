@@ -56,7 +56,8 @@ struct accel_engine_opts {
  * A card that is fuller than when the plan was made keeps the layers that it has room for; the others go
  * to the CPU, and accel_engine_layer() says so.  devs[n]: as many as the plan has, in the same order; they
  * and the plan stay the caller's and must outlive the engine; an entry may be NULL if no layer is
- * on it.  -EINVAL: devs are not those of the plan; -ENOSPC: strict, and a card is fuller; -ENOTSUP: this
+ * on it.  opts may be NULL: all zero.
+ * -EINVAL: devs are not those of the plan; -ENOSPC: strict, and a card is fuller; -ENOTSUP: this
  * CPU or library lacks isa; -ECANCELED: progress; -ENOMEM; if strict, -EBUSY: a processor has no address space
  * left, and errors of accel_fence_wait().
  */
@@ -174,7 +175,7 @@ struct accel_step_opts {
  * sequence is as it was before.  -EINVAL: a token outside the vocabulary, a sequence twice or of another
  * engine; -EBUSY: one that is in a step; -ENOSPC: the context has no room, or all pages or states are taken;
  * -ENOMEM, -EMFILE and other errors of the host; -ETIMEDOUT; if strict, errors of accel_fence_wait(): the
- * cause and not what followed from it.  out NULL: nothing is wanted.
+ * cause and not what followed from it.  opts may be NULL; out NULL: nothing is wanted.
  */
 int accel_step_run(struct accel_engine *engine, const struct accel_input *inputs, size_t n,
 		   const struct accel_step_opts *opts, struct accel_step **out);
