@@ -80,7 +80,7 @@ INLINE void unpack_factors(struct panel *p, const struct weight_type *t, const u
 		p->m[b] = load_d(row, at + t->m_at);
 }
 
-/* Bytes of eight rows to 32-bit lanes, scale j to to[j * step]. */
+/* Bytes of eight rows to 32-bit lanes, column j to to[j * step]. */
 INLINE void widen_bytes(__m256i *to, int step, const uint64_t in[ROWS], bool has_sign)
 {
 	__m128i columns[4];
@@ -95,20 +95,24 @@ INLINE void widen_bytes(__m256i *to, int step, const uint64_t in[ROWS], bool has
 	}
 }
 
-/* What the rows left as bytes. */
-INLINE void unpack_scales(struct panel *p, const struct weight_type *t, bool transposed)
+/* Numbers of 16 bits in both halves of their lanes: what _mm256_madd_epi16 multiplies by. */
+INLINE __m256i twice(__m256i v)
+{
+	return _mm256_blend_epi16(v, _mm256_slli_epi32(v, 16), 0xaa);
+}
+
+/* a in the low halves of the lanes, b in the high ones. */
+INLINE __m256i beside(__m256i a, __m256i b)
+{
+	return _mm256_blend_epi16(a, _mm256_slli_epi32(b, 16), 0xaa);
+}
+
+/* The scales of pairs of 16 columns as rows that are not transposed want them. */
+INLINE void unpack_pairs(struct panel *p)
 {
 	const __m128i two = _mm_set1_epi8(2);
 
-	widen_bytes(p->scale, 1, p->sc[0], true);
-	if (t->minima)
-		widen_bytes(p->min, 1, p->mins[0], false);
-	if (t->group == 32)
-		return;
-	widen_bytes(p->scale + 8, 1, p->sc[1], true);
-	if (t->minima)
-		widen_bytes(p->min + 8, 1, p->mins[1], false);
-	for (int r = 0; r < ROWS && !transposed; r++) {
+	for (int r = 0; r < ROWS; r++) {
 		__m128i s = _mm_set_epi64x((long long)p->sc[1][r], (long long)p->sc[0][r]);
 		__m128i pick = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
 
@@ -117,6 +121,33 @@ INLINE void unpack_scales(struct panel *p, const struct weight_type *t, bool tra
 			pick = _mm_add_epi8(pick, two);
 		}
 	}
+}
+
+/* What the rows left as bytes. */
+INLINE void unpack_scales(struct panel *p, const struct weight_type *t, bool transposed)
+{
+	__m256i scale[2 * BLOCKS], min[2 * BLOCKS];
+
+	for (int i = 0; i < (t->group == 32 ? 1 : 2); i++) {
+		widen_bytes(scale + 8 * i, 1, p->sc[i], true);
+		if (t->minima)
+			widen_bytes(min + 8 * i, 1, p->mins[i], false);
+	}
+	for (int b = 0; b < BLOCKS; b++) {
+		if (t->group == 32) {
+			p->scale[b] = transposed ? twice(scale[b]) : scale[b];
+			if (t->minima)
+				p->min[b] = _mm256_castps_si256(_mm256_cvtepi32_ps(min[b]));
+			continue;
+		}
+		p->scale[2 * b] = twice(scale[2 * b]);
+		p->scale[2 * b + 1] = twice(scale[2 * b + 1]);
+		p->both[b] = beside(scale[2 * b], scale[2 * b + 1]);
+		if (t->minima)
+			p->min[b] = beside(min[2 * b], min[2 * b + 1]);
+	}
+	if (t->group == 16 && !transposed)
+		unpack_pairs(p);
 }
 
 /* [row][32 bytes] to [quad][row]: an 8 x 8 transpose of 32-bit words. */
@@ -171,11 +202,10 @@ INLINE int sums_of_16(const struct weight_type *t)
 	return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
 }
 
-/* The sums of n quads of columns from q on of eight rows. */
+/* The sums of n quads of columns from q on of eight rows, times what is in both halves of by. */
 INLINE __m256i quad_sums(const __m256i code[8], const int8_t *x, const struct weight_type *t, int q,
-			 int n)
+			 int n, __m256i by)
 {
-	const __m256i one = _mm256_set1_epi16(1);
 	__m256i a = _mm256_setzero_si256();
 	int some = sums_of_16(t) < n ? sums_of_16(t) : n;
 
@@ -192,18 +222,27 @@ INLINE __m256i quad_sums(const __m256i code[8], const int8_t *x, const struct we
 			pq = products(code[q + k], _mm256_set1_epi32(w), t);
 			s = k > i ? _mm256_add_epi16(s, pq) : pq;
 		}
-		s = _mm256_madd_epi16(s, one);
+		s = _mm256_madd_epi16(s, by);
 		a = i ? _mm256_add_epi32(a, s) : s;
 	}
 	return a;
+}
+
+/* The two sums of 16 activations, beside each other in every lane. */
+INLINE __m256i halves_of(const struct q8_block *x)
+{
+	int32_t both;
+
+	memcpy(&both, x->half, 4);
+	return _mm256_set1_epi32(both);
 }
 
 /* One block of 32 columns: the integer sum of each row, as numerics.rst has it (times scales). */
 INLINE __m256i block_sum(const struct panel *p, uint32_t b, const struct q8_block *x,
 			 const struct weight_type *t, bool transposed)
 {
-	bool halves = t->form == TYPE_SCALED && t->group == 16;
-	const __m256i *scale = p->scale + (halves ? 2 * b : b);
+	bool scaled = t->form == TYPE_SCALED, halves = scaled && t->group == 16;
+	const __m256i *scale = p->scale + (halves ? 2 * b : b), one = _mm256_set1_epi16(1);
 	__m256i s, v[ROWS];
 
 	if (!transposed) {
@@ -212,39 +251,34 @@ INLINE __m256i block_sum(const struct panel *p, uint32_t b, const struct q8_bloc
 		UNROLL
 		for (int r = 0; r < ROWS; r++)
 			v[r] = _mm256_madd_epi16(products(p->code[b][r], xv, t),
-						 halves ? p->pairs[b][r] : _mm256_set1_epi16(1));
+						 halves ? p->pairs[b][r] : one);
 		s = sum_rows(v);
+		if (scaled && !halves)
+			s = _mm256_mullo_epi32(s, *scale);
 	} else if (halves) {
-		s = _mm256_add_epi32(
-			_mm256_mullo_epi32(quad_sums(p->code[b], x->q, t, 0, 4), scale[0]),
-			_mm256_mullo_epi32(quad_sums(p->code[b], x->q, t, 4, 4), scale[1]));
+		s = _mm256_add_epi32(quad_sums(p->code[b], x->q, t, 0, 4, scale[0]),
+				     quad_sums(p->code[b], x->q, t, 4, 4, scale[1]));
 	} else {
-		s = quad_sums(p->code[b], x->q, t, 0, 8);
+		s = quad_sums(p->code[b], x->q, t, 0, 8, scaled ? *scale : one);
 	}
 	if (halves && t->offset) {
-		__m256i c = _mm256_add_epi32(
-			_mm256_mullo_epi32(scale[0], _mm256_set1_epi32(x->half[0])),
-			_mm256_mullo_epi32(scale[1], _mm256_set1_epi32(x->half[1])));
+		__m256i c = _mm256_madd_epi16(p->both[b], halves_of(x));
 
 		return _mm256_sub_epi32(s, _mm256_slli_epi32(c, __builtin_ctz(t->offset)));
 	}
 	if (t->offset)
 		s = _mm256_sub_epi32(s, _mm256_set1_epi32(t->offset * (x->half[0] + x->half[1])));
-	return t->form == TYPE_SCALED && !halves ? _mm256_mullo_epi32(s, *scale) : s;
+	return s;
 }
 
 /* What the minima of a block of 32 columns add to their sum. */
 INLINE __m256 add_minima(const struct panel *p, uint32_t b, const struct q8_block *x,
 			 const struct weight_type *t, __m256 m)
 {
-	__m256i two;
-
 	if (t->group == 32)
-		return _mm256_fmadd_ps(_mm256_cvtepi32_ps(p->min[b]), _mm256_set1_ps(x->xs), m);
-	two = _mm256_add_epi32(
-		_mm256_mullo_epi32(p->min[2 * b], _mm256_set1_epi32(x->half[0])),
-		_mm256_mullo_epi32(p->min[2 * b + 1], _mm256_set1_epi32(x->half[1])));
-	return _mm256_fmadd_ps(_mm256_set1_ps(x->d), _mm256_cvtepi32_ps(two), m);
+		return _mm256_fmadd_ps(_mm256_castsi256_ps(p->min[b]), _mm256_set1_ps(x->xs), m);
+	return _mm256_fmadd_ps(_mm256_set1_ps(x->d), _mm256_cvtepi32_ps(
+				_mm256_madd_epi16(p->min[b], halves_of(x))), m);
 }
 
 INLINE __m256 panel_product(const struct panel *p, uint32_t blocks, const struct q8_block *x,

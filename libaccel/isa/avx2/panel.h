@@ -17,7 +17,9 @@ struct panel {
 	uint64_t sc[2][ROWS], mins[2][ROWS];
 	/* of each row, a row to a lane; SCALED: d[0], m[0] of the block of 256 */
 	__m256 d[BLOCKS], m[BLOCKS];
-	__m256i scale[2 * BLOCKS], min[2 * BLOCKS];
+	/* Scales: numbers of 32 bits, or (where codes are transposed, or each 16 have one) twice the
+	 * same 16 bits; both of a block; minima: as floats, or both of a block. */
+	__m256i scale[2 * BLOCKS], both[BLOCKS], min[BLOCKS];
 	__m256i pairs[BLOCKS][ROWS];	/* not transposed: two scales of a row in their halves */
 };
 
