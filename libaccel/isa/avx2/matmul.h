@@ -13,6 +13,7 @@
 #include "panel.h"
 
 #define TRANSPOSE_FROM 3	/* tokens from which transposing pays */
+#define TOKENS 4	/* that share each load of a panel's codes */
 
 /* ---- unpacking ---- */
 
@@ -202,30 +203,41 @@ INLINE int sums_of_16(const struct weight_type *t)
 	return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
 }
 
-/* The sums of n quads of columns from q on of eight rows, times what is in both halves of by. */
-INLINE __m256i quad_sums(const __m256i code[8], const int8_t *x, const struct weight_type *t, int q,
-			 int n, __m256i by)
+/*
+ * The sums of n quads of columns from q on of eight rows, times what is in both halves of by: for
+ * T tokens, which share what is loaded of the codes.
+ */
+INLINE void quad_sums(__m256i *to, const __m256i code[8], const struct q8_block *const *x,
+		      const struct weight_type *t, int q, int n, __m256i by, int T)
 {
-	__m256i a = _mm256_setzero_si256();
 	int some = sums_of_16(t) < n ? sums_of_16(t) : n;
 
 	UNROLL
 	for (int i = 0; i < n; i += some) {
-		__m256i s = _mm256_setzero_si256();
+		__m256i s[TOKENS];
 
 		UNROLL
 		for (int k = i; k < i + some; k++) {
-			__m256i pq;
-			int32_t w;
+			__m256i c = code[q + k];
 
-			memcpy(&w, x + 4 * (q + k), 4);
-			pq = products(code[q + k], _mm256_set1_epi32(w), t);
-			s = k > i ? _mm256_add_epi16(s, pq) : pq;
+			UNROLL
+			for (int j = 0; j < T; j++) {
+				__m256i pq;
+				int32_t w;
+
+				memcpy(&w, x[j]->q + 4 * (q + k), 4);
+				pq = products(c, _mm256_set1_epi32(w), t);
+				s[j] = k > i ? _mm256_add_epi16(s[j], pq) : pq;
+				if (T > 1)
+					__asm__("" : "+x"(s[j]));
+			}
 		}
-		s = _mm256_madd_epi16(s, by);
-		a = i ? _mm256_add_epi32(a, s) : s;
+		UNROLL
+		for (int j = 0; j < T; j++) {
+			s[j] = _mm256_madd_epi16(s[j], by);
+			to[j] = i ? _mm256_add_epi32(to[j], s[j]) : s[j];
+		}
 	}
-	return a;
 }
 
 /* The two sums of 16 activations, beside each other in every lane. */
@@ -237,38 +249,54 @@ INLINE __m256i halves_of(const struct q8_block *x)
 	return _mm256_set1_epi32(both);
 }
 
+/* The sums of a block of 32 columns that is not transposed. */
+INLINE __m256i row_sums(const struct panel *p, uint32_t b, const struct q8_block *x,
+			const struct weight_type *t)
+{
+	__m256i xv = _mm256_loadu_si256((const __m256i *)x->q), v[ROWS], s;
+	bool scaled = t->form == TYPE_SCALED;
+
+	UNROLL
+	for (int r = 0; r < ROWS; r++)
+		v[r] = _mm256_madd_epi16(products(p->code[b][r], xv, t), scaled && t->group == 16 ?
+					 p->pairs[b][r] : _mm256_set1_epi16(1));
+	s = sum_rows(v);
+	return scaled && t->group == 32 ? _mm256_mullo_epi32(s, p->scale[b]) : s;
+}
+
 /* One block of 32 columns: the integer sum of each row, as numerics.rst has it (times scales). */
-INLINE __m256i block_sum(const struct panel *p, uint32_t b, const struct q8_block *x,
-			 const struct weight_type *t, bool transposed)
+INLINE void block_sums(__m256i *s, const struct panel *p, uint32_t b,
+		       const struct q8_block *const *x, const struct weight_type *t,
+		       bool transposed, int T)
 {
 	bool scaled = t->form == TYPE_SCALED, halves = scaled && t->group == 16;
-	const __m256i *scale = p->scale + (halves ? 2 * b : b), one = _mm256_set1_epi16(1);
-	__m256i s, v[ROWS];
+	const __m256i *code = p->code[b];
 
 	if (!transposed) {
-		__m256i xv = _mm256_loadu_si256((const __m256i *)x->q);
-
-		UNROLL
-		for (int r = 0; r < ROWS; r++)
-			v[r] = _mm256_madd_epi16(products(p->code[b][r], xv, t),
-						 halves ? p->pairs[b][r] : one);
-		s = sum_rows(v);
-		if (scaled && !halves)
-			s = _mm256_mullo_epi32(s, *scale);
+		s[0] = row_sums(p, b, x[0], t);
 	} else if (halves) {
-		s = _mm256_add_epi32(quad_sums(p->code[b], x->q, t, 0, 4, scale[0]),
-				     quad_sums(p->code[b], x->q, t, 4, 4, scale[1]));
-	} else {
-		s = quad_sums(p->code[b], x->q, t, 0, 8, scaled ? *scale : one);
-	}
-	if (halves && t->offset) {
-		__m256i c = _mm256_madd_epi16(p->both[b], halves_of(x));
+		__m256i second[TOKENS];
 
-		return _mm256_sub_epi32(s, _mm256_slli_epi32(c, __builtin_ctz(t->offset)));
+		quad_sums(s, code, x, t, 0, 4, p->scale[2 * b], T);
+		quad_sums(second, code, x, t, 4, 4, p->scale[2 * b + 1], T);
+		UNROLL
+		for (int j = 0; j < T; j++)
+			s[j] = _mm256_add_epi32(s[j], second[j]);
+	} else {
+		quad_sums(s, code, x, t, 0, 8, scaled ? p->scale[b] : _mm256_set1_epi16(1), T);
 	}
-	if (t->offset)
-		s = _mm256_sub_epi32(s, _mm256_set1_epi32(t->offset * (x->half[0] + x->half[1])));
-	return s;
+	UNROLL
+	for (int j = 0; j < T; j++) {
+		const int16_t *half = x[j]->half;
+		__m256i c;
+
+		if (!t->offset)
+			continue;
+		c = halves ? _mm256_slli_epi32(_mm256_madd_epi16(p->both[b], halves_of(x[j])),
+					       __builtin_ctz(t->offset)) :
+		    _mm256_set1_epi32(t->offset * (half[0] + half[1]));
+		s[j] = _mm256_sub_epi32(s[j], c);
+	}
 }
 
 /* What the minima of a block of 32 columns add to their sum. */
@@ -281,29 +309,66 @@ INLINE __m256 add_minima(const struct panel *p, uint32_t b, const struct q8_bloc
 				_mm256_madd_epi16(p->min[b], halves_of(x))), m);
 }
 
-INLINE __m256 panel_product(const struct panel *p, uint32_t blocks, const struct q8_block *x,
-			    const struct weight_type *t, bool transposed, __m256 acc)
+/* What a panel adds to the results of T tokens, whose blocks lie at x. */
+INLINE void panel_tile(__m256 *acc, const struct panel *p, uint32_t blocks,
+		       const struct q8_block **x, const struct weight_type *t, bool transposed,
+		       int T)
 {
-	__m256 a = _mm256_setzero_ps(), m = _mm256_setzero_ps();
+	__m256 a[TOKENS], m[TOKENS];
 
-	for (uint32_t b = 0; b < blocks; b++, x++) {
-		__m256 dx = _mm256_set1_ps(x->d);
-		__m256 sum = _mm256_cvtepi32_ps(block_sum(p, b, x, t, transposed));
+	UNROLL
+	for (int j = 0; j < T; j++)
+		a[j] = m[j] = _mm256_setzero_ps();
+	for (uint32_t b = 0; b < blocks; b++) {
+		__m256i s[TOKENS];
 
-		if (t->form == TYPE_PLAIN) {
-			acc = _mm256_fmadd_ps(_mm256_mul_ps(p->d[b], dx), sum, acc);
+		block_sums(s, p, b, x, t, transposed, T);
+		UNROLL
+		for (int j = 0; j < T; j++) {
+			const struct q8_block *xb = x[j]++;
+			__m256 dx = _mm256_set1_ps(xb->d), sum = _mm256_cvtepi32_ps(s[j]);
+
+			if (t->form == TYPE_SCALED) {
+				a[j] = _mm256_fmadd_ps(dx, sum, a[j]);
+				if (t->minima)
+					m[j] = add_minima(p, b, xb, t, m[j]);
+				continue;
+			}
+			acc[j] = _mm256_fmadd_ps(_mm256_mul_ps(p->d[b], dx), sum, acc[j]);
 			if (t->minima)
-				acc = _mm256_fmadd_ps(p->m[b], _mm256_set1_ps(x->xs), acc);
-			continue;
+				acc[j] = _mm256_fmadd_ps(p->m[b], _mm256_set1_ps(xb->xs), acc[j]);
 		}
-		a = _mm256_fmadd_ps(dx, sum, a);
-		if (t->minima)
-			m = add_minima(p, b, x, t, m);
 	}
 	if (t->form == TYPE_PLAIN)
-		return acc;
-	acc = _mm256_fmadd_ps(p->d[0], a, acc);
-	return t->minima ? _mm256_fnmadd_ps(p->m[0], m, acc) : acc;	/* -m[0] * m + acc */
+		return;
+	UNROLL
+	for (int j = 0; j < T; j++) {
+		acc[j] = _mm256_fmadd_ps(p->d[0], a[j], acc[j]);
+		if (t->minima)
+			acc[j] = _mm256_fnmadd_ps(p->m[0], m[j], acc[j]);	/* -m[0] * m + acc */
+	}
+}
+
+/* The products of one panel, blocks from b on, of the T tokens from i on. */
+INLINE void panel_tokens(float *y, size_t y_stride, const struct panel *p,
+			 const struct weight_type *t, uint32_t b, uint32_t blocks,
+			 uint32_t per_token, const struct q8_block *xq, const uint32_t *pick,
+			 uint32_t i, bool transposed, int T)
+{
+	const struct q8_block *x[TOKENS];
+	__m256 acc[TOKENS];
+
+	UNROLL
+	for (int j = 0; j < T; j++) {
+		size_t token = pick ? pick[i + j] : i + j;
+
+		x[j] = xq + token * per_token + b;
+		acc[j] = b ? _mm256_loadu_ps(y + (i + j) * y_stride) : _mm256_setzero_ps();
+	}
+	panel_tile(acc, p, blocks, x, t, transposed, T);
+	UNROLL
+	for (int j = 0; j < T; j++)
+		_mm256_storeu_ps(y + (i + j) * y_stride, acc[j]);
 }
 
 /* The products of one panel, blocks from b on of all tokens. */
@@ -312,21 +377,18 @@ INLINE void panel_products(float *y, size_t y_stride, struct panel *p, const str
 			   const struct q8_block *xq, const uint32_t *pick, uint32_t tokens)
 {
 	bool transposed = tokens >= TRANSPOSE_FROM;
+	uint32_t i = 0;
 
 	if (t->form == TYPE_SCALED)
 		unpack_scales(p, t, transposed);
-	for (uint32_t i = 0; transposed && i < blocks; i++)
-		transpose(p->code[i]);
-	for (uint32_t i = 0; i < tokens; i++) {
-		size_t token = pick ? pick[i] : i;
-		const struct q8_block *x = xq + token * per_token + b;
-		float *out = y + i * y_stride;
-		__m256 acc = b ? _mm256_loadu_ps(out) : _mm256_setzero_ps();
-
-		acc = transposed ? panel_product(p, blocks, x, t, true, acc) :
-		      panel_product(p, blocks, x, t, false, acc);
-		_mm256_storeu_ps(out, acc);
-	}
+	for (uint32_t k = 0; transposed && k < blocks; k++)
+		transpose(p->code[k]);
+	for (; transposed && i + TOKENS <= tokens; i += TOKENS)
+		panel_tokens(y, y_stride, p, t, b, blocks, per_token, xq, pick, i, true, TOKENS);
+	for (; transposed && i < tokens; i++)
+		panel_tokens(y, y_stride, p, t, b, blocks, per_token, xq, pick, i, true, 1);
+	for (; i < tokens; i++)
+		panel_tokens(y, y_stride, p, t, b, blocks, per_token, xq, pick, i, false, 1);
 }
 
 INLINE void prefetch_panel(const char *ahead, size_t bytes)
