@@ -493,6 +493,9 @@ INLINE void float_tile(float *y, size_t y_stride, const uint8_t *w, size_t w_str
 			__m256 wv = load8(type, w + r * w_stride +
 							 (size_t)k * type->bytes);
 
+			if (T == 1)	/* the next rows: as in EIGHT_ROWS */
+				_mm_prefetch((const char *)w + (R + r) * w_stride +
+					     (size_t)k * type->bytes, _MM_HINT_T0);
 			UNROLL
 			for (int t = 0; t < T; t++)
 				acc[r][t] = _mm256_fmadd_ps(wv, xv[t], acc[r][t]);
