@@ -469,10 +469,13 @@ static __attribute__((noinline)) float rest_of_dot8(__m256 acc, const struct wei
 	return tree8(lanes);
 }
 
-/* R rows by T tokens at once, for as many accumulators as hide the latency of an FMA. */
+/*
+ * R rows by T tokens at once, for as many accumulators as hide the latency of an FMA.  The first
+ * to read the rows foretells the next, as in EIGHT_ROWS.
+ */
 INLINE void float_tile(float *y, size_t y_stride, const uint8_t *w, size_t w_stride,
 		       const struct weight_type *type, uint32_t cols, const float *const *x,
-		       int R, int T)
+		       bool first, int R, int T)
 {
 	__m256 acc[4][4];
 	uint32_t k;
@@ -493,7 +496,7 @@ INLINE void float_tile(float *y, size_t y_stride, const uint8_t *w, size_t w_str
 			__m256 wv = load8(type, w + r * w_stride +
 							 (size_t)k * type->bytes);
 
-			if (T == 1)	/* the next rows: as in EIGHT_ROWS */
+			if (first)
 				_mm_prefetch((const char *)w + (R + r) * w_stride +
 					     (size_t)k * type->bytes, _MM_HINT_T0);
 			UNROLL
@@ -512,32 +515,38 @@ INLINE void float_tile(float *y, size_t y_stride, const uint8_t *w, size_t w_str
 		}
 }
 
+/* All rows for T tokens, R rows at once. */
+INLINE void float_tokens(float *y, size_t y_stride, const uint8_t *w, size_t w_stride,
+			 const struct weight_type *type, uint32_t rows, uint32_t cols,
+			 const float *const *x, bool first, int R, int T)
+{
+	uint32_t r = 0;
+
+	for (; first && r + R <= rows; r += R)
+		float_tile(y + r, y_stride, w + r * w_stride, w_stride, type, cols, x, true, R, T);
+	for (; r + R <= rows; r += R)
+		float_tile(y + r, y_stride, w + r * w_stride, w_stride, type, cols, x, false, R, T);
+	for (; r < rows; r++)
+		float_tile(y + r, y_stride, w + r * w_stride, w_stride, type, cols, x, false, 1, T);
+}
+
 INLINE void float_rows(float *y, size_t y_stride, const uint8_t *w, size_t w_stride,
 		       const struct weight_type *type, uint32_t rows, uint32_t cols,
 		       const float *xf, size_t x_stride, const uint32_t *pick, uint32_t tokens)
 {
-	uint32_t t = 0, r;
+	uint32_t t = 0;
 
 	for (; t < tokens; t += tokens - t >= 4 ? 4 : 1) {
 		const float *x[4] = { NULL };
 
 		for (uint32_t i = 0; i < 4 && t + i < tokens; i++)
 			x[i] = xf + (pick ? pick[t + i] : t + i) * x_stride;
-		if (tokens - t >= 4) {
-			for (r = 0; r + 2 <= rows; r += 2)
-				float_tile(y + t * y_stride + r, y_stride, w + r * w_stride,
-					   w_stride, type, cols, x, 2, 4);
-			for (; r < rows; r++)
-				float_tile(y + t * y_stride + r, y_stride, w + r * w_stride,
-					   w_stride, type, cols, x, 1, 4);
-			continue;
-		}
-		for (r = 0; r + 4 <= rows; r += 4)
-			float_tile(y + t * y_stride + r, y_stride, w + r * w_stride, w_stride, type,
-				   cols, x, 4, 1);
-		for (; r < rows; r++)
-			float_tile(y + t * y_stride + r, y_stride, w + r * w_stride, w_stride, type,
-				   cols, x, 1, 1);
+		if (tokens - t >= 4)
+			float_tokens(y + t * y_stride, y_stride, w, w_stride, type, rows, cols, x,
+				     t == 0, 2, 4);
+		else
+			float_tokens(y + t * y_stride, y_stride, w, w_stride, type, rows, cols, x,
+				     t == 0, 4, 1);
 	}
 }
 
