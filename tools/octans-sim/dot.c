@@ -47,11 +47,14 @@ SIM_PART void dot_parts(struct dot_rows *w, const struct sim_type *t, uint32_t r
 
 /* Row @r from byte @from on, @n elements. */
 #define UNPACK_SIMPLE(name) \
+	dot_prefetch(from + ahead, n / 32 * type_##name.bytes); \
 	for (uint32_t j = 0; j < n / 32; j++, from += type_##name.bytes) { \
 		codes_##name(w->code[r] + 32 * j, from); \
 		dot_factors(w, &type_##name, j, r, from); \
 	}
 #define UNPACK_NESTED(name) \
+	(void)n;	/* one block */ \
+	dot_prefetch(from + ahead, type_##name.bytes); \
 	codes_##name(w->code[r], &parts, from); \
 	dot_parts(w, &type_##name, r, &parts); \
 	dot_factors(w, &type_##name, 0, r, from);
@@ -68,7 +71,6 @@ SIM_PART void unpack_##name(struct dot_rows *w, const uint8_t *const *rows, size
 	for (uint32_t r = 0; r < DOT_ROWS; r++) { \
 		const uint8_t *from = rows[r] + at / type_##name.elements * type_##name.bytes; \
 		\
-		dot_prefetch(from + ahead, n / type_##name.elements * type_##name.bytes); \
 		UNPACK_##form(name) \
 	} \
 }
