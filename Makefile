@@ -140,7 +140,7 @@ $(golden_obj): $(O)/golden.bin
 $(golden_obj): FILE_CFLAGS := -DGOLDEN_FILE='"$(O)/golden.bin"'
 
 # Tables that tests read, embedded by data.h likewise.
-$(call obj,$(shell grep -l DATA_FILE $(unit_src))): $(wildcard tests/unit/data/*)
+$(call obj,$(shell grep -lE 'DATA_FILE|words_table.h' $(unit_src))): $(wildcard tests/unit/data/*)
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a | $(sim_so)
 	@mkdir -p $(@D)

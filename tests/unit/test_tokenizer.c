@@ -1,31 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * The tokenizers: words against regular expressions (data/words.tsv), merging against a slow and
- * plain search, the rest against what must come out; and vocabularies that mean harm.
+ * The tokenizers: merging against a slow and plain search, the rest against what must come out, and
+ * texts and vocabularies that mean harm.
  */
 #include <errno.h>
 #include <math.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "data.h"
+#include "cpu_time.h"
 #include "fail_alloc.h"
 #include "gguf_build.h"
 #include "tap.h"
-#include "vocab_build.h"
-
-DATA_FILE(word_table, "tests/unit/data/words.tsv");
-
-#define N(a) (sizeof(a) / sizeof((a)[0]))
-#define MARK "\xe2\x96\x81"
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec * 1e-9;
-}
+#include "vocab_words.h"
+#include "words_table.h"
 
 static uint32_t random32(uint64_t *state)
 {
@@ -33,75 +19,7 @@ static uint32_t random32(uint64_t *state)
 	return *state >> 33;
 }
 
-/* ---- the table of words ---- */
-
-#define MOST_WORDS 512
-#define MOST_PRE 31
-
-static struct {
-	char *text;
-	int n;
-	char *words[MOST_PRE];	/* for each pre-tokenizer the bytes of each word */
-} words[MOST_WORDS];
-static char *words_pre[MOST_PRE];
-static size_t n_words, n_pre;
-
-static void read_words(void)
-{
-	struct data_line l = data_begin(word_table);
-
-	for (bool head = true; data_next(&l); head = false) {
-		for (size_t i = 0; i < l.n; i++) {
-			if (head && i)
-				words_pre[i - 1] = l.field[i].s;
-			else if (!head)
-				*(i ? &words[n_words].words[i - 1] : &words[n_words].text) =
-					l.field[i].s;
-			else
-				free(l.field[i].s);
-			if (!head && !i)
-				words[n_words].n = l.field[i].n;
-			l.field[i].s = NULL;
-		}
-		if (head)
-			n_pre = l.n - 1;
-		else
-			n_words++;
-	}
-}
-
-static void free_words(void)
-{
-	for (size_t k = 0; k < n_pre; k++)
-		free(words_pre[k]);
-	for (size_t i = 0; i < n_words; i++) {
-		free(words[i].text);
-		for (size_t k = 0; k < n_pre; k++)
-			free(words[i].words[k]);
-	}
-}
-
 /* ---- comparing ---- */
-
-static bool encodes_n(const struct accel_tokenizer *t, const char *s, size_t n, bool special,
-		      bool parse, const char *want)
-{
-	char got[1024] = "", *at = got;
-	int32_t *ids;
-	size_t n_ids;
-
-	if (encode_text(t, s, n, special, parse, &ids, &n_ids))
-		return false;
-	for (size_t i = 0; i < n_ids && at < got + sizeof(got) - 16; i++)
-		at += sprintf(at, "%s%d", i ? " " : "", ids[i]);
-	free(ids);
-	if (!strcmp(got, want))
-		return true;
-	printf("# got \"%s\", not \"%s\"\n", got, want);
-	return false;
-}
-
-#define encodes(t, s, special, parse, want) encodes_n(t, s, strlen(s), special, parse, want)
 
 /* Decodes token by token, as a text of its own; out takes everything. */
 static size_t decode_all(const struct accel_tokenizer *t, const int32_t *ids, size_t n, char *out)
@@ -144,144 +62,7 @@ static uint32_t size_of(const struct accel_tokenizer *t)
 	return accel_tokenizer_info(t, &info) ? 0 : info.n_tokens;
 }
 
-/* ---- words ---- */
-
-static char lengths[8192];
-
-static int add_length(void *arg, const char *s, size_t n)
-{
-	size_t at = strlen(lengths);
-
-	(void)arg;
-	(void)s;
-	snprintf(lengths + at, sizeof(lengths) - at, "%s%zu", at ? " " : "", n);
-	return 0;
-}
-
-static int stop(void *arg, const char *s, size_t n)
-{
-	(void)s;
-	(void)n;
-	return ++*(int *)arg == 2 ? -ENOMEM : 0;
-}
-
-static void test_words(void)
-{
-	int calls = 0;
-
-	for (size_t k = 0; k < n_pre; k++) {
-		const struct pretokenizer *p =
-			pretokenizer_find(words_pre[k], strlen(words_pre[k]));
-		size_t bad = 0;
-
-		for (size_t i = 0; p && i < n_words; i++) {
-			lengths[0] = 0;
-			words_of(p, words[i].text, words[i].n, add_length, NULL);
-			if (strcmp(lengths, words[i].words[k]) && !bad++)
-				printf("# text %zu \"%.*s\": %s, should be %s\n", i, words[i].n,
-				       words[i].text, lengths, words[i].words[k]);
-		}
-		ok(p && !bad, "%s cuts %zu texts into words", words_pre[k], n_words);
-		for (size_t i = 0; p && i < n_words; i++)
-			words_of(p, words[i].text, words[i].n, stop, &(int) { 0 });
-	}
-	ok(words_of(pretokenizer_find("qwen2", 5), "a b c d", 7, stop, &calls) == -ENOMEM &&
-		   calls == 2,
-	   "cutting stops on an error");
-	ok(!pretokenizer_find("llama-bp", 8) && !pretokenizer_find("", 0),
-	   "no pre-tokenizer by another name");
-}
-
-/* Each takes time in proportion to the text, however odd. */
-static void test_words_time(void)
-{
-	static const char *const odd[] = {
-		" ",
-		"\n",
-		"a",
-		"A",
-		"1",
-		"!",
-		"\xe4\xb8\xad",
-		"\xcc\x81",
-		" \xe3\x80\x80",
-		"\n ",
-		"A\xe4\xb8\xad",
-		"\xe2\x80\x8b",
-		" x",
-		"'",
-		"\xf0\x9f\x98\x80",
-		"a\xcc\x81",
-	};
-	enum { SIZE = 300000 };
-	char *s = malloc(SIZE + 8);
-	double t0 = now(), t;
-	size_t n;
-
-	for (size_t i = 0; i < N(odd); i++) {
-		for (n = 0; n + strlen(odd[i]) <= SIZE; n += strlen(odd[i]))
-			memcpy(s + n, odd[i], strlen(odd[i]));
-		for (size_t k = 0; k < n_pre; k++) {
-			const struct pretokenizer *p =
-				pretokenizer_find(words_pre[k], strlen(words_pre[k]));
-			int calls = -(1 << 30);
-
-			words_of(p, s, n, stop, &calls);
-			s[n] = 'x';	/* a run that does not reach the end */
-			s[n + 1] = ' ';
-			words_of(p, s, n + 2, stop, &calls);
-		}
-	}
-	t = now() - t0;
-	ok(t < 20, "long runs of one kind are cut in %.2f s", t);
-	free(s);
-}
-
 /* ---- SentencePiece ---- */
-
-static void spm_words(void)
-{
-	static const char *const pieces[] = {
-		MARK,
-		"e",
-		"t",
-		"h",
-		"l",
-		"o",
-		"w",
-		"r",
-		"d",
-		MARK "t",
-		"he",
-		MARK "the",
-		"ll",
-		"llo",
-		"he"
-		"llo",
-		MARK "w",
-		"or",
-		"ld",
-		MARK "wor",
-		MARK "world",
-		"\xc3\xa9",
-		"<",
-		"s",
-		">",
-		MARK MARK,
-		"/",
-		"<s",
-		"</",
-		"</s",
-	};
-
-	spm_begin();
-	for (size_t i = 0; i < N(pieces); i++)
-		add(pieces[i], -(float)i, TOKEN_NORMAL);
-	add("<user>", 0, TOKEN_USER);			/* 288 */
-	add("<user>+", 0, TOKEN_USER);			/* 289 */
-	add("unused", 0, TOKEN_UNUSED);			/* 290 */
-	add("</user>", 0, TOKEN_CONTROL);		/* 291 */
-}
 
 static void test_spm(void)
 {
@@ -444,26 +225,6 @@ static void test_spm_merging(void)
 
 /* ---- BPE ---- */
 
-static const char *const merges[] = {
-	"h e",	  "l l",	  "\xc4\xa0 w", "o r", "he ll",
-	"hell o", "\xc4\xa0w or", "l d",	"1 2", "\xc4\xa0 \xc4\xa0",
-};
-
-static void bpe_words(void)
-{
-	static const char *const pieces[] = {
-		"he", "ll", "\xc4\xa0w",	"or",	 "hell", "hello", "\xc4\xa0wor",
-		"ld", "12", "\xc4\xa0\xc4\xa0", "world", /* 266: no merges lead there */
-	};
-
-	bpe_begin();
-	for (size_t i = 0; i < N(pieces); i++)
-		add(pieces[i], 0, TOKEN_NORMAL);
-	add("<|bos|>", 0, TOKEN_CONTROL);		/* 267 */
-	add("<|eot_id|>", 0, TOKEN_CONTROL);		/* 268 */
-	add("orld", 0, TOKEN_CONTROL);			/* 269 */
-}
-
 static void test_bpe(void)
 {
 	struct opened o;
@@ -589,460 +350,7 @@ static void test_stream(void)
 	close_built(&o);
 }
 
-/* ---- what a vocabulary says ---- */
-
-static void test_info(void)
-{
-	struct accel_tokenizer_info info = { .sz = sizeof(info) };
-	const int32_t *ends;
-	struct opened o;
-	const char *s;
-	int32_t ids[8];
-	size_t n;
-
-	spm_words();
-	put_vocab(&o.b, "llama", "default");
-	build_key_u32(&o.b, "tokenizer.ggml.eot_token_id", 288);
-	open_built(&o);
-	ok(!accel_tokenizer_info(o.t, &info) && info.n_tokens == v.n && info.bos == 1 &&
-		   info.eos == 2 && info.eot == 288 && info.eom == -1 && info.unknown == 0 &&
-		   info.add_bos && !info.add_eos && info.add_space && !strcmp(info.kind, "spm") &&
-		   !*info.pre && !*info.note,
-	   "what it is");
-	info = (struct accel_tokenizer_info) { .sz = offsetof(struct accel_tokenizer_info, eos) };
-	ok(!accel_tokenizer_info(o.t, &info) && info.bos == 1 && !info.eos && !info.kind,
-	   "for a caller who knows less");
-	info.sz = 4;
-	ok(accel_tokenizer_info(o.t, &info) == -EINVAL, "for one who knows nothing");
-	ok(accel_token_attr(o.t, 0) == ACCEL_TOKEN_UNKNOWN &&
-		   accel_token_attr(o.t, 1) == ACCEL_TOKEN_CONTROL &&
-		   accel_token_attr(o.t, 2) == (ACCEL_TOKEN_CONTROL | ACCEL_TOKEN_END) &&
-		   accel_token_attr(o.t, 3) == ACCEL_TOKEN_BYTE && !accel_token_attr(o.t, 270) &&
-		   accel_token_attr(o.t, 288) == (ACCEL_TOKEN_USER | ACCEL_TOKEN_END) &&
-		   accel_token_attr(o.t, 290) == ACCEL_TOKEN_UNUSED && !accel_token_attr(o.t, -1) &&
-		   !accel_token_attr(o.t, 1 << 30),
-	   "attributes of tokens");
-	s = accel_token_text(o.t, 270, &n);
-	ok(n == 6 && !memcmp(s, MARK "the", 6) && !accel_token_text(o.t, 292, &n) && !n,
-	   "their text");
-	ok(accel_token_find(o.t, "<user>", 6) == 288 && accel_token_find(o.t, "<user", 5) == -1,
-	   "and the way back");
-	ends = accel_tokenizer_ends(o.t, &n);
-	ok(n == 2 && ends[0] == 2 && ends[1] == 288, "all that end");
-	n = 2;
-	ok(accel_tokenizer_encode(o.t, "the world", 9, ACCEL_ENCODE_ENDS, ids, &n) == -ENOSPC &&
-		   n == 3,
-	   "little room for tokens, and how much would do");
-	ok(!accel_tokenizer_encode(o.t, "the world", 9, ACCEL_ENCODE_ENDS, ids, &n) && n == 3 &&
-		   ids[2] == 278,
-	   "with as much");
-	n = 0;
-	ok(!accel_tokenizer_encode(o.t, "", 0, 0, NULL, &n) && !n, "nothing");
-	n = 8;
-	ok(!accel_tokenizer_encode(o.t, "hello", 5, ACCEL_ENCODE_JOIN, ids, &n) && n == 1 &&
-		   ids[0] == 273,
-	   "a text that goes on gets no space");
-	ok(accel_tokenizer_encode(o.t, "", 0, 16, ids, &n) == -EINVAL, "an unknown flag");
-	n = 8;
-	accel_tokenizer_encode(o.t, "<s>the", 6, ACCEL_ENCODE_ENDS | ACCEL_ENCODE_SPECIAL, ids, &n);
-	ok(accel_tokenizer_double_bos(o.t, ids, n) &&
-		   !accel_tokenizer_double_bos(o.t, ids + 1, n - 1) &&
-		   !accel_tokenizer_double_bos(o.t, ids, 1),
-	   "two beginnings are noticed");
-	close_built(&o);
-}
-
-/* ---- ends by their text ---- */
-
-static bool ends_by_text(const char *text, int32_t type, const char *model)
-{
-	struct opened o;
-	char s[128];
-	bool good;
-
-	if (*model == 'g') {
-		bpe_words();
-		add(text, 0, type);
-		put_vocab(&o.b, model, "qwen2");
-		put_merges(&o.b, merges, N(merges));
-	} else {
-		spm_words();
-		add(text, 0, type);
-		put_vocab(&o.b, model, NULL);
-	}
-	good = !open_built(&o) && accel_token_ends(o.t, v.n - 1) &&
-	       (accel_token_attr(o.t, v.n - 1) & ACCEL_TOKEN_CONTROL);
-	/* In prompts it is one token, in plain text none. */
-	snprintf(s, sizeof(s), "%zu", v.n - 1);
-	good = good && encodes(o.t, text, false, true, s);
-	if (good) {
-		int32_t *ids;
-		size_t n;
-
-		good = !encode_text(o.t, text, strlen(text), false, false, &ids, &n) && n > 1;
-		free(ids);
-	}
-	close_built(&o);
-	return good;
-}
-
-static void test_ends(void)
-{
-	static const char *const texts[] = {
-		"<|im_end|>",
-		"<|eom_id|>",
-		"<|end_of_text|>",
-		"<|endoftext|>",
-		"<end_of_turn>",
-		"<|end|>",
-		"<|return|>",
-		"<|call|>",
-		"<EOT>",
-		"[EOT]",
-		"[EOS]",
-		"<eos>",
-		"<end_of_utterance>",
-		"<\uff5cend\u2581of\u2581sentence\uff5c>",
-		"<|fim_pad|>",
-		"<|file_sep|>",
-	};
-	static const int32_t types[] = { TOKEN_NORMAL, TOKEN_CONTROL, TOKEN_USER, TOKEN_UNUSED };
-	struct opened o;
-
-	for (size_t i = 0; i < N(texts); i++) {
-		bool good = true;
-
-		for (size_t k = 0; k < N(types); k++)
-			good &= ends_by_text(texts[i], types[k], "llama") &&
-				ends_by_text(texts[i], types[k], "gpt2");
-		ok(good, "%s ends, whatever the file says of it", texts[i]);
-	}
-	/* gpt-oss: "<|end|>" ends a part of the answer, and its headers are shown. */
-	spm_words();
-	add("<|end|>", 0, TOKEN_CONTROL);		/* 292 */
-	add("<|return|>", 0, TOKEN_CONTROL);
-	add("<|call|>", 0, TOKEN_CONTROL);
-	add("<|channel|>", 0, TOKEN_CONTROL);
-	put_vocab(&o.b, "llama", NULL);
-	open_built(&o);
-	ok(!accel_token_ends(o.t, 292) && accel_token_ends(o.t, 293) &&
-		   accel_token_ends(o.t, 294) && accel_token_attr(o.t, 295) == ACCEL_TOKEN_USER,
-	   "the parts of gpt-oss's answers");
-	close_built(&o);
-	/* What the chat format of the file ends a turn with, ends it. */
-	for (int has = 0; has < 2; has++) {
-		spm_words();
-		add("<|assistant_end|>", 0, TOKEN_CONTROL);
-		put_vocab(&o.b, "llama", NULL);
-		if (has)
-			build_key_text(&o.b, "tokenizer.chat_template",
-				       "<|user_start|> <|assistant_start|>");
-		open_built(&o);
-		ok(accel_token_ends(o.t, 292) == has, "the end of the chat format%s",
-		   has ? "" : ", which there is not");
-		close_built(&o);
-	}
-}
-
-/* ---- pre-tokenizers that are not named, or by another name ---- */
-
-static void test_pre(void)
-{
-	static const struct {
-		const char *name, *is;
-	} others[] = {
-		{ "llama3", "llama-bpe" },
-		{ "pixtral", "llama-bpe" },
-		{ "falcon3", "llama-bpe" },
-		{ "smaug-bpe", "smaug-bpe" },
-		{ "dbrx", "smaug-bpe" },
-		{ "mellum", "gpt-2" },
-		{ "jina-v2-es", "gpt-2" },
-		{ "phi-2", "gpt-2" },
-		{ "deepseek-coder", "deepseek-coder" },
-		{ "deepseek-r1-qwen", "qwen2" },
-		{ "megrez", "qwen2" },
-		{ "starcoder", "smollm" },
-		{ "command-r", "smollm" },
-		{ "minerva-7b", "smollm" },
-		{ "default", "default" },
-		{ "llama4", "gpt-4o" },
-		{ "hunyuan-dense", "deepseek-v3" },
-		{ "bloom", "poro-chat" },
-	};
-	struct accel_tokenizer_info info = { .sz = sizeof(info) };
-	struct opened o;
-
-	for (size_t i = 0; i < N(others); i++) {
-		bpe_words();
-		put_vocab(&o.b, "gpt2", others[i].name);
-		put_merges(&o.b, merges, N(merges));
-		build_key_u32(&o.b, "tokenizer.ggml.bos_token_id", 267);
-		ok(!open_built(&o) && !accel_tokenizer_info(o.t, &info) &&
-			   !strcmp(info.pre, others[i].is) && !*info.note,
-		   "the pre-tokenizer %s", others[i].name);
-		close_built(&o);
-	}
-	for (int llama3 = 0; llama3 < 2; llama3++) {
-		bpe_words();
-		if (llama3)
-			add("<|begin_of_text|>", 0, TOKEN_CONTROL);		/* 270 */
-		put_vocab(&o.b, "gpt2", llama3 ? "" : NULL);
-		put_merges(&o.b, merges, N(merges));
-		open_built(&o);
-		accel_tokenizer_info(o.t, &info);
-		ok(!strcmp(info.pre, llama3 ? "llama-bpe" : "default") &&
-			   strstr(info.note, "does not name"),
-		   "none is named: %s", info.note);
-		ok(info.add_bos == llama3 && info.bos == (llama3 ? 270 : -1), "its beginning");
-		close_built(&o);
-	}
-}
-
-/* ---- vocabularies that are damaged or mean harm ---- */
-
-static bool refused(struct opened *o, const char *word)
-{
-	int rc = open_built(o);
-	bool good = rc == -EINVAL && !o->t && strstr(err, word);
-
-	if (!good)
-		printf("# rc %d, \"%s\" should hold \"%s\"\n", rc, err, word);
-	close_built(o);
-	return good;
-}
-
-static void test_refused(void)
-{
-	static const char *const bad_models[] = { "bert", "t5", "rwkv", "llama2", "", "gpt" };
-	static const char *const bad_pres[] = { "superbpe", "llama-bp", "llama-bpe2", "llama3 ",
-						" " };
-	struct opened o;
-
-	build_begin(&o.b);
-	ok(refused(&o, "no tokenizer"), "no tokenizer");
-	for (size_t i = 0; i < N(bad_models); i++) {
-		spm_words();
-		put_vocab(&o.b, bad_models[i], NULL);
-		ok(refused(&o, "is not supported"), "the tokenizer \"%s\"", bad_models[i]);
-	}
-	for (size_t i = 0; i < N(bad_pres); i++) {
-		bpe_words();
-		put_vocab(&o.b, "gpt2", bad_pres[i]);
-		put_merges(&o.b, merges, N(merges));
-		ok(refused(&o, "deepseek-v3"),
-		   "the pre-tokenizer \"%s\"; the sentence names others", bad_pres[i]);
-	}
-	spm_words();
-	put_vocab(&o.b, "\x1b[2J", NULL);
-	ok(refused(&o, "\"?[2J\""), "a name that talks to the terminal");
-	bpe_words();
-	put_vocab(&o.b, "gpt2", "llama-bpe");
-	ok(refused(&o, "tokenizer.ggml.merges"), "no merges");
-	build_begin(&o.b);
-	build_key_text(&o.b, "tokenizer.ggml.model", "llama");
-	ok(refused(&o, "tokenizer.ggml.tokens"), "no tokens");
-	build_begin(&o.b);
-	build_key_text(&o.b, "tokenizer.ggml.model", "llama");
-	build_key_array(&o.b, "tokenizer.ggml.tokens", GGUF_STRING, 0);
-	ok(refused(&o, "tokenizer.ggml.tokens"), "an empty list of tokens");
-	build_begin(&o.b);
-	build_key_text(&o.b, "tokenizer.ggml.model", "llama");
-	build_key_array(&o.b, "tokenizer.ggml.tokens", GGUF_I32, 1);
-	build_bytes(&o.b, "abcd", 4);
-	ok(refused(&o, "tokenizer.ggml.tokens"), "tokens that are numbers");
-}
-
-static void test_damaged(void)
-{
-	static const char *const flags[] = { "add_bos_token", "add_eos_token", "add_space_prefix" };
-	char key[64], *large;
-	struct opened o;
-
-	/* Arrays that do not agree: CVE-2025-52566 and its kin */
-	for (int what = 0; what < 3; what++) {
-		static const char *const word[] = { "scores\"", "token_type\"", "score 1 of" };
-
-		build_begin(&o.b);
-		build_key_text(&o.b, "tokenizer.ggml.model", "llama");
-		build_key_array(&o.b, "tokenizer.ggml.tokens", GGUF_STRING, 3);
-		build_text(&o.b, "a");
-		build_text(&o.b, "b");
-		build_text(&o.b, "c");
-		build_key_array(&o.b, "tokenizer.ggml.scores", GGUF_F32, what == 0 ? 2 : 3);
-		build_bytes(&o.b, (float []) { 0, what == 2 ? NAN : 1, 2 }, what == 0 ? 8 : 12);
-		build_key_array(&o.b, "tokenizer.ggml.token_type", GGUF_I32, what == 1 ? 4 : 3);
-		build_bytes(&o.b, (int32_t []) { 1, 1, 1, 1 }, what == 1 ? 16 : 12);
-		ok(refused(&o, word[what]), "%s is wrong", word[what]);
-	}
-	for (size_t i = 0; i < N(flags); i++) {
-		spm_words();
-		put_vocab(&o.b, "llama", NULL);
-		snprintf(key, sizeof(key), "tokenizer.ggml.%s", flags[i]);
-		build_key_u32(&o.b, key, 2);
-		ok(refused(&o, "is 2, neither true nor false"), "%s that is 2", flags[i]);
-	}
-	/* CVE-2025-49847: a token longer than the buffer for its text */
-	large = malloc(2049);
-	memset(large, 'x', 2049);
-	spm_begin();
-	add_n(large, 2049, 0, TOKEN_NORMAL);
-	put_vocab(&o.b, "llama", NULL);
-	ok(refused(&o, "2049 bytes long"), "a token that is too long");
-	spm_begin();
-	add_n(large, 2048, 0, TOKEN_NORMAL);
-	put_vocab(&o.b, "llama", NULL);
-	ok(!open_built(&o), "the longest token");
-	{
-		struct accel_decoder *d;
-		const char *text;
-
-		accel_decoder_new(o.t, 0, &d);
-		accel_decoder_push(d, 3 + 0xf0, &text);
-		accel_decoder_push(d, 3 + 0x9f, &text);
-		accel_decoder_push(d, 3 + 0x98, &text);
-		ok(accel_decoder_push(d, 259, &text) == 2051, "is shown");
-		accel_decoder_free(d);
-	}
-	close_built(&o);
-	free(large);
-}
-
-/* ---- what files say of their special tokens, and do not mean ---- */
-
-/* Opens spm_words() with one more key of numbers: an array of them if n is not 0. */
-static int with_key(struct opened *o, const char *key, enum gguf_type type, const void *data, size_t n)
-{
-	char name[64];
-
-	spm_words();
-	put_vocab(&o->b, "llama", NULL);
-	snprintf(name, sizeof(name), "tokenizer.ggml.%s", key);
-	if (n)
-		build_key_array(&o->b, name, type, n);
-	else
-		build_key(&o->b, name, type);
-	build_bytes(&o->b, data, 4 * (n ? n : 1));
-	return open_built(o);
-}
-
-static void test_odd_ids(void)
-{
-	static const struct {
-		const char *key;
-		enum gguf_type type;
-		int32_t v;
-		size_t field;		/* of what is said */
-		int32_t want;
-	} ids[] = {
-		{ "bos_token_id", GGUF_U32, 292, offsetof(struct accel_tokenizer_info, bos), 1 },
-		{ "eos_token_id", GGUF_U32, INT32_MIN, offsetof(struct accel_tokenizer_info, eos), 2 },
-		{ "unknown_token_id", GGUF_U32, -2, offsetof(struct accel_tokenizer_info, unknown), 0 },
-		{ "eot_token_id", GGUF_I32, 100000, offsetof(struct accel_tokenizer_info, eot), 288 },
-		{ "eos_token_id", GGUF_U32, -1, offsetof(struct accel_tokenizer_info, eos), -1 },
-		{ "eos_token_id", GGUF_I32, -1, offsetof(struct accel_tokenizer_info, eos), -1 },
-		{ "eos_token_id", GGUF_I32, -7, offsetof(struct accel_tokenizer_info, eos), 2 },
-		{ "eos_token_id", GGUF_F32, 0x40400000, offsetof(struct accel_tokenizer_info, eos), 3 },
-	};
-	struct accel_tokenizer_info info = { .sz = sizeof(info) };
-	struct opened o;
-
-	for (size_t i = 0; i < N(ids); i++) {
-		int rc = with_key(&o, ids[i].key, ids[i].type, &ids[i].v, 0);
-		int32_t *id = (int32_t *)((char *)&info + ids[i].field);
-
-		ok(!rc && !accel_tokenizer_info(o.t, &info) &&
-			   (ids[i].want < 0 || ids[i].want == 288 || *id == ids[i].want) &&
-			   (ids[i].want >= 0 || *id == -1) &&
-			   !*info.note == (ids[i].want == -1 || ids[i].want == 3),
-		   "%s of %d: %d (%s)", ids[i].key, ids[i].v, *id, rc ? err : info.note);
-		close_built(&o);
-	}
-	ok(with_key(&o, "eos_token_id", GGUF_F32, &(float) { 2.5 }, 0) == -EINVAL &&
-		   strstr(err, "is 2.5, not the number of a token"), "half a token: %s", err);
-	close_built(&o);
-	ok(!with_key(&o, "bos_token_id", GGUF_I32, &(int32_t) { -1 }, 0) &&
-		   !accel_tokenizer_info(o.t, &info) && !info.add_bos && strstr(info.note, "should begin") &&
-		   encodes(o.t, "hello", true, false, "259 273"), "no token begins a text: %s", info.note);
-	close_built(&o);
-	ok(!with_key(&o, "add_bos_token", GGUF_I32, &(int32_t) { 0 }, 0) &&
-		   encodes(o.t, "hello", true, false, "259 273"), "false as a number");
-	close_built(&o);
-}
-
-/* Generation ends with any of several tokens, of which the first ends a text. */
-static void test_lists_of_ends(void)
-{
-	static const char *const keys[] = { "eos_token_id", "eos_token_ids" };
-	struct accel_tokenizer_info info = { .sz = sizeof(info) };
-	struct opened o;
-
-	for (size_t i = 0; i < N(keys); i++) {
-		ok(!with_key(&o, keys[i], GGUF_I32, (int32_t []) { 291, 270, 100000, -1 }, 4) &&
-			   !accel_tokenizer_info(o.t, &info) && info.eos == 291 &&
-			   accel_token_ends(o.t, 291) && accel_token_ends(o.t, 270) &&
-			   !accel_token_ends(o.t, 271), "%s as a list", keys[i]);
-		close_built(&o);
-	}
-	spm_words();
-	put_vocab(&o.b, "llama", NULL);
-	build_key_array(&o.b, "tokenizer.ggml.eos_token_id", GGUF_I32, 0);
-	ok(!open_built(&o) && !accel_tokenizer_info(o.t, &info) && info.eos == 2, "an empty list is none");
-	close_built(&o);
-}
-
-/* Kinds of tokens that nobody has defined, and scores where they are nothing. */
-static void test_odd_lists(void)
-{
-	struct opened o;
-
-	spm_words();
-	v.p[270].type = 7;
-	v.p[271].type = -1;
-	put_vocab(&o.b, "llama", NULL);
-	ok(!open_built(&o) && encodes(o.t, "the world", true, false, "1 270 278") &&
-		   !accel_token_attr(o.t, 271), "unknown kinds of tokens are ordinary");
-	close_built(&o);
-	bpe_words();
-	build_begin(&o.b);
-	build_key_text(&o.b, "tokenizer.ggml.model", "gpt2");
-	build_key_text(&o.b, "tokenizer.ggml.pre", "llama-bpe");
-	build_key_array(&o.b, "tokenizer.ggml.tokens", GGUF_STRING, v.n);
-	for (size_t i = 0; i < v.n; i++)
-		build_text_n(&o.b, v.p[i].text, v.p[i].n);
-	build_key_array(&o.b, "tokenizer.ggml.scores", GGUF_F32, 2);
-	build_bytes(&o.b, (float []) { NAN, 1 }, 8);
-	put_merges(&o.b, merges, N(merges));
-	ok(!open_built(&o) && !o.t->add_bos && *o.t->note,
-	   "byte-level BPE needs no scores, and no beginning: %s", o.t ? o.t->note : err);
-	close_built(&o);
-}
-
-/* What a file says that changes while it is read is not believed. */
-static void test_changed(void)
-{
-	char path[] = "/tmp/octans-vocabulary-XXXXXX";
-	struct accel_tokenizer *t = NULL;
-	int fd = mkstemp(path), before, after;
-	struct opened o;
-
-	spm_words();
-	put_vocab(&o.b, "llama", NULL);
-	if (fd < 0 || write(fd, o.b.p, o.b.n) != (ssize_t)o.b.n ||
-	    gguf_open(path, &o.g, err, sizeof(err))) {
-		ok(false, "a file: %s", err);
-		return;
-	}
-	before = tokenizer_new(o.g, &o.t);
-	usleep(50000);		/* a clock tick of the file's */
-	after = pwrite(fd, o.b.p, 1, 0) == 1 ? tokenizer_new(o.g, &t) : 0;
-	ok(!before && after == -EIO && !t && strstr(accel_error(), "load it again"),
-	   "a vocabulary of a file that was written to: %s", accel_error());
-	ok(encodes(o.t, "the world", true, false, "1 270 278"), "the one read before is whole");
-	close_built(&o);
-	close(fd);
-	unlink(path);
-}
+/* ---- what means harm, and what is scarce ---- */
 
 static void test_hostile(void)
 {
@@ -1127,10 +435,10 @@ static void test_time(void)
 		add_n(large, i, (float)(i % 7), TOKEN_NORMAL);
 	put_vocab(&o.b, "llama", NULL);
 	open_built(&o);
-	t0 = now();
+	t0 = cpu_seconds();
 	ok(!encode_text(o.t, s, SIZE, false, false, &ids, &n),
 	   "SentencePiece: a MiB of one letter");
-	t = now() - t0;
+	t = cpu_seconds() - t0;
 	ok(t < 20, "in %.2f s", t);
 	free(ids);
 	close_built(&o);
@@ -1140,14 +448,14 @@ static void test_time(void)
 	put_merges(&o.b, (const char *const []) { "a a", "aa aa", "\xc4\xa0 \xc4\xa0" }, 3);
 	build_key_bool(&o.b, "tokenizer.ggml.add_bos_token", 0);
 	open_built(&o);
-	t0 = now();
+	t0 = cpu_seconds();
 	ok(!encode_text(o.t, s, SIZE, false, false, &ids, &n) && n == SIZE,
 	   "BPE: a MiB of one letter");
 	free(ids);
 	memset(s, ' ', SIZE);
 	ok(!encode_text(o.t, s, SIZE, false, false, &ids, &n) && n == SIZE, "BPE: a MiB of spaces");
 	free(ids);
-	t = now() - t0;
+	t = cpu_seconds() - t0;
 	ok(t < 20, "in %.2f s", t);
 	close_built(&o);
 
@@ -1161,10 +469,10 @@ static void test_time(void)
 	}
 	put_vocab(&o.b, "llama", NULL);
 	open_built(&o);
-	t0 = now();
+	t0 = cpu_seconds();
 	ok(!encode_text(o.t, s, SIZE, false, false, &ids, &n), "%d special tokens, a MiB of text",
 	   MANY);
-	t = now() - t0;
+	t = cpu_seconds() - t0;
 	ok(t < 20, "in %.2f s", t);
 	free(ids);
 	close_built(&o);
@@ -1218,23 +526,12 @@ static void test_no_memory(void)
 int main(void)
 {
 	read_words();
-	test_words();
-	test_words_time();
 	test_spm();
 	test_spm_keys();
 	test_spm_merging();
 	test_bpe();
 	test_round_trips();
 	test_stream();
-	test_info();
-	test_ends();
-	test_pre();
-	test_refused();
-	test_damaged();
-	test_odd_ids();
-	test_lists_of_ends();
-	test_odd_lists();
-	test_changed();
 	test_hostile();
 	test_time();
 	test_no_memory();
