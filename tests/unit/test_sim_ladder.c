@@ -21,7 +21,7 @@ static void test_hang(struct bench *b)
 	ok(octans_inproc_wait(q[0], seq[0], now_ns() + 20000000) == -ETIMEDOUT, "a job hangs");
 	ok(octans_inproc_wait(q[0], seq[0], INT64_MAX) == -ETIME, "it is ended with ETIME");
 	start = now_ns() - start;
-	ok(start > 150000000 && start < 2000000000, "after %lld ms", (long long)(start / 1000000));
+	ok(start > 150000000 && start < BY_ITSELF, "after %lld ms", (long long)(start / 1000000));
 	ok(octans_inproc_wait(q[0], seq[1], INT64_MAX) == -ECANCELED &&
 	   octans_inproc_wait(q[0], seq[2], INT64_MAX) == -ECANCELED, "those behind it are cancelled");
 	ok(submit(q[0], va, 48, 0, &seq[0]) == -ECANCELED, "its queue is banned");
@@ -66,7 +66,7 @@ static void test_injected(struct bench *b)
 	control(b->dev, "drop-irq 1 1");
 	start = now_ns();
 	ok(!run(q, va, 48), "a lost interrupt loses no job");
-	ok(now_ns() - start < 1000000000, "and is noticed in %lld ms",
+	ok(now_ns() - start < BY_ITSELF, "and is noticed in %lld ms",
 	   (long long)(now_ns() - start) / 1000000);
 	control(b->dev, "slow 0 20000");
 	start = now_ns();
@@ -85,7 +85,7 @@ static void test_injected(struct bench *b)
 	control(b->dev, "corrupt-wb 0 xor 0x10000000000");
 	start = now_ns();
 	ret = run(q, va, 48);
-	ok(ret == -EIO && now_ns() - start < 1000000000, "a corrupt sequence number: %d", ret);
+	ok(ret == -EIO && now_ns() - start < BY_ITSELF, "a corrupt sequence number: %d", ret);
 	octans_inproc_queue_free(q);
 	octans_inproc_queue_new(b->vm, 0, 0, &q);
 	control(b->dev, "corrupt-wb 0 xor 0x2");

@@ -579,7 +579,7 @@ static void test_silent(struct vfio_user *server)
 	connect_to(&c, server);
 	send_raw(&c, "\1", 1, NULL, 0);
 	ok(reply(&c) == -1, "one byte and silence");
-	ok(hang_up(&c) == -ETIMEDOUT && seconds() - start < 4, "is over after %.1f s",
+	ok(hang_up(&c) == -ETIMEDOUT && seconds() - start < 60, "is over after %.1f s",
 	   seconds() - start);
 }
 
