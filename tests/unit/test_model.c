@@ -8,35 +8,13 @@
 #include "engine_rig.h"
 #include "error.h"
 #include "fail_alloc.h"
-#include "llama_build.h"
+#include "llama_load.h"
 /* It has a struct build of its own. */
 #define build layer_build
 #include "model/layer.h"
 #undef build
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
-
-static int load_built(struct build *b, struct accel_model **m)
-{
-	char path[64];
-	int fd = memfd_create("model", MFD_CLOEXEC), err;
-
-	if (fd < 0 || write(fd, b->p, b->n) != (ssize_t)b->n)
-		abort();
-	build_end(b);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	err = accel_model_load(path, m);
-	close(fd);
-	return err;
-}
-
-static int load(const struct llama_build *l, struct accel_model **m)
-{
-	struct build b;
-
-	llama_build(&b, l);
-	return load_built(&b, m);
-}
 
 /* ---- keys ---- */
 
