@@ -20,7 +20,8 @@ extern "C" {
 #endif
 
 #define OCTANS_SIM_LIBRARY	"liboctans-sim.so.0"
-#define OCTANS_SIM_VERSION	1	/* of struct octans_sim_api: another one is another table */
+/* Of all that stands here: another one is another interface.  tests/unit/test_sim_api.c has it in writing. */
+#define OCTANS_SIM_VERSION	1
 
 struct octans_inproc;		/* a processor in this process */
 struct octans_inproc_bo;
