@@ -200,17 +200,18 @@ bench:
 
 # ---- installing ----
 
-dest_bin := $(DESTDIR)$(PREFIX)/bin
-dest_lib := $(DESTDIR)$(LIBDIR)
-dest_include := $(DESTDIR)$(PREFIX)/include
-dest_man := $(DESTDIR)$(PREFIX)/share/man
-dest_rules := $(DESTDIR)$(PREFIX)/lib/udev/rules.d
+# Variables of the shell, so that a path may hold a space: "$$dest_lib".
+install uninstall: export dest_bin := $(DESTDIR)$(PREFIX)/bin
+install uninstall: export dest_lib := $(DESTDIR)$(LIBDIR)
+install uninstall: export dest_include := $(DESTDIR)$(PREFIX)/include
+install uninstall: export dest_share := $(DESTDIR)$(PREFIX)/share
+install uninstall: export dest_man := $(DESTDIR)$(PREFIX)/share/man
+install uninstall: export dest_rules := $(DESTDIR)$(PREFIX)/lib/udev/rules.d
 accel_headers := $(wildcard libaccel/include/accel/*.h)
 man1 := $(wildcard Documentation/man/*.1)
 man3 := $(wildcard Documentation/man/*.3)
 rules := packaging/60-accel-octans.rules
 # Where bash, zsh and fish look for what accelctl's table of options makes.
-dest_share := $(DESTDIR)$(PREFIX)/share
 completions := bash-completion/completions/accelctl zsh/site-functions/_accelctl \
 	       fish/vendor_completions.d/accelctl.fish
 
@@ -227,37 +228,39 @@ found_by := $(if $(filter /usr/local/lib /usr/lib /usr/lib/%,$(LIBDIR)),$(in_ld_
 
 # STATIC=1: libaccel.a, too; programs that link it load the model all the same.
 install: all relink
-	install -d $(dest_bin) $(dest_lib)/pkgconfig $(dest_include)/accel $(dest_include)/drm \
-		$(dest_include)/octans $(dest_man)/man1 $(dest_man)/man3 $(dest_rules)
-	install -m 755 $(O)/installed/accelctl $(O)/octans-vfio-user $(dest_bin)
-	install -m 755 $(lib_so) $(sim_so) $(dest_lib)
-	$(if $(STATIC),install -m 644 $(O)/libaccel.a $(dest_lib))
-	ln -sf $(notdir $(lib_so)) $(dest_lib)/$(SONAME)
-	ln -sf $(SONAME) $(dest_lib)/libaccel.so
-	ln -sf $(notdir $(sim_so)) $(dest_lib)/$(SIM_SONAME)
+	install -d "$$dest_bin" "$$dest_lib/pkgconfig" "$$dest_include/accel" "$$dest_include/drm" \
+		"$$dest_include/octans" "$$dest_man/man1" "$$dest_man/man3" "$$dest_rules"
+	install -m 755 $(O)/installed/accelctl $(O)/octans-vfio-user "$$dest_bin"
+	install -m 755 $(lib_so) $(sim_so) "$$dest_lib"
+	$(if $(STATIC),install -m 644 $(O)/libaccel.a "$$dest_lib")
+	ln -sf $(notdir $(lib_so)) "$$dest_lib/$(SONAME)"
+	ln -sf $(SONAME) "$$dest_lib/libaccel.so"
+	ln -sf $(notdir $(sim_so)) "$$dest_lib/$(SIM_SONAME)"
 	umask 022; sed 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|;s|@VERSION@|$(VERSION)|' \
-		libaccel/libaccel.pc.in > $(dest_lib)/pkgconfig/libaccel.pc
-	install -m 644 $(accel_headers) $(dest_include)/accel
-	install -m 644 uapi/drm/octans_accel.h $(dest_include)/drm
-	install -m 644 uapi/octans/isa.h $(dest_include)/octans
-	install -m 644 $(man1) $(dest_man)/man1
-	install -m 644 $(man3) $(dest_man)/man3
-	umask 022; packaging/man-links --into $(dest_man)/man3 $(man3)
-	install -m 644 $(rules) $(dest_rules)
-	install -d $(addprefix $(dest_share)/,$(dir $(completions)))
+		libaccel/libaccel.pc.in > "$$dest_lib/pkgconfig/libaccel.pc"
+	install -m 644 $(accel_headers) "$$dest_include/accel"
+	install -m 644 uapi/drm/octans_accel.h "$$dest_include/drm"
+	install -m 644 uapi/octans/isa.h "$$dest_include/octans"
+	install -m 644 $(man1) "$$dest_man/man1"
+	install -m 644 $(man3) "$$dest_man/man3"
+	umask 022; packaging/man-links --into "$$dest_man/man3" $(man3)
+	install -m 644 $(rules) "$$dest_rules"
 	set -e; umask 022; for c in $(join $(addsuffix :,bash zsh fish),$(completions)); do \
-		$(O)/accelctl completion $${c%%:*} > $(dest_share)/$${c#*:}; done
+		install -d "$$dest_share/$$(dirname $${c#*:})"; \
+		$(O)/accelctl completion $${c%%:*} > "$$dest_share/$${c#*:}"; done
 	$(if $(DESTDIR),,@echo '$(found_by)')
 
+remove = for f in $(2); do rm -f "$$$(1)/$$f"; done
+
 uninstall:
-	rm -f $(addprefix $(dest_bin)/,accelctl octans-vfio-user)
-	rm -f $(addprefix $(dest_lib)/,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) libaccel.so libaccel.a)
-	rm -f $(dest_lib)/pkgconfig/libaccel.pc $(dest_include)/drm/octans_accel.h $(dest_include)/octans/isa.h
-	rm -f $(addprefix $(dest_include)/accel/,$(notdir $(accel_headers)))
-	rm -f $(addprefix $(dest_man)/man1/,$(notdir $(man1))) $(addprefix $(dest_man)/man3/,$(notdir $(man3)))
-	packaging/man-links $(man3) | while read -r f page; do rm -f "$(dest_man)/man3/$$f.3"; done
-	rm -f $(dest_rules)/$(notdir $(rules)) $(addprefix $(dest_share)/,$(completions))
-	rmdir --ignore-fail-on-non-empty $(dest_include)/accel $(dest_include)/octans
+	$(call remove,dest_bin,accelctl octans-vfio-user)
+	$(call remove,dest_lib,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) libaccel.so libaccel.a pkgconfig/libaccel.pc)
+	$(call remove,dest_include,drm/octans_accel.h octans/isa.h $(addprefix accel/,$(notdir $(accel_headers))))
+	$(call remove,dest_man,$(addprefix man1/,$(notdir $(man1))) $(addprefix man3/,$(notdir $(man3))))
+	packaging/man-links $(man3) | while read -r f page; do rm -f "$$dest_man/man3/$$f.3"; done
+	$(call remove,dest_rules,$(notdir $(rules)))
+	$(call remove,dest_share,$(completions))
+	rmdir --ignore-fail-on-non-empty "$$dest_include/accel" "$$dest_include/octans"
 
 clean:
 	rm -rf $(O)
