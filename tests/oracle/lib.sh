@@ -2,23 +2,9 @@
 # shellcheck shell=bash
 # Where the oracle's root file system is, and how programs run in it.  Sourced.
 
-cache=${OCTANS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/octans}/oracle
+. "$(dirname "${BASH_SOURCE[0]}")/../rootfs.sh"
+cache=$caches/oracle
 root=$cache/sid
-me=$(basename "$0")
-
-die() {
-	echo "$me: $*" >&2
-	exit 1
-}
-
-as_root() {
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	else
-		command -v sudo >/dev/null || die "run it as root or install sudo"
-		sudo "$@"
-	fi
-}
 
 # in_root DIR COMMAND...: runs in the root, with DIR of this machine as its /octans and as the
 # working directory.  The mounts live in a namespace that ends with the command, so that

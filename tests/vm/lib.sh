@@ -3,22 +3,9 @@
 # What the scripts of the VM harness share: where things are.  Sourced.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cache=${OCTANS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/octans}/vm
+. "$top/tests/rootfs.sh"
+cache=$caches/vm
 root=$cache/root
-
-die() {
-	echo "$(basename "$0"): $*" >&2
-	exit 1
-}
-
-as_root() {
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	else
-		command -v sudo >/dev/null || die "run it as root or install sudo"
-		sudo "$@"
-	fi
-}
 
 # The kernel release in the root that begins with 6.12 or 7.3.
 release() {
