@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """GGUF files with the properties of files in the wild.  gguf_cases.py OUTDIR [NAME...]"""
+import functools
 import os
 import struct
 import sys
@@ -14,6 +15,71 @@ CASES = {}
 def case(f):
     CASES[f.__name__] = f
     return f
+
+
+# Models that differ in keys alone.
+KEYS = {
+    "f64_eps": [("llama.attention.layer_norm_rms_epsilon", F64, 1e-5)],
+    "f64_base": [("llama.rope.freq_base", F64, 10000.0)],
+    "u32_base": [("llama.rope.freq_base", U32, 500000)],  # an integer theta
+    "f32_ctx": [("llama.context_length", F32, 512.0)],  # a whole number as a float
+    "head_array_equal": [
+        ("llama.attention.head_count_kv", ARR, [2, 2], I32),
+        ("llama.attention.head_count", ARR, [4, 4], I32),
+        ("llama.feed_forward_length", ARR, [96, 96], I32),
+    ],
+    "align_i32": [("general.alignment", I32, 32)],
+    "file_type_wrong": [("general.file_type", U32, 2)],
+    "file_type_string": [("general.file_type", STR, "mostly Q4_0")],
+    "partial_rope": [("llama.rope.dimension_count", U32, 8)],  # dimension_count below the head width
+    "yarn": [
+        ("llama.rope.scaling.type", STR, "yarn"),
+        ("llama.rope.scaling.factor", F32, 4.0),
+        ("llama.rope.scaling.original_context_length", U32, 128),
+    ],
+    "unknown_key": [("llama.attention.new_thing", F32, 0.5)],
+    "unknown_key_text": [("llama.rope.scaling.flavour", STR, "vanilla")],
+    "layered_heads": [("llama.attention.head_count_kv", ARR, [2, 1], I32)],  # other numbers of heads in each block
+    "rope_linear": [
+        ("llama.rope.scaling.type", STR, "linear"),
+        ("llama.rope.scaling.factor", F32, 4.0),
+    ],
+    # type none beside an old scale_linear
+    "rope_linear_none_factor": [
+        ("llama.rope.scaling.type", STR, "none"),
+        ("llama.rope.scale_linear", F32, 4.0),
+    ],
+    "rope_old_linear": [("llama.rope.scale_linear", F32, 4.0)],  # only the old key
+    "rope_factor_no_type": [("llama.rope.scaling.factor", F32, 4.0)],  # a factor without a type
+    "rope_type_linear_factor0": [
+        ("llama.rope.scaling.type", STR, "linear"),
+        ("llama.rope.scaling.factor", F32, 0.0),
+    ],
+    "attn_scale": [("llama.attention.scale", F32, 0.1)],
+    "attn_scale0": [("llama.attention.scale", F32, 0.0)],
+    "not_causal": [("llama.attention.causal", BOOL, False)],
+    "logit_scale": [("llama.logit_scale", F32, 0.5)],
+    "embd_scale": [("llama.embedding_scale", F32, 12.0), ("llama.residual_scale", F32, 0.22)],
+    "sliding_window": [("llama.attention.sliding_window", U32, 8)],
+    "clamp_kqv": [("llama.attention.clamp_kqv", F32, 0.5)],
+    "expert0": [("llama.expert_count", U32, 0), ("llama.expert_used_count", U32, 0)],
+    "arch_upper": [("general.architecture", STR, "LLaMA")],
+    "name_latin1": [("general.name", STR, b"Gr\xf6\xdfe")],
+    "name_long_utf8": [("general.name", STR, "Ж" * 100)],
+    "name_number": [("general.name", U32, 7)],
+    "too_few_layers": [("llama.block_count", U32, 3)],  # block_count above the blocks that are there
+    "name_esc": [("general.name", STR, "a\x1b[31mb\x07\rc\u009b31md")],  # a name that talks to the terminal
+}
+
+
+def of_row(name):
+    g = random_llama()
+    for put in KEYS[name]:
+        g.put(*put)
+    return g
+
+
+CASES.update((name, functools.partial(of_row, name)) for name in KEYS)
 
 
 def kinds(g, swap):
@@ -45,43 +111,6 @@ def u16_keys():
 
 
 @case
-def f64_eps():
-    g = random_llama()
-    g.put("llama.attention.layer_norm_rms_epsilon", F64, 1e-5)
-    return g
-
-
-@case
-def f64_base():
-    g = random_llama()
-    g.put("llama.rope.freq_base", F64, 10000.0)
-    return g
-
-
-@case
-def u32_base():         # an integer theta
-    g = random_llama()
-    g.put("llama.rope.freq_base", U32, 500000)
-    return g
-
-
-@case
-def f32_ctx():          # a whole number as a float
-    g = random_llama()
-    g.put("llama.context_length", F32, 512.0)
-    return g
-
-
-@case
-def head_array_equal():
-    g = random_llama()
-    g.put("llama.attention.head_count_kv", ARR, [2, 2], I32)
-    g.put("llama.attention.head_count", ARR, [4, 4], I32)
-    g.put("llama.feed_forward_length", ARR, [96, 96], I32)
-    return g
-
-
-@case
 def align_64():
     g = random_llama(align=64)
     g.put("general.alignment", U32, 64)
@@ -99,13 +128,6 @@ def align_4096():
 def align_16():
     g = random_llama(align=16)
     g.put("general.alignment", U32, 16)
-    return g
-
-
-@case
-def align_i32():
-    g = random_llama()
-    g.put("general.alignment", I32, 32)
     return g
 
 
@@ -163,20 +185,6 @@ def dup_key_same():
 def dup_tensor():
     g = random_llama()
     g.tensor(*g.tensors[-1])
-    return g
-
-
-@case
-def file_type_wrong():
-    g = random_llama()
-    g.put("general.file_type", U32, 2)
-    return g
-
-
-@case
-def file_type_string():
-    g = random_llama()
-    g.put("general.file_type", STR, "mostly Q4_0")
     return g
 
 
@@ -246,13 +254,6 @@ def no_eps():
 def no_ctx():
     g = random_llama()
     g.drop("llama.context_length")
-    return g
-
-
-@case
-def partial_rope():     # dimension_count below the head width
-    g = random_llama()
-    g.put("llama.rope.dimension_count", U32, 8)
     return g
 
 
@@ -335,15 +336,6 @@ def norm_2d():          # a norm as a matrix of one row
     return g
 
 
-@case
-def yarn():
-    g = random_llama()
-    g.put("llama.rope.scaling.type", STR, "yarn")
-    g.put("llama.rope.scaling.factor", F32, 4.0)
-    g.put("llama.rope.scaling.original_context_length", U32, 128)
-    return g
-
-
 def scaled(kind, factor=4.0, original=128, **more):
     g = random_llama()
     g.put("llama.rope.scaling.type", STR, kind)
@@ -418,123 +410,6 @@ def longrope_factor():
 @case
 def rope_unknown_type():
     return scaled("su")
-
-
-@case
-def unknown_key():
-    g = random_llama()
-    g.put("llama.attention.new_thing", F32, 0.5)
-    return g
-
-
-@case
-def unknown_key_text():
-    g = random_llama()
-    g.put("llama.rope.scaling.flavour", STR, "vanilla")
-    return g
-
-
-@case
-def layered_heads():    # other numbers of heads in each block
-    g = random_llama()
-    g.put("llama.attention.head_count_kv", ARR, [2, 1], I32)
-    return g
-
-
-@case
-def rope_linear():
-    g = random_llama()
-    g.put("llama.rope.scaling.type", STR, "linear")
-    g.put("llama.rope.scaling.factor", F32, 4.0)
-    return g
-
-
-@case
-def rope_linear_none_factor():  # type none beside an old scale_linear
-    g = random_llama()
-    g.put("llama.rope.scaling.type", STR, "none")
-    g.put("llama.rope.scale_linear", F32, 4.0)
-    return g
-
-
-@case
-def rope_old_linear():  # only the old key
-    g = random_llama()
-    g.put("llama.rope.scale_linear", F32, 4.0)
-    return g
-
-
-@case
-def rope_factor_no_type():      # a factor without a type
-    g = random_llama()
-    g.put("llama.rope.scaling.factor", F32, 4.0)
-    return g
-
-
-@case
-def rope_type_linear_factor0():
-    g = random_llama()
-    g.put("llama.rope.scaling.type", STR, "linear")
-    g.put("llama.rope.scaling.factor", F32, 0.0)
-    return g
-
-
-@case
-def attn_scale():
-    g = random_llama()
-    g.put("llama.attention.scale", F32, 0.1)
-    return g
-
-
-@case
-def attn_scale0():
-    g = random_llama()
-    g.put("llama.attention.scale", F32, 0.0)
-    return g
-
-
-@case
-def not_causal():
-    g = random_llama()
-    g.put("llama.attention.causal", BOOL, False)
-    return g
-
-
-@case
-def logit_scale():
-    g = random_llama()
-    g.put("llama.logit_scale", F32, 0.5)
-    return g
-
-
-@case
-def embd_scale():
-    g = random_llama()
-    g.put("llama.embedding_scale", F32, 12.0)
-    g.put("llama.residual_scale", F32, 0.22)
-    return g
-
-
-@case
-def sliding_window():
-    g = random_llama()
-    g.put("llama.attention.sliding_window", U32, 8)
-    return g
-
-
-@case
-def clamp_kqv():
-    g = random_llama()
-    g.put("llama.attention.clamp_kqv", F32, 0.5)
-    return g
-
-
-@case
-def expert0():
-    g = random_llama()
-    g.put("llama.expert_count", U32, 0)
-    g.put("llama.expert_used_count", U32, 0)
-    return g
 
 
 def parts(g, n):
@@ -651,34 +526,6 @@ def ctx_huge():         # 1M positions by the file
 
 
 @case
-def arch_upper():
-    g = random_llama()
-    g.put("general.architecture", STR, "LLaMA")
-    return g
-
-
-@case
-def name_latin1():
-    g = random_llama()
-    g.put("general.name", STR, b"Gr\xf6\xdfe")
-    return g
-
-
-@case
-def name_long_utf8():
-    g = random_llama()
-    g.put("general.name", STR, "Ж" * 100)
-    return g
-
-
-@case
-def name_number():
-    g = random_llama()
-    g.put("general.name", U32, 7)
-    return g
-
-
-@case
 def name_long_tensor():
     g = random_llama()
     g.tensor("x" * 100, [8], "F32", f32([1.0] * 8))
@@ -692,20 +539,6 @@ def short_region():     # a tensor whose region is smaller than its type needs: 
     at = b.index(b"output_norm.weight") + 18 + 4 + 8 + 4
     offset, = struct.unpack_from("<Q", b, at)
     return b[:at] + struct.pack("<Q", offset - 4096) + b[at + 8:]
-
-
-@case
-def too_few_layers():   # block_count above the blocks that are there
-    g = random_llama()
-    g.put("llama.block_count", U32, 3)
-    return g
-
-
-@case
-def name_esc():         # a name that talks to the terminal
-    g = random_llama()
-    g.put("general.name", STR, "a\x1b[31mb\x07\rc\u009b31md")
-    return g
 
 
 def with_keys(*puts):
@@ -728,7 +561,7 @@ def window_keys():      # of windows, without one
 
 @case
 def yarn_truncate():    # as everybody does
-    g = yarn()
+    g = of_row("yarn")
     g.put("llama.rope.scaling.yarn_truncate", BOOL, True)
     return g
 
@@ -740,7 +573,7 @@ def yarn_factor1():
 
 @case
 def rope_freqs_yarn():  # both
-    g = yarn()
+    g = of_row("yarn")
     g.tensor("rope_freqs.weight", [8], "F32", f32([1, 1, 1, 1.5, 3, 6, 8, 8]))
     return g
 
