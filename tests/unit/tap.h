@@ -28,7 +28,13 @@ static bool tap_ok(bool good, const char *file, int line, const char *fmt, ...)
 	return good;
 }
 
-#define ok(cond, ...) tap_ok(!!(cond), __FILE__, __LINE__, __VA_ARGS__)
+/* The condition comes before what is said of it: a call takes its arguments in an order of its own. */
+#define ok(cond, ...)								\
+	({									\
+		const bool ok_ = (cond);					\
+										\
+		tap_ok(ok_, __FILE__, __LINE__, __VA_ARGS__);			\
+	})
 
 /* The plan; the exit code of main(). */
 __attribute__((unused))
