@@ -254,9 +254,12 @@ remove = for f in $(2); do rm -f "$$$(1)/$$f"; done
 
 uninstall:
 	$(call remove,dest_bin,accelctl octans-vfio-user)
-	$(call remove,dest_lib,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) libaccel.so libaccel.a pkgconfig/libaccel.pc)
-	$(call remove,dest_include,drm/octans_accel.h octans/isa.h $(addprefix accel/,$(notdir $(accel_headers))))
-	$(call remove,dest_man,$(addprefix man1/,$(notdir $(man1))) $(addprefix man3/,$(notdir $(man3))))
+	$(call remove,dest_lib,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) \
+		libaccel.so libaccel.a pkgconfig/libaccel.pc)
+	$(call remove,dest_include,drm/octans_accel.h octans/isa.h \
+		$(addprefix accel/,$(notdir $(accel_headers))))
+	$(call remove,dest_man,$(addprefix man1/,$(notdir $(man1))) \
+		$(addprefix man3/,$(notdir $(man3))))
 	packaging/man-links $(man3) | while read -r f page; do rm -f "$$dest_man/man3/$$f.3"; done
 	$(call remove,dest_rules,$(notdir $(rules)))
 	$(call remove,dest_share,$(completions))

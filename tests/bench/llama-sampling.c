@@ -11,7 +11,8 @@ static void begin(const struct sampling *how)
 {
 	chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
 	if (how->repeat != 1)
-		llama_sampler_chain_add(chain, llama_sampler_init_penalties(VOCAB, 64, how->repeat, 0, 0));
+		llama_sampler_chain_add(chain, llama_sampler_init_penalties(VOCAB, 64, how->repeat,
+									    0, 0));
 	if (!how->temperature) {
 		llama_sampler_chain_add(chain, llama_sampler_init_greedy());
 		return;

@@ -9,8 +9,8 @@ static struct accel_sampler *sampler;
 static void begin(const struct sampling *how)
 {
 	const struct accel_sampler_opts o = {
-		.sz = sizeof(o), .temperature = how->temperature, .top_k = how->top_k, .top_p = how->top_p,
-		.min_p = how->min_p, .repeat = how->repeat, .seed = 1,
+		.sz = sizeof(o), .temperature = how->temperature, .top_k = how->top_k,
+		.top_p = how->top_p, .min_p = how->min_p, .repeat = how->repeat, .seed = 1,
 	};
 
 	if (accel_sampler_new(&o, &sampler))

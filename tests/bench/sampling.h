@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What choosing a token costs at a vocabulary of 131,072: the same logits, settings and clock for this library
- * (sampling.c) and for libllama (llama-sampling.c), each of which brings choose().
+ * What choosing a token costs at a vocabulary of 131,072: the same logits, settings and clock for
+ * this library (sampling.c) and for libllama (llama-sampling.c), each of which brings choose().
  */
 #ifndef BENCH_SAMPLING_H
 #define BENCH_SAMPLING_H

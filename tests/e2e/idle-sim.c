@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * A broken processor for `accelctl doctor`: the model, loaded instead of it (ACCEL_SIM_LIBRARY), but each job ends
- * well without having done anything.  MODEL: the path of the true one.
+ * A broken processor for `accelctl doctor`: the model, loaded instead of it (ACCEL_SIM_LIBRARY), but
+ * each job ends well without having done anything.  MODEL: the path of the true one.
  */
 #include <dlfcn.h>
 #include <stddef.h>
 
 #include <octans/sim.h>
 
-static int submit(struct octans_inproc_queue *q, const struct octans_inproc_job *jobs, size_t n, uint64_t *seq)
+static int submit(struct octans_inproc_queue *q, const struct octans_inproc_job *jobs, size_t n,
+		  uint64_t *seq)
 {
 	static uint64_t last;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a test took, for those that bound it: processor time of all threads.  Time of the wall would be
- * that of the machine's other work, too, and a busy machine is no defect.
+ * What a test took, for those that bound it: processor time of all threads.  Time of the wall would
+ * be that of the machine's other work, too, and a busy machine is no defect.
  */
 #ifndef TESTS_CPU_TIME_H
 #define TESTS_CPU_TIME_H

@@ -24,7 +24,8 @@
 
 #define CODE	0x10000ULL
 #define DATA	0x1000000ULL
-/* Nanoseconds of the wall, for what has to end by itself: what stands still for 10 s is stopped anyway. */
+/* Nanoseconds of the wall, for what has to end by itself: what stands still for 10 s is stopped
+ * anyway. */
 #define BY_ITSELF	8000000000LL
 
 struct bench {

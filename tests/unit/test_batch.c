@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * How many tokens are computed at once where the vocabulary is large: logits are wanted of few of them, and
- * make no chunk of a prompt smaller, neither by their memory nor by their time.
+ * How many tokens are computed at once where the vocabulary is large: logits are wanted of few of
+ * them, and make no chunk of a prompt smaller, neither by their memory nor by their time.
  */
 #include "device/transport.h"
 #include "engine_rig.h"
@@ -9,11 +9,13 @@
 
 #define VOCAB 131072
 #define PROMPT 512
+#define CTX 1024
 /* 16 MiB of logits, twice: where they are computed and where they are handed out. */
 #define MOST_ROWS (16 * 1048576 / 4 / VOCAB)
 
 static const struct llama_build large = {
-	.type = ACCEL_F32, .blocks = 1, .embd = 32, .heads = 4, .kv_heads = 2, .ff = 64, .vocab = VOCAB, .ctx = 1024,
+	.type = ACCEL_F32, .blocks = 1, .embd = 32, .heads = 4, .kv_heads = 2, .ff = 64,
+	.vocab = VOCAB, .ctx = CTX,
 };
 static struct accel_model *model;
 static int32_t prompt[PROMPT];
@@ -26,7 +28,8 @@ static void test_plan(const char *spec)
 
 	if (spec)
 		accel_open(spec, &r.dev);
-	if (!ok(!rig_plan(&r, model, (struct accel_plan_opts) { .ctx = 1024 }), "a plan for %s", spec ? spec : "the CPU"))
+	if (!ok(!rig_plan(&r, model, (struct accel_plan_opts) { .ctx = CTX }), "a plan for %s",
+		spec ? spec : "the CPU"))
 		return;
 	i = plan_info(r.plan);
 	layers = spec ? i.layers : 0;
@@ -44,7 +47,7 @@ static void test_time(void)
 
 	accel_open("sim", &r.dev);
 	r.dev->info.max_timeout_ms = 2 * 4ull * MOST_ROWS * VOCAB * large.embd / 1000000;
-	if (ok(!rig_plan(&r, model, (struct accel_plan_opts) { .ctx = 1024 }), "%u ms for a job",
+	if (ok(!rig_plan(&r, model, (struct accel_plan_opts) { .ctx = CTX }), "%u ms for a job",
 	       r.dev->info.max_timeout_ms))
 		ok(plan_info(r.plan).batch == PROMPT, "%u tokens at once", plan_info(r.plan).batch);
 	rig_free(&r);
@@ -62,10 +65,10 @@ static uint64_t submits(struct rig *r, uint32_t n)
 static void test_steps(void)
 {
 	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
-	struct rig r = rig_new(model, "sim", (struct accel_plan_opts) { .ctx = 1024 }, &o);
+	struct rig r = rig_new(model, "sim", (struct accel_plan_opts) { .ctx = CTX }, &o);
 	uint64_t one = submits(&r, 1), all = submits(&r, PROMPT);
 
-	ok(one && all == one, "a prompt of %d is computed as one chunk: %llu submits, %llu for a token", PROMPT,
+	ok(one && all == one, "a prompt of %d is one chunk: %llu submits, %llu for a token", PROMPT,
 	   (unsigned long long)all, (unsigned long long)one);
 	rig_free(&r);
 }
@@ -74,7 +77,7 @@ static void test_steps(void)
 static void test_rows(void)
 {
 	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
-	struct rig r = rig_new(model, NULL, (struct accel_plan_opts) { .ctx = 1024 }, &o);
+	struct rig r = rig_new(model, NULL, (struct accel_plan_opts) { .ctx = CTX }, &o);
 	const uint32_t n = 2 * MOST_ROWS + 3;
 	float *last = malloc(sizeof(float) * VOCAB);
 	const float *logits;
@@ -85,7 +88,7 @@ static void test_rows(void)
 	accel_seq_trim(r.seq, 0);
 	ok(!rig_eval(&r, prompt, n, ACCEL_WANT_ALL, NULL), "of all");
 	logits = accel_step_logits(r.step, 0, &rows);
-	ok(logits && rows == n && !memcmp(logits + (size_t)(n - 1) * VOCAB, last, sizeof(float) * VOCAB),
+	ok(logits && rows == n && !memcmp(logits + (n - 1ul) * VOCAB, last, sizeof(float) * VOCAB),
 	   "%u rows where %d have room, the last as before", rows, MOST_ROWS);
 	free(last);
 	rig_free(&r);

@@ -399,8 +399,8 @@ static void test_cause(void)
 }
 
 /*
- * One try with jobs that may run for so long; false: the machine was too busy for it, as a good job ran longer
- * or the deadline passed before the processor was asked.
+ * One try with jobs that may run for so long; false: the machine was too busy for it, as a good job
+ * ran longer or the deadline passed before the processor was asked.
  */
 static bool late_cause(uint32_t timeout_ms)
 {

@@ -321,8 +321,8 @@ static double best_of(struct accel_sampler *s, const float *many)
 }
 
 /*
- * How much work a choice is, in passes that look at each logit, so that it does not matter which machine this
- * is: sorting them all takes dozens.  `make bench` says what it costs.
+ * How much work a choice is, in passes that look at each logit, so that it does not matter which
+ * machine this is: sorting them all takes dozens.  `make bench` says what it costs.
  */
 static void test_time(void)
 {
@@ -339,7 +339,9 @@ static void test_time(void)
 		{ "min_p alone", { .temperature = 0.8, .min_p = 0.05 }, 20 },
 		{ "top_p alone", { .temperature = 0.8, .top_p = 0.95 }, 100 },
 		{ "all", { .temperature = 0.8 }, 100 },
-		{ "ascending", { .temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05 }, 50 },
+		{ "ascending",
+		  { .temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05 },
+		  50 },
 	};
 	float *many = malloc(MANY * sizeof(*many));
 	uint64_t seed = 1;
@@ -362,8 +364,8 @@ static void test_time(void)
 		for (uint32_t k = 0; i + 1 == N(cases) && k < MANY; k++)
 			many[k] = k;
 		t = best_of(s, many);
-		ok(t < cases[i].passes * pass, "%d logits, %s: %.3f ms, %.1f passes", MANY, cases[i].what, t * 1e3,
-		   t / pass);
+		ok(t < cases[i].passes * pass, "%d logits, %s: %.3f ms, %.1f passes", MANY,
+		   cases[i].what, t * 1e3, t / pass);
 		accel_sampler_free(s);
 	}
 	free(many);

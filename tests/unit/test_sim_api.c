@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What libaccel and the processor model agree on, as it was when OCTANS_SIM_VERSION got its value.  Whatever does
- * not compile here has changed: raise the version, so that libraries of two builds refuse each other, and write
- * down the new one.
+ * What libaccel and the processor model agree on, as it was when OCTANS_SIM_VERSION got its value.
+ * Whatever does not compile here has changed: raise the version, so that libraries of two builds
+ * refuse each other, and write down the new one.
  */
 #include <octans/sim.h>
 
@@ -12,8 +12,9 @@ _Static_assert(OCTANS_SIM_VERSION == 1, "what follows is version 1: write down t
 
 #define SAME(what, n) _Static_assert((what) == (n), #what " has changed: raise OCTANS_SIM_VERSION")
 #define AT(type, member, n) SAME(offsetof(struct type, member), n)
-#define CALL(member, type) \
-	SAME(__builtin_types_compatible_p(__typeof__(((struct octans_sim_api *)0)->member), type), 1)
+#define CALL(member, ...) \
+	SAME(__builtin_types_compatible_p(__typeof__(((struct octans_sim_api *)0)->member), \
+					  __VA_ARGS__), 1)
 
 #if UINTPTR_MAX == UINT64_MAX
 AT(octans_inproc_info, hw_version, 0);
@@ -82,12 +83,15 @@ CALL(bo_free, void (*)(struct octans_inproc_bo *));
 CALL(bo_map, void *(*)(struct octans_inproc_bo *));
 CALL(vm_new, int (*)(struct octans_inproc *, struct octans_inproc_vm **));
 CALL(vm_free, void (*)(struct octans_inproc_vm *));
-CALL(vm_map, int (*)(struct octans_inproc_vm *, struct octans_inproc_bo *, uint64_t, uint64_t, uint64_t, bool));
+CALL(vm_map, int (*)(struct octans_inproc_vm *, struct octans_inproc_bo *, uint64_t, uint64_t,
+		     uint64_t, bool));
 CALL(vm_unmap, int (*)(struct octans_inproc_vm *, uint64_t, uint64_t));
 CALL(vm_fault, int (*)(struct octans_inproc_vm *, struct octans_inproc_fault *));
-CALL(queue_new, int (*)(struct octans_inproc_vm *, uint32_t, uint32_t, struct octans_inproc_queue **));
+CALL(queue_new, int (*)(struct octans_inproc_vm *, uint32_t, uint32_t,
+			struct octans_inproc_queue **));
 CALL(queue_free, void (*)(struct octans_inproc_queue *));
-CALL(submit, int (*)(struct octans_inproc_queue *, const struct octans_inproc_job *, size_t, uint64_t *));
+CALL(submit, int (*)(struct octans_inproc_queue *, const struct octans_inproc_job *, size_t,
+		     uint64_t *));
 CALL(wait, int (*)(struct octans_inproc_queue *, uint64_t, int64_t));
 
 int main(void)
@@ -98,8 +102,8 @@ int main(void)
 
 	for (size_t i = 0; api && i < sizeof(*api) / sizeof(*call); i++)
 		missing += !call[i];
-	ok(api && !missing, "the model speaks version %d and has each function", OCTANS_SIM_VERSION);
-	ok(!octans_sim_entry(0) && !octans_sim_entry(OCTANS_SIM_VERSION + 1) && !octans_sim_entry(UINT32_MAX),
-	   "and no other");
+	ok(api && !missing, "the model speaks version %d, with each function", OCTANS_SIM_VERSION);
+	ok(!octans_sim_entry(0) && !octans_sim_entry(OCTANS_SIM_VERSION + 1) &&
+	   !octans_sim_entry(UINT32_MAX), "and no other");
 	return done();
 }

@@ -2,9 +2,9 @@
 /*
  * What one client can do to another: commands made to keep the processor from looking up, while
  * somebody else waits for an invalidation and for a ring reset.  The manual promises 10 ms, and
- * the model keeps to 5 on an idle core.  Processor time is what counts, so that others who are busy do
- * not; but a sample may wait for the scheduler while the command goes on: so half of them must be good,
- * and the worst no more than not absurd.  An argument multiplies the samples.
+ * the model keeps to 5 on an idle core.  Processor time is what counts, so that others who are busy
+ * do not; but a sample may wait for the scheduler while the command goes on: so half of them must be
+ * good, and the worst no more than not absurd.  An argument multiplies the samples.
  */
 #include "cpu_time.h"
 #include "sim_rig.h"

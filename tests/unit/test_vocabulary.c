@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What vocabularies say of themselves and what is made of it: tokens that begin and end, pre-tokenizers
- * by any name, lists that are odd, and vocabularies that are refused.
+ * What vocabularies say of themselves and what is made of it: tokens that begin and end,
+ * pre-tokenizers by any name, lists that are odd, and vocabularies that are refused.
  */
 #include <errno.h>
 #include <math.h>

@@ -20,7 +20,8 @@ extern "C" {
 #endif
 
 #define OCTANS_SIM_LIBRARY	"liboctans-sim.so.0"
-/* Of all that stands here: another one is another interface.  tests/unit/test_sim_api.c has it in writing. */
+/* Of all that stands here: another one is another interface.  tests/unit/test_sim_api.c has it in
+ * writing. */
 #define OCTANS_SIM_VERSION	1
 
 struct octans_inproc;		/* a processor in this process */
