@@ -376,7 +376,7 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 	memcpy(e->layers, plan_layers(e->plan), e->m->n_layers * sizeof(*e->layers));
 	err = pages_new(e);
 	if (!err)
-		err = step_arrays_new(e);
+		err = pass_arrays_new(&e->arrays, &e->shape);
 	if (!err)
 		err = exec_cpu_new(e->m, &e->shape, e->opts.threads, e->opts.isa, &stop, &e->cpu);
 	for (uint32_t i = 0; i < n && !err; i++) {
@@ -439,7 +439,7 @@ void accel_engine_free(struct accel_engine *e)
 		free(e->cards[i].mine);
 	}
 	exec_cpu_free(e->cpu);
-	step_arrays_free(e);
+	pass_arrays_free(&e->arrays);
 	pages_free(e);
 	free(e->cards);
 	free(e->layers);

@@ -16,6 +16,7 @@
 #include "error.h"
 #include "exec/exec.h"
 #include "opts.h"
+#include "pass.h"
 #include "plan/plan.h"
 
 /* Keys and values of some positions, in all layers; a number that is a row of every pool. */
@@ -68,6 +69,7 @@ struct step_input {
 	enum accel_want want;
 	uint32_t top;
 	uint32_t held;			/* positions computed, of its sequence and these tokens */
+	uint32_t took;			/* of them, in the pass that is computed */
 	int32_t from, to;		/* slots: the state there, and that of the end; -1 = none */
 	float *logits;			/* [rows][n_vocab], in accel_step.logits */
 	uint32_t rows;
@@ -93,15 +95,6 @@ struct accel_step {
 	float *logits;
 	int32_t *ids;
 	float *values;
-};
-
-/* The arrays of a pass. */
-struct pass_arrays {
-	int32_t *tokens, *positions, *slots, *seqs, *ranges, *states, *wanted, *pages;
-	uint32_t *pages_used;
-	/* Where results go: of row i of wanted. */
-	struct step_input **out_in;
-	uint32_t *out_row;
 };
 
 struct accel_engine {
@@ -220,7 +213,10 @@ void seq_release(struct accel_seq *seq);
 int step_compute(struct accel_engine *e, struct accel_step *step);
 /* Keys and values that a processor took with it are there again. */
 int step_restore(struct accel_engine *e, struct accel_seq *seq);
-int step_arrays_new(struct accel_engine *e);
-void step_arrays_free(struct accel_engine *e);
+/* Positions that an input ends with. */
+static inline uint32_t step_end(const struct step_input *in)
+{
+	return in->seq->n + in->n;
+}
 
 #endif

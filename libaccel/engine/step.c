@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Steps: inputs cut into passes, computed, and what then becomes of them. */
+/* Steps: made of inputs, computed in their turn, waited for and cancelled. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,292 +8,8 @@
 #include <unistd.h>
 
 #include "engine.h"
-#include "model/gguf.h"
-
-/* ---- passes ---- */
-
-int step_arrays_new(struct accel_engine *e)
-{
-	const struct shape *s = &e->shape;
-	struct pass_arrays *a = &e->arrays;
-
-	a->tokens = calloc(s->batch, sizeof(*a->tokens));
-	a->positions = calloc(s->batch, sizeof(*a->positions));
-	a->slots = calloc(s->batch, sizeof(*a->slots));
-	a->seqs = calloc(s->batch, sizeof(*a->seqs));
-	a->ranges = calloc(s->batch, 2 * sizeof(*a->ranges));
-	a->states = calloc(s->batch, 2 * sizeof(*a->states));
-	a->wanted = calloc(s->out, sizeof(*a->wanted));
-	a->pages = calloc(s->seqs, shape_seq_pages(s) * sizeof(*a->pages));
-	a->pages_used = calloc(s->seqs, sizeof(*a->pages_used));
-	a->out_in = calloc(s->out, sizeof(*a->out_in));
-	a->out_row = calloc(s->out, sizeof(*a->out_row));
-	if (!a->tokens || !a->positions || !a->slots || !a->seqs || !a->ranges || !a->states ||
-	    !a->wanted || !a->pages ||
-	    !a->pages_used || !a->out_in || !a->out_row)
-		return fail(-ENOMEM, "no memory for steps of %u tokens", s->batch);
-	return 0;
-}
-
-void step_arrays_free(struct accel_engine *e)
-{
-	struct pass_arrays *a = &e->arrays;
-
-	free(a->tokens);
-	free(a->positions);
-	free(a->slots);
-	free(a->seqs);
-	free(a->ranges);
-	free(a->states);
-	free(a->wanted);
-	free(a->pages);
-	free(a->pages_used);
-	free(a->out_in);
-	free(a->out_row);
-}
-
-/* Positions that an input ends with. */
-static uint32_t end_of(const struct step_input *in)
-{
-	return in->seq->n + in->n;
-}
-
-/* A skipped position has no token; computed anew it is that of any. */
-static int32_t token_at(const struct step_input *in, uint32_t pos)
-{
-	int32_t t = pos < in->seq->n ? in->seq->tokens[pos] : in->tokens[pos - in->seq->n];
-
-	return t < 0 ? 0 : t;
-}
-
-/* Are results of the token at pos wanted, and of this kind? */
-static bool wants(const struct step_input *in, uint32_t pos, bool top)
-{
-	if (top)
-		return in->want == ACCEL_WANT_TOP && pos + 1 == end_of(in);
-	return (in->want == ACCEL_WANT_LAST && pos + 1 == end_of(in)) ||
-	       (in->want == ACCEL_WANT_ALL && pos >= in->seq->n);
-}
-
-/* How many tokens of an input go into the pass: so many that their results have room. */
-static uint32_t share_of(const struct accel_engine *e, const struct step_input *in, const struct pass *p)
-{
-	uint32_t most = end_of(in) - in->held, out = e->shape.out - p->out, n = 0;
-
-	if (most > e->shape.batch - p->n)
-		most = e->shape.batch - p->n;
-	for (; n < most; n++) {
-		bool top = wants(in, in->held + n, true);
-
-		if (!top && !wants(in, in->held + n, false))
-			continue;
-		if (!out || (top && p->top_rows == TOP_ROWS))
-			break;
-		out--;
-	}
-	return n;
-}
-
-static void add_pages(struct accel_engine *e, const struct step_input *in, struct pass *p, uint32_t end)
-{
-	const uint32_t used = (end + (1u << e->shape.page_log2) - 1) >> e->shape.page_log2;
-	int32_t *row = e->arrays.pages + (size_t)p->n_seqs * shape_seq_pages(&e->shape);
-
-	for (uint32_t i = 0; i < used; i++)
-		row[i] = in->seq->pages[i];
-	e->arrays.pages_used[p->n_seqs] = used;
-}
-
-/* The next tokens of an input; share_of() of them. */
-static void add_rows(struct accel_engine *e, struct step_input *in, struct pass *p, uint32_t n)
-{
-	struct pass_arrays *a = &e->arrays;
-	const uint32_t log2 = e->shape.page_log2;
-
-	add_pages(e, in, p, in->held + n);
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t pos = in->held + i, row = p->n + i;
-
-		a->tokens[row] = token_at(in, pos);
-		a->positions[row] = pos;
-		a->slots[row] = in->seq->pages[pos >> log2] << log2 | (pos & ((1u << log2) - 1));
-		a->seqs[row] = p->n_seqs;
-		a->ranges[2 * row] = 0;
-		a->ranges[2 * row + 1] = pos + 1;
-		a->states[2 * row] = i ? in->to : in->from;
-		a->states[2 * row + 1] = in->to;
-		p->load.pairs += pos + 1;
-		/* counted here, put in order by add_results() */
-		p->top_rows += wants(in, pos, true);
-		p->out += wants(in, pos, true) || wants(in, pos, false);
-	}
-	if (in->want == ACCEL_WANT_TOP && in->held + n == end_of(in) && in->top > p->top)
-		p->top = in->top;
-	p->load.positions += in->held + n;
-	p->n += n;
-	p->n_seqs++;
-}
-
-/* Rows of which results are wanted: first those whose largest are. */
-static void add_results(struct accel_engine *e, struct accel_step *step, const uint32_t *took,
-			struct pass *p)
-{
-	struct pass_arrays *a = &e->arrays;
-	uint32_t out = 0;
-
-	for (int whole = 0; whole < 2; whole++) {
-		uint32_t row = 0;
-
-		for (uint32_t k = 0; k < step->n; k++) {
-			struct step_input *in = &step->in[k];
-
-			for (uint32_t i = 0; i < took[k]; i++, row++) {
-				uint32_t pos = in->held + i;
-
-				if (!wants(in, pos, !whole))
-					continue;
-				a->wanted[out] = row;
-				a->out_in[out] = in;
-				a->out_row[out++] = in->want == ACCEL_WANT_ALL ? pos - in->seq->n : 0;
-			}
-		}
-	}
-	p->logits = p->out - p->top_rows;
-}
-
-/* False: all is computed.  took[step->n]: tokens of each input. */
-static bool make_pass(struct accel_engine *e, struct accel_step *step, uint32_t *took, struct pass *p)
-{
-	const struct pass_arrays *a = &e->arrays;
-
-	*p = (struct pass) {
-		.tokens = a->tokens, .positions = a->positions, .slots = a->slots, .seqs = a->seqs,
-		.ranges = a->ranges, .states = e->shape.slots ? a->states : NULL, .wanted = a->wanted, .pages = a->pages, .pages_used = a->pages_used,
-	};
-	for (uint32_t k = 0; k < step->n; k++) {
-		struct step_input *in = &step->in[k];
-
-		took[k] = p->n_seqs < e->shape.seqs ? share_of(e, in, p) : 0;
-		if (took[k])
-			add_rows(e, in, p, took[k]);
-	}
-	add_results(e, step, took, p);
-	p->load.rows = p->n;
-	p->load.out = p->out;
-	return p->n;
-}
 
 /* ---- computing ---- */
-
-static const struct io *io_of(const struct accel_engine *e, int32_t device)
-{
-	return device < 0 ? exec_cpu_io(e->cpu) : exec_dev_io(e->cards[device].exec);
-}
-
-/* Weights of layers on the CPU are read from the file in each pass: it must have stayed what it was. */
-static int weights_intact(const struct accel_engine *e)
-{
-	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		if (e->layers[i].device < 0)
-			return gguf_intact(e->m->file);
-	return 0;
-}
-
-/* Whose failure is it?  What was stopped did not fail: whoever stopped it knows why. */
-static int failed(struct accel_engine *e, int32_t device, int err)
-{
-	int stopped;
-
-	if (device >= 0 && exec_dev_blamed(e->cards[device].exec)) {
-		e->failed_card = device;
-		return err;
-	}
-	stopped = err == -ECANCELED ? engine_stopped(e) : 0;
-	return stopped ? stopped : err;
-}
-
-/* Runs all layers on the pass. */
-static int run_layers(struct accel_engine *e, const struct pass *p)
-{
-	const uint32_t n = e->m->n_layers;
-	const struct io *before = NULL;
-	int err = weights_intact(e);
-
-	e->failed_card = -1;
-	if (err)
-		return err;
-	e->stats.block_bytes = 0;
-	for (int32_t d = -1; d < (int32_t)e->n_cards; d++)
-		if (d < 0 || e->cards[d].exec) {
-			size_t bytes = io_write(io_of(e, d), &e->shape, p);
-
-			if (d >= 0 || !e->stats.block_bytes)
-				e->stats.block_bytes = bytes;
-		}
-	for (uint32_t i = 0, end; i < n; i = end) {
-		int32_t device = e->layers[i].device;
-		const struct io *io = io_of(e, device);
-
-		err = engine_stopped(e);
-		if (err)
-			return err;
-		if (before)
-			memcpy(io->x, before->x, sizeof(float) * p->n * e->m->n_embd);
-		err = device < 0 ? exec_cpu_run(e->cpu, i) : exec_dev_run(e->cards[device].exec, i, p);
-		if (err)
-			return failed(e, device, err);
-		before = io;
-		end = i + 1;
-		while (end < n && e->layers[end].device == device)
-			end++;
-	}
-	return weights_intact(e);
-}
-
-static void take_results(struct accel_engine *e, const struct pass *p)
-{
-	int32_t device = e->layers[e->m->n_layers - 1].device;
-	const struct io *io = io_of(e, device);
-	const float *logits = device < 0 ? exec_cpu_logits(e->cpu, p) : io->logits;
-	const size_t vocab = e->m->n_vocab, stride = io_top_stride(e->m, p->top);
-
-	for (uint32_t i = 0; i < p->out; i++) {
-		struct step_input *in = e->arrays.out_in[i];
-
-		if (i < p->top_rows) {
-			memcpy(in->ids, io->top_ids + i * stride, in->top * sizeof(*in->ids));
-			memcpy(in->values, io->top_values + i * stride, in->top * sizeof(*in->values));
-		} else {
-			memcpy(in->logits + e->arrays.out_row[i] * vocab, logits + (i - p->top_rows) * vocab,
-			       vocab * sizeof(float));
-		}
-	}
-}
-
-static int run_passes(struct accel_engine *e, struct accel_step *step, uint32_t *took)
-{
-	struct pass p;
-	int err = 0;
-
-	while (!err && make_pass(e, step, took, &p)) {
-		err = run_layers(e, &p);
-		if (err)
-			break;
-		take_results(e, &p);
-		for (uint32_t k = 0; k < step->n; k++) {
-			struct step_input *in = &step->in[k];
-			uint32_t begin = in->held;
-
-			in->held += took[k];
-			if (took[k])
-				in->from = in->to;
-			if (begin < in->seq->n)
-				e->stats.recomputed += (in->held < in->seq->n ? in->held : in->seq->n) - begin;
-		}
-		e->stats.tokens += p.n;
-	}
-	return err;
-}
 
 /* Where each input begins: what its sequence holds need not be computed. */
 static void begin_inputs(struct accel_engine *e, struct accel_step *step)
@@ -323,13 +39,13 @@ static int after_failure(struct accel_engine *e, int err)
 	return engine_fall_back(e, e->failed_card, err);
 }
 
-static int compute(struct accel_engine *e, struct accel_step *step, uint32_t *took)
+static int compute(struct accel_engine *e, struct accel_step *step)
 {
 	int err;
 
 	do {
 		begin_inputs(e, step);
-		err = run_passes(e, step, took);
+		err = passes_run(e, step);
 	} while (err && !(err = after_failure(e, err)));
 	for (uint32_t i = 0; i < e->n_cards && !err; i++)
 		e->cards[i].dropped = 0;
@@ -342,9 +58,9 @@ static int reserve_for(struct accel_engine *e, struct step_input *in)
 	int err;
 
 	pthread_mutex_lock(&e->lock);
-	err = seq_grow(in->seq, end_of(in));
+	err = seq_grow(in->seq, step_end(in));
 	if (!err)
-		err = seq_reserve(in->seq, end_of(in), &move);
+		err = seq_reserve(in->seq, step_end(in), &move);
 	if (!err)
 		err = mark_room(in->seq, in->seq->n_marks + 1);
 	if (!err)
@@ -403,20 +119,18 @@ int step_restore(struct accel_engine *e, struct accel_seq *seq)
 
 int step_compute(struct accel_engine *e, struct accel_step *step)
 {
-	uint32_t *took = calloc(step->n, sizeof(*took));
 	int err;
 
 	e->current = step;
-	err = took ? engine_stopped(e) : fail(-ENOMEM, "no memory for a step");
+	err = engine_stopped(e);
 	if (!err) {
 		engine_bring_back(e);
 		err = reserve(e, step);
 		if (!err)
-			err = compute(e, step, took);
+			err = compute(e, step);
 		commit(e, step, err);
 	}
 	e->current = NULL;
-	free(took);
 	return err;
 }
 
@@ -611,6 +325,21 @@ static void end(struct accel_step *step, int err, const char *text)
 	pthread_cond_broadcast(&e->ended);
 }
 
+/* In its turn; whoever waits for it may then free it. */
+static int run(struct accel_step *step)
+{
+	struct accel_engine *e = step->engine;
+	int err;
+
+	pthread_mutex_lock(&e->baton);
+	err = step_compute(e, step);
+	pthread_mutex_unlock(&e->baton);
+	pthread_mutex_lock(&e->lock);
+	end(step, err, accel_error());
+	pthread_mutex_unlock(&e->lock);
+	return err;
+}
+
 /* ---- public ---- */
 
 int accel_step_run(struct accel_engine *e, const struct accel_input *inputs, size_t n,
@@ -623,12 +352,7 @@ int accel_step_run(struct accel_engine *e, const struct accel_input *inputs, siz
 		*out = NULL;
 	if (err)
 		return err;
-	pthread_mutex_lock(&e->baton);
-	err = step_compute(e, step);
-	pthread_mutex_unlock(&e->baton);
-	pthread_mutex_lock(&e->lock);
-	end(step, err, accel_error());
-	pthread_mutex_unlock(&e->lock);
+	err = run(step);
 	if (err || !out)
 		destroy(step);
 	else
@@ -644,7 +368,6 @@ static void *work(void *arg)
 	pthread_mutex_lock(&e->lock);
 	for (;;) {
 		struct accel_step *step = e->queue;
-		int err;
 
 		if (!step && e->ending)
 			break;
@@ -657,11 +380,8 @@ static void *work(void *arg)
 			e->queue_end = &e->queue;
 		step->state = STEP_RUNNING;
 		pthread_mutex_unlock(&e->lock);
-		pthread_mutex_lock(&e->baton);
-		err = step_compute(e, step);
-		pthread_mutex_unlock(&e->baton);
+		run(step);
 		pthread_mutex_lock(&e->lock);
-		end(step, err, accel_error());
 	}
 	pthread_mutex_unlock(&e->lock);
 	return NULL;
