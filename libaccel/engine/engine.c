@@ -28,10 +28,40 @@ int64_t now_ns(void)
 	return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
+/* ---- turns and ends ---- */
+
+void baton_take(struct accel_engine *e)
+{
+	uint64_t ticket;
+
+	pthread_mutex_lock(&e->lock);
+	ticket = e->baton_next++;
+	while (ticket != e->baton_now)
+		pthread_cond_wait(&e->turn, &e->lock);
+	pthread_mutex_unlock(&e->lock);
+}
+
+void baton_pass(struct accel_engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->baton_now++;
+	pthread_cond_broadcast(&e->turn);
+	pthread_mutex_unlock(&e->lock);
+}
+
+int engine_closed(const struct accel_engine *e)
+{
+	if (!e->closed)
+		return 0;
+	return fail(-EINVAL, "the engine was freed: what is left of it can be read and freed, nothing is computed with it any more");
+}
+
 int engine_stopped(struct accel_engine *e)
 {
 	const struct accel_step *step = e->current;
 
+	if (e->closed)
+		return fail(-ECANCELED, "the engine was freed");
 	if (!step)
 		return 0;
 	if (step->cancel)
@@ -46,7 +76,7 @@ static bool is_stopped(void *arg)
 	struct accel_engine *e = arg;
 	const struct accel_step *step = e->current;
 
-	return step && (step->cancel || (step->deadline_ns && now_ns() > step->deadline_ns));
+	return e->closed || (step && (step->cancel || (step->deadline_ns && now_ns() > step->deadline_ns)));
 }
 
 /* ---- layers ---- */
@@ -352,12 +382,12 @@ static void make_locks(struct accel_engine *e)
 {
 	pthread_condattr_t clock;
 
-	pthread_mutex_init(&e->baton, NULL);
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&e->ended, &clock);
 	pthread_cond_init(&e->queued, NULL);
+	pthread_cond_init(&e->turn, NULL);
 	pthread_condattr_destroy(&clock);
 }
 
@@ -406,11 +436,13 @@ int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *dev
 	if (!e)
 		return fail(-ENOMEM, "no memory for an engine");
 	make_locks(e);
+	e->refs = 1;
 	e->fd = -1;
 	e->failed_card = -1;
 	e->queue_end = &e->queue;
 	e->plan = plan;
 	e->m = plan_model(plan);
+	e->n_vocab = e->m->n_vocab;
 	e->shape = *plan_shape(plan);
 	err = opts_read(&e->opts, sizeof(e->opts), opts, "engine options");
 	if (!err)
@@ -423,33 +455,64 @@ int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *dev
 	return 0;
 }
 
-void accel_engine_free(struct accel_engine *e)
+/* With the baton: what belongs to others, or costs something, goes. */
+static void release(struct accel_engine *e)
 {
-	if (!e)
-		return;
-	if (e->has_worker) {
-		pthread_mutex_lock(&e->lock);
-		e->ending = true;
-		pthread_cond_signal(&e->queued);
-		pthread_mutex_unlock(&e->lock);
-		pthread_join(e->worker, NULL);
-	}
 	for (uint32_t i = 0; i < e->n_cards; i++) {
 		exec_dev_free(e->cards[i].exec);
 		free(e->cards[i].mine);
 	}
-	exec_cpu_free(e->cpu);
-	pass_arrays_free(&e->arrays);
-	pages_free(e);
 	free(e->cards);
-	free(e->layers);
+	e->cards = NULL;
+	e->n_cards = 0;
+	exec_cpu_free(e->cpu);
+	e->cpu = NULL;
+	pass_arrays_free(&e->arrays);
+	e->arrays = (struct pass_arrays) { 0 };
+	pthread_mutex_lock(&e->lock);
+	e->m = NULL;
+	e->plan = NULL;
 	if (e->fd >= 0)
 		close(e->fd);
+	e->fd = -1;
+	pthread_mutex_unlock(&e->lock);
+}
+
+void engine_put(struct accel_engine *e)
+{
+	bool last;
+
+	pthread_mutex_lock(&e->lock);
+	last = !--e->refs;
+	pthread_mutex_unlock(&e->lock);
+	if (!last)
+		return;
+	pages_free(e);
+	free(e->layers);
 	pthread_cond_destroy(&e->ended);
 	pthread_cond_destroy(&e->queued);
-	pthread_mutex_destroy(&e->baton);
+	pthread_cond_destroy(&e->turn);
 	pthread_mutex_destroy(&e->lock);
 	free(e);
+}
+
+void accel_engine_free(struct accel_engine *e)
+{
+	bool has_worker;
+
+	if (!e)
+		return;
+	pthread_mutex_lock(&e->lock);
+	e->closed = true;
+	has_worker = e->has_worker;	/* none is started from here on */
+	pthread_cond_signal(&e->queued);
+	pthread_mutex_unlock(&e->lock);
+	if (has_worker)
+		pthread_join(e->worker, NULL);
+	baton_take(e);
+	release(e);
+	baton_pass(e);
+	engine_put(e);
 }
 
 void engine_publish(struct accel_engine *e)
@@ -486,10 +549,12 @@ int accel_engine_layer(struct accel_engine *e, uint32_t index, struct accel_laye
 {
 	int err;
 
-	if (index >= e->m->n_layers)
-		return fail(-EINVAL, "there is no layer %u, the last is %u", index, e->m->n_layers - 1);
 	pthread_mutex_lock(&e->lock);
-	err = opts_write(layer, &e->layers[index], sizeof(*layer), "a layer");
+	err = engine_closed(e);
+	if (!err && index >= e->m->n_layers)
+		err = fail(-EINVAL, "there is no layer %u, the last is %u", index, e->m->n_layers - 1);
+	if (!err)
+		err = opts_write(layer, &e->layers[index], sizeof(*layer), "a layer");
 	pthread_mutex_unlock(&e->lock);
 	return err;
 }

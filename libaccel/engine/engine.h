@@ -3,8 +3,13 @@
  * Inside an engine.
  *
  * engine->lock guards everything that several threads reach: pages, sequences, the queue of steps, and
- * the figures.  engine->baton is held by whoever computes (a step, or moving keys and values), over all
+ * the figures.  The baton is held by whoever computes (a step, or moving keys and values), over all
  * of it, and is taken before the lock.  Executors belong to the holder of the baton.
+ *
+ * An engine has one reference of its owner, one of each sequence and each step, and one of each call that
+ * works on a sequence without a step.  When its owner frees it, it is closed: what is computed ends, and
+ * executors, threads and the descriptor go at once.  The rest, which reads nothing of the model, the plan or
+ * the processors, goes with the last reference.
  */
 #ifndef ACCEL_ENGINE_INTERNAL_H
 #define ACCEL_ENGINE_INTERNAL_H
@@ -102,10 +107,14 @@ struct accel_engine {
 	const struct accel_plan *plan;
 	struct accel_engine_opts opts;
 	struct shape shape;
-	pthread_mutex_t baton, lock;
-	pthread_cond_t ended, queued;
+	pthread_mutex_t lock;
+	pthread_cond_t ended, queued, turn;
+	_Atomic bool closed;		/* set with the lock */
+	uint32_t n_vocab;
 
 	/* with the lock */
+	uint32_t refs;
+	uint64_t baton_next, baton_now;	/* tickets: the next to be drawn, and whose turn it is */
 	struct page *pages;		/* [shape.pages] */
 	uint32_t *free_pages;		/* [n_free] */
 	uint32_t n_free;
@@ -113,9 +122,8 @@ struct accel_engine {
 	struct accel_seq *seqs;
 	uint32_t n_seqs;
 	struct accel_step *queue, **queue_end;
-	struct accel_step *running;
 	pthread_t worker;
-	bool has_worker, ending;
+	bool has_worker;
 	int fd;				/* eventfd, -1 = none yet; it has the value of: */
 	uint32_t unwaited;		/* submitted steps that have ended and were not waited for */
 	struct accel_layer *layers;	/* [n_layers]: where they are now */
@@ -136,6 +144,17 @@ struct accel_engine {
 
 int64_t now_ns(void);
 
+/*
+ * engine.c, without the lock: the baton goes to those who want it in their order, so that who takes it again
+ * and again does not keep others from it.
+ */
+void baton_take(struct accel_engine *e);
+void baton_pass(struct accel_engine *e);
+/* Without the lock: a reference less, and with the last of them the engine is gone. */
+void engine_put(struct accel_engine *e);
+/* -EINVAL with a sentence: it is closed.  Whoever has the baton and sees 0 has the executors. */
+int engine_closed(const struct accel_engine *e);
+
 /* engine.c, with the baton: layers of a card that failed with err go to the CPU. */
 int engine_fall_back(struct accel_engine *e, uint32_t card, int err);
 /*
@@ -149,7 +168,7 @@ void engine_bring_back(struct accel_engine *e);
 uint8_t *engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep);
 /* With the lock, too: figures for those who ask. */
 void engine_publish(struct accel_engine *e);
-/* Has the step that is computed to end?  -ECANCELED or -ETIMEDOUT with a sentence. */
+/* Has what is computed to end?  -ECANCELED or -ETIMEDOUT with a sentence. */
 int engine_stopped(struct accel_engine *e);
 
 /* pages.c, with the lock. */
@@ -202,10 +221,10 @@ int seq_grow(struct accel_seq *seq, uint32_t n);
  */
 int seq_reserve(struct accel_seq *seq, uint32_t end, struct page_move *move);
 
-/* It is in no step any more: it is gone if that was waited for. */
+/* It is in no step any more: it is gone if that was waited for.  The caller has a reference of the engine. */
 void seq_leave(struct accel_seq *seq);
 
-/* Without it: nobody else changes the sequence until it is released.  -EBUSY. */
+/* Without it: nobody else changes the sequence, and the engine stays, until it is released.  -EBUSY. */
 int seq_claim(struct accel_seq *seq);
 void seq_release(struct accel_seq *seq);
 

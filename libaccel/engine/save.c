@@ -2,7 +2,12 @@
 /*
  * Sequences in files.  Little endian: struct header; tokens, i32 each; then, of every layer that keeps any,
  * the keys of all positions and the values of all positions, rows as they are in memory, and states after
- * the last; then a hash of all that, u64.  Pages do not show: what was saved with one size of them is read with another.
+ * the last; then a hash of all that, u64.  Pages do not show: what was saved with one size of them is read with
+ * another.
+ *
+ * Nobody waits for a file but who reads or writes it: the baton is held only while a part is copied from or to
+ * the pools, which may be elsewhere the next time.  The sequence is busy all the while, so that its tokens and
+ * pages stay.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +23,8 @@
 #define NUMERICS 1u
 /* Of each weight this much tells models of one shape apart. */
 #define SAMPLE 4096u
-#define CHUNK (1u << 20)
+/* What is copied at once.  Others' steps wait so long: 20 ms, if a card is read at 50 MB/s. */
+#define PART (1u << 20)
 
 struct header {
 	char magic[8];
@@ -108,17 +114,22 @@ static uint64_t sum_of(const struct accel_engine *e, bool paged)
 
 struct stream {
 	int fd;
-	bool writing;
-	struct hash hash;
-	uint8_t *chunk;			/* [CHUNK] */
-	size_t n;			/* bytes in it; reading: that were read ... */
-	size_t at;			/* ... and are used up */
+	struct hash hash;		/* of what went through */
 };
 
-static int flush(struct stream *s)
+static void begin(struct stream *s, int fd)
 {
-	for (size_t done = 0; done < s->n;) {
-		ssize_t n = write(s->fd, s->chunk + done, s->n - done);
+	s->fd = fd;
+	hash_begin(&s->hash, &key);
+}
+
+static int put(struct stream *s, const void *data, size_t size)
+{
+	const uint8_t *p = data;
+
+	hash_add(&s->hash, data, size);
+	for (size_t done = 0; done < size;) {
+		ssize_t n = write(s->fd, p + done, size - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -127,152 +138,185 @@ static int flush(struct stream *s)
 				    n ? strerror(errno) : "nothing was taken");
 		done += n;
 	}
-	s->n = 0;
 	return 0;
 }
 
-/* left: bytes that are still to come, so that none of what follows in the file is taken. */
-static int fill(struct stream *s, uint64_t left)
-{
-	ssize_t n;
-
-	do {
-		n = read(s->fd, s->chunk, left < CHUNK ? left : CHUNK);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return fail(-errno, "the sequence could not be read: %s", strerror(errno));
-	if (!n)
-		return fail(-EINVAL, "the sequence is cut off");
-	s->n = n;
-	s->at = 0;
-	return 0;
-}
-
-static int pass_bytes(struct stream *s, void *data, size_t n, uint64_t *left)
+static int get(struct stream *s, void *data, size_t size)
 {
 	uint8_t *p = data;
-	int err = 0;
 
-	if (s->writing)
-		hash_add(&s->hash, data, n);
-	for (size_t done = 0, part; done < n && !err; done += part) {
-		if (s->writing && s->n == CHUNK)
-			err = flush(s);
-		else if (!s->writing && s->at == s->n)
-			err = fill(s, *left);
-		if (err)
-			break;
-		part = s->writing ? CHUNK - s->n : s->n - s->at;
-		if (part > n - done)
-			part = n - done;
-		if (s->writing) {
-			memcpy(s->chunk + s->n, p + done, part);
-			s->n += part;
-		} else {
-			memcpy(p + done, s->chunk + s->at, part);
-			s->at += part;
-		}
-		*left -= part;
+	for (size_t done = 0; done < size;) {
+		ssize_t n = read(s->fd, p + done, size - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail(-errno, "the sequence could not be read: %s", strerror(errno));
+		if (!n)
+			return fail(-EINVAL, "the sequence is cut off");
+		done += n;
 	}
-	if (!err && !s->writing)
-		hash_add(&s->hash, data, n);
-	return err;
+	hash_add(&s->hash, data, size);
+	return 0;
+}
+
+/* ---- parts of what is in the pools ---- */
+
+struct part {
+	uint64_t begin, end;		/* of the bytes that follow the tokens in the file */
+	uint8_t *data;			/* [PART] */
+	bool saving;
+};
+
+/* n bytes of a pool are those from at on in the file: copies what of them is in the part. */
+static void copy_bytes(const struct part *p, uint64_t at, uint8_t *pool, uint64_t n)
+{
+	uint64_t begin = at > p->begin ? at : p->begin, end = at + n < p->end ? at + n : p->end;
+	uint8_t *data = p->data + (begin - p->begin);
+
+	if (begin >= end)
+		return;
+	pool += begin - at;
+	memcpy(p->saving ? data : pool, p->saving ? pool : data, end - begin);
 }
 
 /* What a sequence has of one pool: its positions, page by page, or its state. */
-static int pass_pool(struct accel_engine *e, struct stream *s, const struct accel_seq *seq, uint32_t layer,
-		     enum keep keep, uint64_t *left)
+static int copy_pool(struct accel_engine *e, const struct accel_seq *seq, uint32_t layer, enum keep keep,
+		     const struct part *p, uint64_t *at)
 {
-	const size_t row = keep_row(&e->m->layers[layer], keep, &e->shape);
-	const uint32_t page = 1u << e->shape.page_log2;
-	uint8_t *pool = row && seq->n ? engine_pool(e, layer, keep) : NULL;
-	int err = 0;
+	const uint64_t row = keep_row(&e->m->layers[layer], keep, &e->shape), begin = *at;
+	const uint64_t page = row << e->shape.page_log2, bytes = keep_is_paged(keep) ? seq->n * row : row;
+	uint8_t *pool;
 
-	if (!row || !seq->n)
+	*at += bytes;
+	if (!bytes || begin >= p->end || *at <= p->begin)
 		return 0;
+	pool = engine_pool(e, layer, keep);
 	if (!pool)
 		return -ENOMEM;
-	if (!keep_is_paged(keep))
-		return pass_bytes(s, pool + row * seq->marks[seq->n_marks - 1].slot, row, left);
-	for (uint32_t i = 0; i < seq->n_pages && i * page < seq->n && !err; i++) {
-		uint32_t here = seq->n - i * page < page ? seq->n - i * page : page;
-
-		err = pass_bytes(s, pool + (size_t)seq->pages[i] * page * row, here * row, left);
+	if (!keep_is_paged(keep)) {
+		copy_bytes(p, begin, pool + row * seq->marks[seq->n_marks - 1].slot, row);
+		return 0;
 	}
-	return err;
+	for (uint64_t i = p->begin > begin ? (p->begin - begin) / page : 0; i * page < bytes; i++) {
+		if (begin + i * page >= p->end)
+			break;
+		copy_bytes(p, begin + i * page, pool + seq->pages[i] * page,
+			   bytes - i * page < page ? bytes - i * page : page);
+	}
+	return 0;
 }
 
-static int pass_body(struct accel_engine *e, struct stream *s, struct accel_seq *seq, uint64_t *left)
+static int copy_part(struct accel_engine *e, const struct accel_seq *seq, const struct part *p)
 {
-	int err = pass_bytes(s, seq->tokens, seq->n * sizeof(*seq->tokens), left);
+	uint64_t at = 0;
+	int err = 0;
 
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
 		for (enum keep k = 0; k < KEEP_COUNT && !err; k++)
-			err = pass_pool(e, s, seq, i, k, left);
+			err = copy_pool(e, seq, i, k, p, &at);
 	return err;
 }
 
-static uint64_t body_bytes(const struct header *h)
+static bool next_part(struct part *p, uint64_t bytes)
 {
-	return h->positions * (h->row_bytes + sizeof(int32_t)) + (h->positions ? h->state_bytes : 0);
+	p->begin = p->end;
+	p->end = bytes - p->begin < PART ? bytes : p->begin + PART;
+	return p->begin < p->end;
 }
 
-static int begin(struct stream *s, int fd, bool writing)
+static int begin_parts(struct part *p, bool saving)
 {
-	*s = (struct stream) { .fd = fd, .writing = writing, .chunk = malloc(CHUNK) };
-	hash_begin(&s->hash, &key);
-	return s->chunk ? 0 : fail(-ENOMEM, "no memory for a sequence's file");
+	*p = (struct part) { .data = malloc(PART), .saving = saving };
+	return p->data ? 0 : fail(-ENOMEM, "no memory for a sequence's file");
+}
+
+/* Of the pools. */
+static uint64_t pool_bytes(const struct header *h)
+{
+	return h->positions ? h->positions * h->row_bytes + h->state_bytes : 0;
 }
 
 /* ---- saving ---- */
 
+static int make_header(struct accel_engine *e, const struct accel_seq *seq, struct header *h)
+{
+	int err;
+
+	baton_take(e);
+	err = engine_closed(e);
+	if (!err)
+		err = make_fingerprint(e);
+	if (!err)
+		*h = (struct header) {
+			.magic = MAGIC, .numerics = NUMERICS, .kv_type = e->shape.kv_type,
+			.model = e->fingerprint, .row_bytes = sum_of(e, true),
+			.state_bytes = sum_of(e, false), .positions = seq->n,
+		};
+	baton_pass(e);
+	return err;
+}
+
+/* A processor may have taken keys and values with it, also while they were copied; computed anew, here or by
+ * others, they are the same, so the parts before stay good. */
+static int take_part(struct accel_engine *e, struct accel_seq *seq, const struct part *p)
+{
+	int err;
+
+	baton_take(e);
+	do {
+		err = engine_closed(e);
+		if (!err)
+			err = step_restore(e, seq);
+		if (!err)
+			err = copy_part(e, seq, p);
+		if (!err)
+			err = engine_check_cards(e);
+	} while (err > 0);
+	baton_pass(e);
+	return err;
+}
+
+static int save_parts(struct accel_engine *e, struct accel_seq *seq, struct stream *s, uint64_t bytes)
+{
+	struct part p;
+	int err = begin_parts(&p, true);
+
+	while (!err && next_part(&p, bytes)) {
+		err = take_part(e, seq, &p);
+		if (!err)
+			err = put(s, p.data, p.end - p.begin);
+	}
+	free(p.data);
+	return err;
+}
+
 static int save(struct accel_engine *e, struct accel_seq *seq, int fd)
 {
-	struct header h = {
-		.magic = MAGIC, .numerics = NUMERICS, .kv_type = e->shape.kv_type, .model = e->fingerprint,
-		.row_bytes = sum_of(e, true), .state_bytes = sum_of(e, false), .positions = seq->n,
-	};
-	uint64_t left = UINT64_MAX, hash;
 	struct stream s;
-	int err = begin(&s, fd, true);
+	struct header h;
+	uint64_t hash;
+	int err = make_header(e, seq, &h);
 
+	begin(&s, fd);
 	if (!err)
-		err = pass_bytes(&s, &h, sizeof(h), &left);
+		err = put(&s, &h, sizeof(h));
 	if (!err)
-		err = pass_body(e, &s, seq, &left);
+		err = put(&s, seq->tokens, seq->n * sizeof(*seq->tokens));
 	if (!err)
-		err = engine_check_cards(e);
-	if (err > 0)
-		err = fail(-EIO, "a processor failed while the sequence was saved: save it again");
+		err = save_parts(e, seq, &s, pool_bytes(&h));
 	hash = hash_end(&s.hash);
-	if (!err)
-		err = pass_bytes(&s, &hash, sizeof(hash), &left);
-	if (!err)
-		err = flush(&s);
-	free(s.chunk);
-	return err;
+	return err ? err : put(&s, &hash, sizeof(hash));
 }
 
 int accel_seq_save(struct accel_seq *seq, int fd)
 {
-	struct accel_engine *e = seq->engine;
-	int err;
+	int err = seq_claim(seq);
 
-	pthread_mutex_lock(&e->baton);
-	err = seq_claim(seq);
-	if (!err) {
-		do {	/* a processor may have taken keys and values with it */
-			err = step_restore(e, seq);
-			if (!err)
-				err = engine_check_cards(e);
-		} while (err > 0);
-		if (!err)
-			err = make_fingerprint(e);
-		if (!err)
-			err = save(e, seq, fd);
-		seq_release(seq);
-	}
-	pthread_mutex_unlock(&e->baton);
+	if (err)
+		return err;
+	err = save(seq->engine, seq, fd);
+	seq_release(seq);
 	return err;
 }
 
@@ -296,18 +340,18 @@ static int check(struct accel_engine *e, const struct header *h)
 	return 0;
 }
 
-static int check_body(struct accel_engine *e, struct stream *s, const struct accel_seq *seq, uint64_t *left)
+static int check_end(struct accel_engine *e, struct stream *s, const struct accel_seq *seq)
 {
 	const uint64_t expected = hash_end(&s->hash);
 	uint64_t hash;
-	int err = pass_bytes(s, &hash, sizeof(hash), left);
+	int err = get(s, &hash, sizeof(hash));
 
 	if (err)
 		return err;
 	if (hash != expected)
 		return fail(-EINVAL, "the sequence is damaged: its hash does not agree");
 	for (uint32_t i = 0; i < seq->n; i++)
-		if (seq->tokens[i] < -1 || seq->tokens[i] >= (int32_t)e->m->n_vocab)
+		if (seq->tokens[i] < -1 || seq->tokens[i] >= (int32_t)e->n_vocab)
 			return fail(-EINVAL, "the sequence is damaged: token %d is not in the vocabulary",
 				    seq->tokens[i]);
 	return 0;
@@ -337,27 +381,82 @@ static int make_room(struct accel_engine *e, struct accel_seq *seq, uint32_t n)
 	return err;
 }
 
-static int load(struct accel_engine *e, struct accel_seq *seq, int fd)
+/* *losses: as it was when there was room. */
+static int load_header(struct accel_engine *e, struct accel_seq *seq, const struct header *h, uint32_t *losses)
 {
-	uint64_t left = sizeof(struct header);
-	struct header h;
-	struct stream s;
-	int err = begin(&s, fd, false);
+	int err;
 
+	baton_take(e);
+	*losses = e->stats.fallbacks;
+	err = engine_closed(e);
 	if (!err)
 		err = make_fingerprint(e);
 	if (!err)
-		err = pass_bytes(&s, &h, sizeof(h), &left);
+		err = check(e, h);
 	if (!err)
-		err = check(e, &h);
+		err = make_room(e, seq, h->positions);
+	baton_pass(e);
+	return err;
+}
+
+/* If a processor has failed since there was room, what was loaded is lost, and the state's slot may be another's:
+ * the rest is only read, and the sequence is computed from its tokens when that is needed. */
+static int give_part(struct accel_engine *e, struct accel_seq *seq, const struct part *p, uint32_t losses)
+{
+	int err;
+
+	baton_take(e);
+	err = engine_closed(e);
+	if (!err && e->stats.fallbacks == losses)
+		err = copy_part(e, seq, p);
+	baton_pass(e);
+	return err;
+}
+
+static int load_parts(struct accel_engine *e, struct accel_seq *seq, struct stream *s, uint64_t bytes,
+		      uint32_t losses)
+{
+	struct part p;
+	int err = begin_parts(&p, false);
+
+	while (!err && next_part(&p, bytes)) {
+		err = get(s, p.data, p.end - p.begin);
+		if (!err)
+			err = give_part(e, seq, &p, losses);
+	}
+	free(p.data);
+	return err;
+}
+
+static void finish(struct accel_engine *e, struct accel_seq *seq, int err, uint32_t losses)
+{
+	baton_take(e);
+	pthread_mutex_lock(&e->lock);
+	seq->busy = false;
+	if (!err && e->stats.fallbacks == losses)
+		seq_filled(seq, seq->n);
+	pthread_mutex_unlock(&e->lock);
+	baton_pass(e);
+}
+
+static int load(struct accel_engine *e, struct accel_seq *seq, int fd)
+{
+	uint32_t losses = 0;
+	struct stream s;
+	struct header h;
+	int err;
+
+	begin(&s, fd);
+	err = get(&s, &h, sizeof(h));
 	if (!err)
-		err = make_room(e, seq, h.positions);
-	left = err ? 0 : body_bytes(&h) + sizeof(uint64_t);
+		err = load_header(e, seq, &h, &losses);
 	if (!err)
-		err = pass_body(e, &s, seq, &left);
+		err = get(&s, seq->tokens, seq->n * sizeof(*seq->tokens));
 	if (!err)
-		err = check_body(e, &s, seq, &left);
-	free(s.chunk);
+		err = load_parts(e, seq, &s, pool_bytes(&h), losses);
+	if (!err)
+		err = check_end(e, &s, seq);
+	finish(e, seq, err, losses);
 	return err;
 }
 
@@ -369,14 +468,7 @@ int accel_seq_load(struct accel_engine *e, int fd, struct accel_seq **out)
 	*out = NULL;
 	if (err)
 		return err;
-	pthread_mutex_lock(&e->baton);
 	err = load(e, seq, fd);
-	pthread_mutex_lock(&e->lock);
-	seq->busy = false;
-	if (!err)
-		seq_filled(seq, seq->n);
-	pthread_mutex_unlock(&e->lock);
-	pthread_mutex_unlock(&e->baton);
 	if (err)
 		accel_seq_free(seq);
 	else

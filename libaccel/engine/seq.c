@@ -133,17 +133,23 @@ static void add(struct accel_engine *e, struct accel_seq *seq)
 
 static int make(struct accel_engine *e, struct accel_seq **out)
 {
-	struct accel_seq *seq = calloc(1, sizeof(*seq));
+	struct accel_seq *seq;
+	int err = engine_closed(e);
 
 	*out = NULL;
+	if (err)
+		return err;
+	seq = calloc(1, sizeof(*seq));
 	if (!seq)
 		return fail(-ENOMEM, "no memory for a sequence");
 	seq->engine = e;
+	e->refs++;
 	add(e, seq);
 	*out = seq;
 	return 0;
 }
 
+/* Its reference is not the last: the caller has another. */
 static void destroy(struct accel_seq *seq)
 {
 	struct accel_engine *e = seq->engine;
@@ -154,6 +160,7 @@ static void destroy(struct accel_seq *seq)
 	if (seq->next)
 		seq->next->prev = seq->prev;
 	e->n_seqs--;
+	e->refs--;
 	free(seq->tokens);
 	free(seq->pages);
 	free(seq->marks);
@@ -192,7 +199,7 @@ static int fork_of(struct accel_seq *from, uint32_t n, struct accel_seq **out)
 
 static int busy(void)
 {
-	return fail(-EBUSY, "the sequence is in a step that has not ended");
+	return fail(-EBUSY, "the sequence is in a step that has not ended, or is being saved");
 }
 
 int seq_claim(struct accel_seq *seq)
@@ -202,6 +209,7 @@ int seq_claim(struct accel_seq *seq)
 	pthread_mutex_lock(&seq->engine->lock);
 	err = seq->busy ? busy() : 0;
 	seq->busy = true;
+	seq->engine->refs += !err;
 	pthread_mutex_unlock(&seq->engine->lock);
 	return err;
 }
@@ -220,6 +228,7 @@ void seq_release(struct accel_seq *seq)
 	pthread_mutex_lock(&e->lock);
 	seq_leave(seq);
 	pthread_mutex_unlock(&e->lock);
+	engine_put(e);
 }
 
 /* ---- public ---- */
@@ -242,11 +251,13 @@ void accel_seq_free(struct accel_seq *seq)
 		return;
 	e = seq->engine;
 	pthread_mutex_lock(&e->lock);
+	e->refs++;
 	if (seq->busy)
 		seq->unwanted = true;
 	else
 		destroy(seq);
 	pthread_mutex_unlock(&e->lock);
+	engine_put(e);
 }
 
 uint32_t accel_seq_length(const struct accel_seq *seq)
@@ -371,19 +382,16 @@ static void skip(struct accel_seq *seq, uint32_t n, int32_t slot)
 	}
 }
 
-int accel_seq_skip(struct accel_seq *seq, uint32_t n)
+/* With the baton. */
+static int reserve_and_skip(struct accel_seq *seq, uint32_t n)
 {
 	struct accel_engine *e = seq->engine;
 	struct page_move move = { 0 };
 	int32_t slot = -1;
-	int err;
+	int err = engine_closed(e);
 
-	pthread_mutex_lock(&e->baton);
-	err = seq_claim(seq);
-	if (err) {
-		pthread_mutex_unlock(&e->baton);
+	if (err)
 		return err;
-	}
 	pthread_mutex_lock(&e->lock);
 	err = room_to_skip(seq, n, &move, &slot);
 	pthread_mutex_unlock(&e->lock);
@@ -393,7 +401,19 @@ int accel_seq_skip(struct accel_seq *seq, uint32_t n)
 		skip(seq, n, slot);
 	seq_drop_pages(seq, seq->n);
 	pthread_mutex_unlock(&e->lock);
+	return err;
+}
+
+int accel_seq_skip(struct accel_seq *seq, uint32_t n)
+{
+	struct accel_engine *e = seq->engine;
+	int err = seq_claim(seq);
+
+	if (err)
+		return err;
+	baton_take(e);
+	err = reserve_and_skip(seq, n);
+	baton_pass(e);
 	seq_release(seq);
-	pthread_mutex_unlock(&e->baton);
 	return err;
 }

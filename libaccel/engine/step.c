@@ -138,7 +138,7 @@ int step_compute(struct accel_engine *e, struct accel_step *step)
 
 static int check_input(const struct accel_engine *e, const struct accel_input *in, size_t i)
 {
-	const uint32_t most = e->m->n_vocab < OCTANS_MAX_TOPK ? e->m->n_vocab : OCTANS_MAX_TOPK;
+	const uint32_t most = e->n_vocab < OCTANS_MAX_TOPK ? e->n_vocab : OCTANS_MAX_TOPK;
 
 	if (!in->seq || in->seq->engine != e)
 		return fail(-EINVAL, "input %zu has no sequence of this engine", i);
@@ -152,9 +152,9 @@ static int check_input(const struct accel_engine *e, const struct accel_input *i
 	if (in->want == ACCEL_WANT_TOP && (!in->top || in->top > most))
 		return fail(-EINVAL, "the %u largest logits cannot be had, 1 to %u can", in->top, most);
 	for (uint32_t k = 0; k < in->n; k++)
-		if (in->tokens[k] < 0 || (uint32_t)in->tokens[k] >= e->m->n_vocab)
+		if (in->tokens[k] < 0 || (uint32_t)in->tokens[k] >= e->n_vocab)
 			return fail(-EINVAL, "token %d is not in the vocabulary of %u tokens", in->tokens[k],
-				    e->m->n_vocab);
+				    e->n_vocab);
 	return 0;
 }
 
@@ -178,7 +178,7 @@ static int claim(struct accel_engine *e, const struct accel_input *inputs, size_
 		if (seq->busy)
 			err = is_among(seq, inputs, i) ?
 			      fail(-EINVAL, "the sequence of input %zu is twice in this step", i) :
-			      fail(-EBUSY, "the sequence of input %zu is in a step that has not ended", i);
+			      fail(-EBUSY, "the sequence of input %zu is in a step that has not ended, or is being saved", i);
 		else if (inputs[i].n > e->shape.ctx - seq->n)
 			err = fail(-ENOSPC, "%u more tokens do not fit: %u of the context's %u positions are used",
 				   inputs[i].n, seq->n, e->shape.ctx);
@@ -234,16 +234,22 @@ static int make_room(struct accel_step *step, const struct accel_input *inputs, 
 	return 0;
 }
 
-static void destroy(struct accel_step *step)
+static void free_memory(struct accel_step *step)
 {
-	if (!step)
-		return;
 	free(step->in);
 	free(step->tokens);
 	free(step->logits);
 	free(step->ids);
 	free(step->values);
 	free(step);
+}
+
+static void destroy(struct accel_step *step)
+{
+	struct accel_engine *e = step->engine;
+
+	free_memory(step);
+	engine_put(e);
 }
 
 /* inputs[n] are of this library's size. */
@@ -267,14 +273,15 @@ static int make_step_of(struct accel_engine *e, const struct accel_input *inputs
 	step->engine = e;
 	step->n = n;
 	step->deadline_ns = deadline_ns;
-	err = make_room(step, inputs, e->m->n_vocab);
+	err = make_room(step, inputs, e->n_vocab);
 	if (!err) {
 		pthread_mutex_lock(&e->lock);
 		err = claim(e, inputs, n);
+		e->refs += !err;
 		pthread_mutex_unlock(&e->lock);
 	}
 	if (err) {
-		destroy(step);
+		free_memory(step);
 		return err;
 	}
 	*out = step;
@@ -288,9 +295,11 @@ static int make_step(struct accel_engine *e, const struct accel_input *inputs, s
 {
 	struct accel_input few[FEW_INPUTS], *ours = few;
 	struct accel_step_opts o;
-	int err = opts_read(&o, sizeof(o), opts, "step options");
+	int err = engine_closed(e);
 
 	*out = NULL;
+	if (!err)
+		err = opts_read(&o, sizeof(o), opts, "step options");
 	if (!err && (!n || n > UINT32_MAX / 2))
 		err = fail(-EINVAL, "a step of %zu inputs cannot be computed", n);
 	if (err)
@@ -331,9 +340,9 @@ static int run(struct accel_step *step)
 	struct accel_engine *e = step->engine;
 	int err;
 
-	pthread_mutex_lock(&e->baton);
+	baton_take(e);
 	err = step_compute(e, step);
-	pthread_mutex_unlock(&e->baton);
+	baton_pass(e);
 	pthread_mutex_lock(&e->lock);
 	end(step, err, accel_error());
 	pthread_mutex_unlock(&e->lock);
@@ -360,7 +369,7 @@ int accel_step_run(struct accel_engine *e, const struct accel_input *inputs, siz
 	return err;
 }
 
-/* Computes what is in the queue, until the engine ends. */
+/* Computes what is in the queue, until the engine is closed; then that ends at once. */
 static void *work(void *arg)
 {
 	struct accel_engine *e = arg;
@@ -369,7 +378,7 @@ static void *work(void *arg)
 	for (;;) {
 		struct accel_step *step = e->queue;
 
-		if (!step && e->ending)
+		if (!step && e->closed)
 			break;
 		if (!step) {
 			pthread_cond_wait(&e->queued, &e->lock);
@@ -390,10 +399,10 @@ static void *work(void *arg)
 /* With the lock. */
 static int start_worker(struct accel_engine *e)
 {
-	int err;
+	int err = engine_closed(e);
 
-	if (e->has_worker)
-		return 0;
+	if (err || e->has_worker)
+		return err;
 	err = pthread_create(&e->worker, NULL, work, e);
 	if (err)
 		return fail(-err, "the thread that computes submitted steps cannot be started: %s",
@@ -560,9 +569,11 @@ int accel_engine_fd(struct accel_engine *e)
 	int fd;
 
 	pthread_mutex_lock(&e->lock);
-	if (e->fd < 0)
+	fd = engine_closed(e);
+	if (!fd && e->fd < 0)
 		e->fd = eventfd(e->unwaited, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
-	fd = e->fd < 0 ? fail(-errno, "no descriptor to wait on: %s", strerror(errno)) : e->fd;
+	if (!fd)
+		fd = e->fd < 0 ? fail(-errno, "no descriptor to wait on: %s", strerror(errno)) : e->fd;
 	pthread_mutex_unlock(&e->lock);
 	return fd;
 }

@@ -752,6 +752,60 @@ static void test_descriptions(void)
 	accel_close(dev);
 }
 
+/* An engine that is freed before its sequences and steps: these are still there to be read, and nothing of the
+ * plan, the model and the processor is touched any more. */
+static void test_freed_first(const char *spec)
+{
+	struct accel_plan_opts po = { .ctx = 2048, .seqs = 2 };
+	struct accel_input in = { .sz = sizeof(in), .n = 2000, .want = ACCEL_WANT_LAST };
+	struct accel_step *ended, *queued[2], *none;
+	struct accel_seq *other, *third, *fork;
+	int32_t *tokens = calloc(2000, sizeof(*tokens)), copy[2];
+	struct accel_engine *gone;
+	struct accel_model *m = NULL;
+	struct rig r = { 0 };
+	uint32_t n;
+
+	accel_model_load(MODEL, &m);
+	r = rig_new(m, spec, po, NULL);
+	rig_eval(&r, tokens, 3, ACCEL_WANT_LAST, NULL);
+	ended = r.step;
+	accel_seq_new(r.engine, &other);
+	accel_seq_new(r.engine, &third);
+	in.tokens = tokens;
+	for (int i = 0; i < 2; i++) {
+		in.seq = i ? third : other;
+		ok(!accel_step_submit(r.engine, &in, 1, NULL, &queued[i]), "a step");
+	}
+	accel_seq_free(third);		/* gone when its step has ended */
+	gone = r.engine;
+	accel_engine_free(gone);
+	accel_plan_free(r.plan);
+	accel_close(r.dev);
+	accel_model_free(m);
+	for (int i = 0; i < 2; i++) {
+		ok(accel_step_wait(queued[i], 0) == -ECANCELED && strstr(accel_step_error(queued[i]), "freed"), "%s",
+		   accel_step_error(queued[i]));
+		accel_step_cancel(queued[i]);
+	}
+	ok(accel_step_logits(ended, 0, &n) && n == 1, "results are still there");
+	ok(accel_seq_length(r.seq) == 3 && accel_seq_tokens(r.seq, 1, copy, 2) == 2 && !accel_seq_length(other) &&
+	   !accel_seq_trim(r.seq, 2), "and tokens");
+	in.seq = r.seq;
+	ok(accel_step_run(gone, &in, 1, NULL, &none) == -EINVAL && !none &&
+	   accel_step_submit(gone, &in, 1, NULL, &none) == -EINVAL && !none, "no step: %s", accel_error());
+	ok(accel_seq_fork(r.seq, 1, &fork) == -EINVAL && !fork && accel_seq_skip(r.seq, 1) == -EINVAL &&
+	   accel_seq_save(r.seq, -1) == -EINVAL && accel_seq_new(gone, &fork) == -EINVAL && !fork &&
+	   accel_seq_load(gone, -1, &fork) == -EINVAL && !fork && accel_engine_fd(gone) == -EINVAL, "%s",
+	   accel_error());
+	accel_step_free(queued[0]);
+	accel_seq_free(other);
+	accel_step_free(queued[1]);
+	accel_seq_free(r.seq);
+	accel_step_free(ended);		/* the last that there is of it */
+	free(tokens);
+}
+
 static void test_strangers(void)
 {
 	const struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 8 };
@@ -793,6 +847,8 @@ int main(void)
 	test_full_card();
 	test_return("fault 0");
 	test_return("hang ring 0");
+	test_freed_first(NULL);
+	test_freed_first("sim:rings=1");
 	test_strangers();
 	test_busy_card();
 	test_descriptions();

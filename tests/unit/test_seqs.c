@@ -566,6 +566,7 @@ struct thread {
 	struct accel_engine *engine;
 	uint32_t i;
 	bool same;
+	struct accel_seq *seq;
 };
 
 static void *compute(void *arg)
@@ -600,7 +601,7 @@ static void test_threads(const char *spec)
 	bool same = true;
 
 	for (uint32_t i = 0; i < 4; i++) {
-		t[i] = (struct thread) { r.engine, i, false };
+		t[i] = (struct thread) { .engine = r.engine, .i = i };
 		pthread_create(&id[i], NULL, compute, &t[i]);
 	}
 	for (uint32_t i = 0; i < 4; i++) {
@@ -609,6 +610,57 @@ static void test_threads(const char *spec)
 	}
 	ok(same, "four threads on one engine, %s", spec ? spec : "CPU");
 	rig_free(&r);
+}
+
+/* Threads whose engine is freed under them. */
+static void *go_on(void *arg)
+{
+	struct thread *t = arg;
+	struct accel_seq *seq = t->seq;
+	int err = 0;
+
+	for (int k = 0; !err; k++) {
+		struct accel_input in = { .sz = sizeof(in), .seq = seq, .tokens = text[0], .n = 1 };
+		struct accel_step *s = NULL;
+
+		err = accel_seq_trim(seq, 0);
+		if (!err)
+			err = k % 2 ? accel_step_run(t->engine, &in, 1, NULL, &s) :
+				      accel_step_submit(t->engine, &in, 1, NULL, &s);
+		if (!err)
+			err = accel_step_wait(s, INT64_MAX);
+		accel_step_free(s);
+	}
+	t->same = err == -ECANCELED || err == -EINVAL;
+	accel_seq_free(seq);
+	return NULL;
+}
+
+static void test_freed_under_threads(const char *spec)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	const struct accel_plan_opts po = { .ctx = 96, .seqs = 4 };
+	struct rig r = rig_new(model, spec, po, &o);
+	struct thread t[4];
+	pthread_t id[4];
+	bool good = true;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		t[i] = (struct thread) { .engine = r.engine };
+		accel_seq_new(r.engine, &t[i].seq);
+		pthread_create(&id[i], NULL, go_on, &t[i]);
+	}
+	nanosleep(&(struct timespec) { .tv_nsec = 50000000 }, NULL);
+	accel_seq_free(r.seq);
+	accel_engine_free(r.engine);
+	r.engine = NULL;
+	r.seq = NULL;
+	rig_free(&r);
+	for (uint32_t i = 0; i < 4; i++) {
+		pthread_join(id[i], NULL);
+		good &= t[i].same;
+	}
+	ok(good, "an engine that is freed under four threads, %s", spec ? spec : "CPU");
 }
 
 /* ---- layers with a state that cannot go back ---- */
@@ -690,6 +742,8 @@ int main(void)
 	test_late_fd();
 	test_threads(NULL);
 	test_threads("sim");
+	test_freed_under_threads(NULL);
+	test_freed_under_threads("sim");
 	for (uint32_t i = 0; i < SEQS; i++)
 		free(alone[i]);
 	accel_model_free(model);

@@ -63,11 +63,19 @@ struct accel_engine_opts {
  */
 int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *devs, size_t n,
 		     const struct accel_engine_opts *opts, struct accel_engine **out);
-/* Its steps and sequences are freed before.  Takes NULL. */
+/*
+ * Steps that have not ended do so with -ECANCELED, as if they were cancelled, which is waited for; then the
+ * engine's memory, on the host and on cards, its threads and its descriptor are free, and so may be the plan, the model
+ * and the processors.  Sequences and steps that are left can be read and freed, before or after, sequences also
+ * trimmed; whatever else is asked of them, steps above all, is -EINVAL.  Takes NULL.
+ */
 void accel_engine_free(struct accel_engine *engine);
 /*
  * A descriptor for poll(): readable while there are submitted steps that have ended and were not yet
- * waited for to their end.  Belongs to the engine.  -errno: there is none.
+ * waited for to their end.  To be polled only; belongs to the engine.  -errno: there is none (-EMFILE,
+ * -ENFILE, -ENOMEM).  Look for that before it is polled: poll() takes an entry with a negative descriptor for
+ * one to be ignored, and waits for ever.  Steps can be waited for all the same, by accel_step_wait(), and the
+ * next call tries again.
  */
 int accel_engine_fd(struct accel_engine *engine);
 
@@ -109,7 +117,8 @@ int accel_engine_layer(struct accel_engine *engine, uint32_t index, struct accel
 
 /* An empty sequence; it takes memory as it grows.  -ENOMEM. */
 int accel_seq_new(struct accel_engine *engine, struct accel_seq **out);
-/* One that is in a step is gone when that has ended, and may not be used in the meantime.  Takes NULL. */
+/* One that is in a step, or is being saved, is gone when that has ended, and may not be used in the meantime.
+ * Takes NULL. */
 void accel_seq_free(struct accel_seq *seq);
 /* Positions. */
 uint32_t accel_seq_length(const struct accel_seq *seq);
@@ -117,7 +126,7 @@ uint32_t accel_seq_length(const struct accel_seq *seq);
 size_t accel_seq_tokens(const struct accel_seq *seq, uint32_t pos, int32_t *tokens, size_t n);
 /*
  * A sequence of the first n positions of this one.  They share pages, and copy what they come to
- * differ in; costs nothing else.  -EINVAL: there are fewer; -ENOMEM; -EBUSY: it is in a step.
+ * differ in; costs nothing else.  -EINVAL: there are fewer; -ENOMEM; -EBUSY: it is in a step, or is being saved.
  */
 int accel_seq_fork(struct accel_seq *seq, uint32_t n, struct accel_seq **out);
 /* Forgets everything from position pos on; costs nothing.  -EINVAL: there are fewer; -EBUSY. */
@@ -130,14 +139,15 @@ int accel_seq_prefix(struct accel_engine *engine, const int32_t *tokens, size_t 
 		     struct accel_seq **out, uint32_t *length);
 /*
  * Appends n positions without computing them: later tokens attend to whatever the memory holds there,
- * which a failure of a processor changes.  For measurements at a position alone.  -ENOSPC.
+ * which a failure of a processor changes.  For measurements at a position alone.  -ENOSPC; -EBUSY; -ENOMEM.
  */
 int accel_seq_skip(struct accel_seq *seq, uint32_t n);
 /*
- * Writes the sequence, tokens, keys and values, to a file, at its offset; reads one.  What is read is
- * checked: -EINVAL: not a sequence, of another model, another type of cache, or damaged; -ENOSPC: longer
- * than ctx, or no pages left; -EBUSY; -EIO: a processor failed while it was saved, save it again; errors of
- * accel_step_run(), read() and write().
+ * Writes the sequence, tokens, keys and values, to a file, at its offset; reads one.  The file may be slow, a
+ * pipe or a socket: steps of other sequences are computed meanwhile, and wait for no more than the copy of 1 MiB;
+ * one that is saved is busy, as in a step.  A processor that fails meanwhile changes nothing of what is written.
+ * What is read is checked: -EINVAL: not a sequence, of another model, another type of cache, or damaged; -ENOSPC:
+ * longer than ctx, or no pages left; -EBUSY; errors of accel_step_run(), read() and write().
  */
 int accel_seq_save(struct accel_seq *seq, int fd);
 int accel_seq_load(struct accel_engine *engine, int fd, struct accel_seq **out);
