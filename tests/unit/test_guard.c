@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Model files that are cut while an engine copies or computes with what is in them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine_rig.h"
@@ -127,6 +129,31 @@ static void test_cut_beside_a_card(void)
 	accel_model_free(m);
 }
 
+/* New times are no change; another model that is written over it is one. */
+static void test_touched(void)
+{
+	const char *path = write_large();
+	struct accel_model *m = NULL;
+	struct rig r;
+	int fd;
+
+	if (!ok(!accel_model_load(path, &m), "a model loads"))
+		return;
+	r = rig_new(m, NULL, small_batch, NULL);
+	fd = open(path, O_RDWR);
+	ok(!step(&r) && !futimens(fd, NULL) && !step(&r) && !step(&r), "its file is touched: %s", accel_error());
+	for (int i = 0; i < 64; i++)
+		pwrite(fd, path, strlen(path), (1 << 20) + i * 512);
+	ok(!step(&r) || strstr(accel_error(), "written"), "a part of it is written over");
+	for (off_t i = lseek(fd, 0, SEEK_END); i > 1 << 20; i -= 512)
+		pwrite(fd, path, strlen(path), i - 512);
+	ok(step(&r) == -EIO && strstr(accel_error(), "was written to while it was in use"), "all of it is: %s",
+	   accel_error());
+	close(fd);
+	rig_free(&r);
+	accel_model_free(m);
+}
+
 int main(void)
 {
 	if (!ok(mkdtemp(dir) != NULL, "a directory") || !ok(!accel_guard_files(), "the guard"))
@@ -135,6 +162,7 @@ int main(void)
 	test_cut_while_computing();
 	test_cut_while_loading();
 	test_cut_beside_a_card();
+	test_touched();
 	unlink(file);
 	rmdir(dir);
 	return done();
