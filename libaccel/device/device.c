@@ -116,16 +116,15 @@ void accel_bo_free(struct accel_bo *bo)
 	bo_release(bo);
 }
 
-void *accel_bo_map(struct accel_bo *bo)
+int accel_bo_map(struct accel_bo *bo, void **map)
 {
-	void *map;
+	int err;
 
 	pthread_mutex_lock(&bo->lock);
-	if (!bo->map)
-		bo->dev->t->bo_map(bo);
-	map = bo->map;
+	err = bo->map ? 0 : bo->dev->t->bo_map(bo);
+	*map = bo->map;
 	pthread_mutex_unlock(&bo->lock);
-	return map;
+	return err;
 }
 
 uint64_t accel_bo_size(const struct accel_bo *bo)

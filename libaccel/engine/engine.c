@@ -17,6 +17,7 @@
 
 #include "model/gguf.h"
 
+#define MAX_THREADS 1024u
 #define RETRY_MS 1000u
 #define LONGEST_RETRY_MS 64000u
 
@@ -82,7 +83,7 @@ static bool is_stopped(void *arg)
 /* ---- layers ---- */
 
 /* Those on the CPU; more: and those of a card, -1 = none. */
-static int own_cpu(struct accel_engine *e, int32_t more, bool keep)
+static int own_cpu(struct accel_engine *e, int32_t more)
 {
 	const uint32_t n = e->m->n_layers;
 	bool *mine = calloc(n, sizeof(*mine));
@@ -92,17 +93,19 @@ static int own_cpu(struct accel_engine *e, int32_t more, bool keep)
 		return fail(-ENOMEM, "no memory for %u layers", n);
 	for (uint32_t i = 0; i < n; i++)
 		mine[i] = e->layers[i].device < 0 || (more >= 0 && e->layers[i].device == more);
-	err = exec_cpu_own(e->cpu, mine, keep);
+	err = exec_cpu_own(e->cpu, mine);
 	free(mine);
 	return err;
 }
 
-uint8_t *engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep)
+int engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep, uint8_t **pool)
 {
 	int32_t device = e->layers[layer].device;
 
-	return device < 0 ? exec_cpu_pool(e->cpu, layer, keep) :
-	       exec_dev_pool(e->cards[device].exec, layer, keep);
+	if (device >= 0)
+		return exec_dev_pool(e->cards[device].exec, layer, keep, pool);
+	*pool = exec_cpu_pool(e->cpu, layer, keep);
+	return 0;
 }
 
 static void leave(struct accel_engine *e, uint32_t card, enum accel_reason reason, const char *why)
@@ -171,7 +174,7 @@ int engine_fall_back(struct accel_engine *e, uint32_t card, int err)
 	int cannot;
 
 	snprintf(why, sizeof(why), "%s", accel_error());
-	cannot = own_cpu(e, card, false);
+	cannot = own_cpu(e, card);
 	if (cannot)
 		return cannot;
 	pthread_mutex_lock(&e->lock);
@@ -318,12 +321,13 @@ static int copy_pools(struct accel_engine *e, struct card *c)
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
 		for (enum keep k = 0; k < KEEP_COUNT && c->mine[i]; k++) {
 			uint8_t *to;
+			int err;
 
 			if (!keep_bytes(&e->m->layers[i], k, &e->shape))
 				continue;
-			to = exec_dev_pool(c->exec, i, k);
-			if (!to)
-				return -ENOMEM;
+			err = exec_dev_pool(c->exec, i, k, &to);
+			if (err)
+				return err;
 			copy_pool(e, i, k, to);
 		}
 	return 0;
@@ -348,7 +352,7 @@ static int return_to(struct accel_engine *e, uint32_t card)
 			}
 	pthread_mutex_unlock(&e->lock);
 	if (!err)
-		err = own_cpu(e, -1, false);
+		err = own_cpu(e, -1);
 	if (!err) {
 		c->state = CARD_UP;
 		e->stats.returns++;
@@ -418,7 +422,7 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 		err = load_card(e, i);
 	}
 	if (!err)
-		err = own_cpu(e, -1, false);
+		err = own_cpu(e, -1);
 	if (!err)	/* what was copied are the weights of the file */
 		err = gguf_intact(e->m->file);
 	if (!err)
@@ -445,6 +449,9 @@ int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *dev
 	e->n_vocab = e->m->n_vocab;
 	e->shape = *plan_shape(plan);
 	err = opts_read(&e->opts, sizeof(e->opts), opts, "engine options");
+	if (!err && e->opts.threads > MAX_THREADS)
+		err = fail(-EINVAL, "%u threads cannot be had, at most %u can: more than there are CPUs make nothing faster",
+			   e->opts.threads, MAX_THREADS);
 	if (!err)
 		err = make(e, devs, n);
 	if (err) {

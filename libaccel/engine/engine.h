@@ -164,8 +164,8 @@ int engine_fall_back(struct accel_engine *e, uint32_t card, int err);
 int engine_check_cards(struct accel_engine *e);
 /* Cards that failed and may be well again are tried. */
 void engine_bring_back(struct accel_engine *e);
-/* A pool of a layer, wherever it is; NULL with a sentence. */
-uint8_t *engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep);
+/* A pool of a layer, that keeps such things, wherever it is. */
+int engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep, uint8_t **pool);
 /* With the lock, too: figures for those who ask. */
 void engine_publish(struct accel_engine *e);
 /* Has what is computed to end?  -ECANCELED or -ETIMEDOUT with a sentence. */

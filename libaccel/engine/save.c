@@ -187,13 +187,14 @@ static int copy_pool(struct accel_engine *e, const struct accel_seq *seq, uint32
 	const uint64_t row = keep_row(&e->m->layers[layer], keep, &e->shape), begin = *at;
 	const uint64_t page = row << e->shape.page_log2, bytes = keep_is_paged(keep) ? seq->n * row : row;
 	uint8_t *pool;
+	int err;
 
 	*at += bytes;
 	if (!bytes || begin >= p->end || *at <= p->begin)
 		return 0;
-	pool = engine_pool(e, layer, keep);
-	if (!pool)
-		return -ENOMEM;
+	err = engine_pool(e, layer, keep, &pool);
+	if (err)
+		return err;
 	if (!keep_is_paged(keep)) {
 		copy_bytes(p, begin, pool + row * seq->marks[seq->n_marks - 1].slot, row);
 		return 0;

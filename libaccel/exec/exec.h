@@ -64,10 +64,9 @@ int exec_cpu_new(const struct accel_model *m, const struct shape *shape, uint32_
 void exec_cpu_free(struct exec_cpu *e);
 /*
  * From now on mine[n_layers] are its layers, and so are their keys and values, zeroed if it had not had
- * them.  keep: also those of layers that are not its own any more, until the next call.  -ENOMEM:
- * nothing has changed.
+ * them; those of other layers are gone.  -ENOMEM: nothing has changed.
  */
-int exec_cpu_own(struct exec_cpu *e, const bool *mine, bool keep);
+int exec_cpu_own(struct exec_cpu *e, const bool *mine);
 /* Runs the layers from first on that follow each other.  -ECANCELED: it was told to stop. */
 int exec_cpu_run(struct exec_cpu *e, uint32_t first);
 const struct io *exec_cpu_io(const struct exec_cpu *e);
@@ -106,8 +105,8 @@ int exec_dev_renew(struct exec_dev *e);
 const struct io *exec_dev_io(const struct exec_dev *e);
 /* In all its layers what page from holds is also held by page to. */
 int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from);
-/* As exec_cpu_pool(), on the card; NULL with a sentence: it cannot be mapped. */
-uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, enum keep keep);
+/* A pool of one of its layers, that keeps such things, in this process.  Errors of accel_bo_map(). */
+int exec_dev_pool(struct exec_dev *e, uint32_t layer, enum keep keep, uint8_t **pool);
 
 /* Figures, since it was made. */
 struct exec_stats {

@@ -157,7 +157,7 @@ static int make_pools(const struct exec_cpu *e, const bool *mine, struct layer_p
 	return 0;
 }
 
-int exec_cpu_own(struct exec_cpu *e, const bool *mine, bool keep)
+int exec_cpu_own(struct exec_cpu *e, const bool *mine)
 {
 	uint32_t n = e->m->n_layers;
 	struct layer_places *layers = malloc(n * sizeof(*layers)), *was = e->layers;
@@ -184,7 +184,7 @@ int exec_cpu_own(struct exec_cpu *e, const bool *mine, bool keep)
 		free(layers);
 		return err;
 	}
-	for (uint32_t i = 0; i < n && !keep; i++)
+	for (uint32_t i = 0; i < n; i++)
 		for (enum keep k = 0; k < KEEP_COUNT && !mine[i]; k++) {
 			free(at_address(layers[i].keep[k]));
 			layers[i].keep[k] = 0;

@@ -113,10 +113,11 @@ static int place_buffer(struct exec_dev *e, struct card_buffer *b, uint64_t size
 
 static int map_buffer(struct exec_dev *e, struct card_buffer *b)
 {
-	uint8_t *map = accel_bo_map(bo_of(e, b));
+	void *map;
+	int err = accel_bo_map(bo_of(e, b), &map);
 
-	b->map = map ? map + b->offset : NULL;
-	return map ? 0 : -ENOMEM;
+	b->map = err ? NULL : (uint8_t *)map + b->offset;
+	return err;
 }
 
 static int make_buffers(struct exec_dev *e, const struct footprint *f)
@@ -496,10 +497,11 @@ static int copy_by_hand(struct exec_dev *e, uint32_t to, uint32_t from)
 		for (enum keep k = 0; k < KEEP_COUNT && e->layers[i].keep[k]; k++) {
 			size_t bytes = keep_is_paged(k) ? keep_row(&e->m->layers[i], k, &e->shape)
 				       << e->shape.page_log2 : 0;
-			uint8_t *pool = bytes ? exec_dev_pool(e, i, k) : NULL;
+			uint8_t *pool;
+			int err = bytes ? exec_dev_pool(e, i, k, &pool) : 0;
 
-			if (bytes && !pool)
-				return -ENOMEM;
+			if (err)
+				return err;
 			if (bytes)
 				memcpy(pool + to * bytes, pool + from * bytes, bytes);
 		}
@@ -544,11 +546,12 @@ const struct io *exec_dev_io(const struct exec_dev *e)
 	return &e->io;
 }
 
-uint8_t *exec_dev_pool(struct exec_dev *e, uint32_t layer, enum keep keep)
+int exec_dev_pool(struct exec_dev *e, uint32_t layer, enum keep keep, uint8_t **pool)
 {
-	if (!e->kv.map && map_buffer(e, &e->kv))
-		return NULL;
-	return e->kv.map + (e->layers[layer].keep[keep] - e->kv.va);
+	int err = e->kv.map ? 0 : map_buffer(e, &e->kv);
+
+	*pool = err ? NULL : e->kv.map + (e->layers[layer].keep[keep] - e->kv.va);
+	return err;
 }
 
 /* ---- beginning and end ---- */

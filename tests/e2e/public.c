@@ -28,6 +28,7 @@ struct bench {
 static int bench_new(struct bench *b)
 {
 	int err = accel_open(SPEC, &b->dev);
+	void *map = NULL;
 
 	if (!err)
 		err = accel_bo_new(b->dev, 10000, ACCEL_BO_DEVICE, "public", &b->bo);
@@ -38,8 +39,9 @@ static int bench_new(struct bench *b)
 	if (!err)
 		err = accel_queue_new(b->vm, ACCEL_PRIORITY_HIGH, 1000, &b->q);
 	if (!err)
-		b->word = accel_bo_map(b->bo);
-	return err ? err : b->word ? 0 : -ENOMEM;
+		err = accel_bo_map(b->bo, &map);
+	b->word = map;
+	return err;
 }
 
 static void bench_free(struct bench *b)

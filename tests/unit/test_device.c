@@ -60,12 +60,13 @@ static void test_size(void)
 	struct accel_bo *bo = NULL, *more;
 	struct accel_vm *vm = NULL;
 	uint8_t *p;
+	void *map;
 
 	ok(!accel_open("sim:timing,local=1000G", &dev) &&
 	   !accel_bo_new(dev, size, ACCEL_BO_DEVICE, "weights", &bo) && !accel_vm_new(dev, &vm) &&
 	   !accel_vm_map(vm, bo, 0, accel_va_align(CODE, size), size, 0),
 	   "900 GiB on a card");
-	p = accel_bo_map(bo);
+	p = accel_bo_map(bo, &map) ? NULL : map;
 	ok(p && !p[0] && !p[size - 1], "are zeros");
 	ok(cpu_seconds() - start < 2, "after %.3f s", cpu_seconds() - start);
 	ok(accel_bo_new(dev, 200ULL << 30, ACCEL_BO_DEVICE, NULL, &more) == -ENOSPC,
@@ -89,6 +90,8 @@ struct bench {
 /* The stream: [CODE] a SIGNAL that writes 1, 2, .. to word 512 + i, 32 bytes each. */
 static void bench_new(struct bench *b, const char *selector)
 {
+	void *map;
+
 	if (accel_open(selector, &b->dev) ||
 	    accel_bo_new(b->dev, 0x10000, ACCEL_BO_HOST, NULL, &b->bo) ||
 	    accel_vm_new(b->dev, &b->vm) || accel_vm_map(b->vm, b->bo, 0, CODE, 0x10000, 0) ||
@@ -96,7 +99,11 @@ static void bench_new(struct bench *b, const char *selector)
 		printf("Bail out! no processor to test: %s\n", accel_error());
 		exit(1);
 	}
-	b->word = accel_bo_map(b->bo);
+	if (accel_bo_map(b->bo, &map)) {
+		printf("Bail out! no memory: %s\n", accel_error());
+		exit(1);
+	}
+	b->word = map;
 	for (uint64_t i = 0; i < 64; i++) {
 		struct octans_cmd_signal s = {
 			.cmd = { .op = OCTANS_OP_SIGNAL, .size = sizeof(s) },

@@ -14,6 +14,7 @@
 
 #include "device/transport.h"
 #include "engine_rig.h"
+#include "error.h"
 #include "fail_alloc.h"
 #include "model/layer.h"
 #include "tap.h"
@@ -592,6 +593,38 @@ static void test_full_card(void)
 	rig_free(&a);
 }
 
+static int map_error;
+
+static int no_map(struct accel_bo *bo)
+{
+	(void)bo;
+	return fail(map_error, "no map");
+}
+
+/* Why a buffer cannot be mapped decides what becomes of the engine: the host's fault, or the processor's. */
+static void test_no_map(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	const int errors[] = { -EMFILE, -ENOMEM, -ENODEV };
+	struct transport broken;
+
+	for (int i = 0; i < 3; i++) {
+		struct rig r = { 0 };
+		int err;
+
+		map_error = errors[i];
+		accel_open("sim:rings=1", &r.dev);
+		broken = *r.dev->t;
+		broken.bo_map = no_map;
+		r.dev->t = &broken;
+		rig_plan(&r, model, (struct accel_plan_opts) { .ctx = 64 });
+		err = rig_engine(&r, &o);
+		ok(map_error == -ENODEV ? !err && !rig_stats(&r).layers_device : err == map_error,
+		   "a buffer that cannot be mapped: %d, %s", err, accel_error());
+		rig_free(&r);
+	}
+}
+
 /* After a failure the processor is tried again; what sequences know goes there and back. */
 static void test_return(const char *fault)
 {
@@ -809,6 +842,7 @@ static void test_freed_first(const char *spec)
 static void test_strangers(void)
 {
 	const struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 8 };
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 100000 };
 	struct accel_dev *none = NULL;
 	struct accel_engine *e;
 	struct accel_plan *plan;
@@ -816,6 +850,8 @@ static void test_strangers(void)
 	if (accel_plan_new(model, NULL, 0, &po, &plan))
 		return;
 	ok(accel_engine_new(plan, &none, 1, NULL, &e) == -EINVAL && !e, "%s", accel_error());
+	ok(accel_engine_new(plan, NULL, 0, &o, &e) == -EINVAL && !e && strstr(accel_error(), "100000 threads"), "%s",
+	   accel_error());
 	accel_plan_free(plan);
 }
 
@@ -845,6 +881,7 @@ int main(void)
 	test_no_memory("sim:rings=1", 2, 4);
 	test_no_memory_to_fall_back();
 	test_full_card();
+	test_no_map();
 	test_return("fault 0");
 	test_return("hang ring 0");
 	test_freed_first(NULL);

@@ -133,13 +133,17 @@ static int run_job(struct accel_vm *vm, struct accel_bo *bo, struct accel_queue 
 {
 	const uint64_t va = 1ull << 32;
 	struct accel_job job = { .sz = sizeof(job), .va = va, .size = sizeof(struct octans_cmd_signal) };
-	struct octans_cmd_signal *cmd = accel_bo_map(bo);
+	struct octans_cmd_signal *cmd;
 	struct accel_fence *fence = NULL;
 	struct timespec t0, t1;
-	int err = cmd ? accel_vm_map(vm, bo, 0, va, accel_bo_size(bo), 0) : -ENOMEM;
+	void *map;
+	int err = accel_bo_map(bo, &map);
 
+	if (!err)
+		err = accel_vm_map(vm, bo, 0, va, accel_bo_size(bo), 0);
 	if (err)
 		return err;
+	cmd = map;
 	cmd->cmd.op = OCTANS_OP_SIGNAL;
 	cmd->cmd.flags = OCTANS_SIGNAL_TIME;
 	cmd->cmd.size = sizeof(*cmd);

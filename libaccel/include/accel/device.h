@@ -30,8 +30,9 @@ int accel_bo_new(struct accel_dev *dev, uint64_t size, uint32_t flags, const cha
 		 struct accel_bo **out);
 /* Address spaces that map it keep the memory until they unmap it.  MT */
 void accel_bo_free(struct accel_bo *bo);
-/* The buffer in this process, mapped at the first call; NULL: see accel_error().  MT */
-void *accel_bo_map(struct accel_bo *bo);
+/* The buffer in this process, mapped at the first call, until it is freed.  *map is NULL after an error: -ENOMEM,
+ * -ENODEV and others of mmap().  MT */
+int accel_bo_map(struct accel_bo *bo, void **map);
 /* Bytes, a multiple of the page size.  MT */
 uint64_t accel_bo_size(const struct accel_bo *bo);
 /* *fd: a dma-buf that the caller closes.  -ENOTSUP for the model.  MT */

@@ -37,7 +37,7 @@ struct accel_step;
 
 struct accel_engine_opts {
 	size_t sz;		/* sizeof(struct accel_engine_opts) */
-	uint32_t threads;	/* of the CPU; 0 = as many as this process may use at once */
+	uint32_t threads;	/* of the CPU, at most 1024; 0 = as many as this process may use at once */
 	bool strict;		/* a failure of a processor is returned, and is final */
 	const char *isa;	/* of the CPU: "scalar", "avx2", ...; NULL or "auto": the best */
 	/*
@@ -57,7 +57,7 @@ struct accel_engine_opts {
  * to the CPU, and accel_engine_layer() says so.  devs[n]: as many as the plan has, in the same order; they
  * and the plan stay the caller's and must outlive the engine; an entry may be NULL if no layer is
  * on it.  opts may be NULL: all zero.
- * -EINVAL: devs are not those of the plan; -ENOSPC: strict, and a card is fuller; -ENOTSUP: this
+ * -EINVAL: devs are not those of the plan, or too many threads; -ENOSPC: strict, and a card is fuller; -ENOTSUP: this
  * CPU or library lacks isa; -ECANCELED: progress; -ENOMEM; if strict, -EBUSY: a processor has no address space
  * left, and errors of accel_fence_wait().
  */
