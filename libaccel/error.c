@@ -33,3 +33,8 @@ uint32_t accel_version(void)
 {
 	return ACCEL_VERSION_MAJOR << 16 | ACCEL_VERSION_MINOR << 8 | ACCEL_VERSION_PATCH;
 }
+
+uint32_t accel_numerics(void)
+{
+	return 1;
+}

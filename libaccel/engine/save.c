@@ -19,8 +19,6 @@
 #include "plan/stream.h"
 
 #define MAGIC "OCTSEQ\0\1"
-/* Of Documentation/hardware/numerics.rst: keys and values of another would be other ones. */
-#define NUMERICS 1u
 /* Of each weight this much tells models of one shape apart. */
 #define SAMPLE 4096u
 /* What is copied at once.  Others' steps wait so long: 20 ms, if a card is read at 50 MB/s. */
@@ -28,7 +26,7 @@
 
 struct header {
 	char magic[8];
-	uint32_t numerics;
+	uint32_t numerics;		/* keys and values of others would be other ones */
 	uint32_t kv_type;
 	uint64_t model;			/* fingerprint */
 	uint64_t row_bytes;		/* of a position, in all layers */
@@ -250,7 +248,7 @@ static int make_header(struct accel_engine *e, const struct accel_seq *seq, stru
 		err = make_fingerprint(e);
 	if (!err)
 		*h = (struct header) {
-			.magic = MAGIC, .numerics = NUMERICS, .kv_type = e->shape.kv_type,
+			.magic = MAGIC, .numerics = accel_numerics(), .kv_type = e->shape.kv_type,
 			.model = e->fingerprint, .row_bytes = sum_of(e, true),
 			.state_bytes = sum_of(e, false), .positions = seq->n,
 		};
@@ -327,9 +325,9 @@ static int check(struct accel_engine *e, const struct header *h)
 {
 	if (memcmp(h->magic, MAGIC, sizeof(h->magic)))
 		return fail(-EINVAL, "this is not a saved sequence");
-	if (h->numerics != NUMERICS)
+	if (h->numerics != accel_numerics())
 		return fail(-EINVAL, "the sequence was computed by version %u of the numerics, not %u",
-			    h->numerics, NUMERICS);
+			    h->numerics, accel_numerics());
 	if (h->model != e->fingerprint)
 		return fail(-EINVAL, "the sequence is of another model");
 	if (h->kv_type != e->shape.kv_type || h->row_bytes != sum_of(e, true) ||

@@ -158,6 +158,7 @@ static void test_accel(void)
 	size_t n = 0;
 	char reply[64];
 
+	ok(accel_numerics() == 1, "the numerics' first version");
 	ok(accel_version() == (ACCEL_VERSION_MAJOR << 16 | ACCEL_VERSION_MINOR << 8 | ACCEL_VERSION_PATCH),
 	   "the library is of the headers' version");
 	ok(has_isa("scalar") && !has_isa("sse9") && !accel_isa_name(UINT32_MAX, NULL), "instruction sets have names");

@@ -123,7 +123,7 @@ json_t *receipt_json(const struct receipt *r, const struct running *run)
 	snprintf(library, sizeof(library), "%u.%u.%u", v >> 16, v >> 8 & 0xff, v & 0xff);
 	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:i, s:{s:s, s:o}, s:s, s:s?, s:o, s:o, s:o, s:o}",
 		"schema", SCHEMA, "generated", now, "versions", "accelctl", tool, "libaccel", library, "numerics",
-		NUMERICS, "model", "architecture", r->architecture, "files", files_json(r), "kv_type",
+		(int)accel_numerics(), "model", "architecture", r->architecture, "files", files_json(r), "kv_type",
 		kv_type_names[r->kv_type], "chat_format", r->chat_format, "sampler", sampler_json(&r->sampler),
 		"prompt", prompt_json(r), "answer", answer_json(r), "computed", computed_json(run));
 }

@@ -12,9 +12,6 @@
 #include "prompt.h"
 #include "sha256.h"
 
-/* Of Documentation/hardware/numerics.rst: with another one the same model gives other bits. */
-#define NUMERICS 1
-
 struct receipt_file {
 	char *name;		/* malloc'd, without folders */
 	uint64_t bytes;

@@ -209,9 +209,9 @@ static int read_versions(const struct reader *rd, const json_t *doc)
 		return -EINVAL;
 	}
 	err = number(rd, doc, "numerics", UINT32_MAX, &numerics);
-	if (!err && numerics != NUMERICS) {
-		snprintf(rd->why, rd->len, "it was computed by version %u of the numerics, here is version %d",
-			 (unsigned int)numerics, NUMERICS);
+	if (!err && numerics != accel_numerics()) {
+		snprintf(rd->why, rd->len, "it was computed by version %u of the numerics, here is version %u",
+			 (unsigned int)numerics, accel_numerics());
 		err = -EINVAL;
 	}
 	return err;

@@ -42,6 +42,10 @@ extern "C" {
 /* Version of the library at run time: major << 16 | minor << 8 | patch.  MT */
 uint32_t accel_version(void);
 
+/* Version of the numerics (Documentation/hardware/numerics.rst) that results are of: with the same one a model
+ * gives the same bits, wherever and whenever.  Receipts and saved sequences hold it.  A constant.  MT */
+uint32_t accel_numerics(void);
+
 /* What went wrong in this thread's last failed call, one sentence without a newline;
  * "" if nothing did.  Valid until the thread's next failing call.  MT */
 const char *accel_error(void);
