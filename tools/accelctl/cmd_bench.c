@@ -172,7 +172,7 @@ static int report_json(const struct running *r, const struct accel_engine_stats 
 	for (int i = 0; i < PARTS; i++)
 		if (parts[i].tokens && parts[i].seqs)
 			json_array_append_new(list, part_json(&parts[i], info, !info->timing_only));
-	return print_json("bench", json_pack(
+	return print_json("bench/1", json_pack(
 		"{s:s, s:o, s:b, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:s, s:i, s:o}",
 		"device", device_name(r, r->n_devs ? 0 : -1), "profile", json_text(info->profile),
 		"timing_only", info->timing_only, "context", (int)r->plan_info.ctx,

@@ -114,7 +114,7 @@ static int print_list(const struct options *o, const struct accel_devinfo *list,
 	devices = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(devices, device_json(&list[i]));
-	return print_json("list", json_pack("{s:o}", "devices", devices));
+	return print_json("list/2", json_pack("{s:o}", "devices", devices));
 }
 
 /* All that the kernel shows, and the model, which may not be installed. */
@@ -190,7 +190,7 @@ int cmd_show(const struct options *o)
 	if (rc)
 		return rc;
 	if (o->json)
-		return print_json("show", json_pack("{s:[o]}", "devices", device_json(&info)));
+		return print_json("show/2", json_pack("{s:[o]}", "devices", device_json(&info)));
 	print_device(&info);
 	return EXIT_OK;
 }

@@ -333,7 +333,7 @@ static int print_findings_json(const struct doctor *d)
 			json_object_set_new(j, "fix", json_string(f->fix));
 		json_array_append_new(list, j);
 	}
-	return print_json("doctor", json_pack("{s:o}", "checks", list));
+	return print_json("doctor/2", json_pack("{s:o}", "checks", list));
 }
 
 static void print_findings(const struct doctor *d)

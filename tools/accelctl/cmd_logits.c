@@ -126,7 +126,7 @@ static int report(const struct options *o, const struct running *r, size_t n, co
 		warn("went on on the CPU: %s", st.fallback_reason);
 	if (!o->json)
 		return EXIT_OK;
-	return print_json("logits", json_pack("{s:o, s:I, s:i, s:i, s:i, s:i}", "file", json_text(path),
+	return print_json("logits/2", json_pack("{s:o, s:I, s:i, s:i, s:i, s:i}", "file", json_text(path),
 		"tokens", (json_int_t)n, "vocabulary", (int)r->model_info.n_vocab,
 		"layers_device", (int)st.layers_device, "layers_cpu", (int)st.layers_cpu,
 		"fallbacks", (int)st.fallbacks));

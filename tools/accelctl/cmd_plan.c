@@ -60,7 +60,7 @@ static int plan_json(const struct running *r)
 
 	json_object_update_new(body, placement_json(r));
 	json_object_set_new(body, "layers", layers_json(r));
-	return print_json("plan", body);
+	return print_json("plan/2", body);
 }
 
 int cmd_plan(const struct options *o)

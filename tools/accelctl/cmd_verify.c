@@ -225,7 +225,7 @@ static int report_json(const struct check *c)
 
 	if (c->run.engine)
 		st = compute_stats(&c->run);
-	return print_json("verify", json_pack("{s:o, s:b, s:i, s:i, s:o, s:i, s:i, s:i, s:s}", "receipt",
+	return print_json("verify/1", json_pack("{s:o, s:b, s:i, s:i, s:o, s:i, s:i, s:i, s:s}", "receipt",
 		json_text(c->name), "verified", !c->what, "steps", (int)c->receipt.n_steps, "steps_verified",
 		(int)c->verified, "difference", difference, "layers_device", (int)st.layers_device, "layers_cpu",
 		(int)st.layers_cpu, "fallbacks", (int)st.fallbacks, "isa", st.isa));

@@ -44,7 +44,7 @@ static int version_json(const char *tool, const char *library, const struct driv
 	if (d->major)
 		json_object_update_new(driver, json_pack("{s:i, s:i}", "uapi_major", (int)d->major,
 							 "uapi_minor", (int)d->minor));
-	return print_json("version", json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "accelctl", tool, "libaccel",
+	return print_json("version/2", json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "accelctl", tool, "libaccel",
 		library, "uapi_major", OCTANS_UAPI_MAJOR, "uapi_minor", OCTANS_UAPI_MINOR, "driver", driver,
 		"instruction_sets", isas));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The commands and the options of accelctl, each one entry of a table.  Parsing, --help, completion,
- * and the test of the manual page go by these tables.
+ * The commands and the options of accelctl, each one entry of a table, and the command line.  Parsing,
+ * --help, completion, and the test of the manual page go by these tables.
  */
 #ifndef ACCELCTL_OPTIONS_H
 #define ACCELCTL_OPTIONS_H
@@ -79,9 +79,10 @@ struct command {
 	int first;		/* arguments before MODEL */
 	int max_args;		/* beside MODEL or DEVICE */
 	int min_args;
-	unsigned int schema;	/* number of the schema of its JSON; 0: it has none */
 	const char *const *words;	/* that an argument may be, or NULL */
 };
+
+/* ---- tables.c ---- */
 
 /* In the order of enum accel_kv_type, ended by NULL. */
 extern const char *const kv_type_names[];
@@ -120,6 +121,10 @@ extern const size_t n_option_entries;
 
 /* "-n, --predict, --n-predict N" */
 void option_tag(const struct option_entry *e, char *tag, size_t len);
+/* Before anything of the tables is used: enters what this build's library has. */
+void tables_begin(void);
+
+/* ---- options.c, values.c ---- */
 
 /*
  * Reads a command line into *o and *cmd.  Returns 0, or an exit code after a complaint.  If o->help or
@@ -132,6 +137,8 @@ bool option_given(const struct options *o, const char *name);
 
 /* Reads what follows an option; 0 or an exit code after a complaint.  word: the option as it was given. */
 int value_read(const struct option_entry *e, struct options *o, const char *word, const char *text);
+
+/* ---- help.c ---- */
 
 /* cmd NULL: all commands. */
 void print_help(FILE *f, const struct command *cmd);

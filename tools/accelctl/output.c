@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What goes to standard error and standard output: sentences, progress, JSON. */
+/* What goes to standard error and standard output: sentences, progress, results. */
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -9,7 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "accelctl.h"
+#include <accel/accel.h>
+
+#include "output.h"
+#include "utf8.h"
 
 #define MAX_SENTENCE 2048
 
@@ -47,33 +50,6 @@ void end_progress(void)
 	if (out.progress)
 		fputs("\r\033[K", stderr);
 	out.progress = false;
-}
-
-/* Bytes of the code point that s[n] begins with, 0: it begins with none. */
-static size_t utf8_length(const char *s, size_t n)
-{
-	static const struct { uint8_t from, to, low, high; } leads[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf }, { 0xe0, 0xe0, 0xa0, 0xbf }, { 0xe1, 0xec, 0x80, 0xbf },
-		{ 0xed, 0xed, 0x80, 0x9f }, { 0xee, 0xef, 0x80, 0xbf }, { 0xf0, 0xf0, 0x90, 0xbf },
-		{ 0xf1, 0xf3, 0x80, 0xbf }, { 0xf4, 0xf4, 0x80, 0x8f },
-	};
-	const uint8_t *u = (const uint8_t *)s;
-	size_t len;
-
-	if (u[0] < 0x80)
-		return 1;
-	for (size_t i = 0; i < sizeof(leads) / sizeof(leads[0]); i++) {
-		if (u[0] < leads[i].from || u[0] > leads[i].to)
-			continue;
-		len = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
-		if (len > n || u[1] < leads[i].low || u[1] > leads[i].high)
-			return 0;
-		for (size_t k = 2; k < len; k++)
-			if ((u[k] & 0xc0) != 0x80)
-				return 0;
-		return len;
-	}
-	return 0;
 }
 
 /* Arguments and names out of files may be quoted: nothing in them reaches a terminal raw, neither
@@ -207,54 +183,4 @@ bool flush_output(int *rc)
 	if (fflush(stdout))
 		return output_failed(errno, rc);
 	return !ferror(stdout) || output_failed(0, rc);
-}
-
-/* ---- JSON ---- */
-
-json_t *json_bytes(const char *s, size_t n)
-{
-	char *clean = malloc(3 * n + 1);
-	size_t to = 0;
-	json_t *j;
-
-	if (!clean)
-		return NULL;
-	for (size_t at = 0; at < n;) {
-		size_t len = utf8_length(s + at, n - at);
-
-		memcpy(clean + to, len ? s + at : "\xef\xbf\xbd", len ? len : 3);
-		to += len ? len : 3;
-		at += len ? len : 1;
-	}
-	j = json_stringn(clean, to);
-	free(clean);
-	return j;
-}
-
-json_t *json_text(const char *s)
-{
-	return json_bytes(s, strlen(s));
-}
-
-int print_json(const char *command, json_t *body)
-{
-	const struct command *c = command_find(command);
-	char schema[64], now[32];
-	time_t t = time(NULL);
-	struct tm tm;
-	json_t *doc;
-	int bad;
-
-	gmtime_r(&t, &tm);
-	strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	snprintf(schema, sizeof(schema), "accelctl.%s/%u", command, c ? c->schema : 0);
-	doc = json_pack("{s:s, s:s}", "schema", schema, "generated", now);
-	bad = !doc || !body || json_object_update(doc, body) ||
-	      json_dumpf(doc, stdout, JSON_INDENT(2)) < 0;
-	json_decref(doc);
-	json_decref(body);
-	if (bad && !ferror(stdout))
-		return complain(EXIT_FAILED, "no memory for the output");
-	putchar('\n');
-	return EXIT_OK;
 }

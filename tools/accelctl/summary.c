@@ -239,5 +239,5 @@ int summary_json(const struct running *r, const struct summary *s, const char *m
 	json_object_set_new(body, "chat_format", s->format ? json_text(s->format) : json_null());
 	if (failure)
 		json_object_set_new(body, "failure", json_text(failure));
-	return print_json("run", body);
+	return print_json("run/1", body);
 }

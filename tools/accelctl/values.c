@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accelctl.h"
+#include <accel/accel.h>
+
 #include "options.h"
+#include "output.h"
 
 static bool read_u64(const char *text, uint64_t *value)
 {
