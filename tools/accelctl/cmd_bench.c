@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "compute.h"
+#include "placement.h"
 
 struct part {
 	const char *name;

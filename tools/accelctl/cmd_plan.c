@@ -2,7 +2,7 @@
 /* accelctl plan */
 #include <stdio.h>
 
-#include "compute.h"
+#include "placement.h"
 
 /* Without a processor the reason is the same for each layer, and was said once. */
 static const char *why(const struct accel_layer *l)

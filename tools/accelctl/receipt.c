@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "placement.h"
+
 #define SCHEMA	"octans.receipt/1"
 
 void receipt_free_files(struct receipt_file *file, size_t n)

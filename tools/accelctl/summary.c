@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "placement.h"
+
 #define MAX_REASONS 16
 
 const char *stop_name(enum stop stop)

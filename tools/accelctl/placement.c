@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "placement.h"
+
+#include <string.h>
+
+struct accel_layer layer_now(const struct running *r, uint32_t index)
+{
+	struct accel_layer l = { .sz = sizeof(l) };
+
+	if (r->engine)
+		accel_engine_layer(r->engine, index, &l);
+	else
+		accel_plan_layer(r->plan, index, &l);
+	return l;
+}
+
+const char *device_name(const struct running *r, int32_t device)
+{
+	return device >= 0 && (size_t)device < r->n_devs ? r->infos[device].name : "cpu";
+}
+
+uint64_t scratch_bytes(const struct running *r, uint32_t device)
+{
+	uint64_t bytes = accel_plan_device_bytes(r->plan, device);
+
+	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
+		struct accel_layer l = { .sz = sizeof(l) };
+
+		if (!accel_plan_layer(r->plan, i, &l) && l.device == (int32_t)device &&
+		    l.weight_bytes + l.kv_bytes <= bytes)
+			bytes -= l.weight_bytes + l.kv_bytes;
+	}
+	return bytes;
+}
+
+/* "F32 Q8_0" as a list of names. */
+static json_t *split_types(const char *types)
+{
+	json_t *list = json_array();
+
+	while (*types) {
+		size_t n = strcspn(types, " ");
+
+		if (n)
+			json_array_append_new(list, json_bytes(types, n));
+		types += n + (types[n] == ' ');
+	}
+	return list;
+}
+
+json_t *layers_json(const struct running *r)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
+		struct accel_layer l = layer_now(r, i);
+
+		json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:s, s:s, s:o, s:o, s:I, s:I}",
+			"layer", (int)l.index, "kind", accel_layer_kind_name(l.kind),
+			"block", (int)l.block, "where", device_name(r, l.device),
+			"reason", accel_reason_name(l.reason), "detail", json_text(l.detail),
+			"types", split_types(l.types), "weight_bytes", (json_int_t)l.weight_bytes,
+			"kv_bytes", (json_int_t)l.kv_bytes));
+	}
+	return list;
+}
+
+json_t *placement_json(const struct running *r)
+{
+	json_t *devices = json_array();
+
+	for (size_t i = 0; i < r->n_devs; i++) {
+		const struct accel_devinfo *d = &r->infos[i];
+
+		json_array_append_new(devices, json_pack("{s:s, s:o, s:I, s:I, s:I, s:I}",
+			"name", d->name, "profile", json_text(d->profile),
+			"memory_total_bytes", (json_int_t)d->memory_size,
+			"memory_free_bytes", (json_int_t)(d->memory_size - d->memory_used),
+			"planned_bytes", (json_int_t)accel_plan_device_bytes(r->plan, i),
+			"scratch_bytes", (json_int_t)scratch_bytes(r, i)));
+	}
+	return json_pack("{s:o, s:i, s:i, s:i, s:i, s:I, s:I}", "devices", devices,
+		"context", (int)r->plan_info.ctx, "batch", (int)r->plan_info.batch,
+		"layers_device", (int)r->plan_info.layers_on_device, "layers_total", (int)r->plan_info.layers,
+		"device_bytes", (json_int_t)r->plan_info.device_bytes,
+		"host_bytes", (json_int_t)r->plan_info.host_bytes);
+}

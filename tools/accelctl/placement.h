@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Where layers run, and what that takes. */
+#ifndef ACCELCTL_PLACEMENT_H
+#define ACCELCTL_PLACEMENT_H
+
+#include "compute.h"
+
+/* Where a layer runs, or, before compute_begin(), is planned to run. */
+struct accel_layer layer_now(const struct running *r, uint32_t index);
+/* The processor's name, "cpu" for -1. */
+const char *device_name(const struct running *r, int32_t device);
+/* On-card bytes of a processor that belong to no layer. */
+uint64_t scratch_bytes(const struct running *r, uint32_t device);
+
+json_t *layers_json(const struct running *r);
+/* What a plan holds beside the layers: processors, their memory, context, batch. */
+json_t *placement_json(const struct running *r);
+
+#endif
