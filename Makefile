@@ -39,12 +39,16 @@ WERROR	?= $(if $(CI),-Werror)
 NUMERIC	:= -ffp-contract=off -fno-fast-math
 DRM_CFLAGS := $(shell pkg-config --cflags libdrm 2>/dev/null)
 DRM_LIBS   := $(shell pkg-config --libs libdrm 2>/dev/null)
+# Edits the lines that are typed into a chat; EDIT_LIBS= builds without, as where there is none.
+EDIT_LIBS  := $(shell pkg-config --libs libedit 2>/dev/null)
+EDIT_CFLAGS := $(if $(strip $(EDIT_LIBS)),-DHAVE_LIBEDIT $(shell pkg-config --cflags libedit 2>/dev/null))
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(WERROR) -fPIC -fvisibility=hidden -pthread \
 	     $(NUMERIC) -Ilibaccel/include -Iuapi $(PRIVATE) \
 	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(FILE_CFLAGS) $(SAN)
 # Whose private headers a file may include: its own side's; tests look into both.
 PRIVATE = -Ilibaccel -Itools/octans-sim
 LIBS	= $(DRM_LIBS) -ldl -lm -pthread
+CTL_LIBS = -ljansson $(EDIT_LIBS)
 # Libraries are whole, but for what a sanitizer brings at run time.
 WHOLE	= $(if $(SAN),,-Wl,-z,defs)
 # The build tree's programs find its libraries wherever they are copied, and after the tree moved.  As
@@ -112,12 +116,20 @@ $(sim_so): $(O)/liboctans-sim.a tools/octans-sim/octans-sim.map
 	@ln -sf $(@F) $(O)/$(SIM_SONAME)
 $(O)/$(SIM_SONAME): $(sim_so) ;
 
+# Built anew when libedit came or went.
+edit_built := $(O)/edit-$(if $(EDIT_CFLAGS),libedit,none)
+$(edit_built): | tools
+	@mkdir -p $(@D)
+	@rm -f $(O)/edit-* && touch $@
+$(O)/tools/accelctl/edit.o: $(edit_built)
+$(O)/tools/accelctl/edit.o: FILE_CFLAGS := $(EDIT_CFLAGS)
+
 $(O)/accelctl: $(ctl_obj) $(lib_so) | $(sim_so)
-	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -ljansson -lm -pthread
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ $(CTL_LIBS) -lm -pthread
 
 # accelctl on many damaged models in one process, for tests/e2e/bad-models.
 $(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(lib_so) | $(sim_so)
-	$(call say,LD)$(CC) $(SAN) $(RPATH) -Wl,--wrap=main -o $@ $^ -ljansson -lm -pthread
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -Wl,--wrap=main -o $@ $^ $(CTL_LIBS) -lm -pthread
 
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
@@ -144,7 +156,7 @@ $(call obj,$(shell grep -lE 'DATA_FILE|words_table.h' $(unit_src))): $(wildcard 
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-sim.a | $(sim_so)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -ljansson $(LIBS)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ $(CTL_LIBS) $(LIBS)
 
 # Random jobs: their counters are predicted by tests/cycles/calculator.py, their results compared.
 $(O)/cycles-jobs: $(O)/tests/cycles/jobs.o $(O)/liboctans-sim.a
@@ -219,7 +231,7 @@ completions := bash-completion/completions/accelctl zsh/site-functions/_accelctl
 relink: $(ctl_obj) $(lib_so)
 	@mkdir -p $(O)/installed
 	$(call say,LD)$(CC) $(SAN) -Wl,--enable-new-dtags,-rpath,'$$ORIGIN/$(shell realpath -m -s \
-		--relative-to=$(PREFIX)/bin $(LIBDIR))' -o $(O)/installed/accelctl $^ -ljansson -lm -pthread
+		--relative-to=$(PREFIX)/bin $(LIBDIR))' -o $(O)/installed/accelctl $^ $(CTL_LIBS) -lm -pthread
 
 # ldconfig knows of folders in /etc/ld.so.conf alone.
 in_ld_so := Run `ldconfig` as root, so that programs find $(LIBDIR)/$(SONAME).

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "chat.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +9,7 @@
 #include "answer.h"
 #include "conversation.h"
 #include "interrupt.h"
-
-/* How long a look at signals may wait for input. */
-#define LOOK_MS 100
+#include "lines.h"
 
 struct chat {
 	const struct options *o;
@@ -20,11 +17,9 @@ struct chat {
 	struct speech *speech;
 	struct summary *sum;
 	struct conversation said;
-	bool terminal;		/* somebody types */
+	struct lines *lines;	/* what is said to it */
 	bool over;		/* it has ended in good order */
 	uint64_t again;		/* how often the last answer was asked for again */
-	char input[4096];	/* that was read, of which lines are yet to be made */
-	size_t input_at, input_n;
 };
 
 static const char *format_of(const struct chat *c)
@@ -169,8 +164,7 @@ static int command_help(struct chat *c, const char *arg)
 	     "/save FILE   keep the conversation, what was computed of it included\n"
 	     "/load FILE   go on with one\n"
 	     "/exit        end, as Ctrl-D does; Ctrl-C ends an answer\n"
-	     "A line that ends with \\ goes on in the next one; // begins a message with a /.\n"
-	     "`rlwrap accelctl run --chat ...` brings line editing and a history.");
+	     "A line that ends with \\ goes on in the next one; // begins a message with a /.");
 	return EXIT_OK;
 }
 
@@ -256,88 +250,20 @@ static int run_command(struct chat *c, char *text)
 	return EXIT_OK;
 }
 
-/* ---- reading ---- */
+/* ---- the conversation ---- */
 
-static void show_marker(const struct chat *c, const char *marker)
-{
-	if (!c->terminal)
-		return;
-	fflush(stdout);
-	fputs(marker, stderr);
-}
-
-/* More of standard input.  False: there is no more, or a signal asked us to stop, which poll() may not be
- * told of: it may have come before it, or to another thread. */
-static bool read_more(struct chat *c)
-{
-	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-	ssize_t n;
-
-	do {
-		if (interrupted)
-			return false;
-	} while (poll(&in, 1, LOOK_MS) <= 0);
-	n = read(STDIN_FILENO, c->input, sizeof(c->input));
-	c->input_at = 0;
-	c->input_n = n > 0 ? n : 0;
-	return n > 0;
-}
-
-/* A line without its end.  False: there is none, or a signal came. */
-static bool read_one(struct chat *c, struct bytes *text, bool *goes_on)
-{
-	size_t begin = text->n;
-	const char *end = NULL;
-
-	while (!end) {
-		const char *from = c->input + c->input_at;
-		size_t n = c->input_n - c->input_at;
-
-		end = memchr(from, '\n', n);
-		if (bytes_add(text, from, end ? (size_t)(end - from) : n))
-			return false;
-		c->input_at += end ? (size_t)(end - from) + 1 : n;
-		if (!end && !read_more(c)) {
-			if (interrupted || text->n == begin)
-				return false;
-			break;		/* the last line needs no end */
-		}
-	}
-	if (text->n > begin && text->s[text->n - 1] == '\r')
-		text->n--;
-	*goes_on = text->n > begin && text->s[text->n - 1] == '\\';
-	if (*goes_on)
-		text->s[text->n - 1] = '\n';
-	text->s[text->n] = 0;
-	return true;
-}
-
-static bool read_message(struct chat *c, struct bytes *text)
-{
-	bool goes_on;
-
-	text->n = 0;
-	show_marker(c, "> ");
-	do {
-		if (!read_one(c, text, &goes_on))
-			return false;
-		if (goes_on)
-			show_marker(c, ". ");
-	} while (goes_on);
-	return true;
-}
-
-/* Reading has ended.  A Ctrl-C throws the line away; a second one ends the conversation, too. */
+/* Reading has ended.  A Ctrl-C throws the line away; where there was none, a second one ends the
+ * conversation. */
 static int no_message(struct chat *c, bool *warned)
 {
 	if (!interrupted || terminated || *warned) {
 		c->over = true;
-		show_marker(c, "\n");
 		return interrupted ? EXIT_INTERRUPTED : EXIT_OK;
 	}
 	interrupted = false;
+	if (lines_thrown_away(c->lines))
+		return EXIT_OK;
 	*warned = true;
-	show_marker(c, "\n");
 	line("/exit or Ctrl-D ends the conversation, and so does another Ctrl-C");
 	return EXIT_OK;
 }
@@ -361,7 +287,7 @@ static int talk(struct chat *c)
 	int rc = EXIT_OK;
 
 	while (!c->over && !rc) {
-		if (!read_message(c, &text)) {
+		if (!lines_message(c->lines, &text)) {
 			rc = no_message(c, &warned);
 			continue;
 		}
@@ -372,8 +298,6 @@ static int talk(struct chat *c)
 	free(text.s);
 	return rc;
 }
-
-/* ---- the conversation ---- */
 
 static int begin(struct chat *c)
 {
@@ -392,7 +316,7 @@ static int begin(struct chat *c)
 		c->said.has_system = true;
 		rc = bytes_add(&c->said.system, system, strlen(system));
 	}
-	if (!rc && c->terminal)
+	if (!rc && lines_typed(c->lines))
 		line("/help lists commands, Ctrl-C ends an answer, Ctrl-D the conversation");
 	return rc;
 }
@@ -400,9 +324,13 @@ static int begin(struct chat *c)
 int chat_run(const struct options *o, struct running *run, struct speech *speech, const struct bytes *first,
 	     struct summary *sum)
 {
-	struct chat c = { .o = o, .run = run, .speech = speech, .sum = sum, .terminal = isatty(STDIN_FILENO) };
-	int rc = begin(&c), bad = EXIT_OK;
-	bool begun = !rc;
+	struct chat c = { .o = o, .run = run, .speech = speech, .sum = sum };
+	int rc = lines_new(&c.lines), bad = EXIT_OK;
+	bool begun;
+
+	if (!rc)
+		rc = begin(&c);
+	begun = !rc;
 
 	interrupt_catch(true);
 	if (!rc && first->n)
@@ -413,6 +341,7 @@ int chat_run(const struct options *o, struct running *run, struct speech *speech
 	if (begun && o->session)
 		bad = conversation_save(&c.said, run, format_of(&c), o->session);
 	conversation_free(&c.said);
+	lines_free(c.lines);
 	rc = rc ? rc : bad;
 	return rc ? rc : terminated ? EXIT_INTERRUPTED : EXIT_OK;
 }

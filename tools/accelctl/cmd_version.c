@@ -8,6 +8,7 @@
 #include <drm/octans_accel.h>
 
 #include "accelctl.h"
+#include "edit.h"
 
 struct driver {
 	bool loaded;
@@ -44,9 +45,9 @@ static int version_json(const char *tool, const char *library, const struct driv
 	if (d->major)
 		json_object_update_new(driver, json_pack("{s:i, s:i}", "uapi_major", (int)d->major,
 							 "uapi_minor", (int)d->minor));
-	return print_json("version/2", json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "accelctl", tool, "libaccel",
+	return print_json("version/2", json_pack("{s:s, s:s, s:i, s:i, s:o, s:o, s:s?}", "accelctl", tool, "libaccel",
 		library, "uapi_major", OCTANS_UAPI_MAJOR, "uapi_minor", OCTANS_UAPI_MINOR, "driver", driver,
-		"instruction_sets", isas));
+		"instruction_sets", isas, "line_editing", edit_library()));
 }
 
 /* Those built in; what this machine lacks is not hidden. */
@@ -82,5 +83,6 @@ int cmd_version(const struct options *o)
 	else
 		printf("driver octans %s\n", d.loaded ? "loaded, no processor to ask" : "not loaded");
 	print_isas();
+	printf("line editing %s\n", edit_library() ? edit_library() : "none: built without libedit");
 	return EXIT_OK;
 }

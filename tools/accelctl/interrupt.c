@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "interrupt.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <unistd.h>
+
+/* How long a look at signals may wait for input. */
+#define LOOK_MS 100
 
 volatile bool interrupted;
 volatile int terminated;
@@ -33,6 +38,13 @@ void interrupt_catch(bool end)
 		return;
 	catch(SIGTERM);
 	catch(SIGHUP);
+}
+
+bool interrupt_or_input(void)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return poll(&in, 1, LOOK_MS) > 0;
 }
 
 void interrupt_end(void)
