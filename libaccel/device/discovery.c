@@ -129,9 +129,8 @@ static int none(const char *selector)
 	if (!strcmp(class_dir(), CLASS_DIR) && access("/sys/class", F_OK))
 		return fail(-ENODEV, "/sys, where the kernel shows its processors, cannot be seen here: mount it, or give it to the container");
 	if (selector)
-		return fail(-ENODEV, "there is no Octans processor \"%s\": `accelctl list` shows what there is",
-			    selector);
-	return fail(-ENODEV, "no Octans processor was found: `accelctl doctor` finds out why; the device \"sim\" is a model of one");
+		return fail(-ENODEV, "there is no Octans processor \"%s\"", selector);
+	return fail(-ENODEV, "no Octans processor was found; the device \"sim\" is a model of one");
 }
 
 int discover(const char *selector, struct accel_devinfo **list, size_t *n)

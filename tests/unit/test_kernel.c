@@ -420,7 +420,9 @@ static void test_open(void)
 		err = accel_open(cases[i].selector, &d);
 		if (!err)
 			accel_dev_info(d, &info);
-		ok(err == cases[i].err && strstr(err ? accel_error() : info.name, cases[i].says), "%s: %s",
+		/* What a tool is called is for the tool to say. */
+		ok(err == cases[i].err && strstr(err ? accel_error() : info.name, cases[i].says) &&
+		   !(err && strstr(accel_error(), "accelctl")), "%s: %s",
 		   cases[i].selector ? cases[i].selector : "any", err ? accel_error() : info.name);
 		accel_close(d);
 	}

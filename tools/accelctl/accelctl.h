@@ -31,6 +31,8 @@ json_t *device_json(const struct accel_devinfo *info);
 int enumerate_devices(struct accel_devinfo **list, size_t *n);
 /* Does the kernel show any, whether it opens or not? */
 bool has_device(void);
+/* accel_error() of accel_open(), and what to do; the exit code that goes with err. */
+int complain_open(int err);
 
 int cmd_list(const struct options *o);
 int cmd_show(const struct options *o);

@@ -63,6 +63,19 @@ bool has_device(void)
 	return accel_enumerate(NULL, &n) || n;
 }
 
+int complain_open(int err)
+{
+	char why[512];
+
+	if (err == -EINVAL)
+		return complain(EXIT_USAGE, "%s", accel_error());
+	if (err != -ENODEV)
+		return complain_accel(err);
+	snprintf(why, sizeof(why), "%s", accel_error());
+	return complain(EXIT_NO_DEVICE, "%s (%s)", why, has_device() ? "`accelctl list` shows what there is" :
+			"`accelctl doctor` finds out why");
+}
+
 /* Opens one processor to describe it; -errno. */
 static int look_at(const char *selector, struct accel_devinfo *info)
 {
@@ -84,9 +97,7 @@ static int describe(const char *selector, struct accel_devinfo *info)
 
 	if (err == -ENODEV && (!selector || !strcmp(selector, "auto")) && !has_device())
 		return complain(EXIT_NO_DEVICE, "there is no Octans processor: `accelctl doctor` says why; `accelctl show sim` describes the model of one");
-	if (err == -EINVAL)
-		return complain(EXIT_USAGE, "%s", accel_error());
-	return err ? complain_accel(err) : EXIT_OK;
+	return err ? complain_open(err) : EXIT_OK;
 }
 
 static void print_row(const struct accel_devinfo *d)
