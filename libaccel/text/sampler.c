@@ -66,7 +66,7 @@ static int check(struct accel_sampler_opts *o)
 		bool negative;		/* may be */
 	} numbers[] = {
 		{ "temperature", o->temperature, true },
-		{ "top_p", o->top_p, false },
+		{ "top_p", o->top_p, true },
 		{ "min_p", o->min_p, true },
 		{ "repeat penalty", o->repeat, false },
 		{ "frequency penalty", o->frequency, true },

@@ -110,10 +110,25 @@ static void test_words(void)
 	ok(!parse("run m") && o.predict == 256 && o.top_k == 40 && o.top_p == 0.95 &&
 	   o.repeat_penalty == 1 && o.repeat_last_n == 64, "values of options that are not given");
 	ok(!parse("run m -s 5") && option_given(&o, "seed") && !option_given(&o, "top-k"), "which were given");
-	ok(!parse("") && !cmd, "nothing at all");
+	ok(!parse("") && cmd->bit == FOR_LIST && !o.device && !o.n_args, "nothing at all is the list");
 	ok(!parse("-V") && o.version, "-V");
 	ok(!parse("run -h") && o.help && cmd->bit == FOR_RUN, "-h needs no arguments");
 	ok(!parse("run -n 3 --help --frob") && o.help, "nor what comes after it");
+}
+
+/* As llama.cpp means it. */
+static void test_special(void)
+{
+	ok(!parse("run m --top-k -1") && !o.top_k, "--top-k -1: all");
+	ok(!parse("run m --temp -1") && o.temperature <= 0, "--temp -1: the most likely token");
+	ok(!parse("run m --repeat-last-n -1") && o.repeat_last_n == UINT32_MAX, "--repeat-last-n -1: no limit");
+	ok(!parse("run m -c 0") && !o.ctx && option_given(&o, "ctx"), "-c 0: the model's");
+	ok(!parse("run m -t -1") && !o.threads, "-t -1: as without");
+	ok(!parse("run m -s 5 -s -1") && o.random_seed && o.seed <= UINT32_MAX, "-s -1: a random one");
+	ok(!parse("run m -s -1 -s 5") && !o.random_seed && o.seed == 5, "the last one counts");
+	ok(refuses("run m -s -2", "-s \"-2\"") && refuses("run m --top-k -2", "--top-k \"-2\"") &&
+	   refuses("run m --temp -2", "--temp \"-2\""), "-2 means nothing");
+	ok(refuses("bench m -p -1", "-p \"-1\""), "nor does -1 where it is none of these");
 }
 
 static void test_refused(void)
@@ -202,6 +217,7 @@ int main(void)
 {
 	test_tables();
 	test_words();
+	test_special();
 	test_refused();
 	test_layers();
 	options_free(&o);

@@ -228,6 +228,19 @@ static void test_infinite(float others)
 	accel_sampler_free(s);
 }
 
+static void test_one(void)
+{
+	struct accel_sampler *s = sampler((struct accel_sampler_opts) { .temperature = 9, .top_p = -1 });
+	unsigned int others = 0;
+
+	make_logits(3, VOCAB);
+	rank(VOCAB);
+	for (int i = 0; i < 100; i++)
+		others += choose(s, VOCAB) != ids[0] || choose_top(s, VOCAB, VOCAB) != ids[0];
+	ok(!others, "a top_p of less than 0 leaves one, as llama.cpp's of 0");
+	accel_sampler_free(s);
+}
+
 static void test_top(void)
 {
 	struct accel_sampler_opts o = {
@@ -376,7 +389,7 @@ static void test_time(void)
 static void test_refused(void)
 {
 	static const struct accel_sampler_opts bad[] = {
-		{ .temperature = NAN },	  { .top_p = -1 },
+		{ .temperature = NAN },	  { .top_p = -INFINITY },
 		{ .top_p = NAN },	  { .min_p = INFINITY },
 		{ .repeat = -1 },	  { .frequency = NAN },
 		{ .presence = INFINITY }, { .penalty_last = 1u << 30 },
@@ -473,6 +486,7 @@ int main(void)
 	test_infinite(0);
 	test_infinite(3e38f);
 	test_infinite(-INFINITY);
+	test_one();
 	test_top();
 	test_seed();
 	test_time();

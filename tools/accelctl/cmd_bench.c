@@ -225,7 +225,7 @@ int cmd_bench(const struct options *o)
 	if (!tokens)
 		return complain(EXIT_FAILED, "no memory for %u tokens", o->prompt);
 	with_ctx.strict = true;
-	if (!with_ctx.ctx) {	/* no more than is needed */
+	if (!option_given(o, "ctx")) {	/* no more than is needed */
 		with_ctx.ctx = parts[1].at + parts[1].tokens;
 		if (with_ctx.ctx < o->prompt)
 			with_ctx.ctx = o->prompt;

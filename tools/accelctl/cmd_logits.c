@@ -144,7 +144,7 @@ int cmd_logits(const struct options *o)
 
 	if (o->json && !strcmp(out.path, "-"))
 		return complain(EXIT_USAGE, "OUT \"-\" and --output json would both write to standard output: give a file");
-	if (!with_ctx.ctx)	/* no more than is needed */
+	if (!option_given(o, "ctx"))	/* no more than is needed */
 		with_ctx.ctx = n;
 	rc = compute_model(&with_ctx, &r);
 	if (!rc && !o->tokens && !default_tokens(fixed, r.model_info.n_vocab))

@@ -144,11 +144,17 @@ static int place_layers(const struct options *o, const uint32_t *place, const st
 	return EXIT_OK;
 }
 
+/* 0: the library's choice. */
+static uint32_t context(const struct options *o, const struct running *r)
+{
+	return !o->ctx && option_given(o, "ctx") ? r->model_info.n_ctx_train : o->ctx;
+}
+
 static int make_plan(const struct options *o, const uint32_t *places, struct running *r)
 {
 	struct accel_plan_opts po = {
 		.sz = sizeof(po),
-		.ctx = o->ctx,
+		.ctx = context(o, r),
 		.seqs = o->seqs,
 		.batch = o->batch,
 		.kv_type = o->kv_type,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <accel/model.h>
 
@@ -41,6 +42,8 @@ int main(int argc, char **argv)
 	rc = options_parse(argc, argv, &cmd, &o);
 	if (!rc)
 		rc = dispatch(cmd, &o);
+	if (argc == 1 && isatty(STDERR_FILENO))
+		line("`accelctl help` tells what else there is");
 	options_free(&o);
 	flush_output(&rc);
 	if (rc == EXIT_INTERRUPTED)

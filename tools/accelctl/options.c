@@ -242,12 +242,12 @@ int options_parse(int argc, char **argv, const struct command **cmd, struct opti
 {
 	struct parse p = { .o = o, .argc = argc, .argv = argv };
 	bool only_arguments = false;
-	const char *name;
+	const char *name = NULL;
 	int n = 0, rc;
 
 	memset(o, 0, sizeof(*o));
 	tables_begin();
-	*cmd = p.cmd = find_command(argc, argv, &name);
+	*cmd = p.cmd = argc > 1 ? find_command(argc, argv, &name) : command_find("list");
 	if (!p.cmd && name)
 		return complain(EXIT_USAGE, "\"%s\" is not a command: `accelctl help` lists them", name);
 	p.where = p.cmd ? p.cmd->bit : FOR_ALL;
@@ -265,9 +265,9 @@ int options_parse(int argc, char **argv, const struct command **cmd, struct opti
 	if (rc || o->help || o->version)
 		return rc;
 	if (!p.cmd)
-		return argc > 1 ? complain(EXIT_USAGE, "there is no command: `accelctl help` lists them") : 0;
+		return complain(EXIT_USAGE, "there is no command: `accelctl help` lists them");
 	o->args = argv + 2;
-	o->n_args = n - 1;
+	o->n_args = n ? n - 1 : 0;
 	return check_arguments(p.cmd, o);
 }
 

@@ -34,6 +34,7 @@ struct options {
 	double temperature, top_p, min_p, repeat_penalty, frequency_penalty, presence_penalty;
 	uint32_t top_k, repeat_last_n;
 	uint64_t seed;
+	bool random_seed;	/* it was drawn */
 	struct texts stop;
 	bool raw, chat;
 	const char *system, *chat_format, *session, *receipt;
@@ -94,11 +95,18 @@ const struct command *command_find(const char *name);
 enum value {
 	VALUE_NONE,		/* sets a bool */
 	VALUE_U32,		/* min .. max */
-	VALUE_U64,
+	VALUE_SEED,		/* u64; -1: a random one */
 	VALUE_REAL,
 	VALUE_CHOICE,		/* u32: the index of one of the words */
 	VALUE_ISA, VALUE_TEXT, VALUE_FILE, VALUE_DEVICE,	/* const char * */
 	VALUE_OUTPUT, VALUE_LAYERS, VALUE_TOKENS, VALUE_TEXTS,
+};
+
+/* What -1 means, of a U32. */
+enum minus_one {
+	MINUS_ONE_WRONG,
+	MINUS_ONE_MOST,		/* the largest there is */
+	MINUS_ONE_ZERO,		/* the same as 0 */
 };
 
 struct option_entry {
@@ -113,7 +121,7 @@ struct option_entry {
 	const char *preset;	/* the value without the option, read as if it were given; or NULL */
 	double min, max;
 	const char *const *words;	/* of a choice; for completion also of others */
-	bool minus_one;		/* -1 means the largest there is */
+	enum minus_one minus_one;
 };
 
 extern const struct option_entry option_entries[];
@@ -127,7 +135,7 @@ void tables_begin(void);
 /* ---- options.c, values.c ---- */
 
 /*
- * Reads a command line into *o and *cmd.  Returns 0, or an exit code after a complaint.  If o->help or
+ * Reads a command line into *o and *cmd; one without a word is that of the list.  Returns 0, or an exit code after a complaint.  If o->help or
  * o->version is set the rest was not looked at, and *cmd may be NULL.  options_free() takes what there is.
  */
 int options_parse(int argc, char **argv, const struct command **cmd, struct options *o);

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How far penalties of the library look back at most. */
+#define MOST_PENALISED (1u << 20)
+
 struct speech {
 	const char *name;	/* of the model's file, for sentences */
 	uint32_t vocab, kv_type;
@@ -24,6 +27,8 @@ static void note_sampling(const struct options *o)
 {
 	static const char *const names[] = { "top-k", "top-p", "min-p", "seed" };
 
+	if (o->random_seed && o->temperature > 0)
+		note("the seed is %llu: with it the answer will be the same", (unsigned long long)o->seed);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && o->temperature <= 0; i++)
 		if (option_given(o, names[i])) {
 			note("--%s changes nothing at temperature 0: --temperature says how freely tokens are chosen",
@@ -35,13 +40,16 @@ static void note_sampling(const struct options *o)
 static struct accel_sampler_opts sampling(const struct options *o, uint32_t trained)
 {
 	struct accel_sampler_opts so = {
-		.sz = sizeof(so), .seed = o->seed, .temperature = o->temperature, .top_k = o->top_k,
-		.top_p = o->top_p, .min_p = o->min_p, .penalty_last = o->repeat_last_n,
+		.sz = sizeof(so), .seed = o->seed, .temperature = o->temperature > 0 ? o->temperature : 0,
+		.top_k = o->top_k, .top_p = o->top_p > 0 ? o->top_p : -1, .min_p = o->min_p,
+		.penalty_last = o->repeat_last_n,
 	};
 
 	note_sampling(o);
 	if (o->repeat_last_n == UINT32_MAX)	/* all that there can be */
 		so.penalty_last = o->ctx ? o->ctx : trained;
+	if (so.penalty_last > MOST_PENALISED)
+		so.penalty_last = MOST_PENALISED;
 	if (o->repeat_last_n) {		/* 0: no penalties; of the library, its default */
 		so.repeat = o->repeat_penalty;
 		so.frequency = o->frequency_penalty;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <accel/accel.h>
 
@@ -25,13 +26,29 @@ static int read_u32(const struct option_entry *e, uint32_t *value, const char *w
 	uint64_t v;
 
 	if (e->minus_one && !strcmp(text, "-1")) {
-		*value = UINT32_MAX;
+		*value = e->minus_one == MINUS_ONE_MOST ? UINT32_MAX : 0;
 		return 0;
 	}
 	if (!read_u64(text, &v) || v < (uint64_t)e->min || v > (uint64_t)e->max)
 		return complain(EXIT_USAGE, "%s \"%s\" is not a number from %.0f to %.0f", word, text, e->min,
 				e->max);
 	*value = v;
+	return 0;
+}
+
+/* A random one is short, since it may be typed again. */
+static int read_seed(struct options *o, const char *word, const char *text)
+{
+	uint32_t drawn;
+
+	o->random_seed = !strcmp(text, "-1");
+	if (!o->random_seed)
+		return read_u64(text, &o->seed) ? 0 :
+		       complain(EXIT_USAGE, "%s \"%s\" is not -1 or a number from 0 to %llu", word, text,
+				(unsigned long long)UINT64_MAX);
+	if (getrandom(&drawn, sizeof(drawn), 0) != sizeof(drawn))
+		return complain(EXIT_FAILED, "there is no random seed: %s", strerror(errno));
+	o->seed = drawn;
 	return 0;
 }
 
@@ -143,10 +160,8 @@ int value_read(const struct option_entry *e, struct options *o, const char *word
 		return 0;
 	case VALUE_U32:
 		return read_u32(e, field, word, text);
-	case VALUE_U64:
-		return read_u64(text, field) ? 0 :
-		       complain(EXIT_USAGE, "%s \"%s\" is not a number from 0 to %llu", word, text,
-				(unsigned long long)UINT64_MAX);
+	case VALUE_SEED:
+		return read_seed(o, word, text);
 	case VALUE_REAL:
 		return read_real(e, field, word, text);
 	case VALUE_CHOICE:

@@ -149,7 +149,7 @@ struct accel_sampler_opts {
 	uint64_t seed;
 	double temperature;	/* 0 or less: always the largest logit, penalties applied */
 	uint32_t top_k;		/* 0 = all */
-	double top_p;		/* 0, 1 and more: all */
+	double top_p;		/* 0, 1 and more: all; less than 0: the largest logit alone */
 	double min_p;		/* 0 or less: all */
 	/* Penalties of tokens among the last penalty_last accepted ones.  repeat: a positive logit
 	 * is divided by it, another multiplied; 0 and 1: none.  Then frequency, times how often the
