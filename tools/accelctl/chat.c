@@ -270,8 +270,12 @@ static int no_message(struct chat *c, bool *warned)
 
 static int take_message(struct chat *c, struct bytes *text)
 {
+	bool typed = lines_typed(c->lines);
+	int rc = bytes_plain(text, typed ? "the line" : "standard input");
 	char *s = text->s;
 
+	if (rc)
+		return typed ? EXIT_OK : rc;
 	if (!s || !*s || strspn(s, " \t\n") == text->n)
 		return EXIT_OK;
 	if (s[0] == '/' && s[1] != '/')

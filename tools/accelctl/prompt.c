@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "accelctl.h"
+#include "output.h"
+#include "utf8.h"
 
 #define MAX_TEXT (64u << 20)
 
@@ -88,6 +89,26 @@ static void plain_lines(struct bytes *b)
 		b->s[to] = 0;
 }
 
+static int check_text(const struct bytes *b, const char *name)
+{
+	const char *why = utf8_refused(b->s, b->n);
+
+	return why ? complain(EXIT_FAILED, "%s %s", name, why) : EXIT_OK;
+}
+
+int bytes_plain(struct bytes *b, const char *name)
+{
+	size_t mark = utf8_mark(b->s, b->n);
+	int rc = check_text(b, name);
+
+	if (rc || !mark)
+		return rc;
+	detail("%s begins with a byte order mark, which is no part of the text", name);
+	b->n -= mark;
+	memmove(b->s, b->s + mark, b->n + 1);
+	return EXIT_OK;
+}
+
 static bool is_stdin(const char *text)
 {
 	return text && !strcmp(text, "-");
@@ -106,6 +127,7 @@ int prompt_check(const struct options *o)
 int prompt_read(const struct options *o, struct bytes *b)
 {
 	const char *word = o->n_args == 1 ? o->args[0] : o->prompt_text;
+	const char *name = "the prompt";
 	bool typed = o->n_args || o->prompt_text;
 	int rc;
 
@@ -113,14 +135,18 @@ int prompt_read(const struct options *o, struct bytes *b)
 		return EXIT_OK;
 	if ((!typed && !o->prompt_file) || is_stdin(word) || is_stdin(o->prompt_file)) {
 		typed = false;
+		name = "standard input";
 		rc = read_stdin(b);
 	} else if (o->prompt_file) {
+		name = o->prompt_file;
 		rc = bytes_read(o->prompt_file, "prompt", b);
 	} else if (o->prompt_text) {
 		rc = bytes_add(b, o->prompt_text, strlen(o->prompt_text));
 	} else {
 		rc = join_arguments(o, b);
 	}
+	if (!rc)
+		rc = o->raw ? check_text(b, name) : bytes_plain(b, name);
 	if (rc)
 		return rc;
 	if (!typed && !o->raw)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "utf8.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 size_t utf8_length(const char *s, size_t n)
 {
@@ -27,4 +29,25 @@ size_t utf8_length(const char *s, size_t n)
 		return len;
 	}
 	return 0;
+}
+
+static bool begins(const char *s, size_t n, const char *with, size_t len)
+{
+	return n >= len && !memcmp(s, with, len);
+}
+
+size_t utf8_mark(const char *s, size_t n)
+{
+	return begins(s, n, "\xef\xbb\xbf", 3) ? 3 : 0;
+}
+
+const char *utf8_refused(const char *s, size_t n)
+{
+	if (begins(s, n, "\xff\xfe\0\0", 4) || begins(s, n, "\0\0\xfe\xff", 4))
+		return "is UTF-32, a model reads UTF-8: `iconv -f UTF-32 -t UTF-8` makes that of it";
+	if (begins(s, n, "\xff\xfe", 2) || begins(s, n, "\xfe\xff", 2))
+		return "is UTF-16, a model reads UTF-8: `iconv -f UTF-16 -t UTF-8` makes that of it";
+	if (n && memchr(s, 0, n))
+		return "holds a byte of zero, which no text does: it is of another kind, or UTF-16 without a mark, of which `iconv -f UTF-16LE -t UTF-8` makes text";
+	return NULL;
 }
