@@ -142,6 +142,20 @@ static void test_refused(void)
 	ok(refuses("run -qx m", "\"-x\" of \"-qx\""), "the letter and its word");
 	ok(refuses("run m -1~+~1~=~?", "\"-1 + 1 = ?\""), "a prompt with a dash is quoted");
 	ok(refuses("run m -1~+~1~=~?", "comes after --"), "and it is said what to do");
+	ok(refuses("lst", "nearest is list") && refuses("versoin", "nearest is version") &&
+	   refuses("benhc", "nearest is bench"), "nearly a command");
+	ok(refuses("bananas", "help` lists") && refuses("ls", "help` lists") && !strstr(said, "nearest"), "far from one");
+	ok(refuses("x.gguf", "accelctl run x.gguf"), "a model in its place");
+	ok(refuses("run m --top_k 3", "nearest is --top-k") && refuses("run m --temprature=1", "nearest is --temp"),
+	   "nearly an option");
+	ok(refuses("list --repeat-penaltie 1", "\"--repeat-penaltie\"") && !strstr(said, "nearest"),
+	   "of this command alone");
+	ok(refuses("run m -ngl 99", "--layers") && refuses("run m --n-gpu-layers 99", "--layers"), "what llama.cpp calls layers");
+	ok(refuses("run m -fa on", "\"-fa\" is llama.cpp's") && refuses("run m -hf a/b", "\"-hf\"") &&
+	   refuses("plan m -ctk q8_0", "--kv-type"), "its words are not read as letters");
+	ok(refuses("run m --mlock", "leave it out"), "what is not needed");
+	ok(refuses("list --mlock", "\"--mlock\"") && !strstr(said, "llama"), "where no model is");
+	ok(refuses("run m --top-k -5", "not -1 or a number"), "-1 is told");
 	ok(refuses("list --layers 3", "\"--layers\""), "another command's option");
 	ok(refuses("plan m --device", "\"--device\" needs a value"), "a value is missing");
 	ok(refuses("plan m -d", "\"-d\" needs a value"), "a letter's value is missing");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hints.h"
 #include "output.h"
 
 bool option_given(const struct options *o, const char *name)
@@ -126,14 +127,37 @@ static const char *help_of(const struct parse *p)
 	return text;
 }
 
+static const char *long_name(size_t i, const void *where)
+{
+	const struct option_entry *e = &option_entries[i / 2];
+
+	return !(e->commands & *(const unsigned int *)where) ? NULL : i % 2 ? e->alias : e->name;
+}
+
 static int unknown(const struct parse *p, const char *option, const char *word)
 {
+	const char *near = !strncmp(option, "--", 2) ?
+			   hint_nearest(option + 2, 2 * n_option_entries, long_name, &p->where) : NULL;
 	bool part = strcmp(option, word);
 
+	if (near)
+		return complain(EXIT_USAGE, "option \"%s\" is not known, the nearest is --%s: %s lists them", option,
+				near, help_of(p));
 	return complain(EXIT_USAGE, "option \"%s\"%s%s%s is not known: %s lists the options%s", option,
 			part ? " of \"" : "", part ? word : "", part ? "\"" : "", help_of(p),
 			p->cmd && p->cmd->bit == FOR_RUN ?
 			"; a prompt that begins with a dash comes after --" : "");
+}
+
+/* Of commands that run models. */
+static bool is_llama(const struct parse *p, const char *word)
+{
+	return p->where & FOR_MODEL && hint_llama(word);
+}
+
+static int of_llama(const char *word)
+{
+	return complain(EXIT_USAGE, "option \"%s\" is llama.cpp's: %s", word, hint_llama(word));
 }
 
 /* value NULL: it is the next word. */
@@ -158,7 +182,7 @@ static int read_long(struct parse *p, char *word)
 	snprintf(name, sizeof(name), "%.*s", n + 2 < sizeof(name) ? (int)n + 2 : (int)sizeof(name) - 1, word);
 	e = by_name(word + 2, n, p->where, &other);
 	if (!e)
-		return unknown(p, name, name);
+		return is_llama(p, name) ? of_llama(name) : unknown(p, name, name);
 	if (other)
 		return complain(EXIT_USAGE, "option \"%s\" may mean --%s or --%s: write more of it", name, e->name,
 				other->name);
@@ -173,6 +197,8 @@ static int read_letters(struct parse *p, char *word)
 
 	if (whole)
 		return take(p, whole, word, NULL);
+	if (is_llama(p, word))
+		return of_llama(word);
 	for (char *w = word + 1; *w; w++) {
 		const struct option_entry *e = by_letter(*w, p->where);
 		char name[3] = { '-', *w, 0 };
@@ -238,6 +264,26 @@ static int check_arguments(const struct command *c, struct options *o)
 	return 0;
 }
 
+static const char *command_name(size_t i, const void *arg)
+{
+	(void)arg;
+	return commands[i].name;
+}
+
+/* name: what stands in the place of a command. */
+static int no_command(const char *name)
+{
+	const char *near = hint_nearest(name, n_commands, command_name, NULL);
+
+	if (near)
+		return complain(EXIT_USAGE, "\"%s\" is not a command, the nearest is %s: `accelctl help` lists them",
+				name, near);
+	if (strchr(name, '/') || strstr(name, ".gguf"))
+		return complain(EXIT_USAGE, "\"%s\" is not a command: `accelctl run %s` asks a model, `accelctl help` lists commands",
+				name, name);
+	return complain(EXIT_USAGE, "\"%s\" is not a command: `accelctl help` lists them", name);
+}
+
 int options_parse(int argc, char **argv, const struct command **cmd, struct options *o)
 {
 	struct parse p = { .o = o, .argc = argc, .argv = argv };
@@ -249,7 +295,7 @@ int options_parse(int argc, char **argv, const struct command **cmd, struct opti
 	tables_begin();
 	*cmd = p.cmd = argc > 1 ? find_command(argc, argv, &name) : command_find("list");
 	if (!p.cmd && name)
-		return complain(EXIT_USAGE, "\"%s\" is not a command: `accelctl help` lists them", name);
+		return no_command(name);
 	p.where = p.cmd ? p.cmd->bit : FOR_ALL;
 	rc = read_presets(o, p.where);
 	for (p.at = 1; p.at < argc && !rc && !o->help && !o->version; p.at++) {
@@ -265,7 +311,7 @@ int options_parse(int argc, char **argv, const struct command **cmd, struct opti
 	if (rc || o->help || o->version)
 		return rc;
 	if (!p.cmd)
-		return complain(EXIT_USAGE, "there is no command: `accelctl help` lists them");
+		return complain(EXIT_USAGE, "there is no command, such as list or run: `accelctl help` lists them");
 	o->args = argv + 2;
 	o->n_args = n ? n - 1 : 0;
 	return check_arguments(p.cmd, o);

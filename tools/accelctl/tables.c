@@ -162,7 +162,7 @@ const struct option_entry option_entries[] = {
 	  .text = "position of the first token generated; -1: after the prompt", .preset = "-1",
 	  .max = MAX_POSITIONS, .minus_one = MINUS_ONE_MOST },
 
-	{ .name = "output", .letter = 'o', .value = VALUE_OUTPUT,
+	{ .name = "output", .alias = "output-format", .letter = 'o', .value = VALUE_OUTPUT,
 	  .commands = FOR_JSON, .field = FIELD(json), .arg = "FORMAT",
 	  .text = "format of the output: text or json", .preset = "text", .words = formats },
 	{ .name = "quiet", .letter = 'q', .value = VALUE_NONE,

@@ -30,8 +30,8 @@ static int read_u32(const struct option_entry *e, uint32_t *value, const char *w
 		return 0;
 	}
 	if (!read_u64(text, &v) || v < (uint64_t)e->min || v > (uint64_t)e->max)
-		return complain(EXIT_USAGE, "%s \"%s\" is not a number from %.0f to %.0f", word, text, e->min,
-				e->max);
+		return complain(EXIT_USAGE, "%s \"%s\" is not %sa number from %.0f to %.0f", word, text,
+				e->minus_one ? "-1 or " : "", e->min, e->max);
 	*value = v;
 	return 0;
 }
