@@ -133,8 +133,9 @@ static void bind_keys(EditLine *el)
 		{ "\\t", "ed-insert" },			/* of a text that is pasted */
 		{ "^R", "em-inc-search-prev" },
 		{ "\\e[3~", "ed-delete-next-char" },
-		{ "\\e[H", "ed-move-to-beg" }, { "\\e[1~", "ed-move-to-beg" }, { "\\eOH", "ed-move-to-beg" },
-		{ "\\e[F", "ed-move-to-end" }, { "\\e[4~", "ed-move-to-end" }, { "\\eOF", "ed-move-to-end" },
+		{ "\\e[H", "ed-move-to-beg" }, { "\\e[F", "ed-move-to-end" },
+		{ "\\e[1~", "ed-move-to-beg" }, { "\\e[4~", "ed-move-to-end" },
+		{ "\\eOH", "ed-move-to-beg" }, { "\\eOF", "ed-move-to-end" },
 		{ "\\e[1;5C", "em-next-word" }, { "\\e[1;5D", "ed-prev-word" },
 	};
 
@@ -178,7 +179,7 @@ struct edit *edit_new(void)
 
 	if (!term || !*term || !strcmp(term, "dumb"))
 		return NULL;
-	/* Whatever the shell's locale is, and in a container it is none: what a model reads and writes is UTF-8. */
+	/* Whatever the shell's locale is, and in a container it is none: models read and write UTF-8. */
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		setlocale(LC_CTYPE, "");
 	e = calloc(1, sizeof(*e));

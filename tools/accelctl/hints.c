@@ -7,14 +7,14 @@
 
 /* ---- options of llama.cpp ---- */
 
+#define LAYERS "--layers says which layers may run on a processor, without it all that can do"
 #define NOT_NEEDED "nothing of the kind is needed here, leave it out"
 
-/* Its options are words after one dash, which would be read as letters here: -fa as the file "a". */
+/* Its options are words after one dash, which would be letters here: -fa the file "a". */
 static const struct {
 	const char *letters, *name, *instead;
 } llama[] = {
-	{ "-ngl", "--gpu-layers", "--layers says which layers may run on a processor, without it all that can do" },
-	{ NULL, "--n-gpu-layers", "--layers says which layers may run on a processor, without it all that can do" },
+	{ "-ngl", "--gpu-layers", LAYERS }, { NULL, "--n-gpu-layers", LAYERS },
 	{ "-dev", NULL, "--device says where to compute" },
 	{ "-ot", "--override-tensor", "--layers says which layers may run on a processor" },
 	{ "-ub", "--ubatch-size", "--batch says how many tokens are computed at once" },
@@ -78,9 +78,11 @@ static size_t distance(const char *a, const char *b)
 	return row[n];
 }
 
-const char *hint_nearest(const char *word, size_t n, const char *(*name)(size_t i, const void *arg), const void *arg)
+const char *hint_nearest(const char *word, size_t n,
+			 const char *(*name)(size_t i, const void *arg), const void *arg)
 {
-	size_t len = strlen(word), least = (len + 1) / 3 + 1;	/* of five letters two may be wrong */
+	size_t len = strlen(word);
+	size_t least = (len + 1) / 3 + 1;	/* of five letters two may be wrong */
 	const char *found = NULL;
 
 	if (len < 3 || len > MAX_NAME)

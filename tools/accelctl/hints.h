@@ -6,10 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* word: "-ngl" or "--mlock", without a value.  What llama.cpp's option of this name is here; NULL: it has none. */
+/* word: "-ngl" or "--mlock", without a value.  What llama.cpp's option of this name is here; NULL:
+ * it has none. */
 const char *hint_llama(const char *word);
 
-/* The one of n names that is nearest to the word, NULL: none is near.  name(i) may be NULL, too. */
-const char *hint_nearest(const char *word, size_t n, const char *(*name)(size_t i, const void *arg), const void *arg);
+/* The one of n names that is nearest to the word, NULL: none is near.  name() may give NULL, too. */
+const char *hint_nearest(const char *word, size_t n,
+			 const char *(*name)(size_t i, const void *arg), const void *arg);
 
 #endif

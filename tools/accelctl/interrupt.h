@@ -17,8 +17,8 @@ extern volatile int terminated;
  */
 void interrupt_catch(bool end);
 /*
- * Waits a moment for standard input: can it be read?  Whoever waits for longer looks at interrupted in between:
- * a signal may have come before, or to another thread.
+ * Waits a moment for standard input: can it be read?  Whoever waits for longer looks at interrupted
+ * in between: a signal may have come before, or to another thread.
  */
 bool interrupt_or_input(void);
 /* Ends the program as the signal would have that was caught, so that who waits learns how it ended. */

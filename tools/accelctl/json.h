@@ -11,8 +11,8 @@
 json_t *json_bytes(const char *s, size_t n);
 json_t *json_text(const char *s);
 
-/* Prints {"schema": "accelctl.<schema>", "generated": ..., ...} and frees body; schema: "list/2", whose
- * number changes when a key means something else.  Returns the exit code. */
+/* Prints {"schema": "accelctl.<schema>", "generated": ..., ...} and frees body; schema: "list/2",
+ * whose number changes when a key means something else.  Returns the exit code. */
 int print_json(const char *schema, json_t *body);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The commands and the options of accelctl, each one entry of a table, and the command line.  Parsing,
- * --help, completion, and the test of the manual page go by these tables.
+ * The commands and the options of accelctl, each one entry of a table, and the command line.
+ * Parsing, --help, completion, and the test of the manual page go by these tables.
  */
 #ifndef ACCELCTL_OPTIONS_H
 #define ACCELCTL_OPTIONS_H
@@ -135,8 +135,9 @@ void tables_begin(void);
 /* ---- options.c, values.c ---- */
 
 /*
- * Reads a command line into *o and *cmd; one without a word is that of the list.  Returns 0, or an exit code after a complaint.  If o->help or
- * o->version is set the rest was not looked at, and *cmd may be NULL.  options_free() takes what there is.
+ * Reads a command line into *o and *cmd; one without a word is that of the list.  Returns 0, or an
+ * exit code after a complaint.  If o->help or o->version is set the rest was not looked at, and *cmd
+ * may be NULL.  options_free() takes what there is.
  */
 int options_parse(int argc, char **argv, const struct command **cmd, struct options *o);
 void options_free(struct options *o);

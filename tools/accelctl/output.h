@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What users read: sentences and progress on standard error, results on standard output, exit codes. */
+/* What users read: sentences and progress on standard error, results on standard output. */
 #ifndef ACCELCTL_OUTPUT_H
 #define ACCELCTL_OUTPUT_H
 

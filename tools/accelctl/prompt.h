@@ -17,8 +17,8 @@ struct bytes {
 int bytes_add(struct bytes *b, const char *s, size_t n);
 
 /*
- * Takes away the mark that some editors begin a text with.  Refuses, after a complaint that begins with its name,
- * what is no UTF-8 but UTF-16, UTF-32, or bytes of another kind.  An exit code.
+ * Takes away the mark that some editors begin a text with.  Refuses, after a complaint that begins
+ * with its name, what is UTF-16, UTF-32, or bytes of another kind.  An exit code.
  */
 int bytes_plain(struct bytes *b, const char *name);
 
@@ -26,10 +26,10 @@ int bytes_plain(struct bytes *b, const char *name);
 int bytes_read(const char *path, const char *what, struct bytes *b);
 
 /*
- * Reads the prompt.  With --chat there may be none; standard input then holds the turns, and the prompt
- * is empty.  What is no text is refused.  Unless --raw, a byte order mark is taken away, and of a file or of
- * standard input every "\r\n" becomes "\n", and one "\n" at the end is taken away.  A prompt without a byte is a usage error.
- * Returns an exit code.
+ * Reads the prompt.  With --chat there may be none; standard input then holds the turns, and the
+ * prompt is empty.  What is no text is refused.  Unless --raw, a byte order mark is taken away, and of
+ * a file or of standard input every "\r\n" becomes "\n", and one "\n" at the end is taken away.  A
+ * prompt without a byte is a usage error.  Returns an exit code.
  */
 int prompt_read(const struct options *o, struct bytes *prompt);
 /* Is it said only once where the prompt is?  The part of prompt_read() that reads nothing. */
