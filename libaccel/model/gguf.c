@@ -277,6 +277,7 @@ static int read_tensor(struct gguf *g, uint64_t i)
 	if (!n_dims || n_dims > 4)
 		return gguf_bad(g, -EINVAL, "the tensor \"%s\" has %u dimensions, it must have 1 to 4", PLAIN(name),
 				n_dims);
+	t->n_dims = n_dims;
 	for (uint32_t d = 0; d < 4; d++) {
 		t->ne[d] = 1;
 		if (d < n_dims)

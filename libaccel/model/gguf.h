@@ -28,6 +28,7 @@ struct gguf;
 
 struct gguf_tensor {
 	const char *name;
+	uint32_t n_dims;	/* 1 .. 4 */
 	uint64_t ne[4];		/* ne[0] is the row length; absent dimensions are 1 */
 	uint32_t type;		/* enum accel_type */
 	uint32_t part;		/* of a split file that holds it, from 0 on */
@@ -69,9 +70,20 @@ const void *gguf_tensor_data(const struct gguf *g, const struct gguf_tensor *t);
 
 uint64_t gguf_n_keys(const struct gguf *g);
 const char *gguf_key_at(const struct gguf *g, uint64_t i);	/* i < n */
+/* A key of this name, in memory of the file's; NULL: there is none. */
+const char *gguf_key_name(const struct gguf *g, const char *key);
 /* A key's value for people, plain and cut to room: 3, 0.5, true, "text", [7 x u32]; returns to, or NULL:
  * no such key. */
 const char *gguf_value_text(const struct gguf *g, const char *key, char *to, size_t room);
+
+/* How many elements an array has; 1: it is none.  *type: of the elements, *array: whether it is one.
+ * -ENOENT. */
+int gguf_shape(const struct gguf *g, const char *key, enum gguf_type *type, bool *array, uint64_t *n);
+/* Element i of an array, or the one value there is.  -ENOENT: no such key; -EINVAL: it holds something
+ * else; -ERANGE: no such element, or one that does not fit.  A bool is 0 or 1. */
+int gguf_int_at(const struct gguf *g, const char *key, uint64_t i, int64_t *v);
+int gguf_double_at(const struct gguf *g, const char *key, uint64_t i, double *v);
+int gguf_str_at(const struct gguf *g, const char *key, uint64_t i, const char **s, size_t *n);
 
 /* 0; -ENOENT: no such key; -EINVAL: it holds something else, or a number that does not fit.
  * gguf_get_u32() takes an array too if all its elements are equal; gguf_get_f32() takes only

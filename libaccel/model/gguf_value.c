@@ -178,6 +178,100 @@ int gguf_array_f32(const struct gguf_array *a, uint64_t i, float *v)
 	return 0;
 }
 
+/* ---- by element ---- */
+
+int gguf_shape(const struct gguf *g, const char *key, enum gguf_type *type, bool *array, uint64_t *n)
+{
+	const struct gguf_entry *e = gguf_find(g, key);
+
+	if (!e)
+		return -ENOENT;
+	*array = e->type == GGUF_ARRAY;
+	*type = *array ? e->element : e->type;
+	*n = *array ? e->n : 1;
+	return 0;
+}
+
+/* Where element i of a key is that holds numbers, or only bytes of text. */
+static int find_element(const struct gguf *g, const char *key, uint64_t i, bool text,
+			const struct gguf_entry **e, enum gguf_type *type)
+{
+	uint64_t n;
+	bool array;
+	int err = gguf_shape(g, key, type, &array, &n);
+
+	if (err)
+		return err;
+	*e = gguf_find(g, key);
+	if ((*type == GGUF_STRING) != text)
+		return -EINVAL;
+	return i < n ? 0 : -ERANGE;
+}
+
+/* As number(), of an element. */
+static int number_at(const struct gguf *g, const char *key, uint64_t i, int64_t *v, double *f)
+{
+	const struct gguf_entry *e;
+	enum gguf_type type;
+	const uint8_t *p;
+	uint64_t u;
+	int err = find_element(g, key, i, false, &e, &type);
+
+	if (err)
+		return err;
+	p = e->data + i * gguf_scalar_bytes[type];
+	if (type == GGUF_BOOL && *p > 1)
+		return -EINVAL;
+	err = number(type, p, v, f);
+	if (type == GGUF_U64) {
+		memcpy(&u, p, 8);
+		*f = u;
+		return u > INT64_MAX ? 1 : 0;
+	}
+	return err;
+}
+
+int gguf_int_at(const struct gguf *g, const char *key, uint64_t i, int64_t *v)
+{
+	int64_t n = 0;
+	double f;
+	int err = number_at(g, key, i, &n, &f);
+
+	if (err < 0)
+		return err;
+	if (err && (f < -0x1p63 || f >= 0x1p63 || f != (int64_t)f))
+		return -ERANGE;
+	*v = err ? (int64_t)f : n;
+	return 0;
+}
+
+int gguf_double_at(const struct gguf *g, const char *key, uint64_t i, double *v)
+{
+	int64_t n;
+	int err = number_at(g, key, i, &n, v);
+
+	return err < 0 ? err : 0;
+}
+
+int gguf_str_at(const struct gguf *g, const char *key, uint64_t i, const char **s, size_t *n)
+{
+	const struct gguf_entry *e;
+	enum gguf_type type;
+	int err = find_element(g, key, i, true, &e, &type);
+
+	if (err)
+		return err;
+	if (e->type == GGUF_ARRAY) {
+		const struct gguf_array a = { .type = type, .n = e->n, .data = e->data, .strings = e->strings };
+
+		*s = gguf_array_str(&a, i, n);
+		return 0;
+	}
+	*s = (const char *)e->data;
+	*n = e->n;
+	return 0;
+}
+
 /* ---- for people ---- */
 
 uint64_t gguf_n_keys(const struct gguf *g)
@@ -188,6 +282,13 @@ uint64_t gguf_n_keys(const struct gguf *g)
 const char *gguf_key_at(const struct gguf *g, uint64_t i)
 {
 	return g->keys[i].name;
+}
+
+const char *gguf_key_name(const struct gguf *g, const char *key)
+{
+	const struct gguf_entry *e = gguf_find(g, key);
+
+	return e ? e->name : NULL;
 }
 
 static const char *const type_names[] = {
@@ -208,9 +309,13 @@ const char *gguf_value_text(const struct gguf *g, const char *key, char *to, siz
 	if (e->type == GGUF_ARRAY) {
 		snprintf(to, room, "[%llu x %s]", (unsigned long long)e->n, type_names[e->element]);
 	} else if (e->type == GGUF_STRING) {
-		char text[64];
-
-		snprintf(to, room, "\"%s\"", plain_text(text, sizeof(text), (const char *)e->data, e->n));
+		if (room < 3) {
+			*to = 0;
+			return to;
+		}
+		*to = '"';
+		plain_text(to + 1, room - 2, (const char *)e->data, e->n);
+		strcat(to, "\"");
 	} else if (e->type == GGUF_BOOL) {
 		snprintf(to, room, "%s", *e->data ? "true" : "false");
 	} else if (e->type == GGUF_U64) {

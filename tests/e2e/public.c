@@ -231,6 +231,7 @@ int main(void)
 	test_accel();
 	test_buffers();
 	test_jobs();
+	test_files();
 	test_models();
 	test_text();
 	return done();

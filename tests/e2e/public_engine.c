@@ -11,8 +11,6 @@
 #include "../unit/tap.h"
 #include "public.h"
 
-#define MODEL "models/octans-demo.gguf"
-
 static const int32_t tokens[] = { 3, 7, 12, 5, 9, 2 };
 
 static void test_plan(const struct accel_model *m, const struct accel_plan *plan)
@@ -119,7 +117,7 @@ void test_models(void)
 
 	ok(!accel_guard_files(), "files are guarded");
 	ok(accel_model_load("/no/such.gguf", &m) == -ENOENT && !m, "%s", accel_error());
-	if (!ok(!accel_model_load(MODEL, &m) && !accel_open("sim:rings=1", &dev) && !accel_dev_info(dev, &info),
+	if (!ok(!accel_model_load(PUBLIC_MODEL, &m) && !accel_open("sim:rings=1", &dev) && !accel_dev_info(dev, &info),
 		"a model and a processor"))
 		return;
 	accel_model_info(m, &mi);

@@ -48,6 +48,69 @@ void accel_model_free(struct accel_model *model);
 /* -EINVAL: info->sz is not set.  MT */
 int accel_model_info(const struct accel_model *model, struct accel_model_info *info);
 
+/* ---- what its file says: all of a model's keys and tensors (MT) ---- */
+
+enum accel_key_type {		/* the numbers are GGUF's; more may be added */
+	ACCEL_KEY_U8 = 0,
+	ACCEL_KEY_I8,
+	ACCEL_KEY_U16,
+	ACCEL_KEY_I16,
+	ACCEL_KEY_U32,
+	ACCEL_KEY_I32,
+	ACCEL_KEY_F32,
+	ACCEL_KEY_BOOL,
+	ACCEL_KEY_TEXT,
+	ACCEL_KEY_U64 = 10,
+	ACCEL_KEY_I64,
+	ACCEL_KEY_F64,
+};
+
+struct accel_key {
+	size_t sz;			/* sizeof(struct accel_key), set by the caller */
+	const char *name;		/* the model's.  Any bytes but zero: not fit for a terminal */
+	uint64_t n;			/* elements of an array; 1: it is none */
+	enum accel_key_type type;	/* of the value, or of each element */
+	bool array;
+};
+
+/* How many keys there are.  Of a model in parts, those of the first part count. */
+uint64_t accel_model_keys(const struct accel_model *model);
+/* The key of this index, in the order of the file.  -EINVAL: there is none, or key->sz is not set. */
+int accel_model_key(const struct accel_model *model, uint64_t index, struct accel_key *key);
+/* The key of this name.  -ENOENT: there is none; -EINVAL. */
+int accel_model_find_key(const struct accel_model *model, const char *name, struct accel_key *key);
+/*
+ * Element i of the array that the key of this name holds; of one value, i is 0.  A bool is the number 0
+ * or 1; a float is an int if it is whole.  A text is s[n], any bytes, without a zero behind it, and the
+ * model's.  -ENOENT: there is no such key; -EINVAL: it holds something else; -ERANGE: there is no such
+ * element, or it does not fit.
+ */
+int accel_key_int(const struct accel_model *model, const char *name, uint64_t i, int64_t *v);
+int accel_key_float(const struct accel_model *model, const char *name, uint64_t i, double *v);
+int accel_key_text(const struct accel_model *model, const char *name, uint64_t i, const char **s,
+		   size_t *n);
+/* The value for people, fit for a terminal, as a C string that is cut to room > 0 bytes: 3, 0.5, true,
+ * "text", [7 x u32].  -ENOENT; -EINVAL: no room. */
+int accel_key_show(const struct accel_model *model, const char *name, char *to, size_t room);
+
+struct accel_tensor {
+	size_t sz;			/* sizeof(struct accel_tensor), set by the caller */
+	const char *name;		/* the model's.  Any bytes but zero: not fit for a terminal */
+	uint64_t dims[4];		/* dims[0] is a row's length; 1 from n_dims on */
+	uint32_t n_dims;		/* 1 .. 4 */
+	uint32_t type;			/* accel_type_name() */
+	uint32_t part;			/* of the model's files, from 0 on, that it is in */
+	uint64_t offset;		/* of its data in that file */
+	uint64_t bytes;
+	const void *data;		/* [bytes] where the file is mapped: the model's, and read only */
+};
+
+/* How many tensors all parts have, and each of them: as accel_model_keys(), ... */
+uint64_t accel_model_tensors(const struct accel_model *model);
+int accel_model_tensor(const struct accel_model *model, uint64_t index, struct accel_tensor *tensor);
+int accel_model_find_tensor(const struct accel_model *model, const char *name,
+			    struct accel_tensor *tensor);
+
 /*
  * Makes a model file that is cut, or whose disk fails, while it is in use an error instead of a
  * signal: calls that computed with it return -EIO and say so, and other models are not touched.
