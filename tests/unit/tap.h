@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-static int tap_count, tap_failed;
+/* One of each in a program, however many files of it have tests. */
+__attribute__((weak)) int tap_count, tap_failed;
 
 /* Prints one result; returns whether it is good.  One thread at a time. */
 __attribute__((format(printf, 4, 5), unused))
