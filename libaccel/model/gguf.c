@@ -416,8 +416,9 @@ static int read_file(struct gguf *g)
 	    alignment > MAX_ALIGNMENT)
 		return gguf_bad(g, -EINVAL, "\"general.alignment\" must be a power of two up to %u", MAX_ALIGNMENT);
 	/* Weights are read in place, as the types they are. */
-	if (alignment < 8)
-		return gguf_bad(g, -EINVAL, "\"general.alignment\" is %u, below 8", alignment);
+	if (alignment < GGUF_LEAST_ALIGNMENT)
+		return gguf_bad(g, -EINVAL, "\"general.alignment\" is %u, below %u", alignment,
+				GGUF_LEAST_ALIGNMENT);
 	g->alignment = alignment;
 	err = read_tensors(g, n_tensors);
 	return err ? err : place_tensors(g);
@@ -475,26 +476,32 @@ static bool is_piece(const char *path)
 	       dash[1] <= 'z' && !dash[2];
 }
 
-int gguf_read_path(const char *path, struct gguf **out, char *err, size_t errlen)
+int gguf_read_map(const char *label, struct mapping *map, struct gguf **out, char *err, size_t errlen)
 {
-	struct mapping *map;
-	int rc = mapping_open(path, &map, err, errlen);
+	int rc = gguf_read_mem(label, map, mapping_base(map), mapping_size(map), out, err, errlen);
 
-	*out = NULL;
-	if (rc)
-		return rc;
-	rc = gguf_read_mem(path, map, mapping_base(map), mapping_size(map), out, err, errlen);
-	if (rc == -EINVAL && is_piece(path))
-		snprintf(err, errlen, "%s is one of the pieces that a file was cut into; put all of them together, in order, with cat",
-			 path);
 	/* What a file said that changed meanwhile is not the news. */
 	if (!rc && gguf_intact(*out)) {
 		gguf_close(*out);
 		*out = NULL;
 		rc = -EIO;
 		snprintf(err, errlen, "%s was cut or written to while it was read; load it again when it is whole",
-			 path);
+			 label);
 	}
+	return rc;
+}
+
+int gguf_read_path(const char *path, struct gguf **out, char *err, size_t errlen)
+{
+	struct mapping *map;
+	int rc = mapping_open(path, &map, err, errlen);
+
+	*out = NULL;
+	if (!rc)
+		rc = gguf_read_map(path, map, out, err, errlen);
+	if (rc == -EINVAL && is_piece(path))
+		snprintf(err, errlen, "%s is one of the pieces that a file was cut into; put all of them together, in order, with cat",
+			 path);
 	return rc;
 }
 

@@ -53,6 +53,8 @@ int gguf_open_mem(const void *data, size_t size, struct gguf **out, char *err, s
 /* or all n > 0 parts of one, in order. */
 int gguf_open_mem_parts(const void *const *data, const size_t *size, uint32_t n, struct gguf **out,
 			char *err, size_t errlen);
+/* The same of open files, which are mapped; their descriptors stay the caller's. */
+int gguf_open_fds(const int *fds, uint32_t n, struct gguf **out, char *err, size_t errlen);
 void gguf_close(struct gguf *g);
 
 /*

@@ -8,6 +8,8 @@
 
 struct mapping;
 
+#define GGUF_LEAST_ALIGNMENT 8u	/* of weights: none of their types wants more */
+
 struct gguf_entry {			/* a key and its value */
 	char *name;
 	enum gguf_type type;
@@ -60,6 +62,7 @@ const char *gguf_tensor_name(const struct gguf *g, uint32_t i);
  * even on failure. */
 int gguf_read_mem(const char *label, struct mapping *map, const void *data, size_t size,
 		  struct gguf **out, char *err, size_t errlen);
+int gguf_read_map(const char *label, struct mapping *map, struct gguf **out, char *err, size_t errlen);
 int gguf_read_path(const char *path, struct gguf **out, char *err, size_t errlen);
 /* The last word on what was read: *out if rc is 0, else it is closed. */
 int gguf_opened(int rc, struct gguf *g, struct gguf **out);

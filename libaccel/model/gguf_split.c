@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mapping.h"
 #include "plain.h"
 
 #define MAX_PARTS 999u		/* each takes a file descriptor */
@@ -129,23 +130,34 @@ static int take_part(struct gguf *g, struct gguf *part, uint32_t no, uint32_t co
 	return err;
 }
 
-int gguf_open_mem_parts(const void *const *data, const size_t *size, uint32_t n, struct gguf **out,
-			char *err, size_t errlen)
+/* ---- parts that the caller has ---- */
+
+/* All parts, in order; read() gets each. */
+struct given {
+	int (*read)(const struct given *given, uint32_t i, struct gguf **out, char *err, size_t errlen);
+	const void *const *data;	/* of memory */
+	const size_t *size;
+	const int *fds;			/* of files */
+	uint32_t n;
+};
+
+static int open_given(const struct given *given, struct gguf **out, char *err, size_t errlen)
 {
-	struct gguf *g, *part;
+	const uint32_t n = given->n;
+	struct gguf *g = NULL, *part;
 	struct split split;
-	int rc = gguf_read_mem("memory", NULL, data[0], size[0], &g, err, errlen);
+	int rc = given->read(given, 0, &g, err, errlen);
 
 	*out = NULL;
 	if (!rc)
 		rc = read_split(g, &split);
 	if (!rc && (split.no || split.count != n))
-		rc = gguf_bad(g, -EINVAL, "it is part %u of %u, of which %u are given", split.no + 1, split.count,
-			      n);
+		rc = gguf_bad(g, -EINVAL, "it is part %u of %u of a model, the first of %u that %s given; all parts are needed, in order",
+			      split.no + 1, split.count, n, n == 1 ? "was" : "were");
 	if (!rc)
 		rc = room_for_parts(g, n);
 	for (uint32_t i = 1; i < n && !rc; i++) {
-		rc = gguf_read_mem("memory", NULL, data[i], size[i], &part, err, errlen);
+		rc = given->read(given, i, &part, err, errlen);
 		if (!rc)
 			rc = take_part(g, part, i, n);
 	}
@@ -153,6 +165,47 @@ int gguf_open_mem_parts(const void *const *data, const size_t *size, uint32_t n,
 		rc = join(g);
 	return gguf_opened(rc, g, out);
 }
+
+static int read_memory(const struct given *given, uint32_t i, struct gguf **out, char *err, size_t errlen)
+{
+	/* Weights are read in place, as the types they are. */
+	if ((uintptr_t)given->data[i] % GGUF_LEAST_ALIGNMENT) {
+		*out = NULL;
+		snprintf(err, errlen, "memory: it begins at %p, which must be a multiple of %u", given->data[i],
+			 GGUF_LEAST_ALIGNMENT);
+		return -EINVAL;
+	}
+	return gguf_read_mem("memory", NULL, given->data[i], given->size[i], out, err, errlen);
+}
+
+int gguf_open_mem_parts(const void *const *data, const size_t *size, uint32_t n, struct gguf **out,
+			char *err, size_t errlen)
+{
+	const struct given given = { .read = read_memory, .data = data, .size = size, .n = n };
+
+	return open_given(&given, out, err, errlen);
+}
+
+static int read_fd(const struct given *given, uint32_t i, struct gguf **out, char *err, size_t errlen)
+{
+	struct mapping *map;
+	char name[32];
+	int rc;
+
+	snprintf(name, sizeof(name), "descriptor %d", given->fds[i]);
+	rc = mapping_open_fd(given->fds[i], name, &map, err, errlen);
+	*out = NULL;
+	return rc ? rc : gguf_read_map(name, map, out, err, errlen);
+}
+
+int gguf_open_fds(const int *fds, uint32_t n, struct gguf **out, char *err, size_t errlen)
+{
+	const struct given given = { .read = read_fd, .fds = fds, .n = n };
+
+	return open_given(&given, out, err, errlen);
+}
+
+/* ---- parts that lie in a directory ---- */
 
 /* A part by its number, beside path, which is one of them. */
 static int open_part(const char *path, const struct split *s, uint32_t no, struct gguf **out, char *err,

@@ -245,18 +245,29 @@ static int map(const char *path, int fd, struct mapping **out, char *err, size_t
 	return refuse(path, err, errlen, -ENOMEM, "cannot be opened: there is no memory", "");
 }
 
-int mapping_open(const char *path, struct mapping **out, char *err, size_t errlen)
+/* fd: a new one, which is the mapping's if there is one; -1 with errno. */
+static int take_fd(const char *name, int fd, struct mapping **out, char *err, size_t errlen)
 {
-	/* O_NONBLOCK: a pipe must not hang us before it is refused. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
+	int rc;
 
 	*out = NULL;
 	if (fd < 0)
-		return refuse(path, err, errlen, -errno, "cannot be opened: ", strerror(errno));
-	rc = map(path, fd, out, err, errlen);
+		return refuse(name, err, errlen, -errno, "cannot be opened: ", strerror(errno));
+	rc = map(name, fd, out, err, errlen);
 	if (rc)
 		close(fd);
 	return rc;
+}
+
+int mapping_open(const char *path, struct mapping **out, char *err, size_t errlen)
+{
+	/* O_NONBLOCK: a pipe must not hang us before it is refused. */
+	return take_fd(path, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), out, err, errlen);
+}
+
+int mapping_open_fd(int fd, const char *name, struct mapping **out, char *err, size_t errlen)
+{
+	return take_fd(name, fcntl(fd, F_DUPFD_CLOEXEC, 0), out, err, errlen);
 }
 
 void mapping_close(struct mapping *m)

@@ -13,6 +13,8 @@ struct mapping;
 
 /* Maps a regular file that is not empty, for reading.  err gets one sentence. (MT) */
 int mapping_open(const char *path, struct mapping **out, char *err, size_t errlen);
+/* The same of an open file, whose descriptor stays the caller's; name: for the sentence. (MT) */
+int mapping_open_fd(int fd, const char *name, struct mapping **out, char *err, size_t errlen);
 /* Nobody may read it any more. (MT) */
 void mapping_close(struct mapping *m);
 

@@ -27,23 +27,23 @@ static int load_architecture(struct accel_model *m, const char *path)
 	return arch_load(m, path);
 }
 
-int accel_model_load(const char *path, struct accel_model **out)
+/* Takes what gguf_open() gave: err, and the file or a sentence. */
+static int model_of(int err, struct gguf *file, const char *path, const char *sentence,
+		    struct accel_model **out)
 {
-	FP_SCOPE();
-	struct accel_model *m = calloc(1, sizeof(*m));
-	char sentence[ACCEL_ERROR_MAX];
-	int err;
+	struct accel_model *m;
 
-	*out = NULL;
-	if (!m)
-		return fail(-ENOMEM, "no memory for a model");
-	err = gguf_open(path, &m->file, sentence, sizeof(sentence));
 	if (err)
-		fail(err, "%s", sentence);
-	else
-		err = load_architecture(m, path);
+		return fail(err, "%s", sentence);
+	m = calloc(1, sizeof(*m));
+	if (!m) {
+		gguf_close(file);
+		return fail(-ENOMEM, "no memory for a model");
+	}
+	m->file = file;
+	err = load_architecture(m, path);
 	/* What a file said that changed meanwhile is not the news. */
-	if (m->file && gguf_intact(m->file))
+	if (gguf_intact(file))
 		err = -EIO;
 	if (err) {
 		accel_model_free(m);
@@ -51,6 +51,51 @@ int accel_model_load(const char *path, struct accel_model **out)
 	}
 	*out = m;
 	return 0;
+}
+
+int accel_model_load(const char *path, struct accel_model **out)
+{
+	FP_SCOPE();
+	char sentence[ACCEL_ERROR_MAX];
+	struct gguf *file;
+	int err = gguf_open(path, &file, sentence, sizeof(sentence));
+
+	*out = NULL;
+	return model_of(err, file, path, sentence, out);
+}
+
+static int check_parts(size_t n)
+{
+	return n && n < UINT32_MAX ? 0 : fail(-EINVAL, "a model is one file, or some parts, not %zu", n);
+}
+
+int accel_model_load_fd(const int *fds, size_t n, struct accel_model **out)
+{
+	FP_SCOPE();
+	char sentence[ACCEL_ERROR_MAX], name[32];
+	struct gguf *file;
+	int err = check_parts(n);
+
+	*out = NULL;
+	if (err)
+		return err;
+	snprintf(name, sizeof(name), "descriptor %d", fds[0]);
+	err = gguf_open_fds(fds, n, &file, sentence, sizeof(sentence));
+	return model_of(err, file, name, sentence, out);
+}
+
+int accel_model_load_memory(const void *const *data, const size_t *size, size_t n, struct accel_model **out)
+{
+	FP_SCOPE();
+	char sentence[ACCEL_ERROR_MAX];
+	struct gguf *file;
+	int err = check_parts(n);
+
+	*out = NULL;
+	if (err)
+		return err;
+	err = gguf_open_mem_parts(data, size, n, &file, sentence, sizeof(sentence));
+	return model_of(err, file, "memory", sentence, out);
 }
 
 void accel_model_free(struct accel_model *m)

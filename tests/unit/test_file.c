@@ -375,6 +375,114 @@ static void test_changes(void)
 	gguf_close(g);
 }
 
+/* ---- files that others opened ---- */
+
+static bool fd_refused(int fd, int want, const char *words)
+{
+	struct accel_model *m;
+	int rc = accel_model_load_fd(&fd, 1, &m);
+
+	return rc == want && !m && strstr(accel_error(), words);
+}
+
+static void test_fd(void)
+{
+	const char *path = write_large();
+	struct accel_model *m, *n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), pipes[2];
+
+	lseek(fd, 1234, SEEK_SET);
+	ok(!accel_model_load_fd(&fd, 1, &m) && lseek(fd, 0, SEEK_CUR) == 1234, "a file by its descriptor");
+	close(fd);
+	ok(!accel_model_load(path, &n) && accel_model_tensors(m) == accel_model_tensors(n), "which may be closed");
+	accel_model_free(n);
+	unlink(path);
+	ok(accel_model_keys(m) > 5, "and its name may go");
+	accel_model_free(m);
+	ok(fd_refused(fd, -EBADF, "descriptor ") && fd_refused(-1, -EBADF, "descriptor -1 cannot be opened: "), "%s",
+	   accel_error());
+	ok(!pipe(pipes) && fd_refused(pipes[0], -EINVAL, "is a pipe, not a regular file"), "%s", accel_error());
+	close(pipes[0]);
+	close(pipes[1]);
+	fd = open(write_large(), O_WRONLY | O_CLOEXEC);
+	ok(fd_refused(fd, -EACCES, "cannot be mapped"), "%s", accel_error());
+	close(fd);
+	fd = open(in_dir("none.gguf"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ok(fd_refused(fd, -EINVAL, "is empty"), "%s", accel_error());
+	ok(write(fd, "GGUF\3\0\0\0", 8) == 8 && fd_refused(fd, -EINVAL, "the file ends at byte 8"), "%s",
+	   accel_error());
+	close(fd);
+	ok(accel_model_load_fd(NULL, 0, &m) == -EINVAL && !m, "%s", accel_error());
+}
+
+static void test_fd_changes(void)
+{
+	const char *path = write_large();
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct gguf *g;
+
+	if (!ok(!gguf_open_fds(&fd, 1, &g, err, sizeof(err)) && !gguf_intact(g), "an open file is intact"))
+		return;
+	ok(!truncate(path, 4096) && gguf_intact(g) == -EIO && strstr(accel_error(), "descriptor "), "it is cut: %s",
+	   accel_error());
+	gguf_close(g);
+	close(fd);
+}
+
+static void test_fd_parts(void)
+{
+	struct build b[PARTS];
+	int fds[PARTS], swapped[PARTS];
+	struct gguf *g;
+
+	write_parts(b);
+	for (uint32_t i = 0; i < PARTS; i++) {
+		fds[i] = open(part_name(i, PARTS), O_RDONLY | O_CLOEXEC);
+		swapped[(i + PARTS - 1) % PARTS] = fds[i];
+	}
+	ok(!gguf_open_fds(fds, PARTS, &g, err, sizeof(err)) && same_bytes(g, b), "all parts are open files");
+	gguf_close(g);
+	ok(gguf_open_fds(fds, 1, &g, err, sizeof(err)) == -EINVAL && !g &&
+	   strstr(err, "it is part 1 of 3 of a model, the first of 1 that was given"), "%s", err);
+	ok(gguf_open_fds(swapped, PARTS, &g, err, sizeof(err)) == -EINVAL && !g &&
+	   strstr(err, "it is part 2 of 3 of a model, the first of 3 that were given"), "%s", err);
+	swapped[0] = fds[0];
+	swapped[2] = fds[1];
+	swapped[1] = fds[2];
+	ok(gguf_open_fds(swapped, PARTS, &g, err, sizeof(err)) == -EINVAL && !g && strstr(err, "not 2 of 3"), "%s",
+	   err);
+	for (uint32_t i = 0; i < PARTS; i++)
+		close(fds[i]);
+	end_parts(b);
+}
+
+/* ---- models in memory ---- */
+
+static void test_memory(void)
+{
+	struct accel_model *m;
+	struct build b;
+	size_t tried = 0, wrong = 0;
+	char *odd;
+
+	llama_build(&b, &llama_small);
+	odd = malloc(b.n + 4);
+	memcpy(odd + 4, b.p, b.n);
+	ok(accel_model_load_memory(&(const void *) { odd + 4 }, &b.n, 1, &m) == -EINVAL && !m &&
+	   strstr(accel_error(), "a multiple of 8"), "%s", accel_error());
+	free(odd);
+	for (size_t n = 0; n < b.n; n += n < b.header ? 1 : 97, tried++) {
+		void *copy = build_copy(&b, n);
+
+		wrong += accel_model_load_memory(&(const void *) { copy }, &n, 1, &m) != -EINVAL || m ||
+			 !*accel_error();
+		free(copy);
+	}
+	ok(!wrong, "memory cut in %zu ways: %s", tried, accel_error());
+	ok(accel_model_load_memory(NULL, NULL, 0, &m) == -EINVAL && !m, "%s", accel_error());
+	build_end(&b);
+}
+
 static sig_atomic_t foreign;
 static char *foreign_page;
 
@@ -459,6 +567,10 @@ int main(void)
 	test_parts_without_memory();
 	test_guard_alone();
 	test_changes();
+	test_fd();
+	test_fd_changes();
+	test_fd_parts();
+	test_memory();
 	test_guard();
 	return system((snprintf(err, sizeof(err), "rm -r %s", dir), err)) ? 1 : done();
 }

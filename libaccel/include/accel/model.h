@@ -44,6 +44,21 @@ struct accel_model_info {
  * -EIO: a file changed while it was read; -ENOENT, -EACCES, ...: as open(); -ENOMEM.
  */
 int accel_model_load(const char *path, struct accel_model **out);
+/*
+ * The same of open files, fds[n]: all n parts, in order, or the one that there is.  They must be open for
+ * reading, and mappable; where in a file a descriptor stands does not matter and does not change.  The
+ * descriptors stay the caller's, who may close them at once.  A part without the others is refused:
+ * nobody looks for those.  -EBADF, -EACCES, -EMFILE, ...: as dup() and mmap().
+ */
+int accel_model_load_fd(const int *fds, size_t n, struct accel_model **out);
+/*
+ * The same of memory, data[n] of size[n] bytes, each beginning at a multiple of 8.  It stays the caller's,
+ * and may neither change nor go before accel_model_free(): that nobody notices.  Both arrays are read
+ * by this call only.
+ */
+int accel_model_load_memory(const void *const *data, const size_t *size, size_t n,
+			    struct accel_model **out);
+/* After its plans and engines.  Takes NULL. */
 void accel_model_free(struct accel_model *model);
 /* -EINVAL: info->sz is not set.  MT */
 int accel_model_info(const struct accel_model *model, struct accel_model_info *info);
