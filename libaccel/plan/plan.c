@@ -10,6 +10,7 @@
 
 #include "cost.h"
 #include "error.h"
+#include "host.h"
 #include "model/gguf.h"
 #include "op/op.h"
 #include "opts.h"
@@ -146,15 +147,21 @@ static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 {
 	const struct accel_devinfo *dev = pl->devs[device];
 	uint64_t before, after, room = room_of(dev);
+	const bool limited = pl->o.max_device_bytes && pl->o.max_device_bytes < room;
+	char limit[48] = "";
 
 	if (!able(pl->p, dev, a))
 		return false;
+	if (limited) {
+		room = pl->o.max_device_bytes;
+		snprintf(limit, sizeof(limit), " of the %llu that may be taken", (unsigned long long)room / 1024);
+	}
 	after = bytes_on(pl, device, a->index);
 	if (after > room) {
 		before = bytes_on(pl, device, UINT32_MAX);
-		decide(a, ACCEL_REASON_NO_MEMORY, "needs %llu KiB of on-card memory, %llu KiB are left on %s",
+		decide(a, ACCEL_REASON_NO_MEMORY, "needs %llu KiB of on-card memory, %llu KiB%s are left on %s",
 		       (unsigned long long)(after - before + 1023) / 1024,
-		       (unsigned long long)(room > before ? room - before : 0) / 1024, dev->name);
+		       (unsigned long long)(room > before ? room - before : 0) / 1024, limit, dev->name);
 		return false;
 	}
 	decide(a, ACCEL_REASON_FITS, "%s can run it and has room", dev->name);
@@ -370,6 +377,39 @@ static int choose_batch(struct planner *pl)
 	return weigh_all(pl);
 }
 
+/* ---- what may be taken of the host ---- */
+
+static bool over_budget(const struct planner *pl, struct host_memory *h)
+{
+	host_memory_of(h, pl->p->m, &pl->p->shape, pl->p->layers);
+	return pl->o.max_host_bytes && h->kv + h->work > pl->o.max_host_bytes;
+}
+
+/*
+ * A plan that is above the limit is made again: first with all that has room on processors there, also if
+ * the CPU were faster, for what is there is not here, then with fewer and fewer tokens at once, unless the
+ * caller has chosen how many.
+ */
+static int keep_budget(struct planner *pl)
+{
+	struct accel_plan *p = pl->p;
+	struct host_memory h;
+
+	if (!over_budget(pl, &h))
+		return 0;
+	place_all(pl);
+	while (over_budget(pl, &h) && !pl->o.batch && p->shape.batch > 1) {
+		set_batch(p, p->shape.batch - (p->shape.batch + 7) / 8);
+		place_all(pl);
+	}
+	if (!over_budget(pl, &h))
+		return 0;
+	return fail(-ENOSPC, "%llu KiB of memory would be taken, %llu for keys and values of layers on the CPU and %llu for steps of %u tokens, where %llu may be: fewer positions, sequences, or tokens at once take less",
+		    (unsigned long long)(h.kv + h.work + 1023) / 1024, (unsigned long long)h.kv / 1024,
+		    (unsigned long long)h.work / 1024, p->shape.batch,
+		    (unsigned long long)pl->o.max_host_bytes / 1024);
+}
+
 /* ---- options ---- */
 
 static int check_kv_type(const struct accel_plan *p, enum accel_kv_type type)
@@ -511,6 +551,8 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 		return err;
 	describe(p);
 	err = choose_batch(pl);
+	if (!err)
+		err = keep_budget(pl);
 	for (uint32_t i = 0; i < p->n_devices && !err; i++)
 		p->device_bytes[i] = bytes_on(pl, i, UINT32_MAX);
 	return err;
@@ -555,31 +597,17 @@ void accel_plan_free(struct accel_plan *p)
 	free(p);
 }
 
-/* What an engine takes in memory of the host: keys and values of the layers on the CPU, activations,
- * results. */
-static uint64_t host_bytes(const struct accel_plan *p)
-{
-	const struct shape *s = &p->shape;
-	uint64_t sum = 8ull * s->out * p->m->n_vocab, row = p->m->n_embd;
-
-	for (uint32_t i = 0; i < p->m->n_layers; i++)
-		if (p->layers[i].device < 0)
-			sum += p->layers[i].kv_bytes;
-	for (unsigned int i = 0; i < LAYER_SCRATCH; i++)
-		row += model_scratch(p->m, i);
-	for (uint32_t i = 0; i < p->m->n_ropes; i++)
-		sum += 4ull * s->ctx * p->m->ropes[i].rot;
-	return sum + 4ull * s->batch * row;
-}
-
 int accel_plan_info(const struct accel_plan *p, struct accel_plan_info *info)
 {
+	struct host_memory host;
 	struct accel_plan_info i = {
 		.layers = p->m->n_layers, .devices = p->n_devices, .ctx = p->shape.ctx,
 		.seqs = p->shape.seqs, .batch = p->shape.batch, .page = 1u << p->shape.page_log2,
-		.pages = p->shape.pages, .kv_type = p->shape.kv_type, .host_bytes = host_bytes(p),
+		.pages = p->shape.pages, .kv_type = p->shape.kv_type,
 	};
 
+	host_memory_of(&host, p->m, &p->shape, p->layers);
+	i.host_bytes = host.kv + host.work;
 	for (uint32_t k = 0; k < p->m->n_layers; k++)
 		i.layers_on_device += p->layers[k].device >= 0;
 	for (uint32_t k = 0; k < p->n_devices; k++)

@@ -127,6 +127,9 @@ void test_models(void)
 	po.n_places = 1;
 	ok(accel_plan_new(m, &list, 1, &po, &plan) == -EINVAL && !plan, "%s", accel_error());
 	po.n_places = mi.n_layers;
+	po.max_host_bytes = 1000;
+	ok(accel_plan_new(m, &list, 1, &po, &plan) == -ENOSPC && !plan, "%s", accel_error());
+	po.max_host_bytes = 0;
 	if (ok(!accel_plan_new(m, &list, 1, &po, &plan), "a plan")) {
 		test_plan(m, plan);
 		test_engine(plan, dev, mi.n_vocab);

@@ -192,6 +192,15 @@ struct accel_plan_opts {
 	uint32_t reserved;	/* zero */
 	uint32_t n_places;	/* 0, or that of the model's layers */
 	const uint32_t *places;	/* [n_places]: ACCEL_PLACE_*, read by accel_plan_new() only */
+	/*
+	 * Bytes that an engine may take of the host's memory, beside the weights in the file: if it were to
+	 * take more, layers stay on processors where the CPU were faster, and fewer tokens are computed at
+	 * once, unless batch is set; if that is not enough there is no plan.  Layers that leave a processor
+	 * that fails take memory of the host then, which is not in it.  0 = no limit
+	 */
+	uint64_t max_host_bytes;
+	uint64_t max_device_bytes;	/* of on-card memory of each processor; what has no room goes to the
+					 * next, or to the CPU.  0 = all that is free */
 };
 
 struct accel_layer {
@@ -213,7 +222,7 @@ struct accel_layer {
  * takes on-card memory before the engine is made takes it from the engine, which then keeps what has
  * room.  A layer that may go anywhere stays on the CPU if that is faster: a processor's time is what its own
  * description says, with no time lost, the CPU's is measured, at the first plan where it matters (50 ms).
- * -EINVAL: options that cannot be had; -E2BIG; -ENOMEM.
+ * -EINVAL: options that cannot be had; -E2BIG; -ENOSPC: max_host_bytes is too little; -ENOMEM.
  */
 int accel_plan_new(const struct accel_model *model, const struct accel_devinfo *const *devs, size_t n,
 		   const struct accel_plan_opts *opts, struct accel_plan **out);

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include "host.h"
+
+#define WORD sizeof(int32_t)
+/* Of an activation that meets integer weights, a block of 32 in int8 with its scale. */
+#define QUANTISED 9 / 8
+
+/* Between an engine and each of its executors: the residual stream, results, arrays of the step. */
+static uint64_t exchange(const struct accel_model *m, const struct shape *s)
+{
+	const uint64_t top = s->out < TOP_ROWS ? s->out : TOP_ROWS;
+	const uint64_t k = m->n_vocab < OCTANS_MAX_TOPK ? m->n_vocab : OCTANS_MAX_TOPK;
+
+	return WORD * (s->batch * (m->n_embd + 8ull) + s->out * (m->n_vocab + 1ull) + 2 * top * k +
+		       (uint64_t)s->seqs * shape_seq_pages(s));
+}
+
+/* Activations of the CPU's executor, and the copy of them that meets integer weights. */
+static uint64_t activations(const struct accel_model *m, const struct shape *s)
+{
+	uint64_t columns = 0, widest = m->n_embd;
+
+	for (unsigned int i = 0; i < LAYER_SCRATCH; i++) {
+		uint64_t cols = model_scratch(m, i) + 1ull;
+
+		columns += cols;
+		widest = cols > widest ? cols : widest;
+	}
+	return s->batch * (WORD * columns + widest * QUANTISED);
+}
+
+/* The engine's: pages and their tables, arrays of a pass, logits of a step. */
+static uint64_t engine(const struct accel_model *m, const struct shape *s)
+{
+	return WORD * (3ull * s->pages + s->slots + (uint64_t)s->seqs * (shape_seq_pages(s) + 1) +
+		       8ull * s->batch + s->out * (m->n_vocab + 4ull));
+}
+
+void host_memory_of(struct host_memory *h, const struct accel_model *m, const struct shape *s,
+		    const struct accel_layer *layers)
+{
+	uint64_t seen = 0;		/* processors */
+	bool cpu = false;
+
+	*h = (struct host_memory) { .work = engine(m, s) + exchange(m, s) + activations(m, s) };
+	for (uint32_t i = 0; i < m->n_layers; i++) {
+		int32_t device = layers[i].device;
+
+		if (device < 0) {
+			h->kv += layers[i].kv_bytes;
+			cpu = true;
+		} else if (!(seen >> device & 1)) {
+			seen |= 1ull << device;
+			h->work += exchange(m, s);
+		}
+	}
+	for (uint32_t i = 0; i < m->n_ropes && cpu; i++)
+		h->work += WORD * (uint64_t)s->ctx * m->ropes[i].rot;
+}
