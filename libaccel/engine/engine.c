@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "model/gguf.h"
 
 #define MAX_THREADS 1024u
@@ -127,15 +128,18 @@ static uint32_t retry_ms(const struct accel_engine *e)
 }
 
 /* When a card that failed is tried again; and later each time. */
-static void put_off(struct accel_engine *e, struct card *c, int err)
+static void put_off(struct accel_engine *e, struct card *c, int err, const char *why)
 {
 	if (err == -ENODEV || retry_ms(e) == UINT32_MAX) {
 		c->state = CARD_GONE;
+		log_say(ACCEL_LOG_WARNING, "layers of %s go on on the CPU, for good: %s", c->name, why);
 		return;
 	}
 	c->state = CARD_DOWN;
 	if (!c->wait_ms)
 		c->wait_ms = retry_ms(e);
+	log_say(ACCEL_LOG_WARNING, "layers of %s go on on the CPU, and it is tried again in %u ms: %s", c->name,
+		c->wait_ms, why);
 	c->retry_ns = now_ns() + c->wait_ms * 1000000ll;
 	if (c->wait_ms < LONGEST_RETRY_MS)
 		c->wait_ms *= 2;
@@ -186,7 +190,7 @@ int engine_fall_back(struct accel_engine *e, uint32_t card, int err)
 	pthread_mutex_unlock(&e->lock);
 	exec_dev_free(c->exec);
 	c->exec = NULL;
-	put_off(e, c, err);
+	put_off(e, c, err, why);
 	return 0;
 }
 
@@ -265,8 +269,11 @@ static int load_what_fits(struct accel_engine *e, uint32_t card)
 		find_mine(e, card);
 		err = left ? make_exec(e, c, true) : 0;
 	}
-	if (!err && left < planned)
+	if (!err && left < planned) {
 		note_fallback(e, -ENOSPC, why);
+		log_say(ACCEL_LOG_WARNING, "%u of the %u layers that were planned for %s are on the CPU: %s",
+			planned - left, planned, c->name, why);
+	}
 	if (!err && !left)
 		c->state = CARD_UNUSED;
 	return err;
@@ -294,7 +301,7 @@ static int load_card(struct accel_engine *e, uint32_t card)
 		return err;
 	leave(e, card, ACCEL_REASON_LOST, accel_error());
 	note_fallback(e, err, accel_error());
-	put_off(e, c, err);
+	put_off(e, c, err, accel_error());
 	return 0;
 }
 
@@ -356,6 +363,7 @@ static int return_to(struct accel_engine *e, uint32_t card)
 	if (!err) {
 		c->state = CARD_UP;
 		e->stats.returns++;
+		log_say(ACCEL_LOG_INFO, "%s is well: its layers are back on it", c->name);
 		return 0;
 	}
 	pthread_mutex_lock(&e->lock);
@@ -376,7 +384,7 @@ void engine_bring_back(struct accel_engine *e)
 			continue;
 		err = return_to(e, i);
 		if (err)
-			put_off(e, c, err);
+			put_off(e, c, err, accel_error());
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "gguf_file.h"
 
 #include "error.h"
+#include "log.h"
 #include "mapping.h"
 #include "plain.h"
 
@@ -561,6 +562,8 @@ static int file_intact(const struct gguf *g)
 
 	if (!g->map || !mapping_intact(g->map, &why))
 		return 0;
+	if (mapping_news(g->map))
+		log_say(ACCEL_LOG_WARNING, "%s %s: what is computed with it fails", g->label, why);
 	return fail(-EIO, "%s %s; what was computed with it since is lost: load it again when it is whole",
 		    g->label, why);
 }

@@ -33,6 +33,7 @@ struct mapping {
 	_Atomic int damage;
 	_Atomic uint64_t stamp;		/* its times, when its content was last seen to be this: */
 	uint64_t sample;		/* a hash, as it was opened */
+	_Atomic bool told;		/* of the damage */
 	int fd;
 	struct mapping *next;		/* fixed once it is in the list */
 };
@@ -195,6 +196,7 @@ static struct mapping *enter(void *base, const struct stat *st, uint64_t sample,
 		m->sample = sample;
 		atomic_store(&m->stamp, stamp_of(st));
 		atomic_store(&m->damage, INTACT);
+		atomic_store(&m->told, false);
 		atomic_store(&m->size, st->st_size);
 		atomic_store(&m->base, (uintptr_t)base);
 	}
@@ -334,4 +336,9 @@ int mapping_intact(struct mapping *m, const char **why)
 	seen = atomic_load(&m->damage);
 	*why = words[seen];
 	return seen == INTACT ? 0 : -EIO;
+}
+
+bool mapping_news(struct mapping *m)
+{
+	return !atomic_exchange(&m->told, true);
 }

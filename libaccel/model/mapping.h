@@ -6,6 +6,7 @@
 #ifndef ACCEL_MAPPING_H
 #define ACCEL_MAPPING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,5 +34,7 @@ uint64_t mapping_size(const struct mapping *m);
  * accel_guard_files() was called.
  */
 int mapping_intact(struct mapping *m, const char **why);
+/* True the first time: for who tells of it once. (MT) */
+bool mapping_news(struct mapping *m);
 
 #endif

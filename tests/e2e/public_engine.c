@@ -104,6 +104,35 @@ static void test_engine(const struct accel_plan *plan, struct accel_dev *dev, ui
 	accel_engine_free(NULL);
 }
 
+static void hear(void *arg, enum accel_log_level level, const char *sentence)
+{
+	*(int *)arg += level == ACCEL_LOG_WARNING && *sentence;
+}
+
+/* A processor that fails: the CPU goes on, and whoever listens hears of it; or, strict, the step has the cause. */
+static void test_failure(const struct accel_plan *plan, struct accel_dev *dev, bool strict)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = strict, .retry_ms = UINT32_MAX };
+	struct accel_input in = { .sz = sizeof(in), .tokens = tokens, .n = 5 };
+	struct accel_engine_stats st = { .sz = sizeof(st) };
+	struct accel_engine *e;
+	int warnings = 0, err;
+
+	if (!ok(!accel_engine_new(plan, &dev, 1, &o, &e) && !accel_seq_new(e, &in.seq), "an engine"))
+		return;
+	accel_log_set(hear, &warnings);
+	accel_dev_control(dev, "fault 0", NULL, 0);
+	err = accel_step_run(e, &in, 1, NULL, NULL);
+	accel_log_set(NULL, NULL);
+	accel_engine_stats(e, &st);
+	if (strict)
+		ok(err == -EFAULT && !st.fallbacks && !warnings && !accel_seq_length(in.seq), "strict: %s", accel_error());
+	else
+		ok(!err && st.fallbacks == 1 && warnings == 1 && st.fallback_error == -EFAULT, "%s", st.fallback_reason);
+	accel_seq_free(in.seq);
+	accel_engine_free(e);
+}
+
 void test_models(void)
 {
 	struct accel_devinfo info = { .sz = sizeof(info) };
@@ -133,6 +162,8 @@ void test_models(void)
 	if (ok(!accel_plan_new(m, &list, 1, &po, &plan), "a plan")) {
 		test_plan(m, plan);
 		test_engine(plan, dev, mi.n_vocab);
+		test_failure(plan, dev, true);
+		test_failure(plan, dev, false);
 	}
 	accel_plan_free(plan);
 	accel_close(dev);

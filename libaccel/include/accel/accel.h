@@ -50,6 +50,21 @@ uint32_t accel_numerics(void);
  * "" if nothing did.  Valid until the thread's next failing call.  MT */
 const char *accel_error(void);
 
+enum accel_log_level {		/* more will be added */
+	ACCEL_LOG_WARNING = 1,	/* something is lost, or slower than it was to be */
+	ACCEL_LOG_INFO,		/* something is well again */
+};
+
+/*
+ * Who hears of what no function returns: layers that left a processor, which fails or is full, and that
+ * came back; a model's file that changed while it was in use.  One listener for the process; the library
+ * itself prints nothing.  fn gets a sentence without a newline, fit for a terminal, valid during the call.
+ * It is called in any thread that is in the library, or in an engine's own, by one at a time, and
+ * what is computed waits for it: it should be quick, and calls of this library only accel_log_set().  NULL:
+ * nobody.  When this returns the former listener is not called any more.  A child of fork() has the same.  MT
+ */
+void accel_log_set(void (*fn)(void *arg, enum accel_log_level level, const char *sentence), void *arg);
+
 /* What a processor is and can do. */
 struct accel_devinfo {
 	size_t sz;		/* of this structure, set by the caller */

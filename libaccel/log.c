@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One listener for the process, as a process has one log.  It is called with the lock held: it need not be
+ * made for several threads, and once it is taken away it does not run any more.
+ */
+#include "log.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "error.h"
+#include "plain.h"
+
+/* Recursive: the listener may take itself away. */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static void (*listener)(void *arg, enum accel_log_level level, const char *sentence);
+static void *listener_arg;
+static _Atomic bool listening;
+static _Thread_local bool speaking;	/* in the listener: what it causes is not said */
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* The child has a lock of its own: the mutex names a thread of its parent's as the owner. */
+static void in_child(void)
+{
+	lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(before_fork, after_fork, in_child);
+}
+
+void accel_log_set(void (*fn)(void *arg, enum accel_log_level level, const char *sentence), void *arg)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, watch_forks);
+	pthread_mutex_lock(&lock);
+	listener = fn;
+	listener_arg = arg;
+	listening = fn != NULL;
+	pthread_mutex_unlock(&lock);
+}
+
+void log_say(enum accel_log_level level, const char *fmt, ...)
+{
+	char text[ACCEL_ERROR_MAX], sentence[ACCEL_ERROR_MAX];
+	va_list ap;
+
+	if (!listening || speaking)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	plain_text(sentence, sizeof(sentence), text, plain_whole(text, strlen(text)));
+	pthread_mutex_lock(&lock);
+	if (listener) {
+		speaking = true;
+		listener(listener_arg, level, sentence);
+		speaking = false;
+	}
+	pthread_mutex_unlock(&lock);
+}
