@@ -217,7 +217,7 @@ static int make_exec(struct accel_engine *e, struct card *c, bool loading)
 {
 	const struct exec_dev_opts o = {
 		.mine = c->mine, .streams = plan_streams(e->plan), .stop = { is_stopped, e },
-		.progress = loading ? e->opts.progress : NULL, .progress_arg = e->opts.progress_arg,
+		.progress = loading ? load_progress : NULL, .progress_arg = e,
 	};
 
 	return exec_dev_new(e->m, &e->shape, c->dev, &o, &c->exec);
@@ -293,11 +293,13 @@ static int load_card(struct accel_engine *e, uint32_t card)
 		return fail(-EINVAL, "the plan puts layers on processor %u but none was given", card);
 	c->state = CARD_UP;
 	err = load_what_fits(e, card);
+	if (!err)
+		load_card_done(e, card);
 	if (!err || e->opts.strict)
 		return err;
 	if (err != -ENODEV && err != -EIO && err != -EFAULT && err != -ETIME && err != -ECANCELED && err != -EBUSY)
-		return err;		/* the host, the arguments, or whoever watches the progress */
-	if (err == -ECANCELED && e->opts.progress)
+		return err;		/* the host, or the arguments */
+	if (e->loading.given_up)
 		return err;
 	leave(e, card, ACCEL_REASON_LOST, accel_error());
 	note_fallback(e, err, accel_error());
@@ -421,6 +423,8 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 		err = pass_arrays_new(&e->arrays, &e->shape);
 	if (!err)
 		err = exec_cpu_new(e->m, &e->shape, e->opts.threads, e->opts.isa, &stop, &e->cpu);
+	if (!err)
+		err = load_begin(e);
 	for (uint32_t i = 0; i < n && !err; i++) {
 		struct accel_devinfo info = { .sz = sizeof(info) };
 
@@ -431,6 +435,8 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 	}
 	if (!err)
 		err = own_cpu(e, -1);
+	if (!err)
+		err = load_cpu(e);
 	if (!err)	/* what was copied are the weights of the file */
 		err = gguf_intact(e->m->file);
 	if (!err)

@@ -102,6 +102,13 @@ struct accel_step {
 	float *values;
 };
 
+/* Bytes of weights, each layer's counted where it is. */
+struct loading {
+	uint64_t before;		/* of what is loaded as a whole */
+	uint64_t most, total;		/* as they were told */
+	bool given_up;
+};
+
 struct accel_engine {
 	const struct accel_model *m;
 	const struct accel_plan *plan;
@@ -136,6 +143,7 @@ struct accel_engine {
 	struct accel_step *current;	/* that is computed, asked whether it is to stop */
 	int failed_card;		/* the newest error of a run is its, -1 = none's */
 	struct pass_arrays arrays;
+	struct loading loading;
 	struct accel_engine_stats stats;	/* without those of cards that are up */
 	uint64_t fingerprint;		/* of the model, 0 = not made yet */
 };
@@ -170,6 +178,14 @@ int engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep, uint8_t 
 void engine_publish(struct accel_engine *e);
 /* Has what is computed to end?  -ECANCELED or -ETIMEDOUT with a sentence. */
 int engine_stopped(struct accel_engine *e);
+
+/* load.c, while the engine is made: progress.  -ECANCELED with a sentence: it was given up. */
+int load_begin(struct accel_engine *e);
+/* Of a card, so far; arg: the engine. */
+int load_progress(void *arg, uint64_t done);
+void load_card_done(struct accel_engine *e, uint32_t card);
+/* At last: layers on the CPU. */
+int load_cpu(struct accel_engine *e);
 
 /* pages.c, with the lock. */
 int pages_new(struct accel_engine *e);

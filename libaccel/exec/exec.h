@@ -85,7 +85,8 @@ struct exec_dev_opts {
 	const bool *mine;		/* [n_layers] */
 	const uint32_t *streams;	/* [n_layers]: stream_layer_size() */
 	struct stop stop;
-	bool (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* Bytes copied so far; NULL: not called.  What it returns other than 0, with a sentence, ends loading. */
+	int (*progress)(void *arg, uint64_t done);
 	void *progress_arg;
 };
 

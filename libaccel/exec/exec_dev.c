@@ -184,13 +184,9 @@ static void relocate(const struct exec_dev *e, const bool *mine, struct places *
 	}
 }
 
-struct upload {
-	const struct exec_dev_opts *o;
-	uint64_t done, total;
-};
-
-/* tied: data that is there already, or NULL. */
-static int copy_weights(struct exec_dev *e, uint32_t layer, const void *tied, struct upload *up)
+/* tied: data that is there already, or NULL.  Adds to *done. */
+static int copy_weights(struct exec_dev *e, uint32_t layer, const void *tied, const struct exec_dev_opts *o,
+			uint64_t *done)
 {
 	const struct layer *l = &e->m->layers[layer];
 
@@ -198,12 +194,9 @@ static int copy_weights(struct exec_dev *e, uint32_t layer, const void *tied, st
 		if (!l->w[i].data || (tied && l->w[i].data == tied))
 			continue;
 		memcpy(e->weights.map + (e->layers[layer].w[i] - e->weights.va), l->w[i].data, l->w[i].size);
-		up->done += l->w[i].size;
+		*done += l->w[i].size;
 	}
-	if (up->o->progress && !up->o->progress(up->o->progress_arg, up->done, up->total))
-		return fail(-ECANCELED, "loading was given up after %llu of %llu bytes",
-			    (unsigned long long)up->done, (unsigned long long)up->total);
-	return 0;
+	return o->progress ? o->progress(o->progress_arg, *done) : 0;
 }
 
 /* ---- recording ---- */
@@ -316,8 +309,8 @@ static int load(struct exec_dev *e, const struct exec_dev_opts *o)
 	const struct accel_model *m = e->m;
 	const void *tied = o->mine[0] ? m->layers[0].w[EMBED_TABLE].data : NULL;
 	struct places at = { .layers = e->layers };
-	struct upload up = { .o = o };
 	struct footprint f;
+	uint64_t done = 0;
 	int err;
 
 	footprint_of(&f, m, &e->shape, o->mine, o->streams, &at, e->layers);
@@ -336,14 +329,9 @@ static int load(struct exec_dev *e, const struct exec_dev_opts *o)
 	for (uint32_t i = 0; i < m->n_ropes; i++)
 		rope_table(&m->ropes[i], e->shape.ctx,
 			   (float *)(e->weights.map + (at.rope[i] - e->weights.va)));
-	for (uint32_t i = 0; i < m->n_layers; i++)
-		if (o->mine[i])
-			up.total += layer_weight_bytes(&m->layers[i]);
-	if (tied && o->mine[m->n_layers - 1] && m->layers[m->n_layers - 1].w[HEAD_OUT].data == tied)
-		up.total -= m->layers[0].w[EMBED_TABLE].size;
 	for (uint32_t i = 0; i < m->n_layers && !err; i++)
 		if (o->mine[i])
-			err = copy_weights(e, i, i ? tied : NULL, &up);
+			err = copy_weights(e, i, i ? tied : NULL, o, &done);
 	return err;
 }
 

@@ -81,12 +81,12 @@ static void test_cut_while_computing(void)
 	accel_model_free(m);
 }
 
-static bool cut_now(void *arg, uint64_t done, uint64_t total)
+static int cut_now(void *arg, uint64_t done, uint64_t total)
 {
 	(void)total;
 	if (done && truncate(arg, 4096))
 		abort();
-	return true;
+	return 0;
 }
 
 static void test_cut_while_loading(void)

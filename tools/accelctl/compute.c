@@ -197,11 +197,11 @@ int compute_plan(const struct options *o, bool timing, struct running *r)
 
 /* ---- computing ---- */
 
-static bool copying(void *arg, uint64_t done, uint64_t total)
+static int loading(void *arg, uint64_t done, uint64_t total)
 {
 	(void)arg;
-	show_progress("copying weights to the processor", done, total);
-	return true;
+	show_progress("loading weights", done, total);
+	return 0;
 }
 
 int compute_begin(const struct options *o, struct running *r)
@@ -211,7 +211,7 @@ int compute_begin(const struct options *o, struct running *r)
 		.threads = o->threads,
 		.isa = o->isa,
 		.strict = o->strict,
-		.progress = copying,
+		.progress = loading,
 	};
 	int err = accel_engine_new(r->plan, r->devs, r->n_devs, &eo, &r->engine);
 

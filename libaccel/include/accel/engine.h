@@ -41,10 +41,11 @@ struct accel_engine_opts {
 	bool strict;		/* a failure of a processor is returned, and is final */
 	const char *isa;	/* of the CPU: "scalar", "avx2", ...; NULL or "auto": the best */
 	/*
-	 * Called by accel_engine_new(), in its thread, as weights are copied to processors: bytes so far,
-	 * bytes in all.  True: go on; false: give up, -ECANCELED.  NULL: not called.
+	 * Called by accel_engine_new(), in its thread, as weights are copied to processors and, for the CPU,
+	 * read from the file: bytes so far, which never become fewer, and bytes of all layers; first with 0,
+	 * at last with all.  0: go on; else give up, -ECANCELED.  NULL: not called.
 	 */
-	bool (*progress)(void *arg, uint64_t done, uint64_t total);
+	int (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *progress_arg;	/* the caller's */
 	uint32_t retry_ms;	/* after a failure the processor is tried again after this time, doubled
 				 * each time that it fails; 0 = 1000, UINT32_MAX = never */
@@ -52,7 +53,8 @@ struct accel_engine_opts {
 
 /*
  * Makes an engine: copies weights onto the cards, which costs accel_plan_device_bytes() there, records
- * the commands, and lets the processors check them.  Weights of layers on the CPU stay in the file.
+ * the commands, and lets the processors check them.  Weights of layers on the CPU stay where the file is
+ * mapped, and are read once, so that the first step does not wait for the disk.
  * A card that is fuller than when the plan was made keeps the layers that it has room for; the others go
  * to the CPU, and accel_engine_layer() says so.  devs[n]: as many as the plan has, in the same order; they
  * and the plan stay the caller's and must outlive the engine; an entry may be NULL if no layer is
