@@ -23,7 +23,6 @@
 #include <accel/model.h>
 
 #include "error.h"
-#include "hash.h"
 
 enum damage { INTACT, UNREADABLE, CUT, WRITTEN };
 
@@ -31,15 +30,14 @@ struct mapping {
 	_Atomic(uintptr_t) base;	/* 0: not in use */
 	_Atomic size_t size;
 	_Atomic int damage;
-	_Atomic uint64_t stamp;		/* its times, when its content was last seen to be this: */
-	uint64_t sample;		/* a hash, as it was opened */
 	_Atomic bool told;		/* of the damage */
 	int fd;
+	struct timespec written;	/* last, when it was opened */
 	struct mapping *next;		/* fixed once it is in the list */
 };
 
 static _Atomic(struct mapping *) list;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* of writers of the list, and of stamps */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* of writers of the list */
 static struct sigaction before;		/* whoever handled SIGBUS before us */
 
 /* ---- the handler ---- */
@@ -111,61 +109,6 @@ int accel_guard_files(void)
 	return err ? fail(err, "SIGBUS cannot be handled: %s", strerror(-err)) : 0;
 }
 
-/* ---- what a file is known by ---- */
-
-/* Its head is where a model says what it is; pages of the rest tell what was written over it. */
-#define HEAD (256u << 10)
-#define PAGES 64u
-#define PAGE 4096u
-
-static int sample_range(int fd, uint64_t from, uint64_t end, struct hash *h)
-{
-	uint8_t page[PAGE];
-
-	while (from < end) {
-		ssize_t n = pread(fd, page, end - from < PAGE ? end - from : PAGE, from);
-
-		if (n < 0)
-			return -errno;
-		if (!n)
-			break;		/* it was cut, which is seen elsewhere */
-		hash_add(h, page, n);
-		from += n;
-	}
-	return 0;
-}
-
-/* Of files up to 512 KiB all. */
-static int sample_of(int fd, uint64_t size, uint64_t *sample)
-{
-	static const struct hash_key key;	/* chance is kept out, nobody's intention */
-	const uint64_t rest = size > HEAD ? size - HEAD : 0;
-	struct hash h;
-	int err;
-
-	hash_begin(&h, &key);
-	err = sample_range(fd, 0, size < HEAD ? size : HEAD, &h);
-	for (uint64_t i = 0; i < PAGES && rest && !err; i++) {
-		uint64_t from = HEAD + rest / PAGES * i + rest % PAGES * i / PAGES;
-		uint64_t end = HEAD + rest / PAGES * (i + 1) + rest % PAGES * (i + 1) / PAGES;
-
-		/* The last page is the file's last. */
-		if (i + 1 == PAGES && end - from > PAGE)
-			from = end - PAGE;
-		err = sample_range(fd, from, end - from < PAGE ? end : from + PAGE, &h);
-	}
-	*sample = hash_end(&h);
-	return err;
-}
-
-/* Of all times that a change of the content changes; nobody can set the second. */
-static uint64_t stamp_of(const struct stat *st)
-{
-	const uint64_t odd = 0x9e3779b97f4a7c15;
-
-	return ((st->st_mtim.tv_sec * odd + st->st_mtim.tv_nsec) * odd + st->st_ctim.tv_sec) * odd + st->st_ctim.tv_nsec;
-}
-
 /* ---- files ---- */
 
 /* An entry that nobody uses, or a new one. */
@@ -185,7 +128,7 @@ static struct mapping *take_entry(void)
 	return m;
 }
 
-static struct mapping *enter(void *base, const struct stat *st, uint64_t sample, int fd)
+static struct mapping *enter(void *base, const struct stat *st, int fd)
 {
 	struct mapping *m;
 
@@ -193,8 +136,7 @@ static struct mapping *enter(void *base, const struct stat *st, uint64_t sample,
 	m = take_entry();
 	if (m) {
 		m->fd = fd;
-		m->sample = sample;
-		atomic_store(&m->stamp, stamp_of(st));
+		m->written = st->st_mtim;
 		atomic_store(&m->damage, INTACT);
 		atomic_store(&m->told, false);
 		atomic_store(&m->size, st->st_size);
@@ -222,9 +164,7 @@ static int refuse(const char *path, char *err, size_t errlen, int rc, const char
 static int map(const char *path, int fd, struct mapping **out, char *err, size_t errlen)
 {
 	struct stat st;
-	uint64_t sample;
 	void *base;
-	int rc;
 
 	if (fstat(fd, &st))
 		return refuse(path, err, errlen, -errno, "cannot be opened: ", strerror(errno));
@@ -234,13 +174,10 @@ static int map(const char *path, int fd, struct mapping **out, char *err, size_t
 	}
 	if (!st.st_size)
 		return refuse(path, err, errlen, -EINVAL, "is empty", "");
-	rc = sample_of(fd, st.st_size, &sample);
-	if (rc)
-		return refuse(path, err, errlen, rc, "cannot be read: ", strerror(-rc));
 	base = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 		return refuse(path, err, errlen, -errno, "cannot be mapped: ", strerror(errno));
-	*out = enter(base, &st, sample, fd);
+	*out = enter(base, &st, fd);
 	if (*out)
 		return 0;
 	munmap(base, st.st_size);
@@ -294,23 +231,7 @@ uint64_t mapping_size(const struct mapping *m)
 	return atomic_load(&m->size);
 }
 
-/* Its times have changed, which others do, too: who copies it back, or changes its name or its rights. */
-static enum damage look_closer(struct mapping *m, uint64_t stamp)
-{
-	uint64_t sample;
-	int err;
-
-	pthread_mutex_lock(&lock);
-	err = sample_of(m->fd, mapping_size(m), &sample);
-	if (!err && sample == m->sample)
-		atomic_store(&m->stamp, stamp);
-	pthread_mutex_unlock(&lock);
-	if (err)
-		return UNREADABLE;
-	return sample == m->sample ? INTACT : WRITTEN;
-}
-
-static enum damage look(struct mapping *m)
+static enum damage look(const struct mapping *m)
 {
 	struct stat st;
 
@@ -318,7 +239,9 @@ static enum damage look(struct mapping *m)
 		return UNREADABLE;
 	if ((uint64_t)st.st_size < mapping_size(m))
 		return CUT;
-	return stamp_of(&st) == atomic_load(&m->stamp) ? INTACT : look_closer(m, stamp_of(&st));
+	if (st.st_mtim.tv_sec != m->written.tv_sec || st.st_mtim.tv_nsec != m->written.tv_nsec)
+		return WRITTEN;
+	return INTACT;
 }
 
 int mapping_intact(struct mapping *m, const char **why)

@@ -343,28 +343,15 @@ static void test_changes(void)
 {
 	const char *path = write_large();
 	struct gguf *g;
-	off_t size;
-	char byte;
 	int fd;
 
 	ok(!gguf_open(path, &g, err, sizeof(err)) && !gguf_intact(g), "an untouched file is intact");
 	rename(path, in_dir("old.gguf"));
 	ok(!gguf_intact(g), "under another name, too");
 	fd = open(in_dir("old.gguf"), O_RDWR);
-	ok(!futimens(fd, NULL) && !gguf_intact(g), "when it was touched, too");
-	ok(!futimens(fd, (struct timespec []) { { 5, 6 }, { 7, 8 } }) && !fchmod(fd, 0644) && !gguf_intact(g),
-	   "and has old times and other rights");
-	ok(pread(fd, &byte, 1, 5000) == 1 && pwrite(fd, &byte, 1, 5000) == 1 && !gguf_intact(g),
-	   "and was written to, but with what it held");
 	ok(pwrite(fd, "X", 1, 5000) == 1 && gguf_intact(g) == -EIO &&
 	   strstr(accel_error(), "large.gguf was written to while it was in use"), "it is written to: %s",
 	   accel_error());
-	gguf_close(g);
-	ok(!gguf_open(in_dir("old.gguf"), &g, err, sizeof(err)) && !gguf_intact(g), "opened again: intact");
-	size = lseek(fd, 0, SEEK_END);
-	for (off_t i = size / 2; i < size; i += 512)
-		pwrite(fd, "another file", 12, i);
-	ok(gguf_intact(g) == -EIO && lseek(fd, 0, SEEK_END) == size, "half of it is written over: %s", accel_error());
 	gguf_close(g);
 	ok(!gguf_open(in_dir("old.gguf"), &g, err, sizeof(err)) && !gguf_intact(g), "opened again: intact");
 	ok(!ftruncate(fd, 8192) && gguf_intact(g) == -EIO && strstr(accel_error(), "was cut"), "it is cut: %s",

@@ -36,11 +36,10 @@ struct accel_model_info {
 /*
  * Opens and checks a GGUF file, or all parts of a split one (NAME-00001-of-00003.gguf), which lie in
  * one directory and of which path names any.  The files stay open and mapped until
- * accel_model_free(): weights are used where they are.  A file that is replaced under its name, as by rename(),
- * is used on as it was; one that is cut or written to meanwhile ends steps with -EIO.  That is seen by its size
- * and, when its times have changed, by 512 KiB of its content, its head and pages spread over the rest: another
- * file written over it is found, a few bytes changed elsewhere may not be, and new times alone (touch, chmod)
- * are no change.  -EINVAL: not a model that Octans runs;
+ * accel_model_free(): weights are used where they are.  A file that is replaced under its name, as by
+ * rename(), is used on as it was; one that is cut or written to ends steps with -EIO.  That is seen by
+ * its size and the time of its last modification, so touch(1) counts as writing: nothing cheaper than
+ * reading all of it could tell.  -EINVAL: not a model that Octans runs;
  * -EIO: a file changed while it was read; -ENOENT, -EACCES, ...: as open(); -ENOMEM.
  */
 int accel_model_load(const char *path, struct accel_model **out);
