@@ -59,6 +59,7 @@ enum card_state {
 struct card {
 	struct accel_dev *dev;
 	struct exec_dev *exec;		/* UP */
+	struct exec_dev *coming;	/* DOWN: that is loaded, a piece with each step; or NULL */
 	enum card_state state;
 	char name[32];
 	bool *mine;			/* [n_layers], when it is up */
@@ -141,6 +142,7 @@ struct accel_engine {
 	uint32_t n_cards;
 	struct exec_cpu *cpu;
 	struct accel_step *current;	/* that is computed, asked whether it is to stop */
+	uint64_t return_bytes;		/* of weights, to a card that comes back, with each step */
 	int failed_card;		/* the newest error of a run is its, -1 = none's */
 	struct pass_arrays arrays;
 	struct loading loading;
@@ -163,21 +165,31 @@ void engine_put(struct accel_engine *e);
 /* -EINVAL with a sentence: it is closed.  Whoever has the baton and sees 0 has the executors. */
 int engine_closed(const struct accel_engine *e);
 
-/* engine.c, with the baton: layers of a card that failed with err go to the CPU. */
-int engine_fall_back(struct accel_engine *e, uint32_t card, int err);
+/* cards.c, with the baton. */
+/* Loads a card's layers; if that cannot be, some or all of them are the CPU's, or it is an error. */
+int card_load(struct accel_engine *e, uint32_t card);
+/* The CPU has those that are on no card; more: and those of this card, -1 = none. */
+int cards_own_cpu(struct accel_engine *e, int32_t more);
+void card_add_stats(struct accel_engine_stats *st, const struct exec_dev *exec);
+/* Layers of a card that failed with err go to the CPU. */
+int card_fall_back(struct accel_engine *e, uint32_t card, int err);
 /*
  * Are all cards well?  Memory of one that is gone reads as anything, without an error.  1: no, and its layers
  * are now on the CPU; or -errno.
  */
-int engine_check_cards(struct accel_engine *e);
-/* Cards that failed and may be well again are tried. */
-void engine_bring_back(struct accel_engine *e);
+int cards_check(struct accel_engine *e);
+/* Cards that failed and may be well again are tried: weights go back to them in pieces. */
+void cards_bring_back(struct accel_engine *e);
+
+/* engine.c, with the baton. */
 /* A pool of a layer, that keeps such things, wherever it is. */
 int engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep, uint8_t **pool);
 /* With the lock, too: figures for those who ask. */
 void engine_publish(struct accel_engine *e);
 /* Has what is computed to end?  -ECANCELED or -ETIMEDOUT with a sentence. */
 int engine_stopped(struct accel_engine *e);
+/* The same in silence, for executors; arg: the engine. */
+bool engine_is_stopped(void *arg);
 
 /* load.c, while the engine is made: progress.  -ECANCELED with a sentence: it was given up. */
 int load_begin(struct accel_engine *e);

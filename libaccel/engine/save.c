@@ -270,7 +270,7 @@ static int take_part(struct accel_engine *e, struct accel_seq *seq, const struct
 		if (!err)
 			err = copy_part(e, seq, p);
 		if (!err)
-			err = engine_check_cards(e);
+			err = cards_check(e);
 	} while (err > 0);
 	baton_pass(e);
 	return err;

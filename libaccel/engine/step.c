@@ -36,7 +36,7 @@ static int after_failure(struct accel_engine *e, int err)
 	/* Another client's failure: once more, on a new queue. */
 	if (err == -ECANCELED && c->dropped++ < 2 && !exec_dev_renew(c->exec))
 		return 0;
-	return engine_fall_back(e, e->failed_card, err);
+	return card_fall_back(e, e->failed_card, err);
 }
 
 static int compute(struct accel_engine *e, struct accel_step *step)
@@ -124,7 +124,7 @@ int step_compute(struct accel_engine *e, struct accel_step *step)
 	e->current = step;
 	err = engine_stopped(e);
 	if (!err) {
-		engine_bring_back(e);
+		cards_bring_back(e);
 		err = reserve(e, step);
 		if (!err)
 			err = compute(e, step);

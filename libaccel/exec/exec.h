@@ -82,7 +82,7 @@ uint32_t exec_cpu_threads(const struct exec_cpu *e);
 struct exec_dev;
 
 struct exec_dev_opts {
-	const bool *mine;		/* [n_layers] */
+	const bool *mine;		/* [n_layers], read until all is loaded */
 	const uint32_t *streams;	/* [n_layers]: stream_layer_size() */
 	struct stop stop;
 	/* Bytes copied so far; NULL: not called.  What it returns other than 0, with a sentence, ends loading. */
@@ -90,10 +90,16 @@ struct exec_dev_opts {
 	void *progress_arg;
 };
 
-/* Copies its layers' weights onto the card. */
+/* Takes memory on the card and records the streams; what it needs to run comes with exec_dev_load(). */
 int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct accel_dev *dev,
 		 const struct exec_dev_opts *opts, struct exec_dev **out);
 void exec_dev_free(struct exec_dev *e);
+/*
+ * Copies up to that many bytes more of its layers' weights onto the card.  1: there are more to come; 0: all are
+ * there, and the processor has accepted the streams.  -ECANCELED: opts.progress; or opts.stop, if not
+ * exec_dev_blamed(), and then it may be asked again.
+ */
+int exec_dev_load(struct exec_dev *e, uint64_t bytes);
 /* Runs the layers from first on that follow each other, and waits.  -ECANCELED: it was told to stop, or
  * the processor dropped the job; exec_dev_blamed() tells which. */
 int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass);

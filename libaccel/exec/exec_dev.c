@@ -26,6 +26,17 @@ struct card_buffer {
 	uint8_t *map;			/* NULL: not mapped by the process */
 };
 
+struct upload {			/* of weights */
+	const bool *mine;		/* [n_layers] */
+	const void *tied;		/* the table that the last layer may have, too; NULL: it is not here */
+	uint32_t layer;			/* what comes next: */
+	int weight;
+	uint64_t offset;
+	uint64_t done;
+	int (*progress)(void *arg, uint64_t done);
+	void *progress_arg;
+};
+
 struct run {				/* layers that follow each other; at its first */
 	uint32_t end;			/* past the last, 0 = no run begins here */
 	uint32_t stream_end;		/* offset in the stream buffer */
@@ -44,6 +55,7 @@ struct exec_dev {
 	struct io io;
 	struct layer_places *layers;	/* [n_layers] */
 	struct layer_cost *costs;	/* [n_layers], of its layers */
+	struct upload upload;
 	struct stop stop;
 	bool blamed;			/* the newest error is the processor's */
 	struct run *runs;		/* [n_layers] */
@@ -184,19 +196,62 @@ static void relocate(const struct exec_dev *e, const bool *mine, struct places *
 	}
 }
 
-/* tied: data that is there already, or NULL.  Adds to *done. */
-static int copy_weights(struct exec_dev *e, uint32_t layer, const void *tied, const struct exec_dev_opts *o,
-			uint64_t *done)
+/* Data that two layers have in common is there once, as the first's. */
+static bool is_copied(const struct exec_dev *e, uint32_t layer, int weight)
 {
-	const struct layer *l = &e->m->layers[layer];
+	const void *data = e->m->layers[layer].w[weight].data;
 
-	for (int i = 0; i < LAYER_WEIGHTS; i++) {
-		if (!l->w[i].data || (tied && l->w[i].data == tied))
+	return data && !(layer && e->upload.tied && data == e->upload.tied);
+}
+
+static void begin_upload(struct exec_dev *e, const struct exec_dev_opts *o)
+{
+	struct upload *up = &e->upload;
+
+	*up = (struct upload) { .mine = o->mine, .progress = o->progress, .progress_arg = o->progress_arg };
+	if (o->mine[0])
+		up->tied = e->m->layers[0].w[EMBED_TABLE].data;
+}
+
+/* False: *bytes are used up. */
+static bool copy_weights(struct exec_dev *e, uint32_t layer, uint64_t *bytes)
+{
+	struct upload *up = &e->upload;
+
+	for (; up->weight < LAYER_WEIGHTS; up->weight++, up->offset = 0) {
+		const struct weight *w = &e->m->layers[layer].w[up->weight];
+		uint8_t *to = e->weights.map + (e->layers[layer].w[up->weight] - e->weights.va);
+		uint64_t n;
+
+		if (!is_copied(e, layer, up->weight))
 			continue;
-		memcpy(e->weights.map + (e->layers[layer].w[i] - e->weights.va), l->w[i].data, l->w[i].size);
-		*done += l->w[i].size;
+		n = w->size - up->offset < *bytes ? w->size - up->offset : *bytes;
+		memcpy(to + up->offset, (const uint8_t *)w->data + up->offset, n);
+		up->offset += n;
+		up->done += n;
+		*bytes -= n;
+		if (up->offset < w->size)
+			return false;
 	}
-	return o->progress ? o->progress(o->progress_arg, *done) : 0;
+	return true;
+}
+
+/* 1: there are more. */
+static int upload(struct exec_dev *e, uint64_t bytes)
+{
+	struct upload *up = &e->upload;
+	int err;
+
+	for (; up->layer < e->m->n_layers; up->layer++, up->weight = 0) {
+		if (!up->mine[up->layer])
+			continue;
+		if (!copy_weights(e, up->layer, &bytes))
+			return 1;
+		err = up->progress ? up->progress(up->progress_arg, up->done) : 0;
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 /* ---- recording ---- */
@@ -304,13 +359,12 @@ static int cost_all(struct exec_dev *e, const bool *mine)
 	return err;
 }
 
-static int load(struct exec_dev *e, const struct exec_dev_opts *o)
+/* Everything but weights. */
+static int make(struct exec_dev *e, const struct exec_dev_opts *o)
 {
 	const struct accel_model *m = e->m;
-	const void *tied = o->mine[0] ? m->layers[0].w[EMBED_TABLE].data : NULL;
 	struct places at = { .layers = e->layers };
 	struct footprint f;
-	uint64_t done = 0;
 	int err;
 
 	footprint_of(&f, m, &e->shape, o->mine, o->streams, &at, e->layers);
@@ -324,14 +378,10 @@ static int load(struct exec_dev *e, const struct exec_dev_opts *o)
 	if (err || e->info.timing_only)
 		return err;		/* nothing will be read */
 	err = map_buffer(e, &e->weights);
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < m->n_ropes; i++)
+	for (uint32_t i = 0; i < m->n_ropes && !err; i++)
 		rope_table(&m->ropes[i], e->shape.ctx,
 			   (float *)(e->weights.map + (at.rope[i] - e->weights.va)));
-	for (uint32_t i = 0; i < m->n_layers && !err; i++)
-		if (o->mine[i])
-			err = copy_weights(e, i, i ? tied : NULL, o, &done);
+	begin_upload(e, o);
 	return err;
 }
 
@@ -592,9 +642,7 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct 
 	if (!err)
 		err = new_queue(e, &e->queue);
 	if (!err)
-		err = load(e, opts);
-	if (!err)
-		err = rehearse(e);
+		err = make(e, opts);
 	if (err)
 		goto fail;
 	*out = e;
@@ -602,6 +650,15 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct 
 fail:
 	exec_dev_free(e);
 	return err;
+}
+
+int exec_dev_load(struct exec_dev *e, uint64_t bytes)
+{
+	int err = e->info.timing_only ? 0 : upload(e, bytes);
+
+	if (err < 0)
+		e->blamed = false;
+	return err ? err : rehearse(e);
 }
 
 void exec_dev_free(struct exec_dev *e)

@@ -13,6 +13,7 @@
 #include <accel/engine.h>
 
 #include "device/transport.h"
+#include "engine/engine.h"
 #include "engine_rig.h"
 #include "error.h"
 #include "fail_alloc.h"
@@ -658,6 +659,41 @@ static void test_return(const char *fault)
 	rig_free(&b);
 }
 
+/* Weights go back in pieces, between which steps are computed; a processor that fails meanwhile, or an engine
+ * that ends, leaves nothing behind. */
+static void test_return_in_pieces(const char *fault)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .retry_ms = 1 };
+	const struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 64, .page = 4 };
+	struct rig a = rig_new(model, "sim:rings=1", po, &o), b = rig_new(model, NULL, po, &o);
+	const uint64_t piece = 256 << 10;
+	const float *x, *y;
+	uint32_t steps = 0;
+	bool same = true;
+	char reply[256];
+
+	a.engine->return_bytes = piece;
+	accel_dev_control(a.dev, "fault 0", reply, sizeof(reply));
+	for (int32_t i = 0; i < 60; i++) {
+		const int32_t token = i + 3;
+
+		same = same && !rig_eval(&a, &token, 1, ACCEL_WANT_LAST, &x) &&
+		       !rig_eval(&b, &token, 1, ACCEL_WANT_LAST, &y) &&
+		       !memcmp(x, y, mi.n_vocab * sizeof(float));
+		nanosleep(&(struct timespec) { .tv_nsec = 1500000 }, NULL);
+		if (fault && i == 10)
+			accel_dev_control(a.dev, fault, reply, sizeof(reply));
+		if (fault && i == 12)
+			break;		/* it is on the way */
+		steps += !rig_stats(&a).returns;
+	}
+	ok(same && rig_stats(&a).fallbacks == 1 && rig_stats(&a).returns == !fault &&
+	   steps * piece > mi.weight_bytes * 3 / 4, "fault on the way: %s, %u steps, %llu bytes",
+	   fault ? fault : "none", steps, (unsigned long long)mi.weight_bytes);
+	rig_free(&a);
+	rig_free(&b);
+}
+
 /* A sequence that skips does not make others that share its pages believe that these hold something. */
 static void test_skip_after_loss(void)
 {
@@ -884,6 +920,8 @@ int main(void)
 	test_no_map();
 	test_return("fault 0");
 	test_return("hang ring 0");
+	test_return_in_pieces(NULL);
+	test_return_in_pieces("remove");
 	test_freed_first(NULL);
 	test_freed_first("sim:rings=1");
 	test_strangers();

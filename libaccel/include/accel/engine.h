@@ -9,7 +9,8 @@
  *
  * If a processor fails, an engine that is not strict goes on on the CPU, computes anew what was lost of
  * keys and values, and the step succeeds; accel_engine_stats() says so and why.  After a while it tries
- * the processor again, unless that is gone.  Errors of the host (memory, descriptors) are returned, and
+ * the processor again, unless that is gone: its weights go back to it in pieces of 32 MiB, one with each step, and
+ * then, in one step, all keys and values that sequences have.  Errors of the host (memory, descriptors) are returned, and
  * the next step starts where this one did.
  *
  * Threads: all functions of one engine and of its sequences and steps may be called from several

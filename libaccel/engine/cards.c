@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Cards: weights are loaded onto them, they fail, and they come back.
+ *
+ * The processor and the CPU give the same bits (Documentation/hardware/numerics.rst), so a failure
+ * costs time, not the answer: layers move to the CPU, keys and values are computed again from the tokens
+ * as sequences come to need them, and when the processor is well they are copied back to it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "log.h"
+#include "model/gguf.h"
+
+#define RETRY_MS 1000u
+#define LONGEST_RETRY_MS 64000u
+
+/* ---- failing ---- */
+
+int cards_own_cpu(struct accel_engine *e, int32_t more)
+{
+	const uint32_t n = e->m->n_layers;
+	bool *mine = calloc(n, sizeof(*mine));
+	int err;
+
+	if (!mine)
+		return fail(-ENOMEM, "no memory for %u layers", n);
+	for (uint32_t i = 0; i < n; i++)
+		mine[i] = e->layers[i].device < 0 || (more >= 0 && e->layers[i].device == more);
+	err = exec_cpu_own(e->cpu, mine);
+	free(mine);
+	return err;
+}
+
+static void leave(struct accel_engine *e, uint32_t card, enum accel_reason reason, const char *why)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++) {
+		struct accel_layer *l = &e->layers[i];
+
+		if (l->device != (int32_t)card)
+			continue;
+		l->device = -1;
+		l->reason = reason;
+		snprintf(l->detail, sizeof(l->detail), "%.*s", (int)sizeof(l->detail) - 1, why);
+	}
+}
+
+static uint32_t retry_ms(const struct accel_engine *e)
+{
+	return e->opts.retry_ms ? e->opts.retry_ms : RETRY_MS;
+}
+
+/* When a card that failed is tried again; and later each time. */
+static void put_off(struct accel_engine *e, struct card *c, int err, const char *why)
+{
+	if (err == -ENODEV || retry_ms(e) == UINT32_MAX) {
+		c->state = CARD_GONE;
+		log_say(ACCEL_LOG_WARNING, "layers of %s go on on the CPU, for good: %s", c->name, why);
+		return;
+	}
+	c->state = CARD_DOWN;
+	if (!c->wait_ms)
+		c->wait_ms = retry_ms(e);
+	log_say(ACCEL_LOG_WARNING, "layers of %s go on on the CPU, and it is tried again in %u ms: %s", c->name,
+		c->wait_ms, why);
+	c->retry_ns = now_ns() + c->wait_ms * 1000000ll;
+	if (c->wait_ms < LONGEST_RETRY_MS)
+		c->wait_ms *= 2;
+}
+
+void card_add_stats(struct accel_engine_stats *st, const struct exec_dev *exec)
+{
+	uint64_t *to = (uint64_t *)&st->modelled;
+	const uint64_t *from;
+	struct exec_stats x;
+
+	exec_dev_stats(exec, &x);
+	from = (const uint64_t *)&x.modelled;
+	st->submits += x.submits;
+	st->device_jobs += x.jobs;
+	st->stream_bytes += x.stream_bytes;
+	st->stream_writes += x.stream_writes;
+	st->ceiling_cycles += x.ceiling_cycles;
+	for (int i = 0; i < OCTANS_COUNTERS; i++)
+		to[i] += from[i];
+}
+
+static void note_fallback(struct accel_engine *e, int err, const char *why)
+{
+	e->stats.fallbacks++;
+	e->stats.fallback_error = err;
+	snprintf(e->stats.fallback_reason, sizeof(e->stats.fallback_reason), "%.*s",
+		 (int)sizeof(e->stats.fallback_reason) - 1, why);
+}
+
+/* If that cannot be, for want of memory, all stays as it was: the next step fails, too, and tries again. */
+int card_fall_back(struct accel_engine *e, uint32_t card, int err)
+{
+	struct card *c = &e->cards[card];
+	char why[ACCEL_ERROR_MAX];
+	int cannot;
+
+	snprintf(why, sizeof(why), "%s", accel_error());
+	cannot = cards_own_cpu(e, card);
+	if (cannot)
+		return cannot;
+	pthread_mutex_lock(&e->lock);
+	card_add_stats(&e->stats, c->exec);
+	leave(e, card, ACCEL_REASON_LOST, why);
+	note_fallback(e, err, why);
+	pages_forget(e);
+	marks_forget(e);
+	pthread_mutex_unlock(&e->lock);
+	exec_dev_free(c->exec);
+	c->exec = NULL;
+	put_off(e, c, err, why);
+	return 0;
+}
+
+int cards_check(struct accel_engine *e)
+{
+	for (uint32_t i = 0; i < e->n_cards; i++) {
+		struct exec_dev *exec = e->cards[i].exec;
+		int err = exec ? exec_dev_check(exec) : 0;
+
+		if (err && exec_dev_blamed(exec) && !e->opts.strict) {
+			err = card_fall_back(e, i, err);
+			if (!err)
+				return 1;
+		}
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- loading ---- */
+
+static int make_exec(struct accel_engine *e, struct card *c, bool returning, struct exec_dev **out)
+{
+	const struct exec_dev_opts o = {
+		.mine = c->mine, .streams = plan_streams(e->plan), .stop = { engine_is_stopped, e },
+		.progress = returning ? NULL : load_progress, .progress_arg = e,
+	};
+
+	return exec_dev_new(e->m, &e->shape, c->dev, &o, out);
+}
+
+static int load_exec(struct accel_engine *e, struct card *c)
+{
+	int err = make_exec(e, c, false, &c->exec);
+
+	if (!err)
+		err = exec_dev_load(c->exec, UINT64_MAX);
+	if (err) {
+		exec_dev_free(c->exec);
+		c->exec = NULL;
+	}
+	return err;
+}
+
+static uint32_t find_mine(struct accel_engine *e, uint32_t card)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		n += e->cards[card].mine[i] = e->layers[i].device == (int32_t)card;
+	return n;
+}
+
+/* Bytes of on-card memory that may be had now. */
+static int room_of(struct accel_dev *dev, uint64_t *room)
+{
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	uint64_t reach;
+	int err = accel_dev_info(dev, &info);
+
+	if (err)
+		return err;
+	reach = info.memory_mappable < info.memory_size ? info.memory_mappable : info.memory_size;
+	*room = reach > info.memory_used ? reach - info.memory_used : 0;
+	return 0;
+}
+
+/* Others have taken memory since the plan was made: what has room stays. */
+static int load_what_fits(struct accel_engine *e, uint32_t card)
+{
+	struct card *c = &e->cards[card];
+	const uint32_t planned = find_mine(e, card);
+	uint64_t room, before = UINT64_MAX;
+	char why[ACCEL_ERROR_MAX];
+	uint32_t left = planned;
+	int err = load_exec(e, c);
+
+	snprintf(why, sizeof(why), "%s", err ? accel_error() : "");
+	while (err == -ENOSPC && !e->opts.strict && left) {
+		err = room_of(c->dev, &room);
+		if (err)
+			break;
+		/* It is there, but not in one piece. */
+		if (room >= before)
+			room = before - before / 8 - 1;
+		before = room;
+		left = plan_shrink(e->plan, e->layers, card, c->name, room);
+		find_mine(e, card);
+		err = left ? load_exec(e, c) : 0;
+	}
+	if (!err && left < planned) {
+		note_fallback(e, -ENOSPC, why);
+		log_say(ACCEL_LOG_WARNING, "%u of the %u layers that were planned for %s are on the CPU: %s",
+			planned - left, planned, c->name, why);
+	}
+	if (!err && !left)
+		c->state = CARD_UNUSED;
+	return err;
+}
+
+int card_load(struct accel_engine *e, uint32_t card)
+{
+	struct card *c = &e->cards[card];
+	int err;
+
+	c->mine = calloc(e->m->n_layers, sizeof(*c->mine));
+	if (!c->mine)
+		return fail(-ENOMEM, "no memory for %u layers", e->m->n_layers);
+	if (!find_mine(e, card))
+		return 0;
+	if (!c->dev)
+		return fail(-EINVAL, "the plan puts layers on processor %u but none was given", card);
+	c->state = CARD_UP;
+	err = load_what_fits(e, card);
+	if (!err)
+		load_card_done(e, card);
+	if (!err || e->opts.strict)
+		return err;
+	if (err != -ENODEV && err != -EIO && err != -EFAULT && err != -ETIME && err != -ECANCELED && err != -EBUSY)
+		return err;		/* the host, or the arguments */
+	if (e->loading.given_up)
+		return err;
+	leave(e, card, ACCEL_REASON_LOST, accel_error());
+	note_fallback(e, err, accel_error());
+	put_off(e, c, err, accel_error());
+	return 0;
+}
+
+/* ---- coming back ---- */
+
+/* Does any sequence have it?  What is taken meanwhile is taken by who has the baton; what is given back may
+ * as well be copied. */
+static bool is_used(struct accel_engine *e, bool paged, uint32_t i)
+{
+	bool used;
+
+	pthread_mutex_lock(&e->lock);
+	used = paged ? e->pages[i].refs : e->slot_refs[i];
+	pthread_mutex_unlock(&e->lock);
+	return used;
+}
+
+/* What sequences have of a pool, from the CPU to a card. */
+static void copy_pool(struct accel_engine *e, uint32_t layer, enum keep keep, uint8_t *to)
+{
+	const bool paged = keep_is_paged(keep);
+	const uint8_t *from = exec_cpu_pool(e->cpu, layer, keep);
+	const size_t bytes = keep_row(&e->m->layers[layer], keep, &e->shape) << (paged ? e->shape.page_log2 : 0);
+	const uint32_t n = paged ? e->shape.pages : e->shape.slots;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (is_used(e, paged, i))
+			memcpy(to + i * bytes, from + i * bytes, bytes);
+}
+
+static int copy_pools(struct accel_engine *e, const struct card *c)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		for (enum keep k = 0; k < KEEP_COUNT && c->mine[i]; k++) {
+			uint8_t *to;
+			int err;
+
+			if (!keep_bytes(&e->m->layers[i], k, &e->shape))
+				continue;
+			err = exec_dev_pool(c->coming, i, k, &to);
+			if (err)
+				return err;
+			copy_pool(e, i, k, to);
+		}
+	return 0;
+}
+
+/* With its layers, and with what sequences know. */
+static int move_in(struct accel_engine *e, uint32_t card)
+{
+	struct card *c = &e->cards[card];
+	int err = gguf_intact(e->m->file);	/* or what was copied are not its weights */
+
+	if (!err)
+		err = copy_pools(e, c);
+	if (err)
+		return err;
+	pthread_mutex_lock(&e->lock);
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (c->mine[i]) {
+			e->layers[i] = plan_layers(e->plan)[i];
+			e->layers[i].device = card;
+		}
+	pthread_mutex_unlock(&e->lock);
+	err = cards_own_cpu(e, -1);
+	if (err) {
+		pthread_mutex_lock(&e->lock);
+		leave(e, card, ACCEL_REASON_LOST, e->stats.fallback_reason);
+		pthread_mutex_unlock(&e->lock);
+		return err;
+	}
+	c->exec = c->coming;
+	c->coming = NULL;
+	c->state = CARD_UP;
+	e->stats.returns++;
+	log_say(ACCEL_LOG_INFO, "%s is well: its layers are back on it", c->name);
+	return 0;
+}
+
+/*
+ * The next piece of the way.  Weights, which are most of it, are copied a little with each step, and the CPU goes
+ * on with their layers until all are there.  Keys and values are moved at once, as each step changes them: that
+ * is what the step then takes longer, with what sequences have of them over the bus's speed, and the time of a
+ * job that has nothing to do.
+ */
+static int return_to(struct accel_engine *e, uint32_t card)
+{
+	struct card *c = &e->cards[card];
+	int err = c->coming ? 0 : make_exec(e, c, true, &c->coming);
+
+	if (!err)
+		err = exec_dev_load(c->coming, e->return_bytes);
+	if (err > 0 || (err == -ECANCELED && c->coming && !exec_dev_blamed(c->coming)))
+		return 0;		/* the next step goes on */
+	if (!err)
+		err = move_in(e, card);
+	if (err) {
+		exec_dev_free(c->coming);
+		c->coming = NULL;
+	}
+	return err;
+}
+
+void cards_bring_back(struct accel_engine *e)
+{
+	for (uint32_t i = 0; i < e->n_cards; i++) {
+		struct card *c = &e->cards[i];
+		int err;
+
+		if (c->state != CARD_DOWN || now_ns() < c->retry_ns)
+			continue;
+		err = return_to(e, i);
+		if (err)
+			put_off(e, c, err, accel_error());
+	}
+}
