@@ -432,7 +432,7 @@ static void op_file(struct client *c)
 	p = &c->places[below(c->n_places)];
 	err = accel_seq_save(h->seq, fd);
 	if (err) {
-		if (!may_fail(h->place, err) && err != -ENOSPC && !(err == -EIO && h->place->hurt))
+		if (!may_fail(h->place, err) && err != -ENOSPC)
 			finding("not saved: %d, %s", err, accel_error());
 		goto out;
 	}
