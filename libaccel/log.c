@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "forks.h"
 #include "plain.h"
 
 /* Recursive: the listener may take itself away. */
@@ -21,25 +22,18 @@ static void *listener_arg;
 static _Atomic bool listening;
 static _Thread_local bool speaking;	/* in the listener: what it causes is not said */
 
-static void before_fork(void)
+/* Another thread may have held it. */
+static void free_lock(struct fork_watch *w)
 {
-	pthread_mutex_lock(&lock);
-}
-
-static void after_fork(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-/* The child has a lock of its own: the mutex names a thread of its parent's as the owner. */
-static void in_child(void)
-{
+	(void)w;
 	lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 }
 
+static struct fork_watch forks = { .in_child = free_lock };
+
 static void watch_forks(void)
 {
-	pthread_atfork(before_fork, after_fork, in_child);
+	fork_watch(&forks);
 }
 
 void accel_log_set(void (*fn)(void *arg, enum accel_log_level level, const char *sentence), void *arg)

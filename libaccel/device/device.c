@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The public device functions: argument checks, then the transport. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,14 @@
 #include "error.h"
 #include "opts.h"
 #include "transport.h"
+
+/* Memory of a processor is not mapped in a child; of the model it is a copy, which means nothing. */
+static void become_child(struct fork_watch *w)
+{
+	struct accel_dev *dev = (struct accel_dev *)((char *)w - offsetof(struct accel_dev, forks));
+
+	dev->t = &transport_child;
+}
 
 int accel_open(const char *selector, struct accel_dev **out)
 {
@@ -29,6 +38,8 @@ int accel_open(const char *selector, struct accel_dev **out)
 		free(dev);
 		return err;
 	}
+	dev->forks.in_child = become_child;
+	fork_watch(&dev->forks);
 	*out = dev;
 	return 0;
 }
@@ -37,6 +48,7 @@ void accel_close(struct accel_dev *dev)
 {
 	if (!dev)
 		return;
+	fork_unwatch(&dev->forks);
 	dev->t->close(dev);
 	free(dev);
 }
@@ -120,6 +132,10 @@ int accel_bo_map(struct accel_bo *bo, void **map)
 {
 	int err;
 
+	if (bo->dev->t == &transport_child) {
+		bo->dev->t->bo_map(bo);
+		return NULL;
+	}
 	pthread_mutex_lock(&bo->lock);
 	err = bo->map ? 0 : bo->dev->t->bo_map(bo);
 	*map = bo->map;

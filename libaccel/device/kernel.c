@@ -247,6 +247,7 @@ static int kernel_bo_map(struct accel_bo *bo)
 	if (map == MAP_FAILED)
 		return fail(-errno, "%s: a buffer of %llu bytes cannot be mapped: %s",
 			    bo->dev->info.name, (unsigned long long)bo->size, strerror(errno));
+	madvise(map, bo->size, MADV_DONTFORK);	/* a child would write into its parent's cards */
 	bo->map = map;
 	return 0;
 }

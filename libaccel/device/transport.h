@@ -10,10 +10,12 @@
 
 #include <accel/device.h>
 
+#include "forks.h"
 #include "handles.h"
 
 struct accel_dev {
 	const struct transport *t;
+	struct fork_watch forks;
 	struct accel_devinfo info;	/* memory_used: as it was at open */
 	int fd;				/* kernel */
 	struct handles handles;		/* kernel */
@@ -86,6 +88,7 @@ struct transport {
 
 extern const struct transport transport_kernel;
 extern const struct transport transport_sim;
+extern const struct transport transport_child;	/* of a processor that the parent opened */
 
 /* What became of a job that ended with err: "the job ..." */
 const char *job_error(int err);

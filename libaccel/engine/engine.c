@@ -47,11 +47,18 @@ void baton_pass(struct accel_engine *e)
 	pthread_mutex_unlock(&e->lock);
 }
 
-int engine_closed(const struct accel_engine *e)
+static int closed(const struct accel_engine *e)
 {
 	if (!e->closed)
 		return 0;
 	return fail(-EINVAL, "the engine was freed: what is left of it can be read and freed, nothing is computed with it any more");
+}
+
+int engine_usable(const struct accel_engine *e)
+{
+	int err = closed(e);
+
+	return err ? err : engine_forked(e);
 }
 
 int engine_stopped(struct accel_engine *e)
@@ -89,7 +96,7 @@ int engine_pool(struct accel_engine *e, uint32_t layer, enum keep keep, uint8_t 
 
 /* ---- the engine ---- */
 
-static void make_locks(struct accel_engine *e)
+void engine_make_locks(struct accel_engine *e)
 {
 	pthread_condattr_t clock;
 
@@ -150,7 +157,7 @@ int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *dev
 	*out = NULL;
 	if (!e)
 		return fail(-ENOMEM, "no memory for an engine");
-	make_locks(e);
+	engine_make_locks(e);
 	e->refs = 1;
 	e->return_bytes = RETURN_BYTES;
 	e->fd = -1;
@@ -170,6 +177,7 @@ int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *dev
 		accel_engine_free(e);
 		return err;
 	}
+	engine_watch_forks(e);
 	*out = e;
 	return 0;
 }
@@ -207,6 +215,7 @@ void engine_put(struct accel_engine *e)
 	pthread_mutex_unlock(&e->lock);
 	if (!last)
 		return;
+	fork_unwatch(&e->forks);
 	pages_free(e);
 	free(e->layers);
 	pthread_cond_destroy(&e->ended);
@@ -270,7 +279,7 @@ int accel_engine_layer(struct accel_engine *e, uint32_t index, struct accel_laye
 	int err;
 
 	pthread_mutex_lock(&e->lock);
-	err = engine_closed(e);
+	err = closed(e);
 	if (!err && index >= e->m->n_layers)
 		err = fail(-EINVAL, "there is no layer %u, the last is %u", index, e->m->n_layers - 1);
 	if (!err)

@@ -19,6 +19,7 @@
 #include <accel/engine.h>
 
 #include "error.h"
+#include "forks.h"
 #include "exec/exec.h"
 #include "opts.h"
 #include "pass.h"
@@ -111,6 +112,8 @@ struct loading {
 };
 
 struct accel_engine {
+	struct fork_watch forks;
+	bool forked;			/* it is a child's copy of its parent's */
 	const struct accel_model *m;
 	const struct accel_plan *plan;
 	struct accel_engine_opts opts;
@@ -154,16 +157,24 @@ struct accel_engine {
 
 int64_t now_ns(void);
 
+/* child.c */
+void engine_watch_forks(struct accel_engine *e);
+/* -EINVAL with a sentence: this process is a child of the one that made it, and must not compute with it. */
+int engine_forked(const struct accel_engine *e);
+/* With the lock: a step that the parent goes on with has ended here, with that error. */
+void engine_abandon(struct accel_step *step);
+
 /*
  * engine.c, without the lock: the baton goes to those who want it in their order, so that who takes it again
  * and again does not keep others from it.
  */
+void engine_make_locks(struct accel_engine *e);
 void baton_take(struct accel_engine *e);
 void baton_pass(struct accel_engine *e);
 /* Without the lock: a reference less, and with the last of them the engine is gone. */
 void engine_put(struct accel_engine *e);
-/* -EINVAL with a sentence: it is closed.  Whoever has the baton and sees 0 has the executors. */
-int engine_closed(const struct accel_engine *e);
+/* -EINVAL with a sentence: it is closed, or the parent's.  Whoever has the baton and sees 0 has the executors. */
+int engine_usable(const struct accel_engine *e);
 
 /* cards.c, with the baton. */
 /* Loads a card's layers; if that cannot be, some or all of them are the CPU's, or it is an error. */

@@ -243,7 +243,7 @@ static int make_header(struct accel_engine *e, const struct accel_seq *seq, stru
 	int err;
 
 	baton_take(e);
-	err = engine_closed(e);
+	err = engine_usable(e);
 	if (!err)
 		err = make_fingerprint(e);
 	if (!err)
@@ -264,7 +264,7 @@ static int take_part(struct accel_engine *e, struct accel_seq *seq, const struct
 
 	baton_take(e);
 	do {
-		err = engine_closed(e);
+		err = engine_usable(e);
 		if (!err)
 			err = step_restore(e, seq);
 		if (!err)
@@ -387,7 +387,7 @@ static int load_header(struct accel_engine *e, struct accel_seq *seq, const stru
 
 	baton_take(e);
 	*losses = e->stats.fallbacks;
-	err = engine_closed(e);
+	err = engine_usable(e);
 	if (!err)
 		err = make_fingerprint(e);
 	if (!err)
@@ -405,7 +405,7 @@ static int give_part(struct accel_engine *e, struct accel_seq *seq, const struct
 	int err;
 
 	baton_take(e);
-	err = engine_closed(e);
+	err = engine_usable(e);
 	if (!err && e->stats.fallbacks == losses)
 		err = copy_part(e, seq, p);
 	baton_pass(e);

@@ -134,7 +134,7 @@ static void add(struct accel_engine *e, struct accel_seq *seq)
 static int make(struct accel_engine *e, struct accel_seq **out)
 {
 	struct accel_seq *seq;
-	int err = engine_closed(e);
+	int err = engine_usable(e);
 
 	*out = NULL;
 	if (err)
@@ -388,7 +388,7 @@ static int reserve_and_skip(struct accel_seq *seq, uint32_t n)
 	struct accel_engine *e = seq->engine;
 	struct page_move move = { 0 };
 	int32_t slot = -1;
-	int err = engine_closed(e);
+	int err = engine_usable(e);
 
 	if (err)
 		return err;

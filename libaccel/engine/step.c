@@ -295,7 +295,7 @@ static int make_step(struct accel_engine *e, const struct accel_input *inputs, s
 {
 	struct accel_input few[FEW_INPUTS], *ours = few;
 	struct accel_step_opts o;
-	int err = engine_closed(e);
+	int err = engine_usable(e);
 
 	*out = NULL;
 	if (!err)
@@ -399,7 +399,7 @@ static void *work(void *arg)
 /* With the lock. */
 static int start_worker(struct accel_engine *e)
 {
-	int err = engine_closed(e);
+	int err = engine_usable(e);
 
 	if (err || e->has_worker)
 		return err;
@@ -444,6 +444,7 @@ static bool wait_ended(struct accel_step *step, int64_t abs_ns)
 	struct accel_engine *e = step->engine;
 	const struct timespec t = { .tv_sec = abs_ns / 1000000000, .tv_nsec = abs_ns % 1000000000 };
 
+	engine_abandon(step);
 	while (step->state != STEP_ENDED) {
 		if (abs_ns == INT64_MAX)
 			pthread_cond_wait(&e->ended, &e->lock);
@@ -569,7 +570,7 @@ int accel_engine_fd(struct accel_engine *e)
 	int fd;
 
 	pthread_mutex_lock(&e->lock);
-	fd = engine_closed(e);
+	fd = engine_usable(e);
 	if (!fd && e->fd < 0)
 		e->fd = eventfd(e->unwaited, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
 	if (!fd)

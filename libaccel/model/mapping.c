@@ -23,6 +23,7 @@
 #include <accel/model.h>
 
 #include "error.h"
+#include "forks.h"
 
 enum damage { INTACT, UNREADABLE, CUT, WRITTEN };
 
@@ -111,6 +112,20 @@ int accel_guard_files(void)
 
 /* ---- files ---- */
 
+/* In a child another thread may have held it. */
+static void free_lock(struct fork_watch *w)
+{
+	(void)w;
+	pthread_mutex_init(&lock, NULL);
+}
+
+static void watch_forks(void)
+{
+	static struct fork_watch forks = { .in_child = free_lock };
+
+	fork_watch(&forks);
+}
+
 /* An entry that nobody uses, or a new one. */
 static struct mapping *take_entry(void)
 {
@@ -130,8 +145,10 @@ static struct mapping *take_entry(void)
 
 static struct mapping *enter(void *base, const struct stat *st, int fd)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct mapping *m;
 
+	pthread_once(&once, watch_forks);
 	pthread_mutex_lock(&lock);
 	m = take_entry();
 	if (m) {

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "forks.h"
 #include "fpenv.h"
 
 #define SPIN_NS 20000
@@ -40,6 +41,23 @@ struct pool {
 
 static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *pools;		/* of different sizes */
+
+/* A child has the thread that called fork() alone: whoever is given one of its parent's pools must not wait
+ * for others. */
+static void lose_threads(struct fork_watch *w)
+{
+	(void)w;
+	pthread_mutex_init(&pools_lock, NULL);
+	for (struct pool *p = pools; p; p = p->next_pool)
+		p->threads = 1;
+}
+
+static struct fork_watch forks = { .in_child = lose_threads };
+
+static void watch_forks(void)
+{
+	fork_watch(&forks);
+}
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
@@ -180,10 +198,12 @@ static int create(unsigned int threads, struct pool **out)
 
 int pool_get(unsigned int threads, struct pool **out)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct pool *p;
 	int err = 0;
 
 	*out = NULL;
+	pthread_once(&once, watch_forks);
 	pthread_mutex_lock(&pools_lock);
 	for (p = pools; p && p->threads != threads; p = p->next_pool)
 		;

@@ -21,7 +21,11 @@
  *  - Results do not depend on how the caller's threads round, flush to zero or trap, and a call leaves
  *    that as it was.
  *  - "MT" functions may be called from several threads on one handle, "ST" ones from
- *    one thread at a time.  None is async-signal-safe.  Handles do not survive fork().
+ *    one thread at a time.  None is async-signal-safe.
+ *  - A child of fork() may use the library, and models, plans and texts that its parent made.  The parent's
+ *    processors and engines stay the parent's: in the child what would compute with them is refused
+ *    (-ENODEV, -EINVAL), buffers are not mapped, and what frees or closes them leaves the parent's
+ *    alone.  For threads and listeners as for fork() itself: do not fork in a call back of this library.
  */
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H

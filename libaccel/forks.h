@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who wants to know of fork(): a child has neither its parent's threads nor its processors, and locks
+ * that other threads held stay locked in it.  What exists says what becomes of it there.
+ */
+#ifndef ACCEL_FORKS_H
+#define ACCEL_FORKS_H
+
+struct fork_watch {
+	struct fork_watch *next, **at;
+	/* In the parent, around it; NULL: nothing. */
+	void (*before)(struct fork_watch *w);
+	void (*after)(struct fork_watch *w);
+	/* In the child, which has one thread. */
+	void (*in_child)(struct fork_watch *w);
+};
+
+/* From now on, until fork_unwatch(); a watch that was never begun may be ended.  (MT) */
+void fork_watch(struct fork_watch *w);
+void fork_unwatch(struct fork_watch *w);
+
+#endif

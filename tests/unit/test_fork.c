@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/* A child of fork() may use the library, and read and free what its parent made, but not compute with it; the
+ * parent does not notice. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <accel/device.h>
+
+#include "engine_rig.h"
+#include "llama_build.h"
+
+static const int32_t tokens[4] = { 1, 2, 3, 4 };
+/* Large enough that threads share its work. */
+static const struct llama_build large = {
+	.type = ACCEL_F32, .blocks = 1, .embd = 512, .heads = 4, .kv_heads = 4, .ff = 1024, .vocab = 4096, .ctx = 64,
+};
+static struct accel_model *m;
+
+/* On a processor, if there is one. */
+static const uint32_t places[] = { ACCEL_PLACE_DEVICE(0), ACCEL_PLACE_DEVICE(0), ACCEL_PLACE_DEVICE(0),
+				    ACCEL_PLACE_DEVICE(0) };
+
+static struct accel_plan_opts plan_of(bool dev)
+{
+	return (struct accel_plan_opts) { .positions = 256, .places = places, .n_places = dev ? 4 : 0 };
+}
+
+/* Runs fn in a child, which has 60 s; returns what that does, or -1 if it was ended. */
+static int in_child(int (*fn)(struct rig *r), struct rig *r)
+{
+	int status = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		alarm(60);
+		_exit(fn(r));
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+/* The number of the first that is wrong. */
+#define CHECK(n, cond) do { if (!(cond)) { fprintf(stderr, "# %d: %s\n", n, accel_error()); return n; } } while (0)
+
+static int use_parents(struct rig *r)
+{
+	struct accel_input in = { .sz = sizeof(in), .seq = r->seq, .tokens = tokens, .n = 4 };
+	struct accel_engine_stats st = { .sz = sizeof(st) };
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	struct accel_seq *seq;
+	struct accel_step *step;
+
+	CHECK(1, accel_step_run(r->engine, &in, 1, NULL, &step) == -EINVAL && strstr(accel_error(), "fork()"));
+	CHECK(2, accel_step_submit(r->engine, &in, 1, NULL, &step) == -EINVAL && !step);
+	CHECK(3, accel_seq_save(r->seq, STDERR_FILENO) < 0);
+	CHECK(4, !accel_engine_stats(r->engine, &st) && st.steps);
+	CHECK(5, accel_seq_length(r->seq) == 4 && !accel_seq_fork(r->seq, 2, &seq));
+	accel_seq_free(seq);
+	CHECK(6, !r->step || accel_step_wait(r->step, INT64_MAX) == -EINVAL);
+	CHECK(7, !r->dev || (accel_dev_info(r->dev, &info) == -ENODEV && strstr(accel_error(), "fork()")));
+	rig_free(r);
+	return 0;
+}
+
+static int use_own(struct rig *r)
+{
+	struct rig own = { 0 };
+	const struct accel_engine_opts eo = { .sz = sizeof(eo), .threads = 3 };
+
+	CHECK(1, !r->dev || !accel_open("sim:rings=1", &own.dev));
+	CHECK(2, !rig_plan(&own, m, plan_of(own.dev)) && !rig_engine(&own, &eo));
+	CHECK(3, !rig_eval(&own, tokens, 4, ACCEL_WANT_LAST, NULL));
+	rig_free(&own);
+	return 0;
+}
+
+static void *compute(void *arg)
+{
+	struct rig *r = arg;
+
+	for (int i = 0; i < 20; i++) {
+		accel_seq_trim(r->seq, 0);
+		if (accel_step_run(r->engine, &(struct accel_input) {
+			.sz = sizeof(struct accel_input), .seq = r->seq, .tokens = tokens, .n = 4 }, 1, NULL, NULL))
+			return "failed";
+	}
+	return NULL;
+}
+
+static int just_free(struct rig *r)
+{
+	rig_free(r);
+	return 0;
+}
+
+/* With two threads and more: the child has neither. */
+static void test_engine(const char *spec)
+{
+	const struct accel_engine_opts eo = { .sz = sizeof(eo), .threads = 3 };
+	struct rig r = rig_new(m, spec, plan_of(spec), &eo);
+	struct accel_input in = { .sz = sizeof(in), .seq = r.seq, .tokens = tokens, .n = 4 };
+	const float *logits;
+	float first[12];
+	void *failed;
+	pthread_t t;
+	int bad = 0;
+
+	if (!r.engine || !ok(!rig_eval(&r, tokens, 4, ACCEL_WANT_LAST, &logits), "a parent computes"))
+		return;
+	memcpy(first, logits, sizeof(first));
+	accel_step_free(r.step);
+	r.step = NULL;
+	ok(!in_child(use_parents, &r), "its child is refused, reads, and frees");
+	ok(!in_child(use_own, &r), "and makes an engine of its own, with as many threads");
+	pthread_create(&t, NULL, compute, &r);
+	for (int i = 0; i < 10; i++)
+		bad += in_child(just_free, &r) != 0;
+	pthread_join(t, &failed);
+	ok(!bad && !failed, "ten children in the midst of a step");
+	/* One that was submitted, and that the parent waits for. */
+	accel_seq_trim(r.seq, 0);
+	ok(!accel_step_submit(r.engine, &in, 1, NULL, &r.step) && !accel_step_wait(r.step, INT64_MAX), "a step");
+	accel_step_free(r.step);
+	r.step = NULL;
+	accel_seq_trim(r.seq, 0);
+	ok(!rig_eval(&r, tokens, 4, ACCEL_WANT_LAST, &logits) && !memcmp(first, logits, sizeof(first)) &&
+	   !rig_stats(&r).fallbacks, "the parent goes on, with the same bits");
+	rig_free(&r);
+}
+
+/* A step that has not ended when the child begins. */
+static void test_submitted(void)
+{
+	const struct accel_engine_opts eo = { .sz = sizeof(eo), .threads = 1 };
+	struct rig r = rig_new(m, "sim:rings=1", plan_of(true), &eo);
+	struct accel_input in = { .sz = sizeof(in), .tokens = tokens, .n = 4 };
+	char reply[256];
+
+	if (!r.engine || !ok(!rig_eval(&r, tokens, 4, ACCEL_WANT_NOTHING, NULL), "a parent computes"))
+		return;
+	accel_step_free(r.step);
+	r.step = NULL;
+	ok(!accel_seq_new(r.engine, &in.seq), "another sequence");
+	accel_dev_control(r.dev, "hold ring 0", reply, sizeof(reply));
+	ok(!accel_step_submit(r.engine, &in, 1, NULL, &r.step) && accel_step_wait(r.step, 0) == -EAGAIN,
+	   "a step is on its way");
+	ok(!in_child(use_parents, &r), "for its child it has ended");
+	accel_dev_control(r.dev, "hold ring 0 off", reply, sizeof(reply));
+	ok(!accel_step_wait(r.step, INT64_MAX), "for its parent it ends");
+	accel_step_free(r.step);
+	r.step = NULL;
+	accel_seq_free(in.seq);
+	rig_free(&r);
+}
+
+int main(void)
+{
+	struct build b;
+
+#ifdef __SANITIZE_THREAD__	/* which lets no child start threads */
+	return !ok(true, "nothing under this sanitizer") + done();
+#endif
+	llama_build(&b, &large);
+	if (ok(!accel_model_load_memory(&(const void *) { b.p }, &b.n, 1, &m), "a model: %s", accel_error())) {
+		test_engine(NULL);
+		test_engine("sim:rings=1");
+		test_submitted();
+	}
+	accel_model_free(m);
+	build_end(&b);
+	return done();
+}
