@@ -36,6 +36,9 @@ int complain_open(int err);
 
 int cmd_list(const struct options *o);
 int cmd_show(const struct options *o);
+/* cmd_show.c: of a model's file, if its argument is one. */
+bool is_model(const char *arg);
+int show_model(const struct options *o);
 int cmd_plan(const struct options *o);
 int cmd_run(const struct options *o);
 int cmd_verify(const struct options *o);

@@ -196,8 +196,11 @@ static void print_device(const struct accel_devinfo *d)
 int cmd_show(const struct options *o)
 {
 	struct accel_devinfo info;
-	int rc = describe(o->device, &info);
+	int rc;
 
+	if (is_model(o->device))
+		return show_model(o);
+	rc = describe(o->device, &info);
 	if (rc)
 		return rc;
 	if (o->json)

@@ -12,8 +12,8 @@ static const char *const shells[] = { "bash", "zsh", "fish", NULL };
 const struct command commands[] = {
 	{ .name = "list", .bit = FOR_LIST, .run = cmd_list, .args = "[DEVICE]",
 	  .text = "the processors of this machine, and the model of one" },
-	{ .name = "show", .bit = FOR_SHOW, .run = cmd_show, .args = "[DEVICE]",
-	  .text = "what a processor is and can do" },
+	{ .name = "show", .bit = FOR_SHOW, .run = cmd_show, .args = "[DEVICE | MODEL]",
+	  .text = "what a processor is and can do, or what a model's file says" },
 	{ .name = "plan", .bit = FOR_PLAN, .run = cmd_plan, .args = "MODEL",
 	  .text = "which layer would run where, and why" },
 	{ .name = "run", .bit = FOR_RUN, .run = cmd_run, .args = "MODEL [PROMPT]",
