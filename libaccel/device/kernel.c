@@ -14,6 +14,7 @@
 #include <xf86drm.h>
 
 #include "error.h"
+#include "log.h"
 #include "transport.h"
 
 #define MAX_DEPS (DRM_OCTANS_MAX_SYNCS - 1)
@@ -142,6 +143,8 @@ static int open_one(struct accel_dev *dev, const struct accel_devinfo *list, siz
 
 		dev->info = list[i];
 		err = open_node(dev);
+		if (!err && i)
+			log_say(ACCEL_LOG_WARNING, "%s is used, %s is not: %s", dev->info.name, list[0].name, reason);
 		if (!err)
 			return 0;
 		if (i && (why != -ENODEV || err == -ENODEV))

@@ -380,6 +380,11 @@ static void remove_sysfs(const char *top)
 	remove(top);
 }
 
+static void hear(void *arg, enum accel_log_level level, const char *sentence)
+{
+	*(bool *)arg |= level == ACCEL_LOG_WARNING && strstr(sentence, "accel2 is used, accel0 is not: /dev/accel/accel0");
+}
+
 static void test_open(void)
 {
 	static const struct {
@@ -405,6 +410,7 @@ static void test_open(void)
 	char top[] = "/tmp/octans-sysfs-XXXXXX";
 	struct accel_dev *d;
 	size_t n = 3;
+	bool heard;
 
 	if (!ok(!!mkdtemp(top), "a made-up sysfs"))
 		return;
@@ -417,13 +423,17 @@ static void test_open(void)
 		memset(&kernel, 0, sizeof(kernel));
 		kernel.node[0] = cases[i].node0;
 		kernel.node[2] = cases[i].node2;
+		heard = false;
+		accel_log_set(hear, &heard);
 		err = accel_open(cases[i].selector, &d);
+		accel_log_set(NULL, NULL);
 		if (!err)
 			accel_dev_info(d, &info);
 		/* What a tool is called is for the tool to say. */
 		ok(err == cases[i].err && strstr(err ? accel_error() : info.name, cases[i].says) &&
 		   !(err && strstr(accel_error(), "accelctl")), "%s: %s",
 		   cases[i].selector ? cases[i].selector : "any", err ? accel_error() : info.name);
+		ok(heard == (!err && cases[i].node0), "another than the first is %s", heard ? "told" : "not used");
 		accel_close(d);
 	}
 	memset(&kernel, 0, sizeof(kernel));

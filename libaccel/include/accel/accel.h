@@ -61,7 +61,8 @@ enum accel_log_level {		/* more will be added */
 
 /*
  * Who hears of what no function returns: layers that left a processor, which fails or is full, and that
- * came back; a model's file that changed while it was in use.  One listener for the process; the library
+ * came back; a processor that is not used as it does not open, but the next; a model's file that changed
+ * while it was in use.  One listener for the process; the library
  * itself prints nothing.  fn gets a sentence without a newline, fit for a terminal, valid during the call.
  * It is called in any thread that is in the library, or in an engine's own, by one at a time, and
  * what is computed waits for it: it should be quick, and calls of this library only accel_log_set().  NULL:
