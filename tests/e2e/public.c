@@ -130,9 +130,11 @@ static void test_fork(void)
 	pid = fork();
 	if (!pid) {
 		struct accel_devinfo info = { .sz = sizeof(info) };
+		void *map;
 		int err;
 
-		if (run(&b, 3) != -ENODEV || accel_dev_info(b.dev, &info) != -ENODEV || accel_bo_map(b.bo))
+		if (run(&b, 3) != -ENODEV || accel_dev_info(b.dev, &info) != -ENODEV ||
+		    accel_bo_map(b.bo, &map) != -ENODEV)
 			_exit(1);
 		bench_free(&b);
 		open_and_run(&err);

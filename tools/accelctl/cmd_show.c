@@ -117,7 +117,7 @@ static int model_json(const struct accel_model *m)
 
 		json_array_append_new(tensors, tensor_json(&t));
 	}
-	return print_json("show", json_pack("{s:o, s:o}", "keys", keys, "tensors", tensors));
+	return print_json("show/2", json_pack("{s:o, s:o}", "keys", keys, "tensors", tensors));
 }
 
 int show_model(const struct options *o)
