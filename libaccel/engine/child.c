@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What becomes of an engine in a child of fork(): it can be read and freed, as can its sequences and steps,
- * but it computes no more.  Its processors stay its parent's, its threads are not there, and what other
+ * What becomes of an engine in a child of fork(): it and its sequences and steps can be read, as far as that
+ * takes no processor, and freed, but it computes no more.  Its processors stay its parent's, its threads are not there, and what other
  * threads were at is nobody's to end.
  */
 #include <errno.h>

@@ -223,6 +223,11 @@ int mapping_open(const char *path, struct mapping **out, char *err, size_t errle
 
 int mapping_open_fd(int fd, const char *name, struct mapping **out, char *err, size_t errlen)
 {
+	const int flags = fcntl(fd, F_GETFL);
+
+	*out = NULL;
+	if (flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == O_WRONLY)
+		return refuse(name, err, errlen, -EACCES, "is open for writing only: open it for reading", "");
 	return take_fd(name, fcntl(fd, F_DUPFD_CLOEXEC, 0), out, err, errlen);
 }
 
