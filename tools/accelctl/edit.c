@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -20,6 +21,7 @@ struct edit {
 	EditLine *el;
 	History *history;
 	const char *marker;
+	int before;		/* bytes that were typed before the marker was shown */
 	bool thrown_away;
 };
 
@@ -54,21 +56,28 @@ static bool is_something_typed(EditLine *el)
 	return li->lastchar > li->buffer;
 }
 
-/* 1, 0 at the end, -1: a signal came. */
-static int next_byte(EditLine *el, char *byte)
+static bool read_byte(struct edit *e, char *byte)
 {
-	struct edit *e;
+	if (read(STDIN_FILENO, byte, 1) != 1)
+		return false;
+	/* What Ctrl-D has become, if it was typed while an answer was made. */
+	if (e->before && e->before-- && !*byte)
+		return is_something_typed(e->el);
+	return true;
+}
 
+/* 1, 0 at the end, -1: a signal came. */
+static int next_byte(struct edit *e, char *byte)
+{
 	for (;;) {
 		if (interrupted) {
-			el_get(el, EL_CLIENTDATA, &e);
-			e->thrown_away = is_something_typed(el);
+			e->thrown_away = is_something_typed(e->el);
 			return -1;
 		}
 		if (stale)
-			show_again(el);
+			show_again(e->el);
 		if (interrupt_or_input())
-			return read(STDIN_FILENO, byte, 1) == 1;
+			return read_byte(e, byte);
 	}
 }
 
@@ -76,12 +85,14 @@ static int next_byte(EditLine *el, char *byte)
 static int next_char(EditLine *el, wchar_t *c)
 {
 	mbstate_t state = { 0 };
+	struct edit *e;
 	size_t n;
 	char byte;
 	int rc;
 
+	el_get(el, EL_CLIENTDATA, &e);
 	for (;;) {
-		rc = next_byte(el, &byte);
+		rc = next_byte(e, &byte);
 		if (rc != 1)
 			return rc;
 		n = mbrtowc(c, &byte, 1, &state);
@@ -101,6 +112,10 @@ const char *edit_line(struct edit *e, const char *marker, size_t *n)
 	e->marker = marker;
 	e->thrown_away = false;
 	stale = 0;
+	/* Before the marker, which is an invitation to type: else what is typed at once is not edited. */
+	el_set(e->el, EL_PREP_TERM, 1);
+	if (ioctl(STDIN_FILENO, FIONREAD, &e->before))
+		e->before = 0;
 	s = el_gets(e->el, &count);
 	if (!s || count <= 0)
 		return NULL;
