@@ -118,9 +118,9 @@ $(O)/$(SIM_SONAME): $(sim_so) ;
 
 # Built anew when libedit came or went.
 edit_built := $(O)/edit-$(if $(EDIT_CFLAGS),libedit,none)
-$(edit_built): | tools
+$(edit_built): tools
 	@mkdir -p $(@D)
-	@rm -f $(O)/edit-* && touch $@
+	@[ -e $@ ] || { rm -f $(O)/edit-*; touch $@; }
 $(O)/tools/accelctl/edit.o: $(edit_built)
 $(O)/tools/accelctl/edit.o: FILE_CFLAGS := $(EDIT_CFLAGS)
 
