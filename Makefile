@@ -8,7 +8,7 @@
 # make modules    octans.ko for the kernel in KDIR (for those of the VM: tests/vm/build-module)
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
 # make fuzz       FUZZ_SECONDS=60 of hostile streams, clients, machine monitors and control lines each
-# make tsan       engines and their threads under ThreadSanitizer, ten minutes
+# make tsan       engines and their threads under ThreadSanitizer, 15 to 25 minutes
 # make bench      speed and memory beside the peers: as make check
 # make install    into $(DESTDIR)$(PREFIX), PREFIX=/usr/local (LIBDIR= STATIC=1)
 # make uninstall  takes that away again
