@@ -132,8 +132,10 @@ int accel_bo_map(struct accel_bo *bo, void **map)
 {
 	int err;
 
-	if (bo->dev->t == &transport_child)
+	if (bo->dev->t == &transport_child) {
+		*map = NULL;
 		return bo->dev->t->bo_map(bo);
+	}
 	pthread_mutex_lock(&bo->lock);
 	err = bo->map ? 0 : bo->dev->t->bo_map(bo);
 	*map = bo->map;

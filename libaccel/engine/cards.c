@@ -53,7 +53,7 @@ static uint32_t retry_ms(const struct accel_engine *e)
 	return e->opts.retry_ms ? e->opts.retry_ms : RETRY_MS;
 }
 
-/* When a card that failed is tried again; and later each time. */
+/* When a card that failed is tried again; and later each time that it soon fails again. */
 static void put_off(struct accel_engine *e, struct card *c, int err, const char *why)
 {
 	if (err == -ENODEV || retry_ms(e) == UINT32_MAX) {
@@ -61,6 +61,9 @@ static void put_off(struct accel_engine *e, struct card *c, int err, const char 
 		log_say(ACCEL_LOG_WARNING, "layers of %s go on on the CPU, for good: %s", c->name, why);
 		return;
 	}
+	/* What was well for longer than it was waited for is not the same trouble. */
+	if (c->state == CARD_UP && now_ns() - c->up_ns > c->wait_ms * 1000000ll)
+		c->wait_ms = 0;
 	c->state = CARD_DOWN;
 	if (!c->wait_ms)
 		c->wait_ms = retry_ms(e);
@@ -317,6 +320,7 @@ static int move_in(struct accel_engine *e, uint32_t card)
 	c->exec = c->coming;
 	c->coming = NULL;
 	c->state = CARD_UP;
+	c->up_ns = now_ns();
 	e->stats.returns++;
 	log_say(ACCEL_LOG_INFO, "%s is well: its layers are back on it", c->name);
 	return 0;

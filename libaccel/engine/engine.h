@@ -65,6 +65,7 @@ struct card {
 	char name[32];
 	bool *mine;			/* [n_layers], when it is up */
 	int64_t retry_ns;		/* CLOCK_MONOTONIC */
+	int64_t up_ns;			/* when it came back; 0: it did not */
 	uint32_t wait_ms;		/* until the next try */
 	uint32_t dropped;		/* times in a row that its jobs were dropped for another's sake */
 };

@@ -104,6 +104,12 @@ static void test_card(const struct accel_model *m)
 	   heard.last);
 	usleep(30000);
 	ok(step(&r) && said(1, false, "sim is well: its layers are back on it"), "%s", heard.last);
+	usleep(60000);
+	accel_dev_control(r.dev, "fault 0", reply, sizeof(reply));
+	ok(step(&r) && said(1, true, "it is tried again in 20 ms: "), "well for a while, it is not in disgrace: %s",
+	   heard.last);
+	usleep(30000);
+	ok(step(&r) && said(1, false, "its layers are back on it"), "%s", heard.last);
 	accel_dev_control(r.dev, "remove", reply, sizeof(reply));
 	ok(step(&r) && said(1, true, "layers of sim go on on the CPU, for good: "), "%s", heard.last);
 	ok(step(&r) && said(0, false, ""), "once");
