@@ -29,6 +29,16 @@ static void let_go(struct fork_watch *w)
 	pthread_mutex_unlock(&engine_of(w)->lock);
 }
 
+/* What others were at with sequences is nobody's to end: they are free, and those that were freed meanwhile go. */
+static void free_seqs(struct accel_engine *e)
+{
+	for (struct accel_seq *s = e->seqs, *next; s; s = next) {
+		next = s->next;
+		e->refs -= s->claimed;
+		seq_leave(s);
+	}
+}
+
 static void become_child(struct fork_watch *w)
 {
 	struct accel_engine *e = engine_of(w);
@@ -43,6 +53,10 @@ static void become_child(struct fork_watch *w)
 		e->arrays = (struct pass_arrays) { 0 };
 	}
 	e->baton_now = e->baton_next;
+	/* Steps in it end one by one, by engine_abandon(), and are then freed. */
+	e->queue = NULL;
+	e->queue_end = &e->queue;
+	free_seqs(e);
 	if (e->fd >= 0)		/* the count behind it is the parent's */
 		close(e->fd);
 	e->fd = -1;
@@ -61,8 +75,6 @@ void engine_abandon(struct accel_step *step)
 	step->state = STEP_ENDED;
 	step->err = -EINVAL;
 	snprintf(step->text, sizeof(step->text), "%s", WORDS);
-	for (uint32_t i = 0; i < step->n; i++)
-		step->in[i].seq->busy = false;
 }
 
 int engine_forked(const struct accel_engine *e)

@@ -40,7 +40,8 @@ struct mark {
 struct accel_seq {
 	struct accel_engine *engine;
 	struct accel_seq *next, *prev;	/* of the engine's */
-	bool busy;			/* in a step */
+	bool busy;			/* in a step, or: */
+	bool claimed;			/* a call works on it, which has a reference of the engine */
 	bool unwanted;			/* freed in the meantime: ends with the step */
 	int32_t *tokens;		/* [n], of room; -1: skipped */
 	uint32_t n, room;

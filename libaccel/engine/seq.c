@@ -208,15 +208,17 @@ int seq_claim(struct accel_seq *seq)
 
 	pthread_mutex_lock(&seq->engine->lock);
 	err = seq->busy ? busy() : 0;
-	seq->busy = true;
-	seq->engine->refs += !err;
+	if (!err) {
+		seq->busy = seq->claimed = true;
+		seq->engine->refs++;
+	}
 	pthread_mutex_unlock(&seq->engine->lock);
 	return err;
 }
 
 void seq_leave(struct accel_seq *seq)
 {
-	seq->busy = false;
+	seq->busy = seq->claimed = false;
 	if (seq->unwanted)
 		destroy(seq);
 }

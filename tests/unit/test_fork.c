@@ -158,6 +158,91 @@ static void test_submitted(void)
 	rig_free(&r);
 }
 
+/* What a parent has on its way: a step that runs, two that wait, and a sequence that is saved to a pipe. */
+struct way {
+	struct accel_seq *seqs[4];
+	struct accel_step *steps[3];
+	int pipe[2];
+};
+
+static struct way *way;
+
+static void *save(void *arg)
+{
+	return accel_seq_save(arg, way->pipe[1]) ? "failed" : NULL;
+}
+
+static int free_in_any_order(struct rig *r)
+{
+	struct accel_engine_stats st = { .sz = sizeof(st) };
+	struct accel_seq **s = way->seqs;
+
+	CHECK(1, accel_step_wait(way->steps[1], INT64_MAX) == -EINVAL && strstr(accel_error(), "fork()"));
+	accel_step_free(way->steps[1]);
+	accel_step_free(way->steps[2]);
+	CHECK(2, !accel_seq_trim(s[1], 0));
+	accel_seq_free(s[0]);		/* before the step that it is in */
+	accel_step_free(way->steps[0]);
+	CHECK(3, !accel_seq_trim(s[3], 2) && accel_seq_length(s[3]) == 2);
+	for (int i = 1; i < 4; i++)
+		accel_seq_free(s[i]);
+	CHECK(4, !accel_engine_stats(r->engine, &st) && st.seqs == 1 && !st.pages_used);
+	rig_free(r);
+	return 0;
+}
+
+static void test_on_the_way(void)
+{
+	const struct accel_engine_opts eo = { .sz = sizeof(eo), .threads = 1 };
+	struct accel_plan_opts po = plan_of(true);
+	struct accel_input in = { .sz = sizeof(in), .tokens = tokens, .n = 4 };
+	struct way w = { 0 };
+	char reply[256], *file = malloc(1 << 20);
+	void *failed = NULL;
+	pthread_t t;
+	struct rig r;
+	bool good = true;
+
+	way = &w;
+	po.seqs = 8;
+	r = rig_new(m, "sim:rings=1", po, &eo);
+	if (!r.engine || pipe(w.pipe))
+		return;
+	for (int i = 0; i < 4; i++)
+		good &= !accel_seq_new(r.engine, &w.seqs[i]);
+	in.seq = w.seqs[3];
+	good &= !accel_step_run(r.engine, &in, 1, NULL, NULL);
+	pthread_create(&t, NULL, save, w.seqs[3]);
+	good &= read(w.pipe[0], file, 1) == 1;
+	while (accel_seq_trim(w.seqs[3], 4) != -EBUSY)
+		;
+	usleep(20000);			/* the pipe is full */
+	accel_dev_control(r.dev, "hold ring 0", reply, sizeof(reply));
+	for (int i = 0; i < 3; i++) {
+		in.seq = w.seqs[i];
+		good &= !accel_step_submit(r.engine, &in, 1, NULL, &w.steps[i]);
+	}
+	ok(good && accel_step_wait(w.steps[0], 0) == -EAGAIN, "three steps and a file are on their way");
+	ok(!in_child(free_in_any_order, &r), "a child frees them in any order");
+	accel_dev_control(r.dev, "hold ring 0 off", reply, sizeof(reply));
+	for (int i = 0; i < 3; i++) {
+		good &= !accel_step_wait(w.steps[i], INT64_MAX);
+		accel_step_free(w.steps[i]);
+	}
+	/* With what there is to read, it ends. */
+	accel_seq_free(w.seqs[3]);
+	while (rig_stats(&r).seqs == 4 + 1)
+		good &= read(w.pipe[0], file, 1 << 16) > 0;
+	pthread_join(t, &failed);
+	ok(good && !failed, "for the parent they end");
+	for (int i = 0; i < 3; i++)
+		accel_seq_free(w.seqs[i]);
+	close(w.pipe[0]);
+	close(w.pipe[1]);
+	free(file);
+	rig_free(&r);
+}
+
 int main(void)
 {
 	struct build b;
@@ -170,6 +255,7 @@ int main(void)
 		test_engine(NULL);
 		test_engine("sim:rings=1");
 		test_submitted();
+		test_on_the_way();
 	}
 	accel_model_free(m);
 	build_end(&b);
