@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "cpu.h"
+#include "forks.h"
 
 /* Weights that no cache holds, and some that one does. */
 #define LARGE_ROWS 4096u
@@ -82,15 +85,33 @@ static int measure(struct cpu *cpu, struct cpu_speed *s)
 	return err;
 }
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* In a child another thread may have held it, for as long as it takes to measure. */
+static void free_lock(struct fork_watch *w)
+{
+	(void)w;
+	pthread_mutex_init(&lock, NULL);
+}
+
+static void watch_forks(void)
+{
+	static struct fork_watch forks = { .in_child = free_lock };
+
+	fork_watch(&forks);
+}
+
 int cpu_speed(struct cpu_speed *speed)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	static struct cpu_speed known;
+	static _Atomic bool measured;	/* after all of it was written, for a child that is made meanwhile */
 	struct cpu *cpu;
 	int err = 0;
 
+	pthread_once(&once, watch_forks);
 	pthread_mutex_lock(&lock);
-	if (!known.bytes) {
+	if (!measured) {
 		struct cpu_speed s;
 
 		err = cpu_new(NULL, 0, &cpu);
@@ -98,8 +119,10 @@ int cpu_speed(struct cpu_speed *speed)
 			err = measure(cpu, &s);
 			cpu_free(cpu);
 		}
-		if (!err)
+		if (!err) {
 			known = s;
+			measured = true;
+		}
 	}
 	*speed = known;
 	pthread_mutex_unlock(&lock);

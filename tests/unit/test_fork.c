@@ -11,6 +11,7 @@
 
 #include "engine_rig.h"
 #include "llama_build.h"
+#include "op/speed.h"
 
 static const int32_t tokens[4] = { 1, 2, 3, 4 };
 /* Large enough that threads share its work. */
@@ -243,6 +244,34 @@ static void test_on_the_way(void)
 	rig_free(&r);
 }
 
+static void *measure(void *arg)
+{
+	return cpu_speed(arg) ? "failed" : NULL;
+}
+
+static int measure_too(struct rig *r)
+{
+	struct cpu_speed s;
+
+	(void)r;
+	CHECK(1, !cpu_speed(&s) && s.bytes > 0 && s.macs_f32 > 0);
+	return 0;
+}
+
+/* Once in a process: while it is measured how fast its CPU is. */
+static void test_speed(void)
+{
+	struct cpu_speed s;
+	pthread_t t;
+	bool good;
+
+	pthread_create(&t, NULL, measure, &s);
+	usleep(10000);	/* it has its memory */
+	good = !in_child(measure_too, NULL);
+	pthread_join(t, NULL);
+	ok(good, "a child measures the CPU, while its parent does");
+}
+
 int main(void)
 {
 	struct build b;
@@ -250,6 +279,7 @@ int main(void)
 #ifdef __SANITIZE_THREAD__	/* which lets no child start threads */
 	return !ok(true, "nothing under this sanitizer") + done();
 #endif
+	test_speed();
 	llama_build(&b, &large);
 	if (ok(!accel_model_load_memory(&(const void *) { b.p }, &b.n, 1, &m), "a model: %s", accel_error())) {
 		test_engine(NULL);
