@@ -150,6 +150,7 @@ static void test_refused(void)
 	   "nearly an option");
 	ok(refuses("list --repeat-penaltie 1", "\"--repeat-penaltie\"") && !strstr(said, "nearest"),
 	   "of this command alone");
+	ok(refuses("run m -mg 0", "--device") && refuses("run m -nkvo", "--layers"), "and what belongs to its cards");
 	ok(refuses("run m -ngl 99", "--layers") && refuses("run m --n-gpu-layers 99", "--layers"), "what llama.cpp calls layers");
 	ok(refuses("run m -fa on", "\"-fa\" is llama.cpp's") && refuses("run m -hf a/b", "\"-hf\"") &&
 	   refuses("plan m -ctk q8_0", "--kv-type"), "its words are not read as letters");

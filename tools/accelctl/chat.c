@@ -305,7 +305,7 @@ static int talk(struct chat *c)
 
 static int begin(struct chat *c)
 {
-	const char *session = c->o->session, *system = c->o->system;
+	const char *session = c->o->session, *system = prompt_system(c->o);
 	int rc = EXIT_OK;
 
 	if (session && !access(session, F_OK)) {

@@ -44,7 +44,7 @@ static int check_options(const struct options *o)
 /* The tokens of the prompt, put into the chat format if there is one. */
 static int encode(struct job *j)
 {
-	const char *system = j->o->system;
+	const char *system = prompt_system(j->o);
 	struct accel_chat_message list[] = {
 		{ "system", system, system ? strlen(system) : 0 }, { "user", j->prompt.s, j->prompt.n },
 	};

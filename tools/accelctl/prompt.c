@@ -120,8 +120,15 @@ int prompt_check(const struct options *o)
 
 	if (o->chat && (is_stdin(o->n_args == 1 ? o->args[0] : o->prompt_text) || is_stdin(o->prompt_file)))
 		return complain(EXIT_USAGE, "standard input holds the turns of --chat, it cannot be the first prompt, too");
+	if (o->system && utf8_refused(o->system, strlen(o->system)))
+		return complain(EXIT_FAILED, "the text of --system %s", utf8_refused(o->system, strlen(o->system)));
 	return ways < 2 ? EXIT_OK :
 	       complain(EXIT_USAGE, "the prompt is given twice: there can be an argument, --prompt or --file, one of them");
+}
+
+const char *prompt_system(const struct options *o)
+{
+	return o->system ? o->system + utf8_mark(o->system, strlen(o->system)) : NULL;
 }
 
 int prompt_read(const struct options *o, struct bytes *b)

@@ -32,7 +32,9 @@ int bytes_read(const char *path, const char *what, struct bytes *b);
  * prompt without a byte is a usage error.  Returns an exit code.
  */
 int prompt_read(const struct options *o, struct bytes *prompt);
-/* Is it said only once where the prompt is?  The part of prompt_read() that reads nothing. */
+/* Is it said only once where the prompt is, and is --system text?  What can be told before anything is read. */
 int prompt_check(const struct options *o);
+/* The text of --system without a byte order mark, as of a file that a shell put there; NULL: there is none. */
+const char *prompt_system(const struct options *o);
 
 #endif
