@@ -41,11 +41,14 @@ void fork_watch(struct fork_watch *w)
 
 	pthread_once(&once, begin);
 	pthread_mutex_lock(&lock);
-	w->next = watches;
-	w->at = &watches;
-	if (watches)
-		watches->at = &w->next;
-	watches = w;
+	/* In a child pthread_once() begins again what another thread was at, which may have come as far as here. */
+	if (!w->at) {
+		w->next = watches;
+		w->at = &watches;
+		if (watches)
+			watches->at = &w->next;
+		watches = w;
+	}
 	pthread_mutex_unlock(&lock);
 }
 

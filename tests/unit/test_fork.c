@@ -10,6 +10,7 @@
 #include <accel/device.h>
 
 #include "engine_rig.h"
+#include "forks.h"
 #include "llama_build.h"
 #include "op/speed.h"
 
@@ -244,6 +245,33 @@ static void test_on_the_way(void)
 	rig_free(&r);
 }
 
+static int forked;
+
+static void count_fork(struct fork_watch *w)
+{
+	(void)w;
+	forked++;
+}
+
+static int times_forked(struct rig *r)
+{
+	(void)r;
+	return forked;
+}
+
+/* pthread_once() may do in a child again what was nearly done. */
+static void test_watched_twice(void)
+{
+	static struct fork_watch w = { .in_child = count_fork };
+
+	fork_watch(&w);
+	fork_watch(&w);
+	alarm(60);
+	ok(in_child(times_forked, NULL) == 1, "who watches twice is told once");
+	alarm(0);
+	fork_unwatch(&w);
+}
+
 static void *measure(void *arg)
 {
 	return cpu_speed(arg) ? "failed" : NULL;
@@ -280,6 +308,7 @@ int main(void)
 	return !ok(true, "nothing under this sanitizer") + done();
 #endif
 	test_speed();
+	test_watched_twice();
 	llama_build(&b, &large);
 	if (ok(!accel_model_load_memory(&(const void *) { b.p }, &b.n, 1, &m), "a model: %s", accel_error())) {
 		test_engine(NULL);
