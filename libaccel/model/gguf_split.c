@@ -151,6 +151,8 @@ static int open_given(const struct given *given, struct gguf **out, char *err, s
 	*out = NULL;
 	if (!rc)
 		rc = read_split(g, &split);
+	if (!rc && split.count == 1 && n > 1)
+		rc = gguf_bad(g, -EINVAL, "it is a whole model, the first of %u parts that were given: give it alone", n);
 	if (!rc && (split.no || split.count != n))
 		rc = gguf_bad(g, -EINVAL, "it is part %u of %u of a model, the first of %u that %s given; all parts are needed, in order",
 			      split.no + 1, split.count, n, n == 1 ? "was" : "were");
@@ -168,14 +170,18 @@ static int open_given(const struct given *given, struct gguf **out, char *err, s
 
 static int read_memory(const struct given *given, uint32_t i, struct gguf **out, char *err, size_t errlen)
 {
+	char name[48] = "memory";
+
+	if (given->n > 1)
+		snprintf(name, sizeof(name), "memory, part %u of %u", i + 1, given->n);
 	/* Weights are read in place, as the types they are. */
 	if ((uintptr_t)given->data[i] % GGUF_LEAST_ALIGNMENT) {
 		*out = NULL;
-		snprintf(err, errlen, "memory: it begins at %p, which must be a multiple of %u", given->data[i],
+		snprintf(err, errlen, "%s: it begins at %p, which must be a multiple of %u", name, given->data[i],
 			 GGUF_LEAST_ALIGNMENT);
 		return -EINVAL;
 	}
-	return gguf_read_mem("memory", NULL, given->data[i], given->size[i], out, err, errlen);
+	return gguf_read_mem(name, NULL, given->data[i], given->size[i], out, err, errlen);
 }
 
 int gguf_open_mem_parts(const void *const *data, const size_t *size, uint32_t n, struct gguf **out,

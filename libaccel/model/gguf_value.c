@@ -239,7 +239,7 @@ int gguf_int_at(const struct gguf *g, const char *key, uint64_t i, int64_t *v)
 
 	if (err < 0)
 		return err;
-	if (err && (f < -0x1p63 || f >= 0x1p63 || f != (int64_t)f))
+	if (err && (!(f >= -0x1p63 && f < 0x1p63) || f != (int64_t)f))
 		return -ERANGE;
 	*v = err ? (int64_t)f : n;
 	return 0;

@@ -402,6 +402,16 @@ static void test_fd(void)
 	ok(accel_model_load_fd(NULL, 0, &m) == -EINVAL && !m, "%s", accel_error());
 }
 
+static void test_fd_twice(void)
+{
+	const char *path = write_large();
+	int fd = open(path, O_RDONLY | O_CLOEXEC), fds[] = { fd, fd };
+	struct gguf *g;
+
+	ok(gguf_open_fds(fds, 2, &g, err, sizeof(err)) == -EINVAL && !g && strstr(err, "it is a whole model"), "%s", err);
+	close(fd);
+}
+
 static void test_fd_changes(void)
 {
 	const char *path = write_large();
@@ -433,6 +443,8 @@ static void test_fd_parts(void)
 	   strstr(err, "it is part 1 of 3 of a model, the first of 1 that was given"), "%s", err);
 	ok(gguf_open_fds(swapped, PARTS, &g, err, sizeof(err)) == -EINVAL && !g &&
 	   strstr(err, "it is part 2 of 3 of a model, the first of 3 that were given"), "%s", err);
+	ok(gguf_open_mem_parts((const void *[]) { b[0].p, b[2].p, b[1].p }, (size_t[]) { b[0].n, b[2].n, b[1].n }, PARTS,
+			       &g, err, sizeof(err)) == -EINVAL && strstr(err, "memory, part 2 of 3"), "%s", err);
 	swapped[0] = fds[0];
 	swapped[2] = fds[1];
 	swapped[1] = fds[2];
@@ -555,6 +567,7 @@ int main(void)
 	test_guard_alone();
 	test_changes();
 	test_fd();
+	test_fd_twice();
 	test_fd_changes();
 	test_fd_parts();
 	test_memory();

@@ -25,6 +25,7 @@ static void more_keys(struct build *b)
 	put(b, "t.f64", GGUF_F64, &(double) { 0.1 }, 8);
 	put(b, "t.whole", GGUF_F32, &(float) { 8 }, 4);
 	put(b, "t.huge", GGUF_F64, &(double) { 1e300 }, 8);
+	put(b, "t.nan", GGUF_F32, &(float) { __builtin_nanf("") }, 4);
 	put(b, "t.true", GGUF_BOOL, "\1", 1);
 	put(b, "t.bad", GGUF_BOOL, "\2", 1);
 	build_key_text(b, "t.escape", "a\033[31mb");
@@ -69,7 +70,8 @@ static void test_values(const struct accel_model *m)
 	ok(is_float(m, "t.f64", 0, 0.1) && is_float(m, "t.whole", 0, 8) && is_float(m, "t.i8", 0, -3) &&
 	   is_float(m, "t.u64", 0, 0x1p64) && is_float(m, "t.huge", 0, 1e300), "numbers of each type");
 	ok(accel_key_int(m, "t.u64", 0, &v) == -ERANGE && accel_key_int(m, "t.huge", 0, &v) == -ERANGE &&
-	   accel_key_int(m, "t.f64", 0, &v) == -ERANGE && !v, "what does not fit: %s", accel_error());
+	   accel_key_int(m, "t.f64", 0, &v) == -ERANGE && accel_key_int(m, "t.nan", 0, &v) == -ERANGE && !v,
+	   "what does not fit: %s", accel_error());
 	ok(accel_key_int(m, "t.bad", 0, &v) == -EINVAL && accel_key_int(m, "t.escape", 0, &v) == -EINVAL &&
 	   accel_key_float(m, "t.texts", 0, &f) == -EINVAL, "what is none: %s", accel_error());
 	ok(accel_key_int(m, "t.nothing", 0, &v) == -ENOENT && strstr(accel_error(), "\"t.nothing\""), "%s",
@@ -109,7 +111,7 @@ static void test_iteration(const struct accel_model *m)
 		alike += !accel_model_find_key(m, k.name, &same) && same.name == k.name && same.n == k.n &&
 			 same.type == k.type && same.array == k.array;
 	}
-	ok(n == 10 + 16 && arrays == 3 && alike == n, "%llu keys, one by one and by name", (unsigned long long)n);
+	ok(n == 10 + 17 && arrays == 3 && alike == n, "%llu keys, one by one and by name", (unsigned long long)n);
 	ok(!accel_model_find_key(m, "t.texts", &k) && k.array && k.n == 2 && k.type == ACCEL_KEY_TEXT &&
 	   !accel_model_find_key(m, "t.f64", &k) && !k.array && k.n == 1 && k.type == ACCEL_KEY_F64, "their shapes");
 	ok(accel_model_key(m, n, &k) == -EINVAL && accel_model_key(m, UINT64_MAX, &k) == -EINVAL, "%s",

@@ -194,8 +194,8 @@ struct accel_plan_opts {
 	/*
 	 * Bytes that an engine may take of the host's memory, beside the weights in the file: if it were to
 	 * take more, layers stay on processors where the CPU were faster, and fewer tokens are computed at
-	 * once, unless batch is set; if that is not enough there is no plan.  Layers that leave a processor
-	 * that fails take memory of the host then, which is not in it.  0 = no limit
+	 * once, unless batch is set; if that is not enough there is no plan.  Layers that leave a processor,
+	 * which fails or is fuller than it was, take memory of the host then, which is not in it.  0 = no limit
 	 */
 	uint64_t max_host_bytes;
 	uint64_t max_device_bytes;	/* of on-card memory of each processor; what has no room goes to the
