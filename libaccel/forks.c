@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "forks.h"
 
-#include <pthread.h>
 #include <stddef.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -41,7 +40,6 @@ void fork_watch(struct fork_watch *w)
 
 	pthread_once(&once, begin);
 	pthread_mutex_lock(&lock);
-	/* In a child pthread_once() begins again what another thread was at, which may have come as far as here. */
 	if (!w->at) {
 		w->next = watches;
 		w->at = &watches;
@@ -62,4 +60,11 @@ void fork_unwatch(struct fork_watch *w)
 		w->next->at = w->at;
 	w->at = NULL;
 	pthread_mutex_unlock(&lock);
+}
+
+void fork_free_lock(struct fork_watch *w)
+{
+	struct fork_lock *l = (struct fork_lock *)((char *)w - offsetof(struct fork_lock, watch));
+
+	*l->lock = l->first;
 }

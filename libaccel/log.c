@@ -22,25 +22,11 @@ static void *listener_arg;
 static _Atomic bool listening;
 static _Thread_local bool speaking;	/* in the listener: what it causes is not said */
 
-/* Another thread may have held it. */
-static void free_lock(struct fork_watch *w)
-{
-	(void)w;
-	lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-}
-
-static struct fork_watch forks = { .in_child = free_lock };
-
-static void watch_forks(void)
-{
-	fork_watch(&forks);
-}
+static struct fork_lock forks = FORK_LOCK(&lock, PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP);
 
 void accel_log_set(void (*fn)(void *arg, enum accel_log_level level, const char *sentence), void *arg)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, watch_forks);
+	fork_watch(&forks.watch);
 	pthread_mutex_lock(&lock);
 	listener = fn;
 	listener_arg = arg;

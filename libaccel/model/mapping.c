@@ -112,19 +112,7 @@ int accel_guard_files(void)
 
 /* ---- files ---- */
 
-/* In a child another thread may have held it. */
-static void free_lock(struct fork_watch *w)
-{
-	(void)w;
-	pthread_mutex_init(&lock, NULL);
-}
-
-static void watch_forks(void)
-{
-	static struct fork_watch forks = { .in_child = free_lock };
-
-	fork_watch(&forks);
-}
+static struct fork_lock forks = FORK_LOCK(&lock, PTHREAD_MUTEX_INITIALIZER);
 
 /* An entry that nobody uses, or a new one. */
 static struct mapping *take_entry(void)
@@ -145,10 +133,9 @@ static struct mapping *take_entry(void)
 
 static struct mapping *enter(void *base, const struct stat *st, int fd)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct mapping *m;
 
-	pthread_once(&once, watch_forks);
+	fork_watch(&forks.watch);
 	pthread_mutex_lock(&lock);
 	m = take_entry();
 	if (m) {

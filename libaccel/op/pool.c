@@ -54,11 +54,6 @@ static void lose_threads(struct fork_watch *w)
 
 static struct fork_watch forks = { .in_child = lose_threads };
 
-static void watch_forks(void)
-{
-	fork_watch(&forks);
-}
-
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
@@ -198,12 +193,11 @@ static int create(unsigned int threads, struct pool **out)
 
 int pool_get(unsigned int threads, struct pool **out)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct pool *p;
 	int err = 0;
 
 	*out = NULL;
-	pthread_once(&once, watch_forks);
+	fork_watch(&forks);
 	pthread_mutex_lock(&pools_lock);
 	for (p = pools; p && p->threads != threads; p = p->next_pool)
 		;

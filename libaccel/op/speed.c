@@ -87,29 +87,16 @@ static int measure(struct cpu *cpu, struct cpu_speed *s)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* In a child another thread may have held it, for as long as it takes to measure. */
-static void free_lock(struct fork_watch *w)
-{
-	(void)w;
-	pthread_mutex_init(&lock, NULL);
-}
-
-static void watch_forks(void)
-{
-	static struct fork_watch forks = { .in_child = free_lock };
-
-	fork_watch(&forks);
-}
+static struct fork_lock forks = FORK_LOCK(&lock, PTHREAD_MUTEX_INITIALIZER);
 
 int cpu_speed(struct cpu_speed *speed)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	static struct cpu_speed known;
 	static _Atomic bool measured;	/* after all of it was written, for a child that is made meanwhile */
 	struct cpu *cpu;
 	int err = 0;
 
-	pthread_once(&once, watch_forks);
+	fork_watch(&forks.watch);
 	pthread_mutex_lock(&lock);
 	if (!measured) {
 		struct cpu_speed s;
