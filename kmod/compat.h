@@ -10,45 +10,6 @@
 #include <linux/pci.h>
 
 #include <drm/drm_gpuvm.h>
-#include <drm/gpu_scheduler.h>
-
-/* 6.12.107: struct drm_sched_init_args */
-#ifndef OCTANS_HAVE_SCHED_INIT_ARGS
-struct drm_sched_init_args {
-	const struct drm_sched_backend_ops *ops;
-	struct workqueue_struct *submit_wq;
-	struct workqueue_struct *timeout_wq;
-	u32 num_rqs;
-	u32 credit_limit;
-	unsigned int hang_limit;
-	long timeout;
-	atomic_t *score;
-	const char *name;
-	struct device *dev;
-};
-
-static inline int octans_compat_sched_init(struct drm_gpu_scheduler *sched,
-					   const struct drm_sched_init_args *a)
-{
-	return drm_sched_init(sched, a->ops, a->submit_wq, a->num_rqs,
-			      a->credit_limit, a->hang_limit, a->timeout,
-			      a->timeout_wq, a->score, a->name, a->dev);
-}
-
-#define drm_sched_init octans_compat_sched_init
-#endif
-
-/* 6.12.107: drm_sched_job_init() takes the client's id */
-#ifndef OCTANS_HAVE_SCHED_CLIENT_ID
-static inline int octans_compat_job_init(struct drm_sched_job *job,
-					 struct drm_sched_entity *entity, u32 credits,
-					 void *owner, u64 client_id)
-{
-	return drm_sched_job_init(job, entity, credits, owner);
-}
-
-#define drm_sched_job_init octans_compat_job_init
-#endif
 
 /* 6.18: struct drm_gpuvm_map_req */
 #ifndef OCTANS_HAVE_GPUVM_MAP_REQ

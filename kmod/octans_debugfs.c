@@ -5,9 +5,10 @@
 #include <drm/drm_debugfs.h>
 #include <drm/drm_file.h>
 
-#include "compat.h"
+#include "octans_debugfs.h"
 #include "octans_device.h"
 #include "octans_gem.h"
+#include "octans_job.h"
 
 static int objects_show(struct seq_file *m, void *data)
 {
@@ -19,11 +20,13 @@ static int objects_show(struct seq_file *m, void *data)
 	seq_printf(m, "tables %d\n", atomic_read(&dev->objects.tables));
 	seq_printf(m, "queues %d\n", atomic_read(&dev->objects.queues));
 	seq_printf(m, "jobs %d\n", atomic_read(&dev->objects.jobs));
-	seq_printf(m, "fences %d\n", atomic_read(&dev->objects.fences));
+	/* these may outlive their devices, and count for all of them */
+	seq_printf(m, "fences %d\n", octans_job_live());
 	mutex_lock(&dev->local.lock);
 	seq_printf(m, "card_bytes %llu\n", dev->local.used);
 	mutex_unlock(&dev->local.lock);
 	seq_printf(m, "resets %d\n", atomic_read(&dev->resets));
+	seq_printf(m, "drains %d\n", atomic_read(&dev->drains));
 	seq_printf(m, "submits %lld\n", atomic64_read(&dev->submits));
 	seq_printf(m, "submitted_jobs %lld\n", atomic64_read(&dev->submitted_jobs));
 	return 0;

@@ -3,8 +3,11 @@
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 
-#include "compat.h"
 #include "octans_device.h"
+#include "octans_event.h"
+#include "octans_irq.h"
+#include "octans_mmu.h"
+#include "octans_reset.h"
 #include "octans_vm.h"
 
 /* Capability registers are the device's word: what makes no sense is refused. */
@@ -47,25 +50,30 @@ static int read_info(struct octans_device *dev)
 }
 
 /**
- * octans_device_start() - program everything; after probe, and after a device reset
- * @dev: device, no job on any ring
- *
- * Return: 0 or -EIO.
+ * octans_gate_set() - say whether the registers may be used
+ * @dev: device
+ * @gate: from now on; DOWN stays
  */
-int octans_device_start(struct octans_device *dev)
+void octans_gate_set(struct octans_device *dev, enum octans_gate gate)
 {
-	u32 i;
+	spin_lock(&dev->gate_wait.lock);
+	if (dev->gate != OCTANS_GATE_DOWN)
+		WRITE_ONCE(dev->gate, gate);
+	wake_up_all_locked(&dev->gate_wait);
+	spin_unlock(&dev->gate_wait.lock);
+}
 
-	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC ||
-	    !(octans_read32(dev, OCTANS_REG_STATUS) & OCTANS_STATUS_READY))
-		return -EIO;
-	if (octans_mmu_start(dev))
-		return -EIO;
-	octans_write32(dev, OCTANS_REG_EVT_VECTOR, 0);
-	octans_event_start(dev);
-	for (i = 0; i < dev->info.rings; i++)
-		octans_ring_start(&dev->rings[i]);
-	return 0;
+/**
+ * octans_gate_wait() - wait until the registers may be used, if that is only a matter of time
+ * @dev: device
+ *
+ * Return: false: they never may again.
+ */
+bool octans_gate_wait(struct octans_device *dev)
+{
+	wait_event(dev->gate_wait, READ_ONCE(dev->gate) == OCTANS_GATE_UP ||
+		   octans_device_down(dev));
+	return !octans_device_down(dev);
 }
 
 static void free_dummy(struct drm_device *drm, void *page)
@@ -92,17 +100,31 @@ static int init_software(struct octans_device *dev)
 	ret = drmm_add_action_or_reset(&dev->drm, free_vms, &dev->vms);
 	if (ret)
 		return ret;
+	init_waitqueue_head(&dev->gate_wait);
 	INIT_WORK(&dev->reset_work, octans_reset_work);
-	dev->reset_wq = alloc_ordered_workqueue("octans-reset", 0);
-	if (!dev->reset_wq)
+	/* reclaim may wait for a fence that only this can end */
+	dev->wq = alloc_ordered_workqueue("octans", WQ_MEM_RECLAIM | WQ_HIGHPRI);
+	if (!dev->wq)
 		return -ENOMEM;
-	ret = drmm_add_action_or_reset(&dev->drm, free_wq, dev->reset_wq);
+	ret = drmm_add_action_or_reset(&dev->drm, free_wq, dev->wq);
 	if (ret)
 		return ret;
 	dev->dummy = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	if (!dev->dummy)
 		return -ENOMEM;
 	return drmm_add_action_or_reset(&dev->drm, free_dummy, dev->dummy);
+}
+
+/* For good; also if probe fails after an interrupt could start them. */
+static void stop_works(void *arg)
+{
+	struct octans_device *dev = arg;
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++)
+		disable_delayed_work_sync(&dev->scheds[i].watchdog);
+	disable_work_sync(&dev->reset_work);
+	disable_work_sync(&dev->event_work);
 }
 
 /**
@@ -136,7 +158,9 @@ int octans_device_init(struct octans_device *dev)
 	if (!ret)
 		ret = octans_event_init(dev);
 	for (i = 0; i < dev->info.rings && !ret; i++)
-		ret = octans_ring_init(dev, i);
+		ret = octans_sched_init(dev, i);
+	if (!ret)
+		ret = devm_add_action_or_reset(&pdev->dev, stop_works, dev);
 	if (ret)
 		return ret;
 	/* Whoever drove it before may have left rings enabled. */
@@ -150,7 +174,7 @@ int octans_device_init(struct octans_device *dev)
 	ret = octans_irq_init(dev);
 	if (ret)
 		return ret;
-	ret = octans_device_start(dev);
+	ret = octans_reset_start(dev);
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "the device is not ready\n");
 	return 0;
@@ -164,13 +188,9 @@ int octans_device_init(struct octans_device *dev)
  */
 void octans_device_unplug(struct octans_device *dev)
 {
-	u32 i;
-
-	octans_end_all(dev, -ENODEV);
-	for (i = 0; i < dev->info.rings; i++)
-		disable_delayed_work_sync(&dev->rings[i].watchdog);
-	disable_work_sync(&dev->reset_work);
-	disable_work_sync(&dev->event_work);
+	octans_reset_down(dev);
+	stop_works(dev);
 	drm_dev_unplug(&dev->drm);
 	octans_vm_unplug(dev);
+	octans_reset_leave(dev);
 }

@@ -6,6 +6,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/spinlock.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -14,7 +15,7 @@
 #include <drm/drm_mm.h>
 
 #include <octans/regs.h>
-#include "octans_ring.h"
+#include "octans_sched.h"
 
 /*
  * Locks, from the outermost to the innermost:
@@ -22,22 +23,38 @@
  *   drm_dev_enter() section (SRCU)
  *   vm->lock (mutex)		mappings and page tables of one address space
  *   dma_resv of one buffer	list of its mappings; never two at once
- *   dev->mmu_lock (mutex)	the order of TLB invalidations; not held while one waits
  *   queue->submit_lock (mutex)	order of the jobs of one queue
  *   dev->local.lock (mutex)	allocator of on-card memory
  *   dev->event_lock (mutex)	consumer side of the event queue
  *   vms xarray lock
- *   ring->lock (spinlock, irq)	the job that runs on a ring, dev->dead
- *   vm->fault_lock (spinlock, irq)
+ *   dev->mmu_lock (spinlock)	the order of TLB invalidations; not held while one waits
+ *   lock of any fence (spinlock, irq)	callbacks run under it
+ *   sched->lock (spinlock, irq)	a ring, and the queues that have jobs for it
+ *   vm->fault_lock, client->lock (spinlock, irq)
  *
- * Whatever may end a job (interrupt handler, ring watchdog, run_job) takes only
- * mmu_lock, event_lock, ring->lock and fault_lock, none of which is held across an
- * allocation: so a job always ends, whatever the ioctls wait for.
+ * No fence is signalled, and none is asked for a callback, under sched->lock.  Whatever may end a
+ * job (interrupt handler, ring watchdog, resets) takes only mmu_lock, event_lock, sched->lock and
+ * what is inside of it, none of which is held across an allocation: so a job always ends, whatever
+ * the ioctls wait for.
  *
- * Resets are made on one ordered workqueue, by the ring watchdogs and by reset_work: there is
- * never more than one at a time, and no lock for it.  Others ask (octans_reset_request()).  While
- * the PCI core resets the function, those are disabled.
+ * Resets are made on one ordered workqueue: there is never more than one at a time, and no lock
+ * for it.  Who wants one writes down why and calls octans_reset_request(); octans_reset.c acts.
+ * While the PCI core resets the function, that work is disabled.
  */
+
+/**
+ * enum octans_gate - may the registers be used?
+ * @OCTANS_GATE_UP: yes
+ * @OCTANS_GATE_RESETTING: not now: the function is being reset
+ * @OCTANS_GATE_SUSPENDED: not now: the system sleeps
+ * @OCTANS_GATE_DOWN: never again; the device reaches no memory
+ */
+enum octans_gate {
+	OCTANS_GATE_UP,
+	OCTANS_GATE_RESETTING,
+	OCTANS_GATE_SUSPENDED,
+	OCTANS_GATE_DOWN,
+};
 
 /**
  * struct octans_local - on-card memory
@@ -84,32 +101,34 @@ struct octans_vector {
 /**
  * struct octans_device - one processor
  *
- * Lives as long as its &drm_device, that is until the last file, exported buffer
- * and fence are gone; the hardware may be gone long before.
+ * Lives as long as its &drm_device, that is until the last file, exported buffer and job that has
+ * not ended are gone; the hardware may be gone long before.
  */
 struct octans_device {
 	/** @drm: base */
 	struct drm_device drm;
-	/** @regs: BAR 0; valid inside drm_dev_enter(), or under a ring lock while !dead */
+	/** @regs: BAR 0; valid inside drm_dev_enter(), or under a scheduler's lock if not frozen */
 	void __iomem *regs;
 	struct octans_info info;
 	struct octans_local local;
-	/** @dead: no more register writes or jobs; written under all ring locks */
-	bool dead;
+	/** @gate: enum octans_gate; DOWN is written when DMA is cut and each scheduler frozen */
+	enum octans_gate gate;
+	/** @gate_wait: woken when @gate has changed */
+	wait_queue_head_t gate_wait;
 	/** @n_vectors: in use; events have 0, ring r has (1 + r) % n_vectors */
 	u32 n_vectors;
 	struct octans_vector vectors[OCTANS_VECTORS(OCTANS_MAX_RINGS)];
 
-	/** @rings: info.rings of them */
-	struct octans_ring rings[OCTANS_MAX_RINGS];
-	/** @scheds: their schedulers, for the entities */
-	struct drm_gpu_scheduler *scheds[OCTANS_MAX_RINGS];
-	/** @reset_wq: ordered; everything that may reset */
-	struct workqueue_struct *reset_wq;
-	/** @reset_work: resets the device for somebody who must not do it himself */
+	/** @scheds: info.rings rings and their schedulers */
+	struct octans_sched scheds[OCTANS_MAX_RINGS];
+	/** @wq: ordered; whatever looks after rings, and all resets */
+	struct workqueue_struct *wq;
+	/** @reset_work: does what was asked for */
 	struct work_struct reset_work;
-	/** @resets: ring and device resets so far */
+	/** @resets: ring and device resets so far that ended a job, or were meant to */
 	atomic_t resets;
+	/** @drains: ring resets that took back what had not started */
+	atomic_t drains;
 	/** @submits, @submitted_jobs: SUBMITs that were accepted so far, and the jobs in them */
 	atomic64_t submits, submitted_jobs;
 
@@ -118,12 +137,14 @@ struct octans_device {
 	dma_addr_t asid_table_dma;
 	/** @vms: by ASID; entries hold no reference */
 	struct xarray vms;
-	/** @mmu_lock: tickets reach the device in order; protects @ticket */
-	struct mutex mmu_lock;
+	/** @mmu_lock: tickets reach the device in order; protects @ticket, @late and @late_asid */
+	spinlock_t mmu_lock;
 	/** @ticket: of the newest invalidation */
 	u32 ticket;
 	/** @late: ticket that somebody wants a reset for; he asks again if another overwrites it */
 	u32 late;
+	/** @late_asid: what it is about */
+	u32 late_asid;
 
 	/** @events: queue written by the device */
 	struct octans_event *events;
@@ -136,7 +157,7 @@ struct octans_device {
 
 	/** @objects: how many exist, for leak tests and debugfs */
 	struct {
-		atomic_t buffers, spaces, tables, queues, jobs, fences;
+		atomic_t buffers, spaces, tables, queues, jobs;
 	} objects;
 
 	/** @dummy: page that stands for on-card memory after an unplug */
@@ -173,38 +194,22 @@ static inline void octans_write64(struct octans_device *dev, u32 reg, u64 val)
 	writeq(val, dev->regs + reg);
 }
 
-/* octans_device.c */
+/* Is it gone, or cut off?  Then it reaches no memory, and takes no work. */
+static inline bool octans_device_down(struct octans_device *dev)
+{
+	return READ_ONCE(dev->gate) == OCTANS_GATE_DOWN;
+}
+
+/* Have octans_reset.c look at what is frozen, or late. */
+static inline void octans_reset_request(struct octans_device *dev)
+{
+	queue_work(dev->wq, &dev->reset_work);
+}
+
+void octans_gate_set(struct octans_device *dev, enum octans_gate gate);
+bool octans_gate_wait(struct octans_device *dev);
 int octans_device_init(struct octans_device *dev);
 void octans_device_unplug(struct octans_device *dev);
-int octans_device_start(struct octans_device *dev);
-
-/* octans_reset.c */
-int octans_reset_hw(struct octans_device *dev);
-void octans_recover(struct octans_device *dev, struct octans_ring *guilty, int error);
-void octans_reset_work(struct work_struct *work);
-void octans_reset_request(struct octans_device *dev);
-void octans_end_all(struct octans_device *dev, int error);
-void octans_reset_prepare(struct octans_device *dev);
-void octans_reset_done(struct octans_device *dev);
-
-/* octans_irq.c */
-int octans_irq_init(struct octans_device *dev);
-
-/* octans_event.c */
-int octans_event_init(struct octans_device *dev);
-void octans_event_start(struct octans_device *dev);
-void octans_event_drain(struct octans_device *dev);
-void octans_event_kick(struct octans_device *dev);
-
-/* octans_mmu.c */
-int octans_mmu_init(struct octans_device *dev);
-int octans_mmu_start(struct octans_device *dev);
-bool octans_mmu_late(struct octans_device *dev);
-void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root);
-void octans_mmu_flush(struct octans_device *dev, u32 asid);
-
-/* octans_debugfs.c */
-void octans_debugfs_init(struct octans_device *dev);
 
 /* octans_local.c */
 int octans_local_init(struct octans_device *dev);

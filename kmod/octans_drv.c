@@ -13,10 +13,14 @@
 #include <drm/octans_accel.h>
 
 #include "compat.h"
+#include "octans_debugfs.h"
 #include "octans_device.h"
 #include "octans_drv.h"
 #include "octans_gem.h"
+#include "octans_job.h"
 #include "octans_queue.h"
+#include "octans_reset.h"
+#include "octans_submit.h"
 #include "octans_vm.h"
 
 unsigned int octans_max_timeout_ms = 10000;
@@ -40,6 +44,11 @@ static int octans_open(struct drm_device *drm, struct drm_file *file)
 
 	if (!ofile)
 		return -ENOMEM;
+	ofile->client = octans_client_new(to_octans(drm)->info.rings);
+	if (!ofile->client) {
+		kfree(ofile);
+		return -ENOMEM;
+	}
 	xa_init_flags(&ofile->vms, XA_FLAGS_ALLOC1);
 	xa_init_flags(&ofile->queues, XA_FLAGS_ALLOC1);
 	file->driver_priv = ofile;
@@ -52,6 +61,7 @@ static void octans_postclose(struct drm_device *drm, struct drm_file *file)
 
 	octans_queue_close_all(ofile);
 	octans_vm_close_all(ofile);
+	octans_client_put(ofile->client);
 	kfree(ofile);
 }
 
@@ -232,7 +242,7 @@ static void octans_remove(struct pci_dev *pdev)
 /* A function that keeps its power but must not write memory any more, as before kexec. */
 static void octans_shutdown(struct pci_dev *pdev)
 {
-	octans_end_all(pci_get_drvdata(pdev), -ENODEV);
+	octans_reset_down(pci_get_drvdata(pdev));
 }
 
 static void octans_pci_reset_prepare(struct pci_dev *pdev)
@@ -264,7 +274,26 @@ static struct pci_driver octans_pci_driver = {
 	.shutdown = octans_shutdown,
 	.err_handler = &octans_err_handlers,
 };
-module_pci_driver(octans_pci_driver);
+
+static int __init octans_init(void)
+{
+	int ret = octans_job_init();
+
+	if (ret)
+		return ret;
+	ret = pci_register_driver(&octans_pci_driver);
+	if (ret)
+		octans_job_exit();
+	return ret;
+}
+module_init(octans_init);
+
+static void __exit octans_exit(void)
+{
+	pci_unregister_driver(&octans_pci_driver);
+	octans_job_exit();
+}
+module_exit(octans_exit);
 
 MODULE_DESCRIPTION("Octans AI processor");
 MODULE_AUTHOR("The Octans authors");

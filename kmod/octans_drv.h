@@ -12,6 +12,8 @@
  * struct octans_file - an open node
  */
 struct octans_file {
+	/** @client: what its queues share; a reference */
+	struct octans_client *client;
 	/** @vms: struct octans_vm by id; a reference each */
 	struct xarray vms;
 	/** @queues: struct octans_queue by id; a reference each */

@@ -6,6 +6,8 @@
 #include <drm/drm_print.h>
 
 #include "octans_device.h"
+#include "octans_event.h"
+#include "octans_job.h"
 #include "octans_queue.h"
 #include "octans_vm.h"
 
@@ -54,23 +56,28 @@ void octans_event_start(struct octans_device *dev)
 	octans_write32(dev, OCTANS_REG_EVT_CTRL, OCTANS_EVT_ENABLE);
 }
 
-/* Fills in which job of which queue it was, if that is still on the ring. */
-static void attribute(struct octans_device *dev, const struct octans_event *e,
+/*
+ * Fills in which job of which queue it was, if that is still on the ring, and of the address space
+ * that the device named: its mistakes put nothing of one client into another's log.
+ */
+static void attribute(struct octans_device *dev, const struct octans_event *e, u32 asid,
 		      struct drm_octans_fault *f)
 {
 	u32 index = le16_to_cpu(e->ring);
-	struct octans_ring *ring;
+	struct octans_sched *sched;
+	struct octans_job *job;
 	unsigned long flags;
 
 	if (index >= dev->info.rings)
 		return;
-	ring = &dev->rings[index];
-	spin_lock_irqsave(&ring->lock, flags);
-	if (ring->job && ring->job->seqno == f->seqno) {
-		f->queue_id = ring->job->queue->id;
-		f->tag = ring->job->tag;
+	sched = &dev->scheds[index];
+	spin_lock_irqsave(&sched->lock, flags);
+	job = octans_sched_find(sched, f->seqno);
+	if (job && octans_queue_asid(job->queue) == asid) {
+		f->queue_id = job->queue->id;
+		f->tag = job->tag;
 	}
-	spin_unlock_irqrestore(&ring->lock, flags);
+	spin_unlock_irqrestore(&sched->lock, flags);
 }
 
 static void job_fault(struct octans_device *dev, const struct octans_event *e)
@@ -86,7 +93,7 @@ static void job_fault(struct octans_device *dev, const struct octans_event *e)
 	};
 	struct octans_vm *vm;
 
-	attribute(dev, e, &f);
+	attribute(dev, e, asid, &f);
 	/* the lock keeps the address space while the record goes into its log */
 	xa_lock(&dev->vms);
 	vm = xa_load(&dev->vms, asid);
@@ -140,5 +147,5 @@ void octans_event_drain(struct octans_device *dev)
  */
 void octans_event_kick(struct octans_device *dev)
 {
-	queue_work(dev->reset_wq, &dev->event_work);
+	queue_work(dev->wq, &dev->event_work);
 }

@@ -2,8 +2,10 @@
 /* Interrupts: vector 0 for events, one for each ring, or fewer and shared. */
 #include <linux/interrupt.h>
 
-#include "compat.h"
 #include "octans_device.h"
+#include "octans_event.h"
+#include "octans_irq.h"
+#include "octans_job.h"
 
 /* A vector may stand for several sources; looking at all of them is cheap. */
 static irqreturn_t irq_handler(int irq, void *arg)
@@ -16,7 +18,7 @@ static irqreturn_t irq_handler(int irq, void *arg)
 		octans_event_kick(dev);
 	for (i = 0; i < dev->info.rings; i++)
 		if ((1 + i) % dev->n_vectors == vector->index)
-			octans_ring_irq(&dev->rings[i]);
+			octans_job_irq(&dev->scheds[i]);
 	return IRQ_HANDLED;
 }
 
@@ -29,13 +31,16 @@ static irqreturn_t irq_handler(int irq, void *arg)
 int octans_irq_init(struct octans_device *dev)
 {
 	struct pci_dev *pdev = octans_pdev(dev);
-	int n, i, ret;
+	int n, ret;
+	u32 i;
 
 	n = pci_alloc_irq_vectors(pdev, 1, OCTANS_VECTORS(dev->info.rings), PCI_IRQ_MSIX);
 	if (n < 0)
 		return dev_err_probe(&pdev->dev, n, "no MSI-X vectors\n");
 	dev->n_vectors = n;
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < dev->info.rings; i++)
+		dev->scheds[i].ring.vector = (1 + i) % n;
+	for (i = 0; i < dev->n_vectors; i++) {
 		dev->vectors[i] = (struct octans_vector) { .dev = dev, .index = i };
 		ret = devm_request_irq(&pdev->dev, pci_irq_vector(pdev, i), irq_handler, 0,
 				       "octans", &dev->vectors[i]);

@@ -3,12 +3,10 @@
 #include <linux/delay.h>
 #include <linux/iopoll.h>
 
-#include <drm/drm_managed.h>
-
 #include "octans_device.h"
+#include "octans_mmu.h"
 
-#define LATE_US		500000	/* twice, before a job pays for it */
-#define RING_RESET_US	1000000	/* more than it may take */
+#define LATE_US		500000	/* twice, before a job pays for it: see octans_reset.c */
 
 /**
  * octans_mmu_init() - allocate the ASID table
@@ -21,9 +19,8 @@ int octans_mmu_init(struct octans_device *dev)
 	dev->asid_table = dmam_alloc_coherent(dev->drm.dev,
 					      OCTANS_MAX_ASIDS * sizeof(*dev->asid_table),
 					      &dev->asid_table_dma, GFP_KERNEL);
-	if (!dev->asid_table)
-		return -ENOMEM;
-	return drmm_mutex_init(&dev->drm, &dev->mmu_lock);
+	spin_lock_init(&dev->mmu_lock);
+	return dev->asid_table ? 0 : -ENOMEM;
 }
 
 /* Is the invalidation with this ticket complete?  All-ones: the device is gone, or away. */
@@ -34,13 +31,15 @@ static bool flushed(struct octans_device *dev, u32 ticket)
 	return done != U32_MAX && (s32)(done - ticket) >= 0;
 }
 
-/* What is dead reaches no memory. */
+/* What is down reaches no memory. */
 static bool wait_flushed(struct octans_device *dev, u32 ticket, u32 us)
 {
-	bool done;
+	bool done = flushed(dev, ticket);
 
-	read_poll_timeout(flushed, done, done || READ_ONCE(dev->dead), 20, us, false, dev, ticket);
-	return done || READ_ONCE(dev->dead);
+	if (us && !done)	/* 0 would be for ever */
+		read_poll_timeout(flushed, done, done || octans_device_down(dev), 20, us,
+				  false, dev, ticket);
+	return done || octans_device_down(dev);
 }
 
 /* Returns its ticket. */
@@ -48,13 +47,13 @@ static u32 invalidate(struct octans_device *dev, u64 what)
 {
 	u32 ticket;
 
-	mutex_lock(&dev->mmu_lock);
+	spin_lock(&dev->mmu_lock);
 	if (++dev->ticket == U32_MAX)	/* reads like a device that is gone */
 		++dev->ticket;
 	ticket = dev->ticket;
 	wmb();	/* entries before the command that makes them count */
 	octans_write64(dev, OCTANS_REG_INVALIDATE, what | OCTANS_INVALIDATE_TICKET(ticket));
-	mutex_unlock(&dev->mmu_lock);
+	spin_unlock(&dev->mmu_lock);
 	return ticket;
 }
 
@@ -62,8 +61,8 @@ static u32 invalidate(struct octans_device *dev, u64 what)
  * octans_mmu_start() - program the MMU after a reset
  * @dev: device, on which nothing runs
  *
- * What was written while the function was away, its BARs not yet restored, never reached it, and no
- * reset completes it.  So all are invalidated once more, with a ticket that stands for those.
+ * What was written while the function was away, its BARs not yet restored, never reached it, and
+ * no reset completes it.  So all are invalidated once more, with a ticket that stands for those.
  *
  * Return: 0 or -EIO.
  */
@@ -86,33 +85,29 @@ void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root)
 }
 
 /**
- * octans_mmu_late() - does a flush still wait that only a reset of the device helps?
+ * octans_mmu_late() - does a flush still wait that only a reset helps?
  * @dev: device
+ * @us: how long to wait for it before the answer
+ * @asid: out: the address space
  */
-bool octans_mmu_late(struct octans_device *dev)
+bool octans_mmu_late(struct octans_device *dev, u32 us, u32 *asid)
 {
-	return !flushed(dev, READ_ONCE(dev->late));
+	u32 ticket;
+
+	spin_lock(&dev->mmu_lock);
+	ticket = dev->late;
+	*asid = dev->late_asid;
+	spin_unlock(&dev->mmu_lock);
+	return !wait_flushed(dev, ticket, us);
 }
 
-/*
- * Who moves lets invalidations through.  So the jobs that stand still are ended, one after the
- * other until that has helped; those of the address space first, as they alone may use what is to
- * be forgotten.
- */
-static bool stop_who_stands_still(struct octans_device *dev, u32 asid, u32 ticket)
+static void ask_for_reset(struct octans_device *dev, u32 asid, u32 ticket)
 {
-	struct octans_still still[OCTANS_MAX_RINGS];
-	u32 i, n = dev->info.rings;
-
-	for (i = 0; i < n; i++)
-		octans_ring_look(&dev->rings[i], &still[i]);
-	if (wait_flushed(dev, ticket, LATE_US))
-		return true;
-	for (i = 0; i < 2 * n; i++)
-		if (octans_ring_kill_still(&dev->rings[i % n], &still[i % n], i < n ? asid : 0) &&
-		    wait_flushed(dev, ticket, RING_RESET_US))
-			return true;
-	return false;
+	spin_lock(&dev->mmu_lock);
+	dev->late = ticket;
+	dev->late_asid = asid;
+	spin_unlock(&dev->mmu_lock);
+	octans_reset_request(dev);
 }
 
 /**
@@ -120,26 +115,27 @@ static bool stop_who_stands_still(struct octans_device *dev, u32 asid, u32 ticke
  * @dev: device
  * @asid: ASID
  *
- * On return no access by the device uses what was in the tables before the call.  Resets
- * complete every ticket, so one that falls into the wait does no harm.  If the device does not
- * acknowledge, rings that stand still are reset, then itself, and it is at last cut off from
- * memory, which has the same effect: so this cannot fail.
+ * On return no access by the device uses what was in the tables before the call: it has said so,
+ * or is down, which has the same effect.  Whatever reset is made, also one that falls into the
+ * wait, completes every ticket.  What is written while the function is being reset may be lost, so
+ * one waits until that is over; octans_mmu_start() stands for what was lost before one knew.
+ *
+ * Return: 0, or -ENODEV: the device is down.
  */
-void octans_mmu_flush(struct octans_device *dev, u32 asid)
+int octans_mmu_flush(struct octans_device *dev, u32 asid)
 {
 	u32 ticket;
 	int idx;
 
-	/* A device that is gone, or cut off, reaches no memory. */
 	if (!drm_dev_enter(&dev->drm, &idx))
-		return;
-	ticket = invalidate(dev, OCTANS_INVALIDATE_ASID(asid));
-	if (!wait_flushed(dev, ticket, LATE_US) && !stop_who_stands_still(dev, asid, ticket)) {
-		/* A reset may take its time.  It completes the ticket, or cuts the device off. */
-		do {
-			WRITE_ONCE(dev->late, ticket);
-			octans_reset_request(dev);
-		} while (!wait_flushed(dev, ticket, LATE_US));
+		return -ENODEV;
+	if (octans_gate_wait(dev)) {
+		ticket = invalidate(dev, OCTANS_INVALIDATE_ASID(asid));
+		while (!wait_flushed(dev, ticket, LATE_US)) {
+			octans_gate_wait(dev);
+			ask_for_reset(dev, asid, ticket);
+		}
 	}
 	drm_dev_exit(idx);
+	return octans_device_down(dev) ? -ENODEV : 0;
 }

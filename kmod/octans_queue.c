@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Queues: scheduler entities with a timeout and a ban. */
+/* Queues: jobs in order, with a time limit and a ban. */
 #include <linux/capability.h>
+#include <linux/dma-fence.h>
 #include <linux/slab.h>
 
 #include <drm/drm_file.h>
 #include <drm/octans_accel.h>
 
-#include "compat.h"
 #include "octans_device.h"
 #include "octans_drv.h"
+#include "octans_job.h"
 #include "octans_queue.h"
+#include "octans_sched.h"
 #include "octans_vm.h"
+
+#define FIRST_JOB_NS	100000	/* the guess about a queue's first job */
 
 static void queue_free(struct kref *ref)
 {
 	struct octans_queue *queue = container_of(ref, struct octans_queue, ref);
 
 	atomic_dec(&queue->dev->objects.queues);
+	octans_client_put(queue->client);
 	octans_vm_put(queue->vm);
 	mutex_destroy(&queue->submit_lock);
 	kfree(queue);
@@ -60,27 +65,35 @@ u32 octans_queue_asid(const struct octans_queue *queue)
 }
 
 /**
- * octans_queue_ban() - let no further job of a queue run
+ * octans_queue_stop() - let no further job of a queue run
  * @queue: queue
  * @error: why; the first reason stays
+ *
+ * Return: whether this is the first.
+ */
+bool octans_queue_stop(struct octans_queue *queue, int error)
+{
+	return !atomic_cmpxchg(&queue->error, 0, error);
+}
+
+/**
+ * octans_queue_ban() - the same, and its client answers for it
+ * @queue: queue
+ * @error: why
  */
 void octans_queue_ban(struct octans_queue *queue, int error)
 {
-	atomic_cmpxchg(&queue->error, 0, error);
+	if (octans_queue_stop(queue, error))
+		octans_client_punish(queue->client);
 }
 
 /* Ends what is queued or runs.  The caller has taken the queue out of its file. */
 static void queue_kill(struct octans_queue *queue)
 {
-	u32 i;
-
 	mutex_lock(&queue->submit_lock);
 	queue->closed = true;
 	mutex_unlock(&queue->submit_lock);
-	WRITE_ONCE(queue->killed, true);
-	for (i = 0; i < queue->dev->info.rings; i++)
-		octans_ring_kill_queue(&queue->dev->rings[i], queue);
-	drm_sched_entity_destroy(&queue->entity);
+	octans_job_kill(queue);
 	atomic_dec(&queue->vm->queues);
 	octans_queue_put(queue);
 }
@@ -99,19 +112,44 @@ void octans_queue_close_all(struct octans_file *file)
 		queue_kill(queue);
 	}
 	xa_destroy(&file->queues);
+	octans_client_wait_idle(file->client);
 }
 
-static int queue_priority(u32 priority)
+static int queue_level(u32 priority)
 {
 	switch (priority) {
 	case DRM_OCTANS_PRIORITY_NORMAL:
-		return DRM_SCHED_PRIORITY_NORMAL;
+		return OCTANS_LEVEL_NORMAL;
 	case DRM_OCTANS_PRIORITY_LOW:
-		return DRM_SCHED_PRIORITY_LOW;
+		return OCTANS_LEVEL_LOW;
 	case DRM_OCTANS_PRIORITY_HIGH:
-		return capable(CAP_SYS_NICE) ? DRM_SCHED_PRIORITY_HIGH : -EACCES;
+		return capable(CAP_SYS_NICE) ? OCTANS_LEVEL_HIGH : -EACCES;
 	}
 	return -EINVAL;
+}
+
+static struct octans_queue *queue_new(struct octans_client *client, struct octans_vm *vm, int level,
+				      u32 timeout_ms)
+{
+	struct octans_queue *queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
+
+	if (!queue)
+		return NULL;
+	kref_init(&queue->ref);
+	kref_get(&client->ref);
+	queue->client = client;
+	queue->dev = vm->dev;
+	queue->vm = vm;
+	queue->level = level;
+	queue->timeout_ms = timeout_ms;
+	queue->context = dma_fence_context_alloc(1);
+	queue->job_ns = FIRST_JOB_NS;
+	mutex_init(&queue->submit_lock);
+	INIT_LIST_HEAD(&queue->member);
+	INIT_LIST_HEAD(&queue->ready);
+	INIT_LIST_HEAD(&queue->jobs);
+	atomic_inc(&queue->dev->objects.queues);
+	return queue;
 }
 
 /**
@@ -124,53 +162,41 @@ static int queue_priority(u32 priority)
  */
 int octans_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *file)
 {
-	struct octans_device *dev = to_octans(drm);
 	struct drm_octans_queue_create *args = data;
 	struct octans_file *ofile = file->driver_priv;
 	struct octans_queue *queue;
 	struct octans_vm *vm;
-	int priority, ret;
+	int level, ret;
 
 	if (args->flags || args->pad || args->id || args->timeout_ms > octans_max_timeout_ms)
 		return -EINVAL;
-	priority = queue_priority(args->priority);
-	if (priority < 0)
-		return priority;
+	level = queue_level(args->priority);
+	if (level < 0)
+		return level;
+	if (octans_device_down(to_octans(drm)))
+		return -ENODEV;
+	if (octans_client_banned(ofile->client))
+		return -EACCES;
 	vm = octans_vm_get(ofile, args->vm_id);
 	if (!vm)
 		return -ENOENT;
-	ret = -ENOMEM;
-	queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
-	if (!queue)
-		goto err_vm;
-	kref_init(&queue->ref);
-	atomic_inc(&dev->objects.queues);
-	queue->dev = dev;
-	queue->vm = vm;
-	queue->timeout_ms = args->timeout_ms ?: octans_max_timeout_ms / 2;
-	mutex_init(&queue->submit_lock);
-	ret = drm_sched_entity_init(&queue->entity, priority, dev->scheds, dev->info.rings, NULL);
-	if (ret)
-		goto err_free;
+	queue = queue_new(ofile->client, vm, level, args->timeout_ms ?: octans_max_timeout_ms / 2);
+	if (!queue) {
+		octans_vm_put(vm);
+		return -ENOMEM;
+	}
 	atomic_inc(&vm->queues);
 	/* From here on another thread may guess the id and destroy the queue. */
 	kref_get(&queue->ref);
 	ret = xa_alloc(&ofile->queues, &queue->id, queue, XA_LIMIT(1, OCTANS_FILE_QUEUES),
 		       GFP_KERNEL_ACCOUNT);
-	if (ret)
-		goto err_entity;
-	args->id = queue->id;
+	if (ret) {
+		atomic_dec(&vm->queues);
+		octans_queue_put(queue);
+	} else {
+		args->id = queue->id;
+	}
 	octans_queue_put(queue);
-	return 0;
-err_entity:
-	atomic_dec(&vm->queues);
-	drm_sched_entity_destroy(&queue->entity);
-err_free:
-	atomic_dec(&dev->objects.queues);
-	mutex_destroy(&queue->submit_lock);
-	kfree(queue);
-err_vm:
-	octans_vm_put(vm);
 	return ret;
 }
 

@@ -1,48 +1,147 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Resets.  The iron rule: the fence of a job is signalled only when the hardware can no
- * longer write its memory; and only when its ring can take the next one.
+ * Resets.  The iron rule: the fence of a job is signalled only when the hardware can no longer
+ * write its memory.  The other one: who has done nothing loses nothing that can be kept.  A job
+ * that has not started is put on the ring again; only what is cut off half-way is lost.
  *
- * The ladder: ring reset, device reset, function-level reset, and, if that fails too, the device
- * is cut off ("wedged") until it is bound anew.
+ * The ladder: ring, device, function, and, if that fails too, the device is cut off ("wedged")
+ * until it is bound anew.  Whatever the rung, and also if somebody else resets the function or the
+ * system sleeps, the story is the same:
+ *
+ *   freeze	nothing is emitted
+ *   quiesce	what runs may end, if it is not what stands in the way; nothing starts
+ *   (reset)
+ *   settle	what has ended is ended, what was cut off too, the rest goes back into its queue
+ *   restart	the ring is enabled and filled
  */
+#include <linux/delay.h>
 #include <linux/iopoll.h>
 
 #include <drm/drm_accel.h>
 #include <drm/drm_print.h>
 
-#include "compat.h"
 #include "octans_device.h"
+#include "octans_event.h"
+#include "octans_job.h"
+#include "octans_mmu.h"
 #include "octans_queue.h"
+#include "octans_reset.h"
 
 #define DEVICE_RESET_TIMEOUT_US	2000000
+#define QUIESCE_MS		1000
+#define STANDS_STILL_US		500000	/* then a late invalidation costs a job its life */
+#define RING_HELPS_US		1000000	/* a ring reset has helped by then, or does not */
 
-/* A job that is off its ring, and how it ends. */
-struct ended {
-	struct octans_job *job;
-	int error;
-};
-
-static struct ended take(struct octans_ring *ring, int error)
+static bool pause_until(ktime_t until)
 {
-	struct ended e = { .error = error };
-	bool finished;
-
-	e.job = octans_ring_take(ring, &finished);
-	if (finished)
-		e.error = 0;
-	return e;
+	usleep_range(50, 200);
+	return ktime_before(ktime_get(), until);
 }
 
-static void end(struct ended e, bool guilty)
+/* ---- one ring ---- */
+
+/* Does a job run that may come to its end by itself? */
+static bool busy(struct octans_sched *sched)
 {
-	if (!e.job)
-		return;
+	struct octans_look *look = &sched->look;
+
+	octans_ring_look(&sched->ring, look);
+	if (look->status == U32_MAX || look->status & OCTANS_RING_HALTED)
+		return false;
+	return look->status & OCTANS_RING_BUSY &&
+	       !(sched->frozen & OCTANS_FROZEN_VERDICT && look->seqno == sched->guilty);
+}
+
+/* Ends the oldest job on the ring.  Lock held. */
+static void pop(struct octans_sched *sched, int error, struct list_head *ended)
+{
+	struct octans_queue *queue = octans_sched_first(sched)->queue;
+
+	if (error && queue->killed)
+		error = -ECANCELED;
 	/* Banned first: who sees the fence may submit again at once. */
-	if (e.error && guilty)
-		octans_queue_ban(e.job->queue, e.error);
-	octans_job_end(e.job, e.error);
+	if (error && error != -ECANCELED)
+		octans_queue_ban(queue, error);
+	octans_sched_pop(sched, error, ended);
 }
+
+/*
+ * Nothing runs on the ring any more: decides for each job on it.  sched->look says what ran when
+ * no other could start.  Lock held.
+ */
+static void settle(struct octans_sched *sched, struct list_head *ended)
+{
+	struct octans_ring *ring = &sched->ring;
+	u64 guilty = sched->frozen & OCTANS_FROZEN_VERDICT ? sched->guilty : 0;
+	int error = sched->error;
+	u32 status, passed;
+
+	/* it may have ended just before it was stopped */
+	if (octans_sched_collect(sched, &status, ended) == OCTANS_NEWS_FAILED) {
+		passed = 1;
+		guilty = ring->done + 1;
+		error = octans_ring_errno(status);
+	} else {
+		/* without a writeback, but with all that they had to write */
+		passed = octans_ring_passed(ring, &sched->look);
+		if (passed && sched->look.status & OCTANS_RING_HALTED) {
+			guilty = ring->done + passed;	/* the last one halted it */
+			error = -EIO;
+		}
+	}
+	for (; passed; passed--)
+		pop(sched, ring->done + 1 == guilty ? error : 0, ended);
+	if (octans_sched_first(sched)) {
+		if (ring->done + 1 == guilty)
+			pop(sched, error, ended);
+		else if (ring->done + 1 == sched->look.seqno)
+			pop(sched, -ECANCELED, ended);	/* cut off */
+	}
+	octans_sched_put_back(sched, ended);
+}
+
+/* The ring was reset.  Whatever it was frozen for is done. */
+static void restart(struct octans_sched *sched)
+{
+	LIST_HEAD(ended);
+
+	spin_lock_irq(&sched->lock);
+	settle(sched, &ended);
+	if (!(sched->frozen & OCTANS_FROZEN_DOWN)) {
+		sched->frozen = 0;
+		octans_ring_start(&sched->ring);
+		octans_sched_fill(sched);
+	}
+	spin_unlock_irq(&sched->lock);
+	octans_job_end(&ended);
+}
+
+/*
+ * Is what it was frozen for over, by itself, with nothing wrong?  Then the ring goes on where it
+ * stopped.
+ */
+static bool thaw(struct octans_sched *sched)
+{
+	enum octans_news news;
+	LIST_HEAD(ended);
+	u32 status;
+	bool over;
+
+	spin_lock_irq(&sched->lock);
+	news = octans_sched_collect(sched, &status, &ended);
+	over = news == OCTANS_NEWS_NONE && sched->frozen == OCTANS_FROZEN_VERDICT &&
+	       sched->ring.done >= sched->guilty && !(sched->look.status & OCTANS_RING_HALTED);
+	if (over) {
+		sched->frozen = 0;
+		octans_ring_enable(&sched->ring);
+		octans_sched_fill(sched);
+	}
+	spin_unlock_irq(&sched->lock);
+	octans_job_end(&ended);
+	return over;
+}
+
+/* ---- the device ---- */
 
 static int wait_ready(struct octans_device *dev)
 {
@@ -67,7 +166,7 @@ static int reset_function(struct octans_device *dev)
 	ret = pcie_flr(pdev);
 	pci_restore_state(pdev);
 	/* Cut off meanwhile?  That was undone just now. */
-	if (READ_ONCE(dev->dead))
+	if (octans_device_down(dev))
 		pci_clear_master(pdev);
 	return ret ? ret : wait_ready(dev);
 }
@@ -88,93 +187,225 @@ int octans_reset_hw(struct octans_device *dev)
 	return reset_function(dev);
 }
 
-/* From here on nothing is emitted. */
-static void set_dead(struct octans_device *dev)
+/**
+ * octans_reset_start() - program everything; after probe, and after a device reset
+ * @dev: device, on which nothing runs
+ *
+ * Return: 0 or -EIO.
+ */
+int octans_reset_start(struct octans_device *dev)
 {
-	unsigned long flags;
+	u32 i;
+
+	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC ||
+	    !(octans_read32(dev, OCTANS_REG_STATUS) & OCTANS_STATUS_READY))
+		return -EIO;
+	if (octans_mmu_start(dev))
+		return -EIO;
+	octans_write32(dev, OCTANS_REG_EVT_VECTOR, 0);
+	octans_event_start(dev);
+	for (i = 0; i < dev->info.rings; i++)
+		restart(&dev->scheds[i]);
+	octans_gate_set(dev, OCTANS_GATE_UP);
+	return 0;
+}
+
+static void freeze(struct octans_device *dev, u32 why)
+{
 	u32 i;
 
 	for (i = 0; i < dev->info.rings; i++) {
-		spin_lock_irqsave(&dev->rings[i].lock, flags);
-		WRITE_ONCE(dev->dead, true);
-		spin_unlock_irqrestore(&dev->rings[i].lock, flags);
+		spin_lock_irq(&dev->scheds[i].lock);
+		dev->scheds[i].frozen |= why;
+		spin_unlock_irq(&dev->scheds[i].lock);
 	}
 }
 
+/* On return the rings run nothing, or what must be cut off: see octans_sched.look. */
+static void quiesce(struct octans_device *dev)
+{
+	ktime_t until = ktime_add_ms(ktime_get(), QUIESCE_MS);
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++)
+		octans_ring_disable(&dev->scheds[i].ring);
+	for (i = 0; i < dev->info.rings; i++)
+		while (busy(&dev->scheds[i]) && pause_until(until))
+			;
+	octans_event_drain(dev);	/* who waits for a fence finds the fault record */
+}
+
 /**
- * octans_end_all() - the device is, or must be, gone: nothing starts, everything ends
+ * octans_reset_down() - the device is, or must be, gone: nothing starts, everything ends
  * @dev: device
- * @error: how jobs that are running end
  */
-void octans_end_all(struct octans_device *dev, int error)
+void octans_reset_down(struct octans_device *dev)
 {
 	u32 i;
 
-	set_dead(dev);
-	/* Whatever the device still does, it does not reach memory. */
+	/* Whatever the device still does, it does not reach memory; then others may rely on it. */
 	pci_clear_master(octans_pdev(dev));
-	for (i = 0; i < dev->info.rings; i++)
-		end(take(&dev->rings[i], error), false);
+	freeze(dev, OCTANS_FROZEN_DOWN);
+	octans_gate_set(dev, OCTANS_GATE_DOWN);
+	for (i = 0; i < dev->info.rings; i++) {
+		struct octans_sched *sched = &dev->scheds[i];
+		struct octans_queue *queue, *next;
+		LIST_HEAD(ended);
+		u32 status;
+
+		spin_lock_irq(&sched->lock);
+		octans_sched_collect(sched, &status, &ended);
+		while (octans_sched_first(sched))
+			octans_sched_pop(sched, -ENODEV, &ended);
+		list_for_each_entry_safe(queue, next, &sched->queues, member)
+			octans_sched_flush(sched, queue, -ENODEV, &ended);
+		spin_unlock_irq(&sched->lock);
+		octans_job_end(&ended);
+	}
 }
 
-/* Cuts off a device that cannot be reset.  On the reset_wq, or instead of it. */
+/* Cuts off a device that cannot be reset. */
 static void wedge(struct octans_device *dev, const char *why)
 {
 	/* drm_dev_wedged_event() wants a primary node, which accel devices lack. */
 	static char wedged[] = "WEDGED=rebind,bus-reset";
 	char *env[] = { wedged, NULL };
 
-	if (READ_ONCE(dev->dead))
+	if (octans_device_down(dev))
 		return;
-	octans_end_all(dev, -ENODEV);
+	octans_reset_down(dev);
 	drm_err(&dev->drm, "device is cut off: %s; rebind it to use it again\n", why);
+	/* it allocates, but there is nothing left that reclaim could wait for */
 	if (dev->drm.accel && dev->drm.accel->kdev)
 		kobject_uevent_env(&dev->drm.accel->kdev->kobj, KOBJ_CHANGE, env);
 }
 
-/* What runs on other rings than the guilty one (NULL: on any) ends with -ECANCELED. */
-static void reset_device(struct octans_device *dev, struct octans_ring *guilty, int error)
+static void reset_device(struct octans_device *dev)
 {
-	struct ended ended[OCTANS_MAX_RINGS] = { };
-	u32 i;
-
-	if (octans_reset_hw(dev)) {
+	atomic_inc(&dev->resets);
+	freeze(dev, OCTANS_FROZEN_RESET);
+	octans_gate_set(dev, OCTANS_GATE_RESETTING);
+	quiesce(dev);
+	if (octans_reset_hw(dev))
 		wedge(dev, "it could not be reset");
-		return;
-	}
-	if (READ_ONCE(dev->dead))
-		return;		/* who cut it off has ended its jobs */
-	for (i = 0; i < dev->info.rings; i++)
-		ended[i] = take(&dev->rings[i], &dev->rings[i] == guilty ? error : -ECANCELED);
-	if (octans_device_start(dev))
+	else if (!octans_device_down(dev) && octans_reset_start(dev))
 		wedge(dev, "it did not start after a reset");
-	for (i = 0; i < dev->info.rings; i++)
-		end(ended[i], &dev->rings[i] == guilty && error != -ECANCELED);
 }
 
-/**
- * octans_recover() - end a job that failed or hangs, and get its ring going again
- * @dev: device; called on its reset_wq
- * @guilty: ring
- * @error: how the job ends, unless it ends well in this moment
- *
- * If the whole device has to be reset, jobs on other rings end with -ECANCELED; their
- * queues are not banned.
+/*
+ * A job on a ring is to be ended.  If it has ended by itself nobody notices; if another one runs
+ * and its end does not show, that one may end first.
  */
-void octans_recover(struct octans_device *dev, struct octans_ring *guilty, int error)
+static void recover(struct octans_sched *sched)
 {
-	octans_event_drain(dev);	/* who waits for the fence finds the fault record */
-	atomic_inc(&dev->resets);
-	drm_dbg(&dev->drm, "%s: reset, job ends with %d\n", guilty->name, error);
-	if (!octans_ring_stop(guilty)) {
-		struct ended e = take(guilty, error);
+	ktime_t until = ktime_add_ms(ktime_get(), QUIESCE_MS);
+	struct octans_device *dev = sched->dev;
+	bool wait;
 
-		octans_ring_start(guilty);
-		end(e, error != -ECANCELED);
+	octans_ring_disable(&sched->ring);
+	do {
+		wait = busy(sched);
+		if (thaw(sched))
+			return;
+	} while (wait && pause_until(until));
+	octans_event_drain(dev);	/* who waits for the fence finds the fault record */
+	drm_dbg(&dev->drm, "%s: reset over job %llu (%d), running %llu\n", sched->name,
+		sched->guilty, sched->error, sched->look.seqno);
+	if (octans_ring_reset(&sched->ring)) {
+		drm_notice(&dev->drm, "%s could not be reset, resetting the device\n", sched->name);
+		reset_device(dev);
 		return;
 	}
-	drm_notice(&dev->drm, "%s could not be reset, resetting the device\n", guilty->name);
-	reset_device(dev, guilty, error);
+	if (sched->frozen & OCTANS_FROZEN_VERDICT)
+		atomic_inc(&dev->resets);
+	else
+		atomic_inc(&dev->drains);
+	restart(sched);
+}
+
+/* What has not started is to be taken back when what runs has ended: others wait behind it. */
+static void drain(struct octans_sched *sched)
+{
+	octans_ring_disable(&sched->ring);
+	if (!busy(sched))
+		recover(sched);
+}
+
+/* Clients that have failed too often: nothing of theirs starts any more. */
+static void stop_banned(struct octans_device *dev)
+{
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++) {
+		struct octans_sched *sched = &dev->scheds[i];
+		struct octans_queue *queue, *next;
+		LIST_HEAD(ended);
+
+		spin_lock_irq(&sched->lock);
+		list_for_each_entry_safe(queue, next, &sched->queues, member) {
+			if (!octans_client_banned(queue->client))
+				continue;
+			octans_queue_stop(queue, -EACCES);
+			octans_sched_flush(sched, queue, -ECANCELED, &ended);
+		}
+		spin_unlock_irq(&sched->lock);
+		octans_job_end(&ended);
+	}
+}
+
+/* ---- late invalidations ---- */
+
+/*
+ * Is the job that runs the one that ran then, and has not moved since?  Then it is to be ended,
+ * with -ECANCELED: it may have waited for others, so its queue is not banned.
+ */
+static bool freeze_if_still(struct octans_sched *sched, const struct octans_look *then, u32 asid)
+{
+	struct octans_look now;
+	struct octans_job *job;
+	bool still;
+
+	octans_ring_look(&sched->ring, &now);
+	if (!then->seqno || now.seqno != then->seqno || now.progress != then->progress)
+		return false;
+	octans_job_irq(sched);	/* so that it is the oldest, if it still runs */
+	spin_lock_irq(&sched->lock);
+	job = octans_sched_first(sched);
+	still = job && sched->ring.done + 1 == now.seqno && !sched->frozen &&
+		(!asid || octans_queue_asid(job->queue) == asid);
+	if (still)
+		octans_sched_freeze(sched, -ECANCELED);
+	spin_unlock_irq(&sched->lock);
+	return still;
+}
+
+/*
+ * Who moves lets invalidations through.  So the jobs that stand still are ended, one after the
+ * other until that has helped; those of the address space first, as they alone may use what is to
+ * be forgotten.
+ */
+static void help_late(struct octans_device *dev)
+{
+	struct octans_look then[OCTANS_MAX_RINGS];
+	u32 i, asid, n = dev->info.rings;
+
+	for (i = 0; i < n; i++)
+		octans_ring_look(&dev->scheds[i].ring, &then[i]);
+	if (!octans_mmu_late(dev, STANDS_STILL_US, &asid))
+		return;
+	for (i = 0; i < 2 * n; i++) {
+		struct octans_sched *sched = &dev->scheds[i % n];
+
+		if (!freeze_if_still(sched, &then[i % n], i < n ? asid : 0))
+			continue;
+		drm_notice(&dev->drm, "a TLB invalidation is late, ending the job on %s\n",
+			   sched->name);
+		recover(sched);
+		if (!octans_mmu_late(dev, RING_HELPS_US, &asid))
+			return;
+	}
+	drm_notice(&dev->drm, "a TLB invalidation is late, resetting the device\n");
+	reset_device(dev);
 }
 
 /**
@@ -184,27 +415,30 @@ void octans_recover(struct octans_device *dev, struct octans_ring *guilty, int e
 void octans_reset_work(struct work_struct *work)
 {
 	struct octans_device *dev = container_of(work, struct octans_device, reset_work);
+	bool cookie;
 	int idx;
+	u32 i;
 
 	if (!drm_dev_enter(&dev->drm, &idx))
-		return;
-	/* Another reset may have helped meanwhile. */
-	if (!READ_ONCE(dev->dead) && octans_mmu_late(dev)) {
-		drm_notice(&dev->drm, "a TLB invalidation is late, resetting the device\n");
-		atomic_inc(&dev->resets);
-		reset_device(dev, NULL, 0);
+		return;		/* an unplug ends jobs itself */
+	cookie = dma_fence_begin_signalling();
+	for (i = 0; i < dev->info.rings && !octans_device_down(dev); i++) {
+		struct octans_sched *sched = &dev->scheds[i];
+		u32 frozen = READ_ONCE(sched->frozen);
+
+		if (frozen & OCTANS_FROZEN_VERDICT)
+			recover(sched);
+		else if (frozen & OCTANS_FROZEN_DRAIN)
+			drain(sched);
 	}
+	stop_banned(dev);
+	if (octans_mmu_late(dev, 0, &i))
+		help_late(dev);
+	dma_fence_end_signalling(cookie);
 	drm_dev_exit(idx);
 }
 
-/**
- * octans_reset_request() - have the device reset if octans_mmu_late()
- * @dev: device
- */
-void octans_reset_request(struct octans_device *dev)
-{
-	queue_work(dev->reset_wq, &dev->reset_work);
-}
+/* ---- others' resets ---- */
 
 /**
  * octans_reset_prepare() - somebody else, such as the PCI core, resets the function
@@ -215,12 +449,15 @@ void octans_reset_prepare(struct octans_device *dev)
 	u32 i;
 
 	disable_work_sync(&dev->reset_work);
-	for (i = 0; i < dev->info.rings; i++) {
-		drm_sched_wqueue_stop(&dev->rings[i].sched);
-		disable_delayed_work_sync(&dev->rings[i].watchdog);
-		if (!READ_ONCE(dev->dead))
-			octans_ring_stop(&dev->rings[i]);
-	}
+	for (i = 0; i < dev->info.rings; i++)
+		disable_delayed_work_sync(&dev->scheds[i].watchdog);
+	if (octans_device_down(dev))
+		return;
+	freeze(dev, OCTANS_FROZEN_RESET);
+	octans_gate_set(dev, OCTANS_GATE_RESETTING);
+	quiesce(dev);
+	for (i = 0; i < dev->info.rings; i++)
+		octans_ring_reset(&dev->scheds[i].ring);
 }
 
 /**
@@ -229,18 +466,30 @@ void octans_reset_prepare(struct octans_device *dev)
  */
 void octans_reset_done(struct octans_device *dev)
 {
-	struct ended ended[OCTANS_MAX_RINGS] = { };
 	u32 i;
 
 	atomic_inc(&dev->resets);
-	for (i = 0; i < dev->info.rings; i++)
-		ended[i] = take(&dev->rings[i], -ECANCELED);
-	if (!READ_ONCE(dev->dead) && octans_device_start(dev))
-		wedge(dev, "it did not start after a function reset");
 	enable_work(&dev->reset_work);
-	for (i = 0; i < dev->info.rings; i++) {
-		enable_delayed_work(&dev->rings[i].watchdog);
-		end(ended[i], false);
-		drm_sched_wqueue_start(&dev->rings[i].sched);
-	}
+	for (i = 0; i < dev->info.rings; i++)
+		enable_delayed_work(&dev->scheds[i].watchdog);
+	if (octans_device_down(dev))
+		pci_clear_master(octans_pdev(dev));	/* which was undone just now */
+	else if (octans_reset_start(dev))
+		wedge(dev, "it did not start after a function reset");
+	else
+		octans_reset_request(dev);	/* for what was asked for meanwhile */
+}
+
+/**
+ * octans_reset_leave() - leave a device to whoever drives it next
+ * @dev: device that is down
+ *
+ * Nothing stays enabled that leads to memory which is not his.
+ */
+void octans_reset_leave(struct octans_device *dev)
+{
+	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC)
+		return;
+	octans_write32(dev, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
+	wait_ready(dev);
 }

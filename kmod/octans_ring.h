@@ -2,72 +2,101 @@
 #ifndef OCTANS_RING_H
 #define OCTANS_RING_H
 
-#include <linux/dma-fence.h>
-#include <linux/spinlock.h>
-#include <linux/workqueue.h>
-
-#include <drm/gpu_scheduler.h>
+#include <linux/errno.h>
+#include <linux/types.h>
 
 #include <octans/regs.h>
 
-struct octans_device;
 struct octans_job;
-struct octans_queue;
+
+#define OCTANS_RING_MOST_LOG2	8	/* more in flight than predicted time ever allows */
 
 /**
- * struct octans_ring - a hardware ring and the scheduler that feeds it
+ * struct octans_ring - a hardware ring, and what is on it
  *
- * At most one job is on the ring (credit limit 1): a job that fails or hangs takes
- * nothing with it, and a reset never has to emit an innocent job again.
+ * Hardware and arithmetic, nothing else.  Not locked: the owner serialises, but for the functions
+ * that only read registers.
+ *
+ * Each descriptor gets the next seqno.  None is used twice, also not by a job that is put on the
+ * ring again after a reset: so nothing that its first life left behind is taken for its second.
  */
 struct octans_ring {
-	struct octans_device *dev;
-	u32 index;
-	char name[16];
-	struct drm_gpu_scheduler sched;
-	/** @sched_ready: drm_sched_init() succeeded */
-	bool sched_ready;
-	/** @descs: the ring */
+	/** @regs: the ring's block of registers */
+	void __iomem *regs;
+	/** @bell: its doorbell */
+	void __iomem *bell;
+	/** @descs: BIT(@log2) of them, read by the device */
 	struct octans_desc *descs;
-	dma_addr_t descs_dma;
-	/** @wb: written by the device */
+	/** @jobs: whose they are */
+	struct octans_job **jobs;
+	/** @wb: the writeback, written by the device at any time and with anything */
 	__le64 *wb;
-	dma_addr_t wb_dma;
-
-	/** @lock: protects what follows and @octans_device.dead */
-	spinlock_t lock;
-	/** @fence_context, @fence_seqno: of the hardware fences */
-	u64 fence_context, fence_seqno;
-	/** @job: on the ring, or NULL */
-	struct octans_job *job;
-	/** @seqno: of the newest job emitted */
-	u64 seqno;
-	/** @done: seqno that the writeback holds when nothing has ended since */
+	dma_addr_t descs_dma, wb_dma;
+	u32 log2, vector;
+	/** @base: seqno before the first descriptor since the ring was started */
+	u64 base;
+	/** @done: newest seqno that is off the ring */
 	u64 done;
-	/** @tail: descriptors written since the ring was enabled */
-	u32 tail;
-	/** @ended: at the watchdog's last look the device had ended @job, without a writeback */
-	bool ended;
-
-	/** @watchdog: ticks while a job runs; ends jobs that failed or hang */
-	struct delayed_work watchdog;
+	/** @seqno: newest seqno on it */
+	u64 seqno;
+	/** @rung: newest seqno that the device has been told of */
+	u64 rung;
 };
 
 /**
- * struct octans_still - a ring at one moment: seqno of what runs, 0 = nothing, and PROGRESS
+ * enum octans_news - what a look at the writeback says
+ * @OCTANS_NEWS_NONE: nothing since the last look
+ * @OCTANS_NEWS_ENDED: jobs up to a seqno have ended well
+ * @OCTANS_NEWS_FAILED: those before it have, it has not, and the ring stands still
+ * @OCTANS_NEWS_NONSENSE: what the ring cannot have written
  */
-struct octans_still {
-	u64 seqno, progress;
+enum octans_news {
+	OCTANS_NEWS_NONE,
+	OCTANS_NEWS_ENDED,
+	OCTANS_NEWS_FAILED,
+	OCTANS_NEWS_NONSENSE,
 };
 
-int octans_ring_init(struct octans_device *dev, u32 index);
+/**
+ * struct octans_look - what the registers of a ring show at one moment
+ * @seqno: of what runs, 0 = nothing
+ * @progress: grows while it moves
+ * @head: descriptors that have ended since the ring was started
+ * @status: OCTANS_RING_BUSY, ...
+ */
+struct octans_look {
+	u64 seqno, progress;
+	u32 head, status;
+};
+
+/* How many jobs are on it. */
+static inline u32 octans_ring_count(const struct octans_ring *ring)
+{
+	return ring->seqno - ring->done;
+}
+
+/* A ring that is full to the last descriptor could not be told from an empty one. */
+static inline bool octans_ring_full(const struct octans_ring *ring)
+{
+	return octans_ring_count(ring) >= (1u << ring->log2) - 1;
+}
+
+/* How a job ends whose writeback has this status. */
+static inline int octans_ring_errno(u32 status)
+{
+	return status == OCTANS_JOB_FAULT ? -EFAULT : -EIO;
+}
+
 void octans_ring_start(struct octans_ring *ring);
-int octans_ring_stop(struct octans_ring *ring);
-int octans_ring_emit(struct octans_ring *ring, struct octans_job *job);
-void octans_ring_irq(struct octans_ring *ring);
-void octans_ring_kill_queue(struct octans_ring *ring, struct octans_queue *queue);
-void octans_ring_look(struct octans_ring *ring, struct octans_still *still);
-bool octans_ring_kill_still(struct octans_ring *ring, const struct octans_still *then, u32 asid);
-struct octans_job *octans_ring_take(struct octans_ring *ring, bool *finished);
+struct octans_job **octans_ring_slot(struct octans_ring *ring, u64 seqno);
+u64 octans_ring_put(struct octans_ring *ring, struct octans_job *job,
+		    const struct octans_desc *desc);
+void octans_ring_bell(struct octans_ring *ring);
+enum octans_news octans_ring_news(const struct octans_ring *ring, u64 *seqno, u32 *status);
+u32 octans_ring_passed(const struct octans_ring *ring, const struct octans_look *look);
+void octans_ring_look(const struct octans_ring *ring, struct octans_look *look);
+void octans_ring_enable(struct octans_ring *ring);
+void octans_ring_disable(struct octans_ring *ring);
+int octans_ring_reset(struct octans_ring *ring);
 
 #endif

@@ -1,161 +1,409 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The scheduler's side of a job, and the hardware fence. */
-#include <linux/module.h>
-#include <linux/slab.h>
-
-#include "compat.h"
-#include "octans_device.h"
-#include "octans_queue.h"
-
-static const char *fence_driver_name(struct dma_fence *fence)
-{
-	return "octans";
-}
-
-static const char *fence_timeline_name(struct dma_fence *fence)
-{
-	return "ring";
-}
-
-static void fence_release_work(struct work_struct *work)
-{
-	struct octans_fence *f = container_of(work, struct octans_fence, release);
-
-	atomic_dec(&f->dev->objects.fences);
-	drm_dev_put(&f->dev->drm);
-	kfree_rcu(f, base.rcu);
-	module_put(THIS_MODULE);
-}
-
-/* Dropping the device may sleep; a fence may be dropped anywhere. */
-static void fence_release(struct dma_fence *fence)
-{
-	struct octans_fence *f = container_of(fence, struct octans_fence, base);
-
-	schedule_work(&f->release);
-}
-
-static const struct dma_fence_ops fence_ops = {
-	.get_driver_name = fence_driver_name,
-	.get_timeline_name = fence_timeline_name,
-	.release = fence_release,
-};
-
-static void fence_init(struct octans_fence *f, struct octans_ring *ring)
-{
-	f->dev = ring->dev;
-	atomic_inc(&f->dev->objects.fences);
-	drm_dev_get(&f->dev->drm);
-	__module_get(THIS_MODULE);
-	INIT_WORK(&f->release, fence_release_work);
-	spin_lock_init(&f->lock);
-	dma_fence_init(&f->base, &fence_ops, &f->lock, ring->fence_context, ++ring->fence_seqno);
-}
-
-/**
- * octans_job_alloc() - make a job that has not been armed
- * @queue: its queue; a reference is taken
- * @client_id: of the file that submits
+/*
+ * What goes onto a ring next.  Clients take turns, and so do the queues of each; what is on the
+ * ring is bounded by the time that it is predicted to take, so that who comes now need not wait
+ * for long.
  *
- * Return: the job or an ERR_PTR().
+ * All but octans_sched_init() and octans_sched_choose() are called with the lock held.
  */
-struct octans_job *octans_job_alloc(struct octans_queue *queue, u64 client_id)
-{
-	struct octans_job *job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
-	int ret = -ENOMEM;
+#include <linux/dma-mapping.h>
 
-	if (!job)
-		return ERR_PTR(-ENOMEM);
-	/* run_job() must not allocate. */
-	job->fence = kzalloc(sizeof(*job->fence), GFP_KERNEL_ACCOUNT);
-	if (!job->fence)
-		goto err_free;
-	ret = drm_sched_job_init(&job->base, &queue->entity, 1, queue, client_id);
-	if (ret)
-		goto err_free;
-	kref_get(&queue->ref);
-	atomic_inc(&queue->dev->objects.jobs);
-	job->queue = queue;
-	return job;
-err_free:
-	kfree(job->fence);
-	kfree(job);
-	return ERR_PTR(ret);
+#include "octans_device.h"
+#include "octans_job.h"
+#include "octans_queue.h"
+#include "octans_sched.h"
+
+#define RING_NS		2000000ULL	/* at most on a ring, if it is more than one job */
+#define TURN_NS		200000ULL	/* of one client, if others wait */
+#define MIN_JOB_NS	2000ULL
+#define LEVEL_PERIOD	8		/* each so many jobs, a lower priority goes first */
+#define IRQ_PERIOD	16		/* each so many jobs, an end is told at least */
+#define TICK		msecs_to_jiffies(250)
+
+/**
+ * octans_sched_init() - allocate a ring and make its scheduler
+ * @dev: device
+ * @index: which
+ *
+ * Return: 0 or a negative errno.
+ */
+int octans_sched_init(struct octans_device *dev, u32 index)
+{
+	struct octans_sched *sched = &dev->scheds[index];
+	struct octans_ring *ring = &sched->ring;
+	size_t n;
+	u32 l;
+
+	sched->dev = dev;
+	sched->index = index;
+	snprintf(sched->name, sizeof(sched->name), "ring %u", index);
+	spin_lock_init(&sched->lock);
+	for (l = 0; l < OCTANS_LEVELS; l++)
+		INIT_LIST_HEAD(&sched->ready[l]);
+	INIT_LIST_HEAD(&sched->queues);
+	INIT_DELAYED_WORK(&sched->watchdog, octans_job_watchdog);
+
+	ring->regs = dev->regs + OCTANS_RING(index);
+	ring->bell = dev->regs + OCTANS_DOORBELL(index);
+	ring->log2 = min_t(u32, dev->info.ring_log2, OCTANS_RING_MOST_LOG2);
+	n = BIT(ring->log2);
+	ring->descs = dmam_alloc_coherent(dev->drm.dev, n * sizeof(*ring->descs),
+					  &ring->descs_dma, GFP_KERNEL);
+	ring->wb = dmam_alloc_coherent(dev->drm.dev, sizeof(*ring->wb), &ring->wb_dma, GFP_KERNEL);
+	ring->jobs = devm_kcalloc(dev->drm.dev, n, sizeof(struct octans_job *), GFP_KERNEL);
+	return ring->descs && ring->wb && ring->jobs ? 0 : -ENOMEM;
 }
 
 /**
- * octans_job_discard() - free a job that was not pushed, or that the scheduler gives back
- * @job: job
+ * octans_sched_choose() - where a queue that has no jobs should go
+ * @dev: device
+ * @last: where it was, or NULL: it moves only if that is better
+ *
+ * A guess: the counts are read without locks.
  */
-void octans_job_discard(struct octans_job *job)
+struct octans_sched *octans_sched_choose(struct octans_device *dev, struct octans_sched *last)
 {
-	drm_sched_job_cleanup(&job->base);
-	kfree(job->fence);
-	atomic_dec(&job->queue->dev->objects.jobs);
-	octans_queue_put(job->queue);
-	kfree(job);
+	struct octans_sched *best = last ?: &dev->scheds[0];
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++) {
+		struct octans_sched *s = &dev->scheds[i];
+		bool stopped = READ_ONCE(s->frozen), best_stopped = READ_ONCE(best->frozen);
+
+		if (stopped != best_stopped ? best_stopped :
+		    READ_ONCE(s->count) < READ_ONCE(best->count))
+			best = s;
+	}
+	return best;
+}
+
+static struct octans_turn *turn_of(struct octans_sched *sched, struct octans_queue *queue)
+{
+	return &queue->client->turns[sched->index];
+}
+
+static void add_count(struct octans_sched *sched, struct octans_queue *queue, int n)
+{
+	queue->count += n;
+	WRITE_ONCE(sched->count, sched->count + n);
+	if (!queue->count)
+		list_del_init(&queue->member);
+	else if (list_empty(&queue->member))
+		list_add_tail(&queue->member, &sched->queues);
 }
 
 /**
- * octans_job_end() - tell the world that a job has ended
- * @job: off its ring; the scheduler may free it at once
- * @error: 0 or a negative errno
+ * octans_sched_update() - whether a queue is ready may have changed
+ * @sched: scheduler
+ * @queue: queue that belongs to it
  */
-void octans_job_end(struct octans_job *job, int error)
+void octans_sched_update(struct octans_sched *sched, struct octans_queue *queue)
 {
-	struct octans_fence *f = job->hw;
+	struct octans_lane *lane = &turn_of(sched, queue)->lanes[queue->level];
+	struct octans_job *job = list_first_entry_or_null(&queue->jobs, struct octans_job, node);
+	bool ready = job && !atomic_read(&job->unmet);
 
-	if (error) {
-		atomic64_inc(&job->queue->failed);
-		dma_fence_set_error(&f->base, error);
+	if (ready == !list_empty(&queue->ready))
+		return;
+	if (ready) {
+		list_add_tail(&queue->ready, &lane->queues);
+		if (list_empty(&lane->node))
+			list_add_tail(&lane->node, &sched->ready[queue->level]);
 	} else {
-		atomic64_inc(&job->queue->completed);
+		list_del_init(&queue->ready);
+		if (list_empty(&lane->queues))
+			list_del_init(&lane->node);
 	}
-	dma_fence_signal(&f->base);
-	dma_fence_put(&f->base);
 }
 
-static struct dma_fence *run_job(struct drm_sched_job *sched_job)
+/**
+ * octans_sched_add() - add jobs to a queue
+ * @sched: scheduler that the queue belongs to
+ * @queue: queue
+ * @jobs: list that becomes empty
+ * @n: its length
+ */
+void octans_sched_add(struct octans_sched *sched, struct octans_queue *queue,
+		      struct list_head *jobs, u32 n)
 {
-	struct octans_ring *ring = container_of(sched_job->sched, struct octans_ring, sched);
-	struct octans_job *job = to_octans_job(sched_job);
+	list_splice_tail_init(jobs, &queue->jobs);
+	add_count(sched, queue, n);
+	octans_sched_update(sched, queue);
+}
+
+static struct octans_queue *lane_first(struct octans_lane *lane)
+{
+	return list_first_entry(&lane->queues, struct octans_queue, ready);
+}
+
+/* Has anybody else than this client something ready?  Each list names a client once. */
+static bool others_wait(struct octans_sched *sched, const struct octans_client *client)
+{
+	struct octans_lane *lane;
+	u32 l;
+
+	for (l = 0; l < OCTANS_LEVELS; l++)
+		list_for_each_entry(lane, &sched->ready[l], node)
+			if (lane_first(lane)->client != client)
+				return true;
+	return false;
+}
+
+/* May this client put more on the ring?  Whoever has nothing there may. */
+static bool has_turn(struct octans_sched *sched, struct octans_queue *queue)
+{
+	u64 ns = turn_of(sched, queue)->ns;
+
+	return !ns || ns + queue->job_ns <= TURN_NS || !others_wait(sched, queue->client);
+}
+
+/* The queue whose job goes next, or NULL: none may, now. */
+static struct octans_queue *pick(struct octans_sched *sched)
+{
+	static const u8 orders[3][OCTANS_LEVELS] = {
+		{ OCTANS_LEVEL_HIGH, OCTANS_LEVEL_NORMAL, OCTANS_LEVEL_LOW },
+		{ OCTANS_LEVEL_NORMAL, OCTANS_LEVEL_LOW, OCTANS_LEVEL_HIGH },
+		{ OCTANS_LEVEL_LOW, OCTANS_LEVEL_NORMAL, OCTANS_LEVEL_HIGH },
+	};
+	u32 n = sched->picks + 1, l;
+	const u8 *order = orders[n % LEVEL_PERIOD ? 0 : n % (LEVEL_PERIOD * LEVEL_PERIOD) ? 1 : 2];
+	struct octans_lane *lane;
+
+	for (l = 0; l < OCTANS_LEVELS; l++) {
+		list_for_each_entry(lane, &sched->ready[order[l]], node) {
+			struct octans_queue *queue = lane_first(lane);
+
+			if (sched->ns && sched->ns + queue->job_ns > RING_NS)
+				return NULL;
+			if (has_turn(sched, queue))
+				return queue;
+		}
+	}
+	return NULL;
+}
+
+/* Puts the oldest job of a queue on the ring; queue and client go to the end of the line. */
+static void emit(struct octans_sched *sched, struct octans_queue *queue)
+{
+	struct octans_lane *lane = &turn_of(sched, queue)->lanes[queue->level];
+	struct octans_job *job = list_first_entry(&queue->jobs, struct octans_job, node);
+	bool tell = job->last || !(++sched->picks % IRQ_PERIOD);
+	struct octans_desc desc = {
+		.cmd_va = cpu_to_le64(job->va),
+		.cmd_size = cpu_to_le32(job->size),
+		.asid = cpu_to_le16(octans_queue_asid(queue)),
+		.flags = cpu_to_le16(tell ? OCTANS_DESC_IRQ : 0),
+		.tag = cpu_to_le64(job->tag),
+		.param_va = cpu_to_le64(job->param_va),
+		.param_count = cpu_to_le32(job->param_count),
+	};
+
+	if (!octans_ring_count(&sched->ring))
+		sched->since = ktime_get();
+	list_del_init(&job->node);
+	octans_ring_put(&sched->ring, job, &desc);
+	job->ns = queue->job_ns;
+	sched->ns += job->ns;
+	turn_of(sched, queue)->ns += job->ns;
+	queue->running++;
+	atomic_inc(&queue->client->running);
+	list_move_tail(&queue->ready, &lane->queues);
+	list_move_tail(&lane->node, &sched->ready[queue->level]);
+	octans_sched_update(sched, queue);
+}
+
+/**
+ * octans_sched_fill() - put on the ring what may go
+ * @sched: scheduler
+ */
+void octans_sched_fill(struct octans_sched *sched)
+{
+	struct octans_queue *queue;
+
+	if (!sched->frozen) {
+		while (!octans_ring_full(&sched->ring) && (queue = pick(sched)))
+			emit(sched, queue);
+		octans_ring_bell(&sched->ring);
+	}
+	if (octans_ring_count(&sched->ring))
+		queue_delayed_work(sched->dev->wq, &sched->watchdog, TICK);
+}
+
+/**
+ * octans_sched_first() - the oldest job on the ring, the one that runs
+ * @sched: scheduler
+ *
+ * Return: the job or NULL.
+ */
+struct octans_job *octans_sched_first(struct octans_sched *sched)
+{
+	return octans_sched_find(sched, sched->ring.done + 1);
+}
+
+/**
+ * octans_sched_find() - the job with a seqno
+ * @sched: scheduler
+ * @seqno: any
+ *
+ * Return: the job or NULL: it is not on the ring.
+ */
+struct octans_job *octans_sched_find(struct octans_sched *sched, u64 seqno)
+{
+	if (seqno <= sched->ring.done || seqno > sched->ring.seqno)
+		return NULL;
+	return *octans_ring_slot(&sched->ring, seqno);
+}
+
+/* Takes a job off the ring's books. */
+static void leave(struct octans_sched *sched, struct octans_job *job)
+{
 	struct octans_queue *queue = job->queue;
-	struct octans_fence *f = job->fence;
-	int ret;
 
-	if (READ_ONCE(queue->killed) || atomic_read(&queue->error)) {
-		atomic64_inc(&queue->failed);
-		return ERR_PTR(-ECANCELED);
+	sched->ns -= job->ns;
+	turn_of(sched, queue)->ns -= job->ns;
+	queue->running--;
+	atomic_dec(&queue->client->running);
+}
+
+/**
+ * octans_sched_pop() - take the oldest job off the ring; it has ended, or is ended
+ * @sched: scheduler that has a job on the ring
+ * @error: how it ends
+ * @ended: list for octans_job_end(), after the lock was dropped
+ */
+void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *ended)
+{
+	struct octans_job *job = octans_sched_first(sched);
+
+	sched->ring.done++;
+	leave(sched, job);
+	job->error = error;
+	list_add_tail(&job->node, ended);
+	add_count(sched, job->queue, -1);
+	octans_sched_flush(sched, job->queue, -ECANCELED, ended);
+}
+
+/**
+ * octans_sched_flush() - if nothing of a queue may start any more, end what waits in it
+ * @sched: scheduler that the queue belongs to
+ * @queue: queue
+ * @error: how its jobs end
+ * @ended: list for octans_job_end()
+ *
+ * Fences of a queue end in order: so not while a job of it is on the ring.  When that comes off,
+ * this is called again.
+ */
+void octans_sched_flush(struct octans_sched *sched, struct octans_queue *queue, int error,
+			struct list_head *ended)
+{
+	struct octans_job *job;
+	u32 n = 0;
+
+	if (queue->running || list_empty(&queue->jobs))
+		return;
+	if (!queue->killed && !atomic_read(&queue->error) &&
+	    !(sched->frozen & OCTANS_FROZEN_DOWN))
+		return;
+	list_for_each_entry(job, &queue->jobs, node) {
+		job->error = sched->frozen & OCTANS_FROZEN_DOWN ? -ENODEV : error;
+		n++;
 	}
-	job->fence = NULL;
-	fence_init(f, ring);
-	job->hw = f;
-	dma_fence_get(&f->base);
-	ret = octans_ring_emit(ring, job);	/* job may be gone after this */
-	if (!ret)
-		return &f->base;
-	atomic64_inc(&queue->failed);
-	dma_fence_set_error(&f->base, ret);
-	dma_fence_signal(&f->base);
-	dma_fence_put(&f->base);
-	dma_fence_put(&f->base);
-	return ERR_PTR(ret);
+	list_splice_tail_init(&queue->jobs, ended);
+	add_count(sched, queue, -n);
+	octans_sched_update(sched, queue);
 }
 
-static void free_job(struct drm_sched_job *sched_job)
+/* A moving average; a new queue has a guess.  Each sample counts for a quarter. */
+static void learn(struct octans_queue *queue, u64 ns)
 {
-	octans_job_discard(to_octans_job(sched_job));
+	queue->job_ns = max((3 * queue->job_ns + ns) / 4, MIN_JOB_NS);
 }
 
-static enum drm_gpu_sched_stat timedout_job(struct drm_sched_job *sched_job)
+/**
+ * octans_sched_collect() - take what has ended well off the ring
+ * @sched: scheduler
+ * @status: out: of a job that has failed
+ * @ended: list for octans_job_end()
+ *
+ * Return: what else the writeback says: of the oldest job left, if it is not OCTANS_NEWS_NONE.
+ */
+enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,
+				      struct list_head *ended)
 {
-	/* The scheduler's timeout is infinite: the watchdog of the ring ends jobs. */
-	WARN_ON_ONCE(1);
-	return DRM_GPU_SCHED_STAT_ENODEV;
+	struct octans_ring *ring = &sched->ring;
+	enum octans_news news;
+	ktime_t now;
+	u64 seqno;
+	u64 each;
+
+	if (!octans_ring_count(ring))
+		return OCTANS_NEWS_NONE;
+	news = octans_ring_news(ring, &seqno, status);
+	if (news == OCTANS_NEWS_NONE || news == OCTANS_NEWS_NONSENSE)
+		return news;
+	if (news == OCTANS_NEWS_FAILED)
+		seqno--;
+	if (seqno == ring->done)
+		return news;
+	now = ktime_get();
+	each = div64_u64(ktime_to_ns(ktime_sub(now, sched->since)), seqno - ring->done);
+	sched->since = now;
+	while (ring->done < seqno) {
+		learn(octans_sched_first(sched)->queue, each);
+		octans_sched_pop(sched, 0, ended);
+	}
+	return news == OCTANS_NEWS_ENDED ? OCTANS_NEWS_NONE : news;
 }
 
-const struct drm_sched_backend_ops octans_sched_ops = {
-	.run_job = run_job,
-	.timedout_job = timedout_job,
-	.free_job = free_job,
-};
+/**
+ * octans_sched_put_back() - put jobs that have not started back into their queues
+ * @sched: scheduler whose ring has been reset, or will never start
+ * @ended: list for octans_job_end(): what may not start any more
+ */
+void octans_sched_put_back(struct octans_sched *sched, struct list_head *ended)
+{
+	struct octans_ring *ring = &sched->ring;
+	u64 seqno;
+
+	/* from the newest, so that they come out in the order in which they went in */
+	for (seqno = ring->seqno; seqno > ring->done; seqno--) {
+		struct octans_job *job = *octans_ring_slot(ring, seqno);
+
+		leave(sched, job);
+		list_add(&job->node, &job->queue->jobs);
+	}
+	for (seqno = ring->done + 1; seqno <= ring->seqno; seqno++) {
+		struct octans_job *job = *octans_ring_slot(ring, seqno);
+
+		octans_sched_update(sched, job->queue);
+		octans_sched_flush(sched, job->queue, -ECANCELED, ended);
+	}
+	ring->done = ring->seqno;
+}
+
+/**
+ * octans_sched_crowded() - does somebody wait behind more than one job of another client?
+ * @sched: scheduler
+ */
+bool octans_sched_crowded(struct octans_sched *sched)
+{
+	struct octans_job *first = octans_sched_first(sched);
+
+	return octans_ring_count(&sched->ring) > 1 &&
+	       others_wait(sched, first->queue->client);
+}
+
+/**
+ * octans_sched_freeze() - let nothing start until the oldest job on the ring has been ended
+ * @sched: scheduler that has one
+ * @error: how it ends, unless it ends by itself before
+ *
+ * The verdict is about this job, whatever happens until the reset.
+ */
+void octans_sched_freeze(struct octans_sched *sched, int error)
+{
+	sched->frozen |= OCTANS_FROZEN_VERDICT;
+	sched->guilty = sched->ring.done + 1;
+	sched->error = error;
+	octans_reset_request(sched->dev);
+}

@@ -7,10 +7,11 @@
 #include <drm/drm_syncobj.h>
 #include <drm/octans_accel.h>
 
-#include "compat.h"
 #include "octans_device.h"
 #include "octans_drv.h"
+#include "octans_job.h"
 #include "octans_queue.h"
+#include "octans_submit.h"
 #include "octans_uobj.h"
 
 #define IN_SYNCS BIT(31)	/* drm_octans_submit.failed_index */
@@ -66,9 +67,10 @@ static int make_jobs(struct submit *s)
 
 		if (!job_ok(&s->ujobs[i]))
 			return refuse(s, i, -EINVAL);
-		job = octans_job_alloc(s->queue, s->file->client_id);
-		if (IS_ERR(job))
-			return PTR_ERR(job);
+		/* the first one waits, and the others follow it */
+		job = octans_job_new(s->queue, i ? 0 : s->args->syncs.count);
+		if (!job)
+			return -ENOMEM;
 		job->va = s->ujobs[i].va;
 		job->size = s->ujobs[i].size;
 		job->tag = s->ujobs[i].tag;
@@ -85,10 +87,9 @@ static int add_wait(struct submit *s, const struct drm_octans_sync *sync)
 	int ret;
 
 	ret = drm_syncobj_find_fence(s->file, sync->handle, sync->point, 0, &fence);
-	if (ret)
-		return ret;
-	/* The first job waits; the others follow it anyway. */
-	return drm_sched_job_add_dependency(&s->jobs[0]->base, fence);
+	if (!ret)
+		octans_job_wait_for(s->jobs[0], fence);
+	return ret;
 }
 
 static int add_signal(struct submit *s, const struct drm_octans_sync *sync)
@@ -126,28 +127,20 @@ static int make_syncs(struct submit *s)
 	return 0;
 }
 
-/* Nothing fails any more, but for a queue that another thread closed. */
+/* Nothing fails after octans_job_push(). */
 static int push(struct submit *s)
 {
-	struct dma_fence *done = NULL;
+	struct octans_device *dev = s->queue->dev;
+	struct dma_fence *done;
 	u32 i;
+	int ret;
 
-	mutex_lock(&s->queue->submit_lock);
-	if (s->queue->closed) {
-		mutex_unlock(&s->queue->submit_lock);
-		return -ENOENT;
-	}
-	for (i = 0; i < s->n_jobs; i++) {
-		drm_sched_job_arm(&s->jobs[i]->base);
-		if (i == s->n_jobs - 1)
-			done = dma_fence_get(&s->jobs[i]->base.s_fence->finished);
-		atomic64_inc(&s->queue->submitted);
-		drm_sched_entity_push_job(&s->jobs[i]->base);
-	}
-	atomic64_inc(&s->queue->dev->submits);
-	atomic64_add(s->n_jobs, &s->queue->dev->submitted_jobs);
-	s->n_jobs = 0;		/* the scheduler's now */
-	mutex_unlock(&s->queue->submit_lock);
+	ret = octans_job_push(s->queue, s->jobs, s->n_jobs, &done);
+	if (ret)
+		return ret;
+	atomic64_inc(&dev->submits);
+	atomic64_add(s->n_jobs, &dev->submitted_jobs);
+	s->n_jobs = 0;		/* no longer ours */
 	for (i = 0; i < s->n_signals; i++) {
 		struct signal *sig = &s->signals[i];
 
@@ -181,11 +174,7 @@ static int prepare(struct submit *s)
 	if (!s->queue)
 		return -ENOENT;
 	ret = make_jobs(s);
-	if (!ret)
-		ret = make_syncs(s);
-	if (!ret && atomic_read(&s->queue->error))
-		ret = -ECANCELED;
-	return ret;
+	return ret ?: make_syncs(s);
 }
 
 static void cleanup(struct submit *s)

@@ -10,6 +10,7 @@
 #include "octans_device.h"
 #include "octans_drv.h"
 #include "octans_gem.h"
+#include "octans_mmu.h"
 #include "octans_uobj.h"
 #include "octans_vm.h"
 
@@ -485,14 +486,14 @@ static int bind_all(struct octans_vm *vm, struct drm_octans_vm_bind *args,
 
 	mutex_lock(&vm->lock);
 	if (vm->closed)		/* by another thread, or an unplug */
-		ret = READ_ONCE(vm->dev->dead) ? -ENODEV : -ENOENT;
+		ret = octans_device_down(vm->dev) ? -ENODEV : -ENOENT;
 	while (!ret && args->done < args->ops.count) {
 		ret = bind_one(&b, &ops[args->done], file);
 		if (!ret)
 			args->done++;
 	}
-	if (!vm->closed)
-		octans_mmu_flush(vm->dev, vm->asid);
+	if (!vm->closed && octans_mmu_flush(vm->dev, vm->asid) && !ret)
+		ret = -ENODEV;
 	release_dead(&b);
 	mutex_unlock(&vm->lock);
 	kfree(b.map);

@@ -325,7 +325,7 @@ TEST_F_TIMEOUT(unplug, cut_off_while_an_invalidation_is_late, 60)
 	ASSERT_TRUE(control_rings("hold ring", ""));
 	ASSERT_EQ(unmapping_start(&u, &c, VA + 8 * PAGE), 0);
 	pthread_join(u.thread, NULL);
-	EXPECT_EQ(u.ret, 0);
+	EXPECT_TRUE(!u.ret || u.ret == -ENODEV);	/* a moment before the end, or after it */
 	EXPECT_EQ(sync_result(c.fd, out.handle, 10), -ENODEV);
 	client_close(&c);
 	control_rings("hang ring", " off");

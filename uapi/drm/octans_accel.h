@@ -326,6 +326,9 @@ enum drm_octans_priority {
  *	max_timeout_ms; -EINVAL above max_timeout_ms
  * @id: out: id of the queue
  * @pad: zero
+ *
+ * -EACCES: too many jobs of this client failed lately; SUBMIT says the same.  A failure is
+ * forgiven every five seconds, 32 may be open.
  */
 struct drm_octans_queue_create {
 	__u32 vm_id;
@@ -338,8 +341,8 @@ struct drm_octans_queue_create {
 
 /**
  * struct drm_octans_queue_destroy - DRM_IOCTL_OCTANS_QUEUE_DESTROY
- * @id: queue; jobs that have not started end with -ECANCELED (-ESRCH if they still
- *	waited for another fence), one that runs is stopped or finishes
+ * @id: queue; jobs that have not started end with -ECANCELED, whatever they wait for, one
+ *	that runs finishes within some milliseconds or is stopped.  Nothing is waited for
  * @pad: zero
  */
 struct drm_octans_queue_destroy {
@@ -355,7 +358,7 @@ struct drm_octans_queue_destroy {
  * @id: queue
  * @state: out: DRM_OCTANS_QUEUE_*
  * @error: out: why it was banned: ETIME (timeout), EFAULT (MMU fault), EIO (bad
- *	command or bus error), 0 = not banned
+ *	command or bus error), EACCES (too many failures of its client), 0 = not banned
  * @pad: zero
  * @submitted: out: jobs accepted
  * @completed: out: jobs that ended without an error
@@ -426,6 +429,10 @@ struct drm_octans_job {
  * A fence ends with the error of the job: -ETIME (it ran longer than the queue's
  * timeout), -EFAULT (MMU fault), -EIO (bad command), -ECANCELED (an earlier job
  * of its queue failed, or the queue was destroyed), -ENODEV (device gone).
+ * A job runs also if a fence that it waited for ended with an error.
+ *
+ * -EAGAIN: the queue has 1024 jobs that have not ended, or the client 8192; wait for one.
+ * -ECANCELED: the queue is banned.  -EACCES: see QUEUE_CREATE.
  */
 struct drm_octans_submit {
 	__u32 queue_id;
