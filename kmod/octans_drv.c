@@ -255,6 +255,19 @@ static void octans_pci_reset_done(struct pci_dev *pdev)
 	octans_reset_done(pci_get_drvdata(pdev));
 }
 
+static int octans_suspend(struct device *dev)
+{
+	return octans_reset_suspend(dev_get_drvdata(dev));
+}
+
+static int octans_resume(struct device *dev)
+{
+	octans_reset_resume(dev_get_drvdata(dev));
+	return 0;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(octans_pm, octans_suspend, octans_resume);
+
 static const struct pci_error_handlers octans_err_handlers = {
 	.reset_prepare = octans_pci_reset_prepare,
 	.reset_done = octans_pci_reset_done,
@@ -273,6 +286,7 @@ static struct pci_driver octans_pci_driver = {
 	.remove = octans_remove,
 	.shutdown = octans_shutdown,
 	.err_handler = &octans_err_handlers,
+	.driver.pm = pm_sleep_ptr(&octans_pm),
 };
 
 static int __init octans_init(void)

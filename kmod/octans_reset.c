@@ -103,6 +103,7 @@ static void settle(struct octans_sched *sched, struct list_head *ended)
 /* The ring was reset.  Whatever it was frozen for is done. */
 static void restart(struct octans_sched *sched)
 {
+	bool cookie = dma_fence_begin_signalling();
 	LIST_HEAD(ended);
 
 	spin_lock_irq(&sched->lock);
@@ -114,6 +115,7 @@ static void restart(struct octans_sched *sched)
 	}
 	spin_unlock_irq(&sched->lock);
 	octans_job_end(&ended);
+	dma_fence_end_signalling(cookie);
 }
 
 /*
@@ -292,11 +294,8 @@ static void reset_device(struct octans_device *dev)
 		wedge(dev, "it did not start after a reset");
 }
 
-/*
- * A job on a ring is to be ended.  If it has ended by itself nobody notices; if another one runs
- * and its end does not show, that one may end first.
- */
-static void recover(struct octans_sched *sched)
+/* As recover(), but for what it does if the ring cannot be reset. */
+static int recover_ring(struct octans_sched *sched)
 {
 	ktime_t until = ktime_add_ms(ktime_get(), QUIESCE_MS);
 	struct octans_device *dev = sched->dev;
@@ -306,21 +305,37 @@ static void recover(struct octans_sched *sched)
 	do {
 		wait = busy(sched);
 		if (thaw(sched))
-			return;
+			return 0;
 	} while (wait && pause_until(until));
 	octans_event_drain(dev);	/* who waits for the fence finds the fault record */
 	drm_dbg(&dev->drm, "%s: reset over job %llu (%d), running %llu\n", sched->name,
 		sched->guilty, sched->error, sched->look.seqno);
-	if (octans_ring_reset(&sched->ring)) {
-		drm_notice(&dev->drm, "%s could not be reset, resetting the device\n", sched->name);
-		reset_device(dev);
-		return;
-	}
+	if (octans_ring_reset(&sched->ring))
+		return -ETIMEDOUT;
 	if (sched->frozen & OCTANS_FROZEN_VERDICT)
 		atomic_inc(&dev->resets);
 	else
 		atomic_inc(&dev->drains);
 	restart(sched);
+	return 0;
+}
+
+/*
+ * A job on a ring is to be ended.  If it has ended by itself nobody notices; if another one runs
+ * and its end does not show, that one may end first.
+ */
+static void recover(struct octans_sched *sched)
+{
+	bool cookie = dma_fence_begin_signalling();
+	struct octans_device *dev = sched->dev;
+	int ret = recover_ring(sched);
+
+	/* a reset of the function takes locks under which others allocate, if only at probe */
+	dma_fence_end_signalling(cookie);
+	if (!ret)
+		return;
+	drm_notice(&dev->drm, "%s could not be reset, resetting the device\n", sched->name);
+	reset_device(dev);
 }
 
 /* What has not started is to be taken back when what runs has ended: others wait behind it. */
@@ -415,13 +430,11 @@ static void help_late(struct octans_device *dev)
 void octans_reset_work(struct work_struct *work)
 {
 	struct octans_device *dev = container_of(work, struct octans_device, reset_work);
-	bool cookie;
 	int idx;
 	u32 i;
 
 	if (!drm_dev_enter(&dev->drm, &idx))
 		return;		/* an unplug ends jobs itself */
-	cookie = dma_fence_begin_signalling();
 	for (i = 0; i < dev->info.rings && !octans_device_down(dev); i++) {
 		struct octans_sched *sched = &dev->scheds[i];
 		u32 frozen = READ_ONCE(sched->frozen);
@@ -434,11 +447,41 @@ void octans_reset_work(struct work_struct *work)
 	stop_banned(dev);
 	if (octans_mmu_late(dev, 0, &i))
 		help_late(dev);
-	dma_fence_end_signalling(cookie);
 	drm_dev_exit(idx);
 }
 
 /* ---- others' resets ---- */
+
+static void disable_works(struct octans_device *dev)
+{
+	u32 i;
+
+	disable_work_sync(&dev->reset_work);
+	disable_work_sync(&dev->event_work);
+	for (i = 0; i < dev->info.rings; i++)
+		disable_delayed_work_sync(&dev->scheds[i].watchdog);
+}
+
+static void enable_works(struct octans_device *dev)
+{
+	u32 i;
+
+	enable_work(&dev->reset_work);
+	enable_work(&dev->event_work);
+	for (i = 0; i < dev->info.rings; i++)
+		enable_delayed_work(&dev->scheds[i].watchdog);
+	octans_reset_request(dev);	/* for what was asked for meanwhile */
+}
+
+static int stop_rings(struct octans_device *dev)
+{
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++)
+		ret = octans_ring_reset(&dev->scheds[i].ring) ?: ret;
+	return ret;
+}
 
 /**
  * octans_reset_prepare() - somebody else, such as the PCI core, resets the function
@@ -446,18 +489,13 @@ void octans_reset_work(struct work_struct *work)
  */
 void octans_reset_prepare(struct octans_device *dev)
 {
-	u32 i;
-
-	disable_work_sync(&dev->reset_work);
-	for (i = 0; i < dev->info.rings; i++)
-		disable_delayed_work_sync(&dev->scheds[i].watchdog);
+	disable_works(dev);
 	if (octans_device_down(dev))
 		return;
 	freeze(dev, OCTANS_FROZEN_RESET);
 	octans_gate_set(dev, OCTANS_GATE_RESETTING);
 	quiesce(dev);
-	for (i = 0; i < dev->info.rings; i++)
-		octans_ring_reset(&dev->scheds[i].ring);
+	stop_rings(dev);
 }
 
 /**
@@ -466,18 +504,89 @@ void octans_reset_prepare(struct octans_device *dev)
  */
 void octans_reset_done(struct octans_device *dev)
 {
-	u32 i;
-
 	atomic_inc(&dev->resets);
-	enable_work(&dev->reset_work);
-	for (i = 0; i < dev->info.rings; i++)
-		enable_delayed_work(&dev->scheds[i].watchdog);
 	if (octans_device_down(dev))
 		pci_clear_master(octans_pdev(dev));	/* which was undone just now */
 	else if (octans_reset_start(dev))
 		wedge(dev, "it did not start after a function reset");
-	else
-		octans_reset_request(dev);	/* for what was asked for meanwhile */
+	enable_works(dev);
+}
+
+/* ---- sleep ---- */
+
+/* When the job that runs on a ring has had its time. */
+static ktime_t limit_of(struct octans_sched *sched)
+{
+	struct octans_job *job;
+	ktime_t limit = 0;
+
+	spin_lock_irq(&sched->lock);
+	job = octans_sched_first(sched);
+	if (job)
+		limit = ktime_add_ms(sched->since, job->queue->timeout_ms);
+	spin_unlock_irq(&sched->lock);
+	return limit;
+}
+
+/* What runs may run for as long as it may; then it would be ended anyway. */
+static void wait_for_limits(struct octans_device *dev)
+{
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++)
+		octans_ring_disable(&dev->scheds[i].ring);
+	for (i = 0; i < dev->info.rings; i++) {
+		struct octans_sched *sched = &dev->scheds[i];
+
+		while (busy(sched) && pause_until(limit_of(sched)))
+			;
+		octans_job_irq(sched);
+		spin_lock_irq(&sched->lock);
+		if (sched->look.seqno && sched->look.seqno == sched->ring.done + 1) {
+			sched->frozen |= OCTANS_FROZEN_VERDICT;
+			sched->guilty = sched->look.seqno;
+			sched->error = -ETIME;
+		}
+		spin_unlock_irq(&sched->lock);
+	}
+	octans_event_drain(dev);
+}
+
+/**
+ * octans_reset_suspend() - the system goes to sleep
+ * @dev: device
+ *
+ * What waits goes on waiting.
+ *
+ * Return: 0, or -EBUSY: a job cannot be stopped.
+ */
+int octans_reset_suspend(struct octans_device *dev)
+{
+	disable_works(dev);
+	if (octans_device_down(dev))
+		return 0;
+	freeze(dev, OCTANS_FROZEN_RESET);
+	octans_gate_set(dev, OCTANS_GATE_SUSPENDED);
+	wait_for_limits(dev);
+	if (!stop_rings(dev))
+		return 0;
+	octans_reset_resume(dev);
+	return -EBUSY;
+}
+
+/**
+ * octans_reset_resume() - the system is awake again
+ * @dev: device, of which nothing is known
+ */
+void octans_reset_resume(struct octans_device *dev)
+{
+	if (!octans_device_down(dev)) {
+		if (octans_reset_hw(dev))
+			wedge(dev, "it could not be reset after a sleep");
+		else if (octans_reset_start(dev))
+			wedge(dev, "it did not start after a sleep");
+	}
+	enable_works(dev);
 }
 
 /**
