@@ -151,6 +151,9 @@ golden_obj := $(call obj,$(shell grep -l golden.h $(unit_src)))
 $(golden_obj): $(O)/golden.bin
 $(golden_obj): FILE_CFLAGS := -DGOLDEN_FILE='"$(O)/golden.bin"'
 
+# Files of the module that only compute are tested here; tests/unit/kmod stands for the kernel.
+$(call obj,$(shell grep -l '/kmod/' $(unit_src))): PRIVATE := -Itests/unit/kmod -Ikmod
+
 # Tables that tests read, embedded by data.h likewise.
 $(call obj,$(shell grep -lE 'DATA_FILE|words_table.h' $(unit_src))): $(wildcard tests/unit/data/*)
 
