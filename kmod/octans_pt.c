@@ -19,13 +19,17 @@
  *
  * @entries: what the device reads
  * @dma: its bus address
- * @children: the tables that the entries point to; the last level has none.  One that a large leaf
- *	has taken the place of stays here until it is needed again: its entries lead nowhere
+ * @children: the tables below, NULL in the last level.  One that no entry leads to, because a large
+ *	leaf or nothing stands there, is reserved: it is empty
+ * @used: slots that have an entry, a child or both; a table without any is pruned
+ * @next: in octans_pt.retired
  */
 struct octans_table {
 	__le64 *entries;
 	dma_addr_t dma;
-	struct octans_table *children[];
+	struct octans_table **children;
+	struct octans_table *next;
+	unsigned int used;
 };
 
 static unsigned int slot(u64 va, unsigned int level)
@@ -39,32 +43,60 @@ static u64 span(unsigned int level)
 	return PT_PAGE << (9 * level);
 }
 
+static void table_free(struct octans_pt *pt, struct octans_table *t)
+{
+	unsigned int i;
+
+	for (i = 0; t->children && i < ENTRIES; i++)
+		if (t->children[i])
+			table_free(pt, t->children[i]);
+	if (t->entries) {
+		dma_free_coherent(pt->dev, PT_PAGE, t->entries, t->dma);
+		atomic_dec(pt->count);
+	}
+	kfree(t->children);
+	kfree(t);
+}
+
 static struct octans_table *table_new(struct octans_pt *pt, unsigned int level)
 {
-	struct octans_table *t;
+	struct octans_table *t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
 
-	t = kzalloc(struct_size(t, children, level ? ENTRIES : 0), GFP_KERNEL_ACCOUNT);
 	if (!t)
 		return NULL;
-	t->entries = dma_alloc_coherent(pt->dev, PT_PAGE, &t->dma, GFP_KERNEL_ACCOUNT);
+	/* Apart from @t: together they would take two pages. */
+	if (level)
+		t->children = kcalloc(ENTRIES, sizeof(*t->children), GFP_KERNEL_ACCOUNT);
+	if (!level || t->children)
+		t->entries = dma_alloc_coherent(pt->dev, PT_PAGE, &t->dma, GFP_KERNEL_ACCOUNT);
 	if (!t->entries) {
-		kfree(t);
+		table_free(pt, t);
 		return NULL;
 	}
 	atomic_inc(pt->count);
 	return t;
 }
 
-static void table_free(struct octans_pt *pt, struct octans_table *t, unsigned int level)
+/* Returns the table below slot @i, which is made if there is none, or NULL. */
+static struct octans_table *child(struct octans_pt *pt, struct octans_table *t, unsigned int i,
+				  unsigned int level)
 {
-	unsigned int i;
+	if (t->children[i])
+		return t->children[i];
+	t->children[i] = table_new(pt, level - 1);
+	if (t->children[i] && !t->entries[i])
+		t->used++;
+	return t->children[i];
+}
 
-	for (i = 0; level && i < ENTRIES; i++)
-		if (t->children[i])
-			table_free(pt, t->children[i], level - 1);
-	dma_free_coherent(pt->dev, PT_PAGE, t->entries, t->dma);
-	kfree(t);
-	atomic_dec(pt->count);
+/* The device may be on its way through it until it is told to forget. */
+static void retire(struct octans_pt *pt, struct octans_table *t, unsigned int i)
+{
+	struct octans_table *c = t->children[i];
+
+	t->children[i] = NULL;
+	c->next = pt->retired;
+	pt->retired = c;
 }
 
 /**
@@ -77,8 +109,7 @@ static void table_free(struct octans_pt *pt, struct octans_table *t, unsigned in
  */
 int octans_pt_init(struct octans_pt *pt, struct device *dev, atomic_t *count)
 {
-	pt->dev = dev;
-	pt->count = count;
+	*pt = (struct octans_pt) { .dev = dev, .count = count };
 	pt->root = table_new(pt, LEVELS - 1);
 	return pt->root ? 0 : -ENOMEM;
 }
@@ -89,9 +120,25 @@ int octans_pt_init(struct octans_pt *pt, struct device *dev, atomic_t *count)
  */
 void octans_pt_fini(struct octans_pt *pt)
 {
+	octans_pt_flushed(pt);
 	if (pt->root)
-		table_free(pt, pt->root, LEVELS - 1);
+		table_free(pt, pt->root);
 	pt->root = NULL;
+}
+
+/**
+ * octans_pt_flushed() - the device has forgotten what was there before
+ * @pt: tree
+ */
+void octans_pt_flushed(struct octans_pt *pt)
+{
+	struct octans_table *t;
+
+	while ((t = pt->retired)) {
+		pt->retired = t->next;
+		table_free(pt, t);
+	}
+	pt->stale = false;
 }
 
 /**
@@ -114,9 +161,10 @@ static unsigned int leaf_level(u64 va, u64 left, u64 addr)
 	return level;
 }
 
-static bool is_leaf(__le64 entry, unsigned int level)
+/* Does the entry lead to its child? */
+static bool hooked(const struct octans_table *t, unsigned int i)
 {
-	return !level || le64_to_cpu(entry) & OCTANS_PTE_LARGE;
+	return t->children && t->entries[i] && !(t->entries[i] & cpu_to_le64(OCTANS_PTE_LARGE));
 }
 
 /* Points the entry at its child.  The child's entries must be there before it. */
@@ -133,7 +181,7 @@ static void hook(struct octans_table *t, unsigned int i)
  * @size: bytes
  * @addr: what it will be mapped to, as for octans_pt_map()
  *
- * Return: 0 or -ENOMEM; tables made before are kept.
+ * Return: 0 or -ENOMEM; tables made before are kept, for octans_pt_prune().
  */
 int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size, u64 addr)
 {
@@ -143,13 +191,9 @@ int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size, u64 addr)
 		u64 step;
 
 		for (level = LEVELS - 1; level > leaf; level--) {
-			struct octans_table **child = &t->children[slot(va, level)];
-
-			if (!*child)
-				*child = table_new(pt, level - 1);
-			if (!*child)
+			t = child(pt, t, slot(va, level), level);
+			if (!t)
 				return -ENOMEM;
-			t = *child;
 		}
 		/* the rest of a last table needs nothing more */
 		step = leaf ? span(leaf) : min(size, span(1) - (va & (span(1) - 1)));
@@ -176,6 +220,18 @@ static void write_small(struct octans_table *t, u64 va, u64 size, u64 addr, u64 
 	}
 }
 
+/* A leaf takes the place of nothing, or of an empty table. */
+static void write_large(struct octans_pt *pt, struct octans_table *t, unsigned int i, u64 entry)
+{
+	if (t->entries[i])
+		pt->stale = true;
+	if (t->children[i])
+		retire(pt, t, i);
+	else
+		t->used++;
+	WRITE_ONCE(t->entries[i], cpu_to_le64(entry));
+}
+
 /**
  * octans_pt_map() - write entries of a reserved range in which nothing is mapped
  * @pt: tree
@@ -184,8 +240,7 @@ static void write_small(struct octans_table *t, u64 va, u64 size, u64 addr, u64 
  * @addr: first bus address, or offset on the card
  * @flags: OCTANS_PTE_WRITE, OCTANS_PTE_LOCAL
  *
- * The largest pages are used that addresses and size allow.  The caller invalidates: a leaf may
- * take the place of an empty table.
+ * The largest pages are used that addresses and size allow.
  */
 void octans_pt_map(struct octans_pt *pt, u64 va, u64 size, u64 addr, u64 flags)
 {
@@ -203,41 +258,91 @@ void octans_pt_map(struct octans_pt *pt, u64 va, u64 size, u64 addr, u64 flags)
 			t = t->children[i];
 		}
 		step = leaf ? span(leaf) : min(size, span(1) - (va & (span(1) - 1)));
-		if (leaf)
-			WRITE_ONCE(t->entries[slot(va, leaf)],
-				   cpu_to_le64(addr | flags | OCTANS_PTE_VALID | OCTANS_PTE_LARGE));
-		else
+		if (leaf) {
+			write_large(pt, t, slot(va, leaf),
+				    addr | flags | OCTANS_PTE_VALID | OCTANS_PTE_LARGE);
+		} else {
 			write_small(t, va, step, addr, flags);
+			t->used += step / PT_PAGE;
+		}
 		va += step;
 		addr += step;
 		size -= step;
+		cond_resched();
+	}
+}
+
+/* The first address after @va that another slot is for, or @end. */
+static u64 next_slot(u64 va, u64 end, unsigned int level)
+{
+	return min(end, ALIGN_DOWN(va, span(level)) + span(level));
+}
+
+static void unmap_table(struct octans_pt *pt, struct octans_table *t, unsigned int level, u64 va,
+			u64 end)
+{
+	for (; va < end; va = next_slot(va, end, level)) {
+		unsigned int i = slot(va, level);
+
+		if (hooked(t, i)) {
+			unmap_table(pt, t->children[i], level - 1, va, next_slot(va, end, level));
+			cond_resched();
+		} else if (t->entries[i]) {
+			WRITE_ONCE(t->entries[i], 0);
+			pt->stale = true;
+			if (!t->children || !t->children[i])
+				t->used--;
+		}
 	}
 }
 
 /**
- * octans_pt_unmap() - clear entries; the caller invalidates
+ * octans_pt_unmap() - clear entries
  * @pt: tree
  * @va: first address
  * @size: bytes; the range begins and ends where pages do (octans_pt_split())
+ *
+ * Tables that are empty now stay for what is mapped next: octans_pt_prune().
  */
 void octans_pt_unmap(struct octans_pt *pt, u64 va, u64 size)
 {
-	u64 end = va + size;
+	unmap_table(pt, pt->root, LEVELS - 1, va, va + size);
+}
 
-	while (va < end) {
-		unsigned int level = LEVELS - 1;
-		struct octans_table *t = pt->root;
+static void prune_table(struct octans_pt *pt, struct octans_table *t, unsigned int level, u64 va,
+			u64 end)
+{
+	for (; va < end; va = next_slot(va, end, level)) {
+		unsigned int i = slot(va, level);
 
-		while (t->entries[slot(va, level)] &&
-		       !is_leaf(t->entries[slot(va, level)], level)) {
-			t = t->children[slot(va, level)];
-			level--;
+		if (!t->children[i])
+			continue;
+		if (level > 1)
+			prune_table(pt, t->children[i], level - 1, va, next_slot(va, end, level));
+		cond_resched();
+		if (t->children[i]->used)
+			continue;
+		if (hooked(t, i)) {
+			WRITE_ONCE(t->entries[i], 0);
+			pt->stale = true;
 		}
-		if (is_leaf(t->entries[slot(va, level)], level))
-			WRITE_ONCE(t->entries[slot(va, level)], 0);
-		/* the next address that this entry says nothing of */
-		va = ALIGN_DOWN(va, span(level)) + span(level);
+		if (!t->entries[i])
+			t->used--;
+		retire(pt, t, i);
 	}
+}
+
+/**
+ * octans_pt_prune() - take empty tables out of a range
+ * @pt: tree
+ * @va: first address
+ * @size: bytes
+ *
+ * They are freed by octans_pt_flushed().
+ */
+void octans_pt_prune(struct octans_pt *pt, u64 va, u64 size)
+{
+	prune_table(pt, pt->root, LEVELS - 1, va, va + size);
 }
 
 /* Takes CONT from the entries around @va: they are no longer all to stay. */
@@ -249,13 +354,32 @@ static void split_cont(struct octans_table *t, u64 va)
 		WRITE_ONCE(t->entries[i], t->entries[i] & ~cpu_to_le64(OCTANS_PTE_CONT));
 }
 
+/* Hooks the child in the place of a large page, with smaller ones that map the same. */
+static void split_large(struct octans_pt *pt, struct octans_table *t, unsigned int i,
+			unsigned int level)
+{
+	u64 entry = le64_to_cpu(t->entries[i]), addr = entry & OCTANS_ADDR_MASK;
+	u64 flags = entry & (OCTANS_PTE_WRITE | OCTANS_PTE_LOCAL);
+	struct octans_table *c = t->children[i];
+	unsigned int n;
+
+	if (level == 1)
+		write_small(c, 0, span(1), addr, flags);
+	for (n = 0; level > 1 && n < ENTRIES; n++)
+		c->entries[n] = cpu_to_le64((addr + n * span(level - 1)) | flags |
+					    OCTANS_PTE_VALID | OCTANS_PTE_LARGE);
+	c->used = ENTRIES;
+	hook(t, i);
+	pt->stale = true;
+}
+
 /**
  * octans_pt_split() - make sure that no page reaches over an address
  * @pt: tree
  * @va: address, a multiple of 4 KiB
  *
  * A larger page that does is replaced by smaller ones that map the same, so a job that uses it
- * does not notice.  The caller invalidates.
+ * does not notice.
  *
  * Return: 0 or -ENOMEM.
  */
@@ -266,35 +390,21 @@ int octans_pt_split(struct octans_pt *pt, u64 va)
 
 	for (level = LEVELS - 1; level; level--) {
 		unsigned int i = slot(va, level);
-		u64 entry = le64_to_cpu(t->entries[i]), flags, addr;
 
-		if (!entry)
+		if (!t->entries[i])
 			return 0;
-		if (entry & OCTANS_PTE_LARGE) {
+		if (!hooked(t, i)) {
 			if (IS_ALIGNED(va, span(level)))
 				return 0;
-			if (!t->children[i])
-				t->children[i] = table_new(pt, level - 1);
-			if (!t->children[i])
+			if (!child(pt, t, i, level))
 				return -ENOMEM;
-			flags = entry & (OCTANS_PTE_WRITE | OCTANS_PTE_LOCAL);
-			addr = entry & OCTANS_ADDR_MASK;
-			if (level == 1) {
-				write_small(t->children[i], ALIGN_DOWN(va, span(1)), span(1), addr,
-					    flags);
-			} else {
-				unsigned int n;
-
-				for (n = 0; n < ENTRIES; n++)
-					t->children[i]->entries[n] =
-						cpu_to_le64((addr + n * span(level - 1)) | flags |
-							    OCTANS_PTE_VALID | OCTANS_PTE_LARGE);
-			}
-			hook(t, i);
+			split_large(pt, t, i, level);
 		}
 		t = t->children[i];
 	}
-	if (le64_to_cpu(t->entries[slot(va, 0)]) & OCTANS_PTE_CONT && !IS_ALIGNED(va, CONT_SIZE))
+	if (t->entries[slot(va, 0)] & cpu_to_le64(OCTANS_PTE_CONT) && !IS_ALIGNED(va, CONT_SIZE)) {
 		split_cont(t, va);
+		pt->stale = true;
+	}
 	return 0;
 }

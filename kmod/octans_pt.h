@@ -11,12 +11,19 @@ struct octans_table;
  * struct octans_pt - the page tables of one address space
  *
  * Not locked: the owner serialises.
+ *
+ * Changes say in @stale whether the device may remember something that is no longer so.  Then the
+ * owner has it forget, and calls octans_pt_flushed(), before what was mapped is freed.
  */
 struct octans_pt {
 	struct device *dev;
 	/** @count: of tables, all trees of the device together */
 	atomic_t *count;
 	struct octans_table *root;
+	/** @retired: tables taken out of the tree, until octans_pt_flushed() */
+	struct octans_table *retired;
+	/** @stale: an entry that was valid has changed since octans_pt_flushed() */
+	bool stale;
 };
 
 int octans_pt_init(struct octans_pt *pt, struct device *dev, atomic_t *count);
@@ -26,5 +33,7 @@ int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size, u64 addr);
 int octans_pt_split(struct octans_pt *pt, u64 va);
 void octans_pt_map(struct octans_pt *pt, u64 va, u64 size, u64 addr, u64 flags);
 void octans_pt_unmap(struct octans_pt *pt, u64 va, u64 size);
+void octans_pt_prune(struct octans_pt *pt, u64 va, u64 size);
+void octans_pt_flushed(struct octans_pt *pt);
 
 #endif

@@ -182,6 +182,26 @@ static void release_dead(struct bind *b)
 	INIT_LIST_HEAD(&b->dead);
 }
 
+/*
+ * Ends a change: on return the device reaches nothing any more that was unmapped, and what that
+ * held is free.  It need not be told if entries have only become valid.  Return: 0, or -ENODEV: the
+ * device is down.
+ */
+static int settle(struct bind *b)
+{
+	struct octans_vm *vm = b->vm;
+	struct octans_va *va;
+	int ret = 0;
+
+	list_for_each_entry(va, &b->dead, dead)
+		octans_pt_prune(&vm->pt, va->base.va.addr, va->base.va.range);
+	if (vm->pt.stale)
+		ret = octans_mmu_flush(vm->dev, vm->asid);
+	octans_pt_flushed(&vm->pt);
+	release_dead(b);
+	return ret;
+}
+
 /* Takes everything away from an address space.  The structure stays while jobs use it. */
 static void vm_close(struct octans_vm *vm)
 {
@@ -454,13 +474,11 @@ static int bind_map(struct bind *b, const struct drm_octans_bind_op *op, struct 
 	return ret;
 }
 
-static int bind_one(struct bind *b, const struct drm_octans_bind_op *op, struct drm_file *file)
+static int change(struct bind *b, const struct drm_octans_bind_op *op, struct drm_file *file)
 {
 	struct drm_gem_object *obj;
-	int ret = check_op(op);
+	int ret = prepare_vas(b);
 
-	if (!ret)
-		ret = prepare_vas(b);
 	/* Whatever is mapped over the ends of the range stays outside of it. */
 	if (!ret)
 		ret = octans_pt_split(&b->vm->pt, op->va);
@@ -478,6 +496,18 @@ static int bind_one(struct bind *b, const struct drm_octans_bind_op *op, struct 
 	return ret;
 }
 
+static int bind_one(struct bind *b, const struct drm_octans_bind_op *op, struct drm_file *file)
+{
+	int ret = check_op(op);
+
+	if (ret)
+		return ret;
+	ret = change(b, op, file);
+	if (ret)
+		octans_pt_prune(&b->vm->pt, op->va, op->size);	/* what it had reserved */
+	return ret;
+}
+
 static int bind_all(struct octans_vm *vm, struct drm_octans_vm_bind *args,
 		    const struct drm_octans_bind_op *ops, struct drm_file *file)
 {
@@ -492,9 +522,8 @@ static int bind_all(struct octans_vm *vm, struct drm_octans_vm_bind *args,
 		if (!ret)
 			args->done++;
 	}
-	if (!vm->closed && octans_mmu_flush(vm->dev, vm->asid) && !ret)
+	if (!vm->closed && settle(&b) && !ret)
 		ret = -ENODEV;
-	release_dead(&b);
 	mutex_unlock(&vm->lock);
 	kfree(b.map);
 	kfree(b.prev);
