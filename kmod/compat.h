@@ -46,6 +46,13 @@ static inline int octans_compat_sm_map(struct drm_gpuvm *gpuvm, void *priv,
 #define OCTANS_COMPAT_FEATURES 0
 #endif
 
+/* 6.13: MODULE_IMPORT_NS() takes a string, no word that it quotes */
+#ifdef OCTANS_HAVE_IMPORT_NS_WORD
+#define OCTANS_COMPAT_IMPORT_NS(word, string) MODULE_IMPORT_NS(word)
+#else
+#define OCTANS_COMPAT_IMPORT_NS(word, string) MODULE_IMPORT_NS(string)
+#endif
+
 /* 6.12.107: pci_resize_resource() takes a mask of BARs to leave alone */
 #ifndef OCTANS_HAVE_RESIZE_BAR_EXCLUDE
 static inline int octans_compat_resize(struct pci_dev *pdev, int bar, int size, int exclude)

@@ -5,9 +5,11 @@
 
 #include "octans_device.h"
 #include "octans_event.h"
+#include "octans_gem.h"
 #include "octans_irq.h"
 #include "octans_mmu.h"
 #include "octans_reset.h"
+#include "octans_user.h"
 #include "octans_vm.h"
 
 /* Capability registers are the device's word: what makes no sense is refused. */
@@ -76,11 +78,6 @@ bool octans_gate_wait(struct octans_device *dev)
 	return !octans_device_down(dev);
 }
 
-static void free_dummy(struct drm_device *drm, void *page)
-{
-	__free_page(page);
-}
-
 static void free_wq(struct drm_device *drm, void *wq)
 {
 	destroy_workqueue(wq);
@@ -100,19 +97,18 @@ static int init_software(struct octans_device *dev)
 	ret = drmm_add_action_or_reset(&dev->drm, free_vms, &dev->vms);
 	if (ret)
 		return ret;
+	ret = octans_gem_init(dev);
+	if (!ret)
+		ret = octans_users_init(dev);
+	if (ret)
+		return ret;
 	init_waitqueue_head(&dev->gate_wait);
 	INIT_WORK(&dev->reset_work, octans_reset_work);
 	/* reclaim may wait for a fence that only this can end */
 	dev->wq = alloc_ordered_workqueue("octans", WQ_MEM_RECLAIM | WQ_HIGHPRI);
 	if (!dev->wq)
 		return -ENOMEM;
-	ret = drmm_add_action_or_reset(&dev->drm, free_wq, dev->wq);
-	if (ret)
-		return ret;
-	dev->dummy = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	if (!dev->dummy)
-		return -ENOMEM;
-	return drmm_add_action_or_reset(&dev->drm, free_dummy, dev->dummy);
+	return drmm_add_action_or_reset(&dev->drm, free_wq, dev->wq);
 }
 
 /* For good; also if probe fails after an interrupt could start them. */
@@ -192,5 +188,6 @@ void octans_device_unplug(struct octans_device *dev)
 	stop_works(dev);
 	drm_dev_unplug(&dev->drm);
 	octans_vm_unplug(dev);
+	octans_gem_unplug(dev);
 	octans_reset_leave(dev);
 }

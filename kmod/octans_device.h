@@ -25,6 +25,8 @@
  *   dma_resv of one buffer	list of its mappings; never two at once
  *   queue->submit_lock (mutex)	order of the jobs of one queue
  *   dev->local.lock (mutex)	allocator of on-card memory
+ *   dev->bos_lock (mutex)	list of buffers
+ *   dev->users_lock (mutex)	list of users
  *   dev->event_lock (mutex)	consumer side of the event queue
  *   vms xarray lock
  *   dev->mmu_lock (spinlock)	the order of TLB invalidations; not held while one waits
@@ -155,13 +157,19 @@ struct octans_device {
 	/** @event_work: drains the queue */
 	struct work_struct event_work;
 
+	/** @bos: struct octans_bo: all buffers */
+	struct list_head bos;
+	/** @bos_lock: protects @bos */
+	struct mutex bos_lock;
+	/** @users: struct octans_user of all uids that have something here */
+	struct list_head users;
+	/** @users_lock: protects @users */
+	struct mutex users_lock;
+
 	/** @objects: how many exist, for leak tests and debugfs */
 	struct {
 		atomic_t buffers, spaces, tables, queues, jobs;
 	} objects;
-
-	/** @dummy: page that stands for on-card memory after an unplug */
-	struct page *dummy;
 };
 
 static inline struct octans_device *to_octans(struct drm_device *drm)

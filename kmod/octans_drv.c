@@ -21,6 +21,7 @@
 #include "octans_queue.h"
 #include "octans_reset.h"
 #include "octans_submit.h"
+#include "octans_user.h"
 #include "octans_vm.h"
 
 unsigned int octans_max_timeout_ms = 10000;
@@ -45,7 +46,11 @@ static int octans_open(struct drm_device *drm, struct drm_file *file)
 	if (!ofile)
 		return -ENOMEM;
 	ofile->client = octans_client_new(to_octans(drm)->info.rings);
-	if (!ofile->client) {
+	ofile->user = octans_user_find(to_octans(drm));
+	if (!ofile->client || !ofile->user) {
+		if (ofile->client)
+			octans_client_put(ofile->client);
+		octans_user_put(ofile->user);
 		kfree(ofile);
 		return -ENOMEM;
 	}
@@ -62,6 +67,7 @@ static void octans_postclose(struct drm_device *drm, struct drm_file *file)
 	octans_queue_close_all(ofile);
 	octans_vm_close_all(ofile);
 	octans_client_put(ofile->client);
+	octans_user_put(ofile->user);
 	kfree(ofile);
 }
 
@@ -201,7 +207,8 @@ static const struct drm_driver octans_driver = {
 	.open = octans_open,
 	.postclose = octans_postclose,
 	.gem_create_object = octans_gem_create_object,
-	.gem_prime_import_sg_table = drm_gem_shmem_prime_import_sg_table,
+	.gem_prime_import = octans_gem_prime_import,
+	.gem_prime_import_sg_table = octans_gem_import_sg_table,
 	.show_fdinfo = octans_show_fdinfo,
 	.ioctls = octans_ioctls,
 	.num_ioctls = ARRAY_SIZE(octans_ioctls),
@@ -312,4 +319,4 @@ module_exit(octans_exit);
 MODULE_DESCRIPTION("Octans AI processor");
 MODULE_AUTHOR("The Octans authors");
 MODULE_LICENSE("GPL");
-MODULE_IMPORT_NS("DMA_BUF");
+OCTANS_COMPAT_IMPORT_NS(DMA_BUF, "DMA_BUF");

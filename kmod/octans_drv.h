@@ -4,6 +4,8 @@
 
 #include <linux/xarray.h>
 
+struct octans_user;
+
 /* What one client may have of each, so that it cannot take what others need. */
 #define OCTANS_FILE_VMS		64
 #define OCTANS_FILE_QUEUES	256
@@ -14,6 +16,8 @@
 struct octans_file {
 	/** @client: what its queues share; a reference */
 	struct octans_client *client;
+	/** @user: whose shares it takes from; a reference */
+	struct octans_user *user;
 	/** @vms: struct octans_vm by id; a reference each */
 	struct xarray vms;
 	/** @queues: struct octans_queue by id; a reference each */

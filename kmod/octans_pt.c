@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 
 #include "octans_pt.h"
+#include "octans_user.h"
 #include <octans/regs.h>
 
 #define LEVELS		OCTANS_PT_LEVELS
@@ -52,13 +53,14 @@ static void table_free(struct octans_pt *pt, struct octans_table *t)
 			table_free(pt, t->children[i]);
 	if (t->entries) {
 		dma_free_coherent(pt->dev, PT_PAGE, t->entries, t->dma);
+		octans_user_uncharge(pt->user, OCTANS_TABLES, 1);
 		atomic_dec(pt->count);
 	}
 	kfree(t->children);
 	kfree(t);
 }
 
-static struct octans_table *table_new(struct octans_pt *pt, unsigned int level)
+static struct octans_table *table_alloc(struct octans_pt *pt, unsigned int level)
 {
 	struct octans_table *t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
 
@@ -70,23 +72,42 @@ static struct octans_table *table_new(struct octans_pt *pt, unsigned int level)
 	if (!level || t->children)
 		t->entries = dma_alloc_coherent(pt->dev, PT_PAGE, &t->dma, GFP_KERNEL_ACCOUNT);
 	if (!t->entries) {
-		table_free(pt, t);
+		kfree(t->children);
+		kfree(t);
 		return NULL;
 	}
 	atomic_inc(pt->count);
 	return t;
 }
 
-/* Returns the table below slot @i, which is made if there is none, or NULL. */
+static struct octans_table *table_new(struct octans_pt *pt, unsigned int level)
+{
+	int ret = octans_user_charge(pt->user, OCTANS_TABLES, 1);
+	struct octans_table *t;
+
+	if (ret)
+		return ERR_PTR(ret);
+	t = table_alloc(pt, level);
+	if (!t)
+		octans_user_uncharge(pt->user, OCTANS_TABLES, 1);
+	return t ?: ERR_PTR(-ENOMEM);
+}
+
+/* Returns the table below slot @i, which is made if there is none, or an ERR_PTR(). */
 static struct octans_table *child(struct octans_pt *pt, struct octans_table *t, unsigned int i,
 				  unsigned int level)
 {
-	if (t->children[i])
-		return t->children[i];
-	t->children[i] = table_new(pt, level - 1);
-	if (t->children[i] && !t->entries[i])
+	struct octans_table *c = t->children[i];
+
+	if (c)
+		return c;
+	c = table_new(pt, level - 1);
+	if (IS_ERR(c))
+		return c;
+	t->children[i] = c;
+	if (!t->entries[i])
 		t->used++;
-	return t->children[i];
+	return c;
 }
 
 /* The device may be on its way through it until it is told to forget. */
@@ -103,15 +124,22 @@ static void retire(struct octans_pt *pt, struct octans_table *t, unsigned int i)
  * octans_pt_init() - make an empty tree
  * @pt: to be initialised
  * @dev: that the tables are mapped for
+ * @user: who is charged for them
  * @count: is kept up to the number of tables
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM or -EDQUOT.
  */
-int octans_pt_init(struct octans_pt *pt, struct device *dev, atomic_t *count)
+int octans_pt_init(struct octans_pt *pt, struct device *dev, struct octans_user *user,
+		   atomic_t *count)
 {
-	*pt = (struct octans_pt) { .dev = dev, .count = count };
-	pt->root = table_new(pt, LEVELS - 1);
-	return pt->root ? 0 : -ENOMEM;
+	struct octans_table *root;
+
+	*pt = (struct octans_pt) { .dev = dev, .user = user, .count = count };
+	root = table_new(pt, LEVELS - 1);
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	pt->root = root;
+	return 0;
 }
 
 /**
@@ -181,7 +209,7 @@ static void hook(struct octans_table *t, unsigned int i)
  * @size: bytes
  * @addr: what it will be mapped to, as for octans_pt_map()
  *
- * Return: 0 or -ENOMEM; tables made before are kept, for octans_pt_prune().
+ * Return: 0, -ENOMEM or -EDQUOT; tables made before are kept, for octans_pt_prune().
  */
 int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size, u64 addr)
 {
@@ -192,8 +220,8 @@ int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size, u64 addr)
 
 		for (level = LEVELS - 1; level > leaf; level--) {
 			t = child(pt, t, slot(va, level), level);
-			if (!t)
-				return -ENOMEM;
+			if (IS_ERR(t))
+				return PTR_ERR(t);
 		}
 		/* the rest of a last table needs nothing more */
 		step = leaf ? span(leaf) : min(size, span(1) - (va & (span(1) - 1)));
@@ -381,11 +409,11 @@ static void split_large(struct octans_pt *pt, struct octans_table *t, unsigned i
  * A larger page that does is replaced by smaller ones that map the same, so a job that uses it
  * does not notice.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM or -EDQUOT.
  */
 int octans_pt_split(struct octans_pt *pt, u64 va)
 {
-	struct octans_table *t = pt->root;
+	struct octans_table *t = pt->root, *c;
 	unsigned int level;
 
 	for (level = LEVELS - 1; level; level--) {
@@ -396,8 +424,9 @@ int octans_pt_split(struct octans_pt *pt, u64 va)
 		if (!hooked(t, i)) {
 			if (IS_ALIGNED(va, span(level)))
 				return 0;
-			if (!child(pt, t, i, level))
-				return -ENOMEM;
+			c = child(pt, t, i, level);
+			if (IS_ERR(c))
+				return PTR_ERR(c);
 			split_large(pt, t, i, level);
 		}
 		t = t->children[i];

@@ -6,6 +6,7 @@
 
 struct device;
 struct octans_table;
+struct octans_user;
 
 /**
  * struct octans_pt - the page tables of one address space
@@ -17,6 +18,8 @@ struct octans_table;
  */
 struct octans_pt {
 	struct device *dev;
+	/** @user: who is charged for the tables; the owner holds a reference */
+	struct octans_user *user;
 	/** @count: of tables, all trees of the device together */
 	atomic_t *count;
 	struct octans_table *root;
@@ -26,7 +29,8 @@ struct octans_pt {
 	bool stale;
 };
 
-int octans_pt_init(struct octans_pt *pt, struct device *dev, atomic_t *count);
+int octans_pt_init(struct octans_pt *pt, struct device *dev, struct octans_user *user,
+		   atomic_t *count);
 void octans_pt_fini(struct octans_pt *pt);
 u64 octans_pt_root(const struct octans_pt *pt);
 int octans_pt_reserve(struct octans_pt *pt, u64 va, u64 size, u64 addr);

@@ -12,6 +12,7 @@
 #include "octans_gem.h"
 #include "octans_mmu.h"
 #include "octans_uobj.h"
+#include "octans_user.h"
 #include "octans_vm.h"
 
 /*
@@ -53,26 +54,17 @@ static int each_piece(struct octans_vm *vm, struct octans_bo *bo, u64 va, u64 of
 		      u64 flags,
 		      int (*fn)(struct octans_vm *vm, u64 va, u64 size, u64 addr, u64 flags))
 {
-	struct scatterlist *sg;
-	unsigned int i;
+	u64 addr, n;
 	int ret = 0;
 
 	if (bo->local)
 		return fn(vm, va, size, bo->node.start + offset, flags | OCTANS_PTE_LOCAL);
-	for_each_sgtable_dma_sg(bo->base.sgt, sg, i) {
-		u64 n = sg_dma_len(sg);
-
-		if (offset >= n) {
-			offset -= n;
-			continue;
-		}
-		n = min(n - offset, size);
-		ret = fn(vm, va, n, sg_dma_address(sg) + offset, flags);
-		offset = 0;
+	while (size && !ret) {
+		n = min(octans_pieces_find(&bo->pieces, offset, &addr), size);
+		ret = fn(vm, va, n, addr, flags);
+		offset += n;
 		va += n;
 		size -= n;
-		if (!size || ret)
-			break;
 	}
 	return ret;
 }
@@ -146,6 +138,15 @@ static int step_remap(struct drm_gpuva_op *op, void *arg)
 	return 0;
 }
 
+/* What vm_alloc() did. */
+static void vm_discard(struct octans_vm *vm)
+{
+	octans_user_uncharge(vm->user, OCTANS_SPACES, 1);
+	octans_user_put(vm->user);
+	mutex_destroy(&vm->lock);
+	kfree(vm);
+}
+
 static void vm_free(struct drm_gpuvm *gpuvm)
 {
 	struct octans_vm *vm = to_octans_vm(gpuvm);
@@ -153,8 +154,7 @@ static void vm_free(struct drm_gpuvm *gpuvm)
 	octans_pt_fini(&vm->pt);
 	xa_erase(&vm->dev->vms, vm->asid);
 	atomic_dec(&vm->dev->objects.spaces);
-	mutex_destroy(&vm->lock);
-	kfree(vm);
+	vm_discard(vm);
 }
 
 static const struct drm_gpuvm_ops vm_ops = {
@@ -184,22 +184,19 @@ static void release_dead(struct bind *b)
 
 /*
  * Ends a change: on return the device reaches nothing any more that was unmapped, and what that
- * held is free.  It need not be told if entries have only become valid.  Return: 0, or -ENODEV: the
- * device is down.
+ * held is free.  It need not be told if entries have only become valid.
  */
-static int settle(struct bind *b)
+static void settle(struct bind *b)
 {
 	struct octans_vm *vm = b->vm;
 	struct octans_va *va;
-	int ret = 0;
 
 	list_for_each_entry(va, &b->dead, dead)
 		octans_pt_prune(&vm->pt, va->base.va.addr, va->base.va.range);
 	if (vm->pt.stale)
-		ret = octans_mmu_flush(vm->dev, vm->asid);
+		octans_mmu_flush(vm->dev, vm->asid);
 	octans_pt_flushed(&vm->pt);
 	release_dead(b);
-	return ret;
 }
 
 /* Takes everything away from an address space.  The structure stays while jobs use it. */
@@ -303,43 +300,84 @@ void octans_vm_unplug(struct octans_device *dev)
 	xa_unlock(&dev->vms);
 }
 
-static struct octans_vm *vm_new(struct octans_device *dev)
+static struct octans_vm *vm_alloc(struct octans_device *dev, struct octans_user *user)
 {
-	struct octans_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
-	struct drm_gem_object *resv_obj;
-	int ret = -ENOMEM;
+	struct octans_vm *vm;
+	int ret;
 
-	if (!vm)
+	ret = octans_user_charge(user, OCTANS_SPACES, 1);
+	if (ret)
+		return ERR_PTR(ret);
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	if (!vm) {
+		octans_user_uncharge(user, OCTANS_SPACES, 1);
 		return ERR_PTR(-ENOMEM);
+	}
 	vm->dev = dev;
+	vm->user = octans_user_get(user);
 	mutex_init(&vm->lock);
 	spin_lock_init(&vm->fault_lock);
-	if (octans_pt_init(&vm->pt, dev->drm.dev, &dev->objects.tables))
-		goto err_free;
+	return vm;
+}
+
+/*
+ * Gives it an ASID and tables.  The device knows it before others find it: what an unplug finds it
+ * can close.
+ */
+static int vm_start(struct octans_vm *vm)
+{
+	struct octans_device *dev = vm->dev;
+	struct drm_gem_object *resv_obj;
+	int ret;
+
+	ret = octans_pt_init(&vm->pt, dev->drm.dev, vm->user, &dev->objects.tables);
+	if (ret)
+		return ret;
 	resv_obj = drm_gpuvm_resv_object_alloc(&dev->drm);
-	if (!resv_obj)
-		goto err_pt;
-	ret = xa_alloc(&dev->vms, &vm->asid, NULL, XA_LIMIT(1, OCTANS_MAX_ASIDS - 1),
-		       GFP_KERNEL_ACCOUNT);
-	if (ret) {
-		drm_gem_object_put(resv_obj);
+	if (!resv_obj) {
+		ret = -ENOMEM;
 		goto err_pt;
 	}
+	ret = xa_alloc(&dev->vms, &vm->asid, NULL, XA_LIMIT(1, OCTANS_MAX_ASIDS - 1),
+		       GFP_KERNEL_ACCOUNT);
+	if (ret)
+		goto err_resv;
 	drm_gpuvm_init(&vm->base, "octans", 0, &dev->drm, resv_obj, 0, 1ULL << OCTANS_VA_BITS, 0, 0,
 		       &vm_ops);
 	drm_gem_object_put(resv_obj);
+	/* It was invalid, and nobody remembers that: there is nothing to forget. */
+	octans_mmu_set(dev, vm->asid, octans_pt_root(&vm->pt));
+	atomic_inc(&dev->objects.spaces);
 	/* Nobody but us may use this ASID, so the slot is still there. */
 	xa_store(&dev->vms, vm->asid, vm, GFP_KERNEL_ACCOUNT);
-	octans_mmu_set(dev, vm->asid, octans_pt_root(&vm->pt));
-	octans_mmu_flush(dev, vm->asid);
-	atomic_inc(&dev->objects.spaces);
-	return vm;
+	return 0;
+err_resv:
+	drm_gem_object_put(resv_obj);
+	if (ret == -EBUSY)
+		ret = -ENOSPC;
 err_pt:
 	octans_pt_fini(&vm->pt);
-err_free:
-	mutex_destroy(&vm->lock);
-	kfree(vm);
-	return ERR_PTR(ret);
+	return ret;
+}
+
+static int vm_create(struct octans_device *dev, struct octans_file *ofile, u32 *id)
+{
+	struct octans_vm *vm = vm_alloc(dev, ofile->user);
+	int ret;
+
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	ret = vm_start(vm);
+	if (ret) {
+		vm_discard(vm);
+		return ret;
+	}
+	ret = xa_alloc(&ofile->vms, id, vm, XA_LIMIT(1, OCTANS_FILE_VMS), GFP_KERNEL_ACCOUNT);
+	if (ret) {
+		vm_close(vm);
+		octans_vm_put(vm);
+	}
+	return ret == -EBUSY ? -EDQUOT : ret;
 }
 
 /**
@@ -353,24 +391,18 @@ err_free:
 int octans_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct drm_octans_vm_create *args = data;
-	struct octans_file *ofile = file->driver_priv;
-	struct octans_vm *vm;
+	int idx, ret;
 	u32 id;
-	int ret;
 
 	if (args->flags || args->id)
 		return -EINVAL;
-	vm = vm_new(to_octans(drm));
-	if (IS_ERR(vm))
-		return PTR_ERR(vm);
-	ret = xa_alloc(&ofile->vms, &id, vm, XA_LIMIT(1, OCTANS_FILE_VMS), GFP_KERNEL_ACCOUNT);
-	if (ret) {
-		vm_close(vm);
-		octans_vm_put(vm);
-		return ret;
-	}
-	args->id = id;
-	return 0;
+	if (!drm_dev_enter(drm, &idx))
+		return -ENODEV;
+	ret = vm_create(to_octans(drm), file->driver_priv, &id);
+	drm_dev_exit(idx);
+	if (!ret)
+		args->id = id;
+	return ret;
 }
 
 /**
@@ -452,12 +484,9 @@ static int bind_map(struct bind *b, const struct drm_octans_bind_op *op, struct 
 
 	if (!range_ok(op->offset, op->size, obj->size))
 		return -EINVAL;
-	if (!bo->local) {
-		struct sg_table *sgt = drm_gem_shmem_get_pages_sgt(&bo->base);
-
-		if (IS_ERR(sgt))
-			return PTR_ERR(sgt);
-	}
+	ret = octans_gem_pin(bo);
+	if (ret)
+		return ret;
 	ret = each_piece(b->vm, bo, op->va, op->offset, op->size, 0, reserve_piece);
 	if (ret)
 		return ret;
@@ -508,6 +537,17 @@ static int bind_one(struct bind *b, const struct drm_octans_bind_op *op, struct 
 	return ret;
 }
 
+/* Who is being killed, and a device that goes, do not wait for 4,096 large buffers. */
+static int may_go_on(struct octans_vm *vm)
+{
+	if (octans_device_down(vm->dev))
+		return -ENODEV;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	cond_resched();
+	return vm->closed ? -ENOENT : 0;	/* by another thread */
+}
+
 static int bind_all(struct octans_vm *vm, struct drm_octans_vm_bind *args,
 		    const struct drm_octans_bind_op *ops, struct drm_file *file)
 {
@@ -515,20 +555,21 @@ static int bind_all(struct octans_vm *vm, struct drm_octans_vm_bind *args,
 	int ret = 0;
 
 	mutex_lock(&vm->lock);
-	if (vm->closed)		/* by another thread, or an unplug */
-		ret = octans_device_down(vm->dev) ? -ENODEV : -ENOENT;
 	while (!ret && args->done < args->ops.count) {
-		ret = bind_one(&b, &ops[args->done], file);
+		ret = may_go_on(vm);
+		if (!ret)
+			ret = bind_one(&b, &ops[args->done], file);
 		if (!ret)
 			args->done++;
 	}
-	if (!vm->closed && settle(&b) && !ret)
-		ret = -ENODEV;
+	if (!vm->closed)
+		settle(&b);
 	mutex_unlock(&vm->lock);
 	kfree(b.map);
 	kfree(b.prev);
 	kfree(b.next);
-	return ret;
+	/* Cut off while we waited for it: what was to be reached is not. */
+	return octans_device_down(vm->dev) ? -ENODEV : ret;
 }
 
 /**
@@ -544,7 +585,7 @@ int octans_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *fi
 	struct drm_octans_vm_bind *args = data;
 	struct drm_octans_bind_op *ops;
 	struct octans_vm *vm;
-	int ret;
+	int idx, ret;
 
 	if (args->flags || args->done || args->pad)
 		return -EINVAL;
@@ -555,7 +596,11 @@ int octans_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *fi
 	vm = octans_vm_get(file->driver_priv, args->vm_id);
 	ret = -ENOENT;
 	if (vm) {
-		ret = bind_all(vm, args, ops, file);
+		ret = -ENODEV;
+		if (drm_dev_enter(drm, &idx)) {
+			ret = bind_all(vm, args, ops, file);
+			drm_dev_exit(idx);
+		}
 		octans_vm_put(vm);
 	}
 	kvfree(ops);

@@ -12,6 +12,7 @@
 
 struct octans_device;
 struct octans_file;
+struct octans_user;
 
 #define OCTANS_FAULT_LOG 16
 
@@ -22,6 +23,8 @@ struct octans_vm {
 	/** @base: counts references: the file's, each queue's */
 	struct drm_gpuvm base;
 	struct octans_device *dev;
+	/** @user: whose share it is; a reference */
+	struct octans_user *user;
 	u32 asid;
 	/** @lock: protects the mappings, @pt and @closed */
 	struct mutex lock;

@@ -178,7 +178,7 @@ TEST_F(args, vm)
 	while (!vm_create(self->c.fd, &id))	/* a client's share */
 		n++;
 	EXPECT_EQ(n, 64);
-	EXPECT_EQ(vm_create(self->c.fd, &id), -EBUSY);
+	EXPECT_EQ(vm_create(self->c.fd, &id), -EDQUOT);
 	EXPECT_EQ(vm_create(self->other.fd, &id), 0);
 }
 

@@ -16,7 +16,8 @@
  * There is no wait ioctl: use DRM_IOCTL_SYNCOBJ_*WAIT or SYNCOBJ_EVENTFD.
  *
  * Errors common to all: -EINVAL bad argument, -EFAULT bad pointer, -ENOENT no
- * such id or handle, -ENOMEM, -ENODEV the processor is gone.
+ * such id or handle, -ENOMEM, -EDQUOT the client or its user has as much of it as
+ * it may, -ENODEV the processor is gone, -EINTR the process is being killed.
  */
 #ifndef _UAPI_OCTANS_ACCEL_H_
 #define _UAPI_OCTANS_ACCEL_H_
@@ -202,7 +203,7 @@ struct drm_octans_bo_set_label {
  * @flags: zero
  * @id: out: id of the new, empty address space
  *
- * -EBUSY: the processor has no address space left.
+ * -ENOSPC: the processor has no address space left.
  */
 struct drm_octans_vm_create {
 	__u32 flags;
