@@ -138,14 +138,19 @@ int octans_device_init(struct octans_device *dev)
 	ret = init_software(dev);
 	if (ret)
 		return ret;
+	octans_local_resize(dev);
 	ret = pcim_enable_device(pdev);
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "the PCI function cannot be enabled\n");
-	dev->regs = devm_ioremap(&pdev->dev, pci_resource_start(pdev, OCTANS_BAR_REGS),
-				 OCTANS_BAR_REGS_SIZE);
-	if (!dev->regs || pci_resource_len(pdev, OCTANS_BAR_REGS) < OCTANS_BAR_REGS_SIZE)
+	if (pci_resource_len(pdev, OCTANS_BAR_REGS) < OCTANS_BAR_REGS_SIZE)
 		return dev_err_probe(&pdev->dev, -ENODEV, "BAR %d is missing or too small\n",
 				     OCTANS_BAR_REGS);
+	dev->regs = pcim_iomap_region(pdev, OCTANS_BAR_REGS, "octans");
+	if (IS_ERR(dev->regs))
+		return dev_err_probe(&pdev->dev, PTR_ERR(dev->regs), "BAR %d cannot be mapped\n",
+				     OCTANS_BAR_REGS);
+	/* Pieces of a buffer that an IOMMU can join are one piece. */
+	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
 	ret = read_info(dev);
 	if (!ret)
 		ret = octans_local_init(dev);
@@ -190,4 +195,5 @@ void octans_device_unplug(struct octans_device *dev)
 	octans_vm_unplug(dev);
 	octans_gem_unplug(dev);
 	octans_reset_leave(dev);
+	octans_local_unplug(dev);
 }

@@ -17,6 +17,10 @@
 #include <octans/regs.h>
 #include "octans_sched.h"
 
+#ifndef CONFIG_64BIT
+#error octans: registers of 64 bits are accessed at once, so it depends on 64BIT
+#endif
+
 /*
  * Locks, from the outermost to the innermost:
  *
@@ -62,7 +66,7 @@ enum octans_gate {
  * struct octans_local - on-card memory
  */
 struct octans_local {
-	/** @lock: protects @mm */
+	/** @lock: protects @mm, @used, @clean and @gone */
 	struct mutex lock;
 	/** @mm: what is allocated */
 	struct drm_mm mm;
@@ -70,8 +74,12 @@ struct octans_local {
 	u64 size;
 	/** @visible: bytes that the BAR shows, from 0 on */
 	u64 visible;
-	/** @used: bytes allocated; protected by @lock */
+	/** @used: bytes allocated */
 	u64 used;
+	/** @clean: bit n: page n is free and holds nothing, as we have cleared it */
+	unsigned long *clean;
+	/** @gone: @map leads nowhere any more */
+	bool gone;
 	/** @bar: physical address of the BAR */
 	resource_size_t bar;
 	/** @map: all of the BAR, write combined */
@@ -117,6 +125,8 @@ struct octans_device {
 	enum octans_gate gate;
 	/** @gate_wait: woken when @gate has changed */
 	wait_queue_head_t gate_wait;
+	/** @frozen: the link failed and a reset was prepared; protected by the device lock */
+	bool frozen;
 	/** @n_vectors: in use; events have 0, ring r has (1 + r) % n_vectors */
 	u32 n_vectors;
 	struct octans_vector vectors[OCTANS_VECTORS(OCTANS_MAX_RINGS)];
@@ -220,7 +230,9 @@ int octans_device_init(struct octans_device *dev);
 void octans_device_unplug(struct octans_device *dev);
 
 /* octans_local.c */
+void octans_local_resize(struct octans_device *dev);
 int octans_local_init(struct octans_device *dev);
+void octans_local_unplug(struct octans_device *dev);
 int octans_local_alloc(struct octans_device *dev, struct drm_mm_node *node, u64 size);
 void octans_local_free(struct octans_device *dev, struct drm_mm_node *node);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where a buffer lies, as the device sees it.  A list of pages says so too, but has to be walked from
- * its beginning, and another driver's may say anything.
+ * Where a buffer lies, as the device sees it.  A list of pages says so too, but has to be walked
+ * from its beginning, and another driver's may say anything.
  */
 #include <linux/errno.h>
 #include <linux/kernel.h>

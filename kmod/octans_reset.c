@@ -22,6 +22,7 @@
 
 #include "octans_device.h"
 #include "octans_event.h"
+#include "octans_gem.h"
 #include "octans_job.h"
 #include "octans_mmu.h"
 #include "octans_queue.h"
@@ -276,6 +277,7 @@ static void wedge(struct octans_device *dev, const char *why)
 	if (octans_device_down(dev))
 		return;
 	octans_reset_down(dev);
+	octans_gem_revoke(dev);
 	drm_err(&dev->drm, "device is cut off: %s; rebind it to use it again\n", why);
 	/* it allocates, but there is nothing left that reclaim could wait for */
 	if (dev->drm.accel && dev->drm.accel->kdev)

@@ -4,8 +4,8 @@
  * open it again, or to start another process.
  *
  * Not RLIMIT_MEMLOCK: it is 8 MiB on most systems, counts per process, and a model is gigabytes.
- * The shares leave one user nearly everything, since one is what most machines have; who has several
- * sets them.  They bind root, too: an inference server that runs as root is to have limits.
+ * The shares leave one user nearly everything, since one is what most machines have; who has
+ * several sets them.  They bind root, too: an inference server that runs as root has limits.
  */
 #include <linux/cred.h>
 #include <linux/kref.h>
