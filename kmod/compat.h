@@ -48,9 +48,9 @@ static inline int octans_compat_sm_map(struct drm_gpuvm *gpuvm, void *priv,
 
 /* 6.13: MODULE_IMPORT_NS() takes a string, no word that it quotes */
 #ifdef OCTANS_HAVE_IMPORT_NS_WORD
-#define OCTANS_COMPAT_IMPORT_NS(word, string) MODULE_IMPORT_NS(word)
+#define OCTANS_COMPAT_NS_DMA_BUF DMA_BUF
 #else
-#define OCTANS_COMPAT_IMPORT_NS(word, string) MODULE_IMPORT_NS(string)
+#define OCTANS_COMPAT_NS_DMA_BUF "DMA_BUF"
 #endif
 
 /* 6.12.107: pci_resize_resource() takes a mask of BARs to leave alone */

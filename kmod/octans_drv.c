@@ -41,8 +41,11 @@ MODULE_PARM_DESC(max_timeout_ms, "largest timeout of a queue, 100 .. 60000 (defa
 
 static int octans_open(struct drm_device *drm, struct drm_file *file)
 {
-	struct octans_file *ofile = kzalloc(sizeof(*ofile), GFP_KERNEL_ACCOUNT);
+	struct octans_file *ofile;
 
+	if (octans_device_down(to_octans(drm)))
+		return -ENODEV;
+	ofile = kzalloc(sizeof(*ofile), GFP_KERNEL_ACCOUNT);
 	if (!ofile)
 		return -ENOMEM;
 	ofile->client = octans_client_new(to_octans(drm)->info.rings);
@@ -93,7 +96,10 @@ static const unsigned int refused[] = {
 /* More handles than these draw a page allocator warning from the core. */
 #define MAX_SYNCOBJS 65536u
 
-/* The number of handles that a syncobj ioctl names, 0 if it is none of these. */
+/*
+ * The number of handles that a syncobj ioctl names, 0 if it is none of these.  The core reads it
+ * again, so a second thread can still draw the warning: that is the core's to mend.
+ */
 static int syncobj_count(unsigned int nr, unsigned int size, void __user *arg, u32 *count)
 {
 	size_t at;
@@ -123,7 +129,16 @@ static int syncobj_count(unsigned int nr, unsigned int size, void __user *arg, u
 	return copy_from_user(count, arg + at, sizeof(*count)) ? -EFAULT : 0;
 }
 
-static long filter(unsigned int cmd, unsigned long arg)
+/* A device that is cut off takes no work, like one that was unplugged; the core's calls go on. */
+static bool refuses(struct file *filp, unsigned int nr)
+{
+	struct drm_file *file = filp->private_data;
+
+	return nr >= DRM_COMMAND_BASE && nr < DRM_COMMAND_END &&
+	       octans_device_down(to_octans(file->minor->dev));
+}
+
+static long filter(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	unsigned int i;
 	u32 count;
@@ -131,6 +146,8 @@ static long filter(unsigned int cmd, unsigned long arg)
 
 	if (_IOC_TYPE(cmd) != DRM_IOCTL_BASE)
 		return 0;
+	if (refuses(filp, DRM_IOCTL_NR(cmd)))
+		return -ENODEV;
 	for (i = 0; i < ARRAY_SIZE(refused); i++)
 		if (DRM_IOCTL_NR(cmd) == refused[i])
 			return -EINVAL;
@@ -142,7 +159,7 @@ static long filter(unsigned int cmd, unsigned long arg)
 
 static long octans_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
-	long ret = filter(cmd, arg);
+	long ret = filter(filp, cmd, arg);
 
 	return ret ?: drm_ioctl(filp, cmd, arg);
 }
@@ -150,7 +167,7 @@ static long octans_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 #ifdef CONFIG_COMPAT
 static long octans_compat_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
-	long ret = filter(cmd, arg);
+	long ret = filter(filp, cmd, arg);
 
 	return ret ?: drm_compat_ioctl(filp, cmd, arg);
 }
@@ -232,6 +249,7 @@ static int octans_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = octans_device_init(dev);
 	if (ret)
 		return ret;
+	pci_save_state(pdev);
 	octans_debugfs_init(dev);
 	ret = drm_dev_register(&dev->drm, 0);
 	if (ret) {
@@ -275,7 +293,45 @@ static int octans_resume(struct device *dev)
 
 static DEFINE_SIMPLE_DEV_PM_OPS(octans_pm, octans_suspend, octans_resume);
 
+/* The link to the device failed.  The device lock keeps a removal, and other resets, away. */
+static pci_ers_result_t octans_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
+{
+	struct octans_device *dev = pci_get_drvdata(pdev);
+
+	if (state == pci_channel_io_normal)
+		return PCI_ERS_RESULT_CAN_RECOVER;	/* nothing but a message was lost */
+	if (state == pci_channel_io_frozen) {
+		octans_reset_prepare(dev);
+		dev->frozen = true;
+		return PCI_ERS_RESULT_NEED_RESET;
+	}
+	octans_reset_down(dev);
+	if (dev->frozen)
+		octans_reset_done(dev);		/* what waits ends */
+	dev->frozen = false;
+	return PCI_ERS_RESULT_DISCONNECT;
+}
+
+static pci_ers_result_t octans_slot_reset(struct pci_dev *pdev)
+{
+	pci_restore_state(pdev);
+	pci_save_state(pdev);		/* for the next time */
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+static void octans_error_resume(struct pci_dev *pdev)
+{
+	struct octans_device *dev = pci_get_drvdata(pdev);
+
+	if (dev->frozen)
+		octans_reset_done(dev);
+	dev->frozen = false;
+}
+
 static const struct pci_error_handlers octans_err_handlers = {
+	.error_detected = octans_error_detected,
+	.slot_reset = octans_slot_reset,
+	.resume = octans_error_resume,
 	.reset_prepare = octans_pci_reset_prepare,
 	.reset_done = octans_pci_reset_done,
 };
@@ -319,4 +375,4 @@ module_exit(octans_exit);
 MODULE_DESCRIPTION("Octans AI processor");
 MODULE_AUTHOR("The Octans authors");
 MODULE_LICENSE("GPL");
-OCTANS_COMPAT_IMPORT_NS(DMA_BUF, "DMA_BUF");
+MODULE_IMPORT_NS(OCTANS_COMPAT_NS_DMA_BUF);
