@@ -27,6 +27,9 @@ static int call(struct accel_dev *dev, unsigned long request, void *arg, const c
 		return 0;
 	if (errno == ENODEV)
 		return fail(-ENODEV, "%s is gone: it was unplugged or could not be reset", dev->info.name);
+	if (errno == EDQUOT)
+		return fail(-EDQUOT, "%s: %s: your user has as much of it as the driver lets one user have; what runs already may hold it, and whoever administers this machine sets the parameters user_* of octans.ko",
+			    dev->info.name, what);
 	return fail(-errno, "%s: %s: %s", dev->info.name, what, strerror(errno));
 }
 
