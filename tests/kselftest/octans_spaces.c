@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+/* Address spaces while something else happens: the device goes, the process is killed, others wait. */
+#include "pci.h"
+
+FIXTURE(spaces) {
+	struct client c;
+};
+
+FIXTURE_SETUP(spaces)
+{
+	ASSERT_EQ(client_open(&self->c, 0), 0);
+}
+
+FIXTURE_TEARDOWN(spaces)
+{
+	(void)_metadata;
+	client_close(&self->c);
+}
+
+/* Who maps where nothing was does not wait for the processor, which may be busy. */
+TEST_F(spaces, new_mappings_wait_for_nobody)
+{
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	int64_t t;
+
+	if (!control_rings("slow", " 20000"))
+		SKIP("no control port");
+	ASSERT_EQ(syncobj_create(self->c.fd, &out.handle), 0);
+	ASSERT_EQ(submit(self->c.fd, self->c.queue, VA, put_nops(self->c.map, 100), 0, &out, 1), 0);
+	usleep(100000);
+	ASSERT_TRUE(control_rings("hold ring", ""));
+	t = now_ns();
+	EXPECT_EQ(vm_map(self->c.fd, self->c.vm, self->c.bo, 0, 2 * VA, 16 * PAGE, 0), 0);
+	t = now_ns() - t;
+	EXPECT_LE(t, 300000000);
+	control_rings("hold ring", " off");
+	EXPECT_EQ(sync_result(self->c.fd, out.handle, 30), 0);
+	control_rings("slow", " 0");
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA,
+		      put_copy(self->c.map, 2 * VA + PAGE, VA, 64), 0), 0);
+}
+
+/* A process that is killed in a call of 4,096 large mappings ends soon. */
+TEST_F_TIMEOUT(spaces, killed_while_it_maps, 120)
+{
+	enum { N = 4096, MANY = 64 << 20 };
+	struct drm_octans_bind_op *ops = calloc(N, sizeof(*ops));
+	int64_t t;
+	int status;
+	pid_t pid;
+
+	ASSERT_TRUE(ops);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		int fd = node_open();
+		uint32_t vm, bo;
+
+		if (vm_create(fd, &vm) || bo_create(fd, MANY, 0, &bo))
+			_exit(1);
+		for (int i = 0; i < N; i++)	/* never aligned to anything large */
+			ops[i] = (struct drm_octans_bind_op) {
+				.handle = bo, .size = MANY, .va = VA + PAGE * (1 + i % 3 * 2),
+			};
+		vm_bind(fd, vm, ops, N);
+		_exit(2);
+	}
+	usleep(1500000);
+	ASSERT_EQ(waitpid(pid, &status, WNOHANG), 0);
+	kill(pid, SIGKILL);
+	t = now_ns();
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_LE(now_ns() - t, 2000000000);
+	free(ops);
+}
+
+static volatile bool stop;
+
+/* Makes and ends address spaces until the device is gone. */
+static void *make_spaces(void *arg)
+{
+	(void)arg;
+	while (!stop) {
+		struct drm_octans_vm_destroy d = { 0 };
+		int fd = node_open(), ret = 0;
+		uint32_t bo, held;
+
+		if (fd < 0)
+			continue;
+		bo_create(fd, 4 * PAGE, 0, &bo);
+		vm_create(fd, &held);
+		while (!stop && ret != -ENODEV) {
+			ret = vm_create(fd, &d.id);
+			if (ret)
+				continue;
+			vm_map(fd, d.id, bo, 0, VA, 4 * PAGE, 0);
+			ret = call(fd, DRM_IOCTL_OCTANS_VM_DESTROY, &d);
+		}
+		usleep(rand() % 2000);
+		close(fd);
+	}
+	return NULL;
+}
+
+/* The device goes while address spaces are made: none is left that nobody has ended. */
+TEST_F_TIMEOUT(spaces, made_while_the_device_goes, 240)
+{
+	pthread_t t[4];
+	char bdf[32];
+
+	ASSERT_TRUE(pci_find(bdf));
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(pthread_create(&t[i], NULL, make_spaces, NULL), 0);
+	for (int i = 0; i < 20; i++) {
+		usleep(20000 + i * 3000);
+		ASSERT_TRUE(pci_unbind(bdf));
+		ASSERT_TRUE(pci_bind(bdf));
+	}
+	stop = true;
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	client_close(&self->c);
+	ASSERT_EQ(client_open(&self->c, 0), 0);
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, put_nop(self->c.map), 0), 0);
+	EXPECT_EQ(objects("spaces"), 1);
+}
+
+static int compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Median ns of a map and an unmap of @bo, both of them in one call. */
+static int64_t cost(struct client *c, uint32_t bo)
+{
+	static int64_t ns[2001];
+	struct drm_octans_bind_op ops[2] = {
+		{ .handle = bo, .va = 2 * VA, .size = PAGE },
+		{ .kind = DRM_OCTANS_BIND_UNMAP, .va = 2 * VA, .size = PAGE },
+	};
+
+	for (int i = 0; i < 2001; i++) {
+		int64_t t = now_ns();
+
+		if (vm_bind(c->fd, c->vm, ops, 1))
+			return -1;
+		ns[i] = now_ns() - t;
+		if (vm_bind(c->fd, c->vm, ops + 1, 1))
+			return -1;
+	}
+	qsort(ns, 2001, sizeof(ns[0]), compare);
+	return ns[1000];
+}
+
+/* What it costs to map a buffer does not depend on how many are mapped. */
+TEST_F_TIMEOUT(spaces, flat_with_65536_buffers, 240)
+{
+	enum { N = 65536, BATCH = 1024 };
+	static struct drm_octans_bind_op ops[BATCH];
+	int64_t one, many, again;
+	uint32_t bo;
+
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, 0, &bo), 0);
+	cost(&self->c, bo);
+	one = cost(&self->c, bo);
+	for (int i = 0; i < N; i++) {
+		ops[i % BATCH] = (struct drm_octans_bind_op) {
+			.va = 3 * VA + i * PAGE, .size = PAGE,
+		};
+		ASSERT_EQ(bo_create(self->c.fd, PAGE, 0, &ops[i % BATCH].handle), 0);
+		if (i % BATCH == BATCH - 1)
+			ASSERT_EQ(vm_bind(self->c.fd, self->c.vm, ops, BATCH), 0);
+	}
+	many = cost(&self->c, bo);
+	again = cost(&self->c, bo);
+	many = again < many ? again : many;
+	printf("# a map with 1 buffer mapped: %lld ns, with %d: %lld ns\n", (long long)one, N,
+	       (long long)many);
+	EXPECT_LE(many, one * 3 / 2);
+}
