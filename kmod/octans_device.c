@@ -17,7 +17,7 @@ static int read_info(struct octans_device *dev)
 {
 	struct octans_info *i = &dev->info;
 	u64 caps = octans_read64(dev, OCTANS_REG_CAPS);
-	u32 id = octans_read32(dev, OCTANS_REG_ID), n;
+	u32 id = octans_read32(dev, OCTANS_REG_ID), asid_bits, n;
 
 	if (id != OCTANS_ID_MAGIC)
 		return dev_err_probe(dev->drm.dev, -ENODEV, "id 0x%x is not an Octans's\n", id);
@@ -27,10 +27,12 @@ static int read_info(struct octans_device *dev)
 				     i->version >> 16, i->version & 0xffff);
 	i->rings = OCTANS_CAPS_RINGS(caps);
 	i->ring_log2 = OCTANS_CAPS_RING_LOG2(caps);
+	asid_bits = OCTANS_CAPS_ASID_BITS(caps);
 	if (!i->rings || i->rings > OCTANS_MAX_RINGS || !i->ring_log2 ||
-	    OCTANS_CAPS_VA_BITS(caps) != OCTANS_VA_BITS || OCTANS_CAPS_ASID_BITS(caps) < 10)
+	    OCTANS_CAPS_VA_BITS(caps) != OCTANS_VA_BITS || asid_bits < 10 || asid_bits > 16)
 		return dev_err_probe(dev->drm.dev, -ENODEV, "capabilities 0x%llx make no sense\n",
 				     caps);
+	i->asids = 1 << asid_bits;
 	i->ops = octans_read64(dev, OCTANS_REG_OPS);
 	i->types = octans_read64(dev, OCTANS_REG_TYPES);
 	i->clock_hz = octans_read64(dev, OCTANS_REG_CLOCK_HZ);

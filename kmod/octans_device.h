@@ -93,6 +93,7 @@ struct octans_info {
 	u32 version;
 	u32 rings;
 	u32 ring_log2;
+	u32 asids;	/* entries of the ASID table */
 	u32 macs_int8, macs_f16, macs_f32, local_bpc, pcie_bpc, max_ctx;
 	u64 ops, types, clock_hz, serial, sram_size;
 	char profile[40];
@@ -144,7 +145,7 @@ struct octans_device {
 	/** @submits, @submitted_jobs: SUBMITs that were accepted so far, and the jobs in them */
 	atomic64_t submits, submitted_jobs;
 
-	/** @asid_table: OCTANS_MAX_ASIDS entries, read by the device MMU */
+	/** @asid_table: info.asids entries, read by the device MMU */
 	__le64 *asid_table;
 	dma_addr_t asid_table_dma;
 	/** @vms: by ASID; entries hold no reference */

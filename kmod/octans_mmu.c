@@ -17,7 +17,7 @@
 int octans_mmu_init(struct octans_device *dev)
 {
 	dev->asid_table = dmam_alloc_coherent(dev->drm.dev,
-					      OCTANS_MAX_ASIDS * sizeof(*dev->asid_table),
+					      dev->info.asids * sizeof(*dev->asid_table),
 					      &dev->asid_table_dma, GFP_KERNEL);
 	spin_lock_init(&dev->mmu_lock);
 	return dev->asid_table ? 0 : -ENOMEM;
@@ -76,7 +76,7 @@ int octans_mmu_start(struct octans_device *dev)
 /**
  * octans_mmu_set() - let an ASID lead to page tables, or nowhere
  * @dev: device
- * @asid: 1 .. OCTANS_MAX_ASIDS - 1
+ * @asid: 1 .. info.asids - 1
  * @root: bus address of the root table, 0 = none; the caller flushes
  */
 void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root)
