@@ -65,7 +65,7 @@ static u64 share_limit(struct octans_device *dev, enum octans_share share)
 
 	switch (share) {
 	case OCTANS_SPACES:
-		return READ_ONCE(user_spaces) ?: OCTANS_MAX_ASIDS / 4;
+		return READ_ONCE(user_spaces) ?: dev->info.asids / 4;
 	case OCTANS_QUEUES:
 		return READ_ONCE(user_queues);
 	case OCTANS_TABLES:

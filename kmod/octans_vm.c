@@ -338,7 +338,7 @@ static int vm_start(struct octans_vm *vm)
 		ret = -ENOMEM;
 		goto err_pt;
 	}
-	ret = xa_alloc(&dev->vms, &vm->asid, NULL, XA_LIMIT(1, OCTANS_MAX_ASIDS - 1),
+	ret = xa_alloc(&dev->vms, &vm->asid, NULL, XA_LIMIT(1, dev->info.asids - 1),
 		       GFP_KERNEL_ACCOUNT);
 	if (ret)
 		goto err_resv;
