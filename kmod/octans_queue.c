@@ -12,6 +12,7 @@
 #include "octans_job.h"
 #include "octans_queue.h"
 #include "octans_sched.h"
+#include "octans_user.h"
 #include "octans_vm.h"
 
 #define FIRST_JOB_NS	100000	/* the guess about a queue's first job */
@@ -22,6 +23,7 @@ static void queue_free(struct kref *ref)
 
 	atomic_dec(&queue->dev->objects.queues);
 	octans_client_put(queue->client);
+	octans_user_uncharge(queue->vm->user, OCTANS_QUEUES, 1);
 	octans_vm_put(queue->vm);
 	mutex_destroy(&queue->submit_lock);
 	kfree(queue);
@@ -180,8 +182,14 @@ int octans_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_fil
 	vm = octans_vm_get(ofile, args->vm_id);
 	if (!vm)
 		return -ENOENT;
+	ret = octans_user_charge(vm->user, OCTANS_QUEUES, 1);
+	if (ret) {
+		octans_vm_put(vm);
+		return ret;
+	}
 	queue = queue_new(ofile->client, vm, level, args->timeout_ms ?: octans_max_timeout_ms / 2);
 	if (!queue) {
+		octans_user_uncharge(vm->user, OCTANS_QUEUES, 1);
 		octans_vm_put(vm);
 		return -ENOMEM;
 	}

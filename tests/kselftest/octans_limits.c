@@ -5,7 +5,7 @@
 #include "pci.h"
 
 #define NOBODY 65534
-#define MIB (1ull << 20)
+#define MIB 0x100000ull
 #define PARAMETERS "/sys/module/octans/parameters/"
 
 static const char *const parameters[] = {
@@ -82,6 +82,26 @@ TEST_F(limits, address_spaces)
 	EXPECT_EQ(vm_create(fd[3], &id), 0);
 	for (int i = 1; i < 4; i++)
 		close(fd[i]);
+	close(root);
+}
+
+TEST_F(limits, queues)
+{
+	int one = open_as_nobody(), two = open_as_nobody(), root = node_open(), n = 0, ret = 0;
+	uint32_t vm[3], id;
+
+	ASSERT_TRUE(limit("user_queues", 100));
+	ASSERT_EQ(vm_create(one, &vm[0]), 0);
+	ASSERT_EQ(vm_create(two, &vm[1]), 0);
+	ASSERT_EQ(vm_create(root, &vm[2]), 0);
+	while (n < 200 && !(ret = queue_create(n < 50 ? one : two, vm[n >= 50], 0, &id)))
+		n++;
+	EXPECT_EQ(n, 100);
+	EXPECT_EQ(ret, -EDQUOT);
+	EXPECT_EQ(queue_create(root, vm[2], 0, &id), 0);
+	close(one);
+	EXPECT_EQ(queue_create(two, vm[1], 0, &id), 0);
+	close(two);
 	close(root);
 }
 

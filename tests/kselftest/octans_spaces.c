@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Address spaces while something else happens: the device goes, the process is killed, others wait. */
+/* Address spaces while something else happens: the device goes, a process is killed, others wait. */
 #include "pci.h"
 
 FIXTURE(spaces) {
