@@ -3,7 +3,6 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
-#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -96,6 +95,9 @@ void octans_gem_unplug(struct octans_device *dev)
  */
 void octans_gem_revoke(struct octans_device *dev)
 {
+	/* Who takes a page of the card at this moment is seen by what follows. */
+	mutex_lock(&dev->local.lock);
+	mutex_unlock(&dev->local.lock);
 	unmap_mapping_range(dev->drm.anon_inode->i_mapping, 0, 0, 1);
 }
 
@@ -280,25 +282,36 @@ static vm_fault_t dummy_fault(struct vm_fault *vmf, struct octans_bo *bo)
 	return vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(page));
 }
 
+/* Inserts a page of the card, unless it was revoked.  Inside drm_dev_enter(). */
+static vm_fault_t card_fault(struct vm_fault *vmf, struct octans_bo *bo, unsigned long page)
+{
+	struct octans_device *dev = to_octans(bo->base.base.dev);
+	u64 at = bo->node.start + ((u64)page << PAGE_SHIFT);
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	mutex_lock(&dev->local.lock);
+	if (octans_device_down(dev))
+		ret = VM_FAULT_RETRY;
+	else if (at < dev->local.visible)
+		ret = vmf_insert_pfn(vmf->vma, vmf->address, PHYS_PFN(dev->local.bar + at));
+	mutex_unlock(&dev->local.lock);
+	return ret;
+}
+
 static vm_fault_t local_fault(struct vm_fault *vmf)
 {
-	struct vm_area_struct *vma = vmf->vma;
-	struct octans_bo *bo = to_octans_bo((struct drm_gem_object *)vma->vm_private_data);
-	struct octans_device *dev = to_octans(bo->base.base.dev);
+	struct octans_bo *bo = to_octans_bo((struct drm_gem_object *)vmf->vma->vm_private_data);
 	unsigned long page = vmf->pgoff - drm_vma_node_start(&bo->base.base.vma_node);
-	u64 at = bo->node.start + ((u64)page << PAGE_SHIFT);
-	vm_fault_t ret;
+	vm_fault_t ret = VM_FAULT_RETRY;
 	int idx;
 
 	if (page >= bo->base.base.size >> PAGE_SHIFT)
 		return VM_FAULT_SIGBUS;
-	if (octans_device_down(dev) || !drm_dev_enter(&dev->drm, &idx))
-		return dummy_fault(vmf, bo);
-	ret = VM_FAULT_SIGBUS;
-	if (at < dev->local.visible)
-		ret = vmf_insert_pfn(vma, vmf->address, PHYS_PFN(dev->local.bar + at));
-	drm_dev_exit(idx);
-	return ret;
+	if (drm_dev_enter(bo->base.base.dev, &idx)) {
+		ret = card_fault(vmf, bo, page);
+		drm_dev_exit(idx);
+	}
+	return ret == VM_FAULT_RETRY ? dummy_fault(vmf, bo) : ret;
 }
 
 static const struct vm_operations_struct local_vm_ops = {
