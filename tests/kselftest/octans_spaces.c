@@ -122,6 +122,8 @@ TEST_F_TIMEOUT(spaces, made_while_the_device_goes, 240)
 	client_close(&self->c);
 	ASSERT_EQ(client_open(&self->c, 0), 0);
 	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, put_nop(self->c.map), 0), 0);
+	for (int i = 0; i < 50 && objects("spaces") != 1; i++)
+		usleep(100000);
 	EXPECT_EQ(objects("spaces"), 1);
 }
 
