@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* On-card memory: the BAR and its allocator. */
 #include <linux/bitmap.h>
+#include <linux/delay.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 
@@ -12,6 +13,8 @@
 
 /* Memory is cleared piece by piece, so that whoever waits for us to leave does not wait long. */
 #define CLEAR_PIECE	SZ_1M
+#define CLEAR_RETRY_MS	50
+#define CLEAR_TRIES	100	/* longer than any reset of the function */
 
 static void local_fini(struct drm_device *drm, void *arg)
 {
@@ -111,19 +114,35 @@ static int insert(struct drm_mm *mm, struct drm_mm_node *node, u64 size)
 	return drm_mm_insert_node(mm, node, size);
 }
 
+/* A function that is being reset takes nothing, and what is read from it is all ones. */
+static bool clear_piece(struct octans_device *dev, u64 start, u64 size)
+{
+	memset_io(dev->local.map + start, 0, size);
+	return !readl(dev->local.map + start + size - 4);
+}
+
 /* Clears pages that are ours.  Return: 0, -ENODEV, or -EINTR if @killable and we are killed. */
 static int clear(struct octans_device *dev, u64 start, u64 end, bool killable)
 {
+	unsigned int tries = CLEAR_TRIES;
+
 	while (start < end) {
 		u64 size = min_t(u64, end - start, CLEAR_PIECE);
+		bool done;
 		int idx;
 
 		if (killable && fatal_signal_pending(current))
 			return -EINTR;
 		if (!drm_dev_enter(&dev->drm, &idx))
 			return -ENODEV;
-		memset_io(dev->local.map + start, 0, size);
+		done = clear_piece(dev, start, size);
 		drm_dev_exit(idx);
+		if (!done) {
+			if (!--tries)
+				return -ENODEV;
+			msleep(CLEAR_RETRY_MS);
+			continue;
+		}
 		start += size;
 		cond_resched();
 	}
