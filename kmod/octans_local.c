@@ -114,10 +114,16 @@ static int insert(struct drm_mm *mm, struct drm_mm_node *node, u64 size)
 	return drm_mm_insert_node(mm, node, size);
 }
 
-/* A function that is being reset takes nothing, and what is read from it is all ones. */
+/*
+ * A function that is being reset takes nothing, and what is read from it is all ones.  That of a
+ * device that is down does.
+ */
 static bool clear_piece(struct octans_device *dev, u64 start, u64 size)
 {
+	octans_gate_wait(dev);
 	memset_io(dev->local.map + start, 0, size);
+	if (READ_ONCE(dev->gate) == OCTANS_GATE_RESETTING)
+		return false;
 	return !readl(dev->local.map + start + size - 4);
 }
 
