@@ -233,6 +233,7 @@ void octans_device_unplug(struct octans_device *dev);
 /* octans_local.c */
 void octans_local_resize(struct octans_device *dev);
 int octans_local_init(struct octans_device *dev);
+void octans_local_forget(struct octans_device *dev);
 void octans_local_unplug(struct octans_device *dev);
 int octans_local_alloc(struct octans_device *dev, struct drm_mm_node *node, u64 size);
 void octans_local_free(struct octans_device *dev, struct drm_mm_node *node);

@@ -122,7 +122,7 @@ static bool clear_piece(struct octans_device *dev, u64 start, u64 size)
 {
 	octans_gate_wait(dev);
 	memset_io(dev->local.map + start, 0, size);
-	if (READ_ONCE(dev->gate) == OCTANS_GATE_RESETTING)
+	if (READ_ONCE(dev->gate) != OCTANS_GATE_UP && !octans_device_down(dev))
 		return false;
 	return !readl(dev->local.map + start + size - 4);
 }
@@ -230,6 +230,17 @@ void octans_local_free(struct octans_device *dev, struct drm_mm_node *node)
 		memset_io(local->map + node->start, 0, node->size);
 	remove(local, node, clean);
 	mutex_unlock(&local->lock);
+}
+
+/**
+ * octans_local_forget() - nobody knows what is on the card now: it may have been without power
+ * @dev: device
+ */
+void octans_local_forget(struct octans_device *dev)
+{
+	mutex_lock(&dev->local.lock);
+	bitmap_zero(dev->local.clean, dev->local.visible >> PAGE_SHIFT);
+	mutex_unlock(&dev->local.lock);
 }
 
 /**

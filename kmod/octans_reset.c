@@ -582,6 +582,7 @@ int octans_reset_suspend(struct octans_device *dev)
  */
 void octans_reset_resume(struct octans_device *dev)
 {
+	octans_local_forget(dev);
 	if (!octans_device_down(dev)) {
 		if (octans_reset_hw(dev))
 			wedge(dev, "it could not be reset after a sleep");
