@@ -170,7 +170,7 @@ static bool fill(int fd, uint32_t *bo, unsigned int pages)
 	return true;
 }
 
-/* Whoever has the card next finds nothing of buffers that were freed, nor of those that are held. */
+/* Whoever has the card next finds nothing: of buffers that were freed, or are still held. */
 TEST_F_TIMEOUT(map, nothing_stays_on_the_card, 60)
 {
 	struct drm_gem_close g = { 0 };

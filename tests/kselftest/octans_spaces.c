@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Address spaces while something else happens: the device goes, a process is killed, others wait. */
+/* Address spaces, while the device goes, a process is killed, or others wait. */
 #include "pci.h"
 
 FIXTURE(spaces) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The processor as a PCI function: it goes and comes, and what it has is read without its driver. */
+/* The processor as a PCI function: it goes and comes; what it has is read without its driver. */
 #ifndef OCTANS_KSELFTEST_PCI_H
 #define OCTANS_KSELFTEST_PCI_H
 
