@@ -388,7 +388,8 @@ static bool freeze_if_still(struct octans_sched *sched, const struct octans_look
 	octans_job_irq(sched);	/* so that it is the oldest, if it still runs */
 	spin_lock_irq(&sched->lock);
 	job = octans_sched_first(sched);
-	still = job && sched->ring.done + 1 == now.seqno && !sched->frozen &&
+	still = job && sched->ring.done + 1 == now.seqno &&
+		!(sched->frozen & ~OCTANS_FROZEN_DRAIN) &&
 		(!asid || octans_queue_asid(job->queue) == asid);
 	if (still)
 		octans_sched_freeze(sched, -ECANCELED);
