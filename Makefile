@@ -165,6 +165,10 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(ctl_lib_obj) $(O)/libaccel.a $(O)/liboctans-s
 $(O)/cycles-jobs: $(O)/tests/cycles/jobs.o $(O)/liboctans-sim.a
 	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
 
+# The way from a doorbell to its interrupt, without a guest.
+$(O)/bench-doorbell: $(O)/tests/bench/doorbell.o $(O)/liboctans-sim.a
+	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
+
 $(O)/fuzz_engine: $(O)/tests/fuzz/fuzz_engine.o $(O)/libaccel.a | $(sim_so)
 	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ $(LIBS)
 

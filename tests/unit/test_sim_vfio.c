@@ -467,6 +467,72 @@ static void end_guest(struct client *c, struct rig *rig, int mem)
 	close(mem);
 }
 
+/* A doorbell as QEMU rings it: posted, through the socket. */
+static void post_bell(struct client *c, struct rig *rig, unsigned int r)
+{
+	struct vu_region_io io = { OCTANS_DOORBELL(r), 0, 4 };
+	uint8_t msg[sizeof(struct vu_header) + sizeof(io) + 4];
+	struct vu_header h = { .id = ++c->id, .cmd = VU_REGION_WRITE, .size = sizeof(msg),
+			       .flags = VU_NO_REPLY };
+
+	memcpy(msg, &h, sizeof(h));
+	memcpy(msg + sizeof(h), &io, sizeof(io));
+	memcpy(msg + sizeof(h) + sizeof(io), &rig->tail[r], 4);
+	send_raw(c, msg, sizeof(msg), NULL, 0);
+}
+
+/* Short jobs are run by the thread that hears the doorbell; long ones do not keep it. */
+static void test_turns(struct vfio_user *server)
+{
+	struct octans_cmd nop = cmd_nop();
+	int mem, late = 0;
+	struct client c;
+	struct rig rig;
+
+	mem = begin_guest(&c, server, &rig);
+	memcpy(rig.mem + RIG_DATA, &nop, sizeof(nop));
+	for (int i = 1; i <= 1000; i++) {
+		rig_desc(&rig, i % 4, i, 1, 0x10000, 16);
+		post_bell(&c, &rig, i % 4);
+		region_read(&c, 0, OCTANS_REG_ID, 4);
+		late += OCTANS_WB_SEQNO(rig_wb(&rig, i % 4)) != (unsigned int)i;
+	}
+	ok(late < 100, "a job has ended when the message after its doorbell is answered, but for %d of "
+	   "1000", late);
+	for (int i = 0; i < 16; i++)
+		rig_desc(&rig, 0, 1001 + i, 1, 0x10000, 16);
+	post_bell(&c, &rig, 0);
+	ok(rig_ended(&rig, 0, 1016) == OCTANS_JOB_OK, "a ring full of them");
+
+	rig_control(&rig, "hang 0");
+	rig_desc(&rig, 0, 2000, 1, 0x10000, 16);
+	post_bell(&c, &rig, 0);
+	ok(region_read(&c, 0, OCTANS_RING(0) + OCTANS_RING_SEQNO, 8) == 2000,
+	   "a job that hangs does not keep the connection");
+	rig_control(&rig, "hang 1");
+	rig_desc(&rig, 1, 2001, 1, 0x10000, 16);
+	post_bell(&c, &rig, 1);
+	ok(rig_until(region_read(&c, 0, OCTANS_RING(1) + OCTANS_RING_SEQNO, 8) == 2001),
+	   "nor does a second one");
+	rig_desc(&rig, 2, 2002, 1, 0x10000, 16);
+	post_bell(&c, &rig, 2);
+	ok(rig_ended(&rig, 2, 2002) == OCTANS_JOB_OK, "a third ring is served");
+	region_write(&c, 0, OCTANS_RING(0) + OCTANS_RING_CTRL, 4, OCTANS_RING_RESET);
+	ok(rig_until(!region_read(&c, 0, OCTANS_RING(0) + OCTANS_RING_CTRL, 4)),
+	   "and so is a ring reset");
+	rig.tail[0] = 0;
+	region_write(&c, 0, OCTANS_RING(0) + OCTANS_RING_CTRL, 4, OCTANS_RING_ENABLE);
+	rig_desc(&rig, 0, 2003, 1, 0x10000, 16);
+	post_bell(&c, &rig, 0);
+	ok(rig_ended(&rig, 0, 2003) == OCTANS_JOB_OK, "after which the ring runs jobs");
+	rig_control(&rig, "hang 0");
+	rig_desc(&rig, 0, 2004, 1, 0x10000, 16);
+	post_bell(&c, &rig, 0);
+	ok(!hang_up(&c), "a client may leave while jobs hang, in either thread");
+	munmap(rig.mem, RIG_SIZE);
+	close(mem);
+}
+
 /* Memory that the client shares and then takes away, a page here and a page there. */
 static void test_lost(struct vfio_user *server)
 {
@@ -715,6 +781,7 @@ int main(void)
 	test_config(server);
 	test_dma(server);
 	test_job(server);
+	test_turns(server);
 	test_lost(server);
 	test_next_client(server);
 	test_silent(server);

@@ -99,6 +99,14 @@ void sim_device_free(struct sim_device *dev);
 /* Any offset and size; what the manual does not allow reads all-ones and writes nothing. */
 uint64_t sim_reg_read(struct sim_device *dev, uint64_t offset, unsigned int size);
 void sim_reg_write(struct sim_device *dev, uint64_t offset, unsigned int size, uint64_t value);
+/*
+ * The same, by a thread that then calls sim_work() with what this returned, if that is not 0.  It
+ * saves the wake-up of a ring's thread; but a job may take long, so there has to be somebody whom
+ * overdue() wakes to take over what the thread is for.
+ */
+uint32_t sim_reg_write_lent(struct sim_device *dev, uint64_t offset, unsigned int size,
+			    uint64_t value);
+void sim_work(struct sim_device *dev, uint32_t todo, struct sim_loan *loan);
 void sim_flr(struct sim_device *dev);	/* returns when it is complete */
 /* Off: no access to the bus and no message after it returns. */
 void sim_set_bus_master(struct sim_device *dev, bool on);

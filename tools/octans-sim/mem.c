@@ -133,17 +133,39 @@ static void pass(struct sim_mem *m)
 	sim_window_pass(m->dma, &m->window, upto);
 }
 
+uint64_t sim_monotonic_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
 static void nap(long ns)
 {
 	nanosleep(&(struct timespec) { .tv_nsec = ns }, NULL);
 }
 
+/* The thread was lent, and somebody waits for it. */
+static void look_at_the_clock(struct sim_mem *m)
+{
+	struct sim_loan *loan = m->loan;
+
+	if (!loan || sim_monotonic_ns() < loan->until_ns)
+		return;
+	m->loan = NULL;
+	loan->called = true;
+	loan->overdue(loan->ctx);
+}
+
 bool sim_yield(struct sim_mem *m)
 {
 	pass(m);
+	look_at_the_clock(m);
 	while (atomic_load_explicit(&m->hang, memory_order_relaxed) && !atomic_load(&m->abort)) {
 		nap(HANG_NAP_NS);
 		pass(m);
+		look_at_the_clock(m);
 	}
 	if (atomic_load_explicit(&m->abort, memory_order_relaxed))
 		return false;
@@ -155,6 +177,7 @@ bool sim_pause(struct sim_mem *m)
 {
 	sim_clock_wait(m->clock, m->ring);
 	pass(m);
+	look_at_the_clock(m);
 	nap(NAP_NS);
 	pass(m);
 	return !atomic_load_explicit(&m->abort, memory_order_relaxed);

@@ -12,6 +12,16 @@
 
 #define SIM_PAGE_BATCH	64
 
+uint64_t sim_monotonic_ns(void);
+
+/* A thread that was lent to run jobs, and is wanted back by a time. */
+struct sim_loan {
+	uint64_t until_ns;		/* sim_monotonic_ns() */
+	void (*overdue)(void *ctx);	/* called once, by this thread, when a job is not over then */
+	void *ctx;
+	bool called;
+};
+
 struct sim_mem {
 	struct sim_tlbs tlbs;
 	struct sim_dma *dma;
@@ -24,6 +34,9 @@ struct sim_mem {
 	atomic_bool hang;		/* injected: it does not come to its end */
 	atomic_uint fault;		/* injected: the next access is refused */
 	_Atomic uint64_t progress;
+
+	/* of the job that runs: whose thread it has, or NULL */
+	struct sim_loan *loan;
 
 	/* of the command that runs */
 	struct sim_clock *clock;

@@ -344,23 +344,51 @@ static void write_reg(struct sim_device *dev, const struct reg *reg, int ring, u
 		sim_events_write(&dev->core.events, off, value);
 }
 
-void sim_reg_write(struct sim_device *dev, uint64_t off, unsigned int size, uint64_t value)
+/* core.lock held. */
+static void write_any(struct sim_device *dev, uint64_t off, unsigned int size, uint64_t value)
 {
 	const struct reg *reg;
 	int ring;
 
+	if (atomic_load(&dev->removed))
+		return;
 	if (size == 4)
 		value = (uint32_t)value;
+	reg = access_ok(dev, off, size) ? find(dev, off, &ring) : NULL;
+	if (!reg)
+		sim_undefined_note(&dev->core.undefined, SIM_UNDEFINED_WRITE, off, size);
+	else if (value & reg->reserved)
+		sim_undefined_note(&dev->core.undefined, SIM_UNDEFINED_BITS, off, size);
+	restart_polls(dev);
+	if (reg)
+		write_reg(dev, reg, ring, off, value);
+}
+
+void sim_reg_write(struct sim_device *dev, uint64_t off, unsigned int size, uint64_t value)
+{
 	pthread_mutex_lock(&dev->core.lock);
-	if (!atomic_load(&dev->removed)) {
-		reg = access_ok(dev, off, size) ? find(dev, off, &ring) : NULL;
-		if (!reg)
-			sim_undefined_note(&dev->core.undefined, SIM_UNDEFINED_WRITE, off, size);
-		else if (value & reg->reserved)
-			sim_undefined_note(&dev->core.undefined, SIM_UNDEFINED_BITS, off, size);
-		restart_polls(dev);
-		if (reg)
-			write_reg(dev, reg, ring, off, value);
-	}
+	write_any(dev, off, size, value);
 	pthread_mutex_unlock(&dev->core.lock);
+}
+
+uint32_t sim_reg_write_lent(struct sim_device *dev, uint64_t off, unsigned int size,
+			    uint64_t value)
+{
+	uint32_t todo;
+
+	pthread_mutex_lock(&dev->core.lock);
+	dev->core.lent = true;
+	write_any(dev, off, size, value);
+	dev->core.lent = false;
+	todo = dev->core.todo;
+	dev->core.todo = 0;
+	pthread_mutex_unlock(&dev->core.lock);
+	return todo;
+}
+
+void sim_work(struct sim_device *dev, uint32_t todo, struct sim_loan *loan)
+{
+	for (unsigned int i = 0; todo >> i; i++)
+		if (todo >> i & 1)
+			sim_ring_work(&dev->ring[i], loan);
 }

@@ -9,14 +9,6 @@
 /* How a job left the ring; the OCTANS_JOB_* codes are zero and up. */
 #define JOB_ABORTED	(-1)
 
-uint64_t sim_monotonic_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
-
 uint64_t sim_time_ns(struct sim_core *core)
 {
 	return sim_monotonic_ns() - atomic_load(&core->epoch_ns) + 1;
@@ -281,12 +273,54 @@ static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struc
 	o->irq = true;
 }
 
-/* ---- the thread ---- */
+/* ---- the threads ---- */
 
 static bool has_work(const struct sim_ring *ring)
 {
 	return ring->enabled && !ring->halted && !ring->resetting && !ring->core->stopped &&
 	       (ring->bad_doorbell || ring->head != ring->tail);
+}
+
+/* There is work, and no thread is at it: this one is.  Lock held, but not meanwhile. */
+static void take_turn(struct sim_ring *ring, struct sim_loan *loan)
+{
+	struct sim_core *core = ring->core;
+	struct outcome o = { 0 };
+	struct exec_memory *left;
+	struct octans_desc d;
+	uint32_t vector;
+
+	ring->active = true;
+	ring->busy = true;
+	o.desc = ring->base + (ring->head & ((1U << ring->log2) - 1)) * sizeof(d);
+	o.bad_doorbell = ring->bad_doorbell;
+	ring->bad_doorbell = false;
+	ring->mem.loan = loan;
+	atomic_store(&ring->mem.abort, false);
+	pthread_mutex_unlock(&core->lock);
+
+	sim_mem_enter(&ring->mem);
+	run_job(ring, &d, &o);
+	if (o.status == JOB_ABORTED)
+		atomic_fetch_add(&core->stats.aborted, 1);
+	else
+		finish_job(ring, &d, &o);
+	sim_mem_leave(&ring->mem);
+
+	pthread_mutex_lock(&core->lock);
+	vector = ring->vector;
+	left = ring->left;
+	ring->left = NULL;
+	ring->active = false;
+	core->settled(core->owner);
+	pthread_mutex_unlock(&core->lock);
+
+	sim_exec_free(left);
+	if (o.event_irq)
+		sim_irq_raise(&core->irq, o.event_vector);
+	if (o.irq)
+		sim_irq_raise(&core->irq, vector);
+	pthread_mutex_lock(&core->lock);
 }
 
 static void *ring_main(void *arg)
@@ -296,47 +330,40 @@ static void *ring_main(void *arg)
 
 	fesetenv(FE_DFL_ENV);	/* a processor does not round as the program that made it */
 	pthread_mutex_lock(&core->lock);
-	for (;;) {
-		struct outcome o = { 0 };
-		struct octans_desc d;
-		uint32_t vector;
-
-		while (!ring->stop && !has_work(ring))
-			pthread_cond_wait(&ring->wake, &core->lock);
-		if (ring->stop)
-			break;
-		ring->active = true;
-		ring->busy = true;
-		o.desc = ring->base + (ring->head & ((1U << ring->log2) - 1)) * sizeof(d);
-		o.bad_doorbell = ring->bad_doorbell;
-		ring->bad_doorbell = false;
-		atomic_store(&ring->mem.abort, false);
-		pthread_mutex_unlock(&core->lock);
-
-		sim_mem_enter(&ring->mem);
-		run_job(ring, &d, &o);
-		if (o.status == JOB_ABORTED)
-			atomic_fetch_add(&core->stats.aborted, 1);
+	while (!ring->stop) {
+		if (has_work(ring) && !ring->active)
+			take_turn(ring, NULL);
 		else
-			finish_job(ring, &d, &o);
-		sim_mem_leave(&ring->mem);
-
-		pthread_mutex_lock(&core->lock);
-		vector = ring->vector;
-		ring->active = false;
-		core->settled(core->owner);
-		pthread_mutex_unlock(&core->lock);
-
-		sim_exec_free(ring->left);
-		ring->left = NULL;
-		if (o.event_irq)
-			sim_irq_raise(&core->irq, o.event_vector);
-		if (o.irq)
-			sim_irq_raise(&core->irq, vector);
-		pthread_mutex_lock(&core->lock);
+			pthread_cond_wait(&ring->wake, &core->lock);
 	}
 	pthread_mutex_unlock(&core->lock);
 	return NULL;
+}
+
+void sim_ring_work(struct sim_ring *ring, struct sim_loan *loan)
+{
+	struct sim_core *core = ring->core;
+	fenv_t env;
+
+	fegetenv(&env);
+	fesetenv(FE_DFL_ENV);
+	pthread_mutex_lock(&core->lock);
+	while (has_work(ring) && !ring->active && sim_monotonic_ns() < loan->until_ns)
+		take_turn(ring, loan);
+	/* What is left, and what came meanwhile. */
+	if (has_work(ring) && !ring->active)
+		pthread_cond_signal(&ring->wake);
+	pthread_mutex_unlock(&core->lock);
+	fesetenv(&env);
+}
+
+/* There may be work. */
+static void wake(struct sim_ring *ring)
+{
+	if (ring->core->lent)
+		ring->core->todo |= 1U << ring->index;
+	else
+		pthread_cond_signal(&ring->wake);
 }
 
 int sim_ring_init(struct sim_ring *ring, struct sim_core *core, unsigned int index)
@@ -424,7 +451,7 @@ void sim_ring_doorbell(struct sim_ring *ring, uint32_t value)
 		ring->bad_doorbell = true;
 	else
 		ring->tail = value;
-	pthread_cond_signal(&ring->wake);
+	wake(ring);
 }
 
 uint64_t sim_ring_read(struct sim_ring *ring, unsigned int reg)
@@ -476,7 +503,7 @@ static void write_ctrl(struct sim_ring *ring, uint32_t value)
 	if (on && !ring->enabled)
 		ring->fault = (struct sim_fault) { 0 };
 	ring->enabled = on;
-	pthread_cond_signal(&ring->wake);
+	wake(ring);
 }
 
 void sim_ring_write(struct sim_ring *ring, unsigned int reg, uint64_t value)

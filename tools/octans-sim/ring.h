@@ -2,6 +2,10 @@
 /*
  * The rings, and what all rings of a device share.
  *
+ * Each ring has a thread.  A front door whose own thread made the work by a register write may do it
+ * itself (sim_ring_work): a job that takes a few microseconds is then not waited for by two threads
+ * that wake each other.
+ *
  * Locks: core->lock guards the registers of the rings and whatever the device adds.  It is never
  * held while a command runs or a message is sent.  core->lock > those of clock, bus, events;
  * irq.lock is taken alone.
@@ -35,6 +39,9 @@ struct sim_core {
 
 	pthread_mutex_t lock;
 	bool stopped;			/* rings start nothing */
+	/* Whoever holds the lock will do the work that it makes: no thread is woken for it. */
+	bool lent;
+	uint32_t todo;			/* the rings that it made it for, a bit each */
 	/* A ring has left its window; lock held. */
 	void (*settled)(void *owner);
 	void *owner;
@@ -42,7 +49,6 @@ struct sim_core {
 
 /* Nanoseconds since device reset, never 0. */
 uint64_t sim_time_ns(struct sim_core *core);
-uint64_t sim_monotonic_ns(void);
 
 /* The newest failure since the ring was enabled. */
 struct sim_fault {
@@ -62,12 +68,12 @@ struct sim_ring {
 	uint32_t head, tail;
 	bool bad_doorbell;
 	bool busy;			/* from taking up work to HEAD */
-	struct exec_memory *left;	/* the thread's, to be freed when a reset is over */
+	struct exec_memory *left;	/* to be freed when a reset is over; who is active has it */
 	uint64_t since, seqno;
 	struct sim_fault fault;
 	_Atomic uint64_t cycles;
 
-	bool active;			/* from taking up work to the end of its window */
+	bool active;			/* a thread has it, from taking up work to the end of its window */
 	bool stop;			/* the thread is to end */
 
 	/* injected */
@@ -75,11 +81,14 @@ struct sim_ring {
 	atomic_bool hold;		/* of invalidations, while a job runs */
 	_Atomic uint64_t corrupt;	/* 0 = off */
 
-	struct sim_mem mem;		/* the ring thread's own */
+	struct sim_mem mem;		/* of the thread that is active */
 };
 
 int sim_ring_init(struct sim_ring *ring, struct sim_core *core, unsigned int index);
 void sim_ring_destroy(struct sim_ring *ring);	/* ends its thread first */
+
+/* Does what there is to do, until the loan is over, if no other thread is at it. */
+void sim_ring_work(struct sim_ring *ring, struct sim_loan *loan);
 
 /* All with core->lock held. */
 void sim_ring_abort(struct sim_ring *ring);	/* what runs is dropped */

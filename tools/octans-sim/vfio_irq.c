@@ -84,19 +84,25 @@ void vfio_irqs_off(struct vfio_irqs *irqs)
 /* Lock held. */
 static void signal_eventfd(struct vfio_irqs *irqs, int fd)
 {
-	uint8_t byte;
 	struct iocb read = {
 		.aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = irqs->source,
-		.aio_buf = (uintptr_t)&byte, .aio_nbytes = 1,
+		.aio_buf = (uintptr_t)&irqs->byte, .aio_nbytes = 1,
 		.aio_flags = IOCB_FLAG_RESFD, .aio_resfd = fd,
 	};
 	struct iocb *batch = &read;
-	struct io_event done;
+	struct io_event done[IN_FLIGHT];
+	long n;
 
-	if (syscall(SYS_io_submit, irqs->aio, 1, &batch) != 1)
-		return;
-	while (syscall(SYS_io_getevents, irqs->aio, 1, 1, &done, NULL) < 0 && errno == EINTR)
-		;
+	if (syscall(SYS_io_submit, irqs->aio, 1, &batch) == 1)
+		irqs->complete++;
+	/* The records have to make room for others; all at once, for it takes a call. */
+	while (irqs->complete == IN_FLIGHT) {
+		n = syscall(SYS_io_getevents, irqs->aio, 1, IN_FLIGHT, done, NULL);
+		if (n > 0)
+			irqs->complete -= n;
+		else if (n == 0 || errno != EINTR)
+			break;
+	}
 }
 
 void vfio_irqs_send(struct vfio_irqs *irqs, unsigned int vector)

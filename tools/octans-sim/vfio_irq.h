@@ -15,6 +15,8 @@ struct vfio_irqs {
 	int fd[VFIO_VECTORS];	/* -1: off */
 	aio_context_t aio;
 	int source;		/* a file of one byte */
+	uint8_t byte;		/* read from it */
+	unsigned int complete;	/* reads, of which the kernel still has the record */
 };
 
 /* 0 or -errno: the kernel offers no asynchronous I/O. */

@@ -2,9 +2,14 @@
 /*
  * The vfio-user server.  Whatever the client sends, it gets a reply or is dropped; and whatever
  * it does not send, or does not read, it holds up the next one for a few seconds at most.
+ *
+ * Two threads take turns at the connection.  The one whose turn it is runs the jobs that a doorbell
+ * starts by itself, because to wake another one costs more than most jobs do; if they take longer
+ * than LEND_NS the other one goes on with the connection.
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +35,8 @@
 
 #define MAX_WARNINGS	8	/* to one client */
 
+#define LEND_NS		50000
+
 struct vfio_user {
 	struct sim_device *dev;
 	struct sim_pci pci;
@@ -38,7 +45,13 @@ struct vfio_user {
 	bool log;
 	bool used;		/* by a client, and no power cycle since */
 
-	/* the connection */
+	pthread_mutex_t lock;	/* of the four: */
+	pthread_cond_t free_turn;
+	bool taken;		/* a thread has its turn at the connection */
+	int idle;		/* threads that wait for it */
+	int over;		/* what vfio_user_serve() will return; 1 = the connection lives */
+
+	/* the connection; whoever has the turn */
 	int conn, stop_fd;
 	bool greeted;
 	unsigned int warnings;
@@ -49,6 +62,8 @@ struct vfio_user {
 	int fds[MAX_FDS];
 	size_t nfds;
 	int reply_fd;		/* to send with the reply, or -1 */
+	bool may_work;		/* there is somebody to take the turn over */
+	uint32_t todo;		/* for sim_work() */
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -157,8 +172,9 @@ static void take_fds(struct vfio_user *s, struct msghdr *msg)
 	}
 }
 
-/* Reads @len bytes.  1, 0 = the client left or we are to stop, -EPROTO, -ETIMEDOUT. */
-static int receive(struct vfio_user *s, void *data, size_t len)
+/* Reads @len bytes; if they are @due, they will be there already.  1, 0 = the client left or we are
+ * to stop, -EPROTO, -ETIMEDOUT. */
+static int receive(struct vfio_user *s, void *data, size_t len, bool due)
 {
 	uint8_t *p = data;
 
@@ -169,12 +185,13 @@ static int receive(struct vfio_user *s, void *data, size_t len)
 			.msg_iov = &iov, .msg_iovlen = 1,
 			.msg_control = control, .msg_controllen = sizeof(control),
 		};
-		int ret = wait_for(s, POLLIN);
+		int ret = due ? 1 : wait_for(s, POLLIN);
 		ssize_t n;
 
 		if (ret != 1)
 			return ret;
 		n = recvmsg(s->conn, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		due = false;
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n <= 0)
@@ -209,14 +226,15 @@ static int send_all(struct vfio_user *s, const struct vu_header *h, const void *
 		memcpy(CMSG_DATA(c), &s->reply_fd, sizeof(int));
 	}
 	while (left) {
-		int ret = wait_for(s, POLLOUT);
-		ssize_t n;
+		ssize_t n = sendmsg(s->conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-		if (ret != 1)
-			return ret;
-		n = sendmsg(s->conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+			int ret = wait_for(s, POLLOUT);
+
+			if (ret != 1)
+				return ret;
 			continue;
+		}
 		if (n < 0)
 			return 0;
 		left -= n;
@@ -517,7 +535,10 @@ static int do_region_write(struct vfio_user *s, size_t *out)
 	switch (io.region) {
 	case OCTANS_BAR_REGS:
 		memcpy(&v, data, io.count < sizeof(v) ? io.count : sizeof(v));
-		sim_reg_write(s->dev, io.offset, io.count, v);
+		if (s->may_work)
+			s->todo = sim_reg_write_lent(s->dev, io.offset, io.count, v);
+		else
+			sim_reg_write(s->dev, io.offset, io.count, v);
 		break;
 	case OCTANS_BAR_LOCAL:
 		if (!atomic_load(&s->dev->removed))
@@ -573,7 +594,7 @@ static int serve_one(struct vfio_user *s)
 	int ret;
 
 	set_deadline(s, FOR_EVER);
-	ret = receive(s, h, sizeof(*h));
+	ret = receive(s, h, sizeof(*h), false);
 	if (ret != 1)
 		return ret;
 	if (h->size < sizeof(*h) || h->size - sizeof(*h) > MAX_BODY) {
@@ -581,7 +602,7 @@ static int serve_one(struct vfio_user *s)
 		return -EPROTO;
 	}
 	s->len = h->size - sizeof(*h);
-	ret = receive(s, s->body, s->len);
+	ret = receive(s, s->body, s->len, true);
 	if (ret != 1)
 		return ret;
 	if (h->flags & VU_TYPE) {
@@ -616,22 +637,11 @@ static void clean_up(struct vfio_user *s)
 	s->used = sim_device_power_cycle(s->dev) != 0;
 }
 
-int vfio_user_serve(struct vfio_user *s, int conn, int stop_fd)
+/* The connection is over with @ret.  The other thread may run a job: this ends that, too. */
+static int end_connection(struct vfio_user *s, int ret)
 {
-	int ret;
-
-	s->conn = conn;
-	s->stop_fd = stop_fd;
-	s->greeted = false;
-	s->warnings = 0;
-	s->deadline_ms = now_ms() + GREETING_MS;
-	s->nfds = 0;
-	note(s, "client connected");
-	do
-		ret = serve_one(s);
-	while (ret == 1);
 	close_fds(s);
-	close(conn);
+	close(s->conn);
 	if (s->greeted)
 		clean_up(s);
 	else if (!ret)
@@ -639,6 +649,97 @@ int vfio_user_serve(struct vfio_user *s, int conn, int stop_fd)
 	note(s, "client gone%s", ret == -EPROTO ? ": it broke the protocol" :
 	     ret == -ETIMEDOUT ? ": it fell silent in the middle" : "");
 	return ret;
+}
+
+/* ---- turns ---- */
+
+/* A job takes long: this thread runs it to its end, the other one takes its turn. */
+static void give_up_turn(void *ctx)
+{
+	struct vfio_user *s = ctx;
+
+	pthread_mutex_lock(&s->lock);
+	s->taken = false;
+	pthread_cond_signal(&s->free_turn);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* False: the turn went to the other thread meanwhile. */
+static bool work(struct vfio_user *s)
+{
+	struct sim_loan loan = {
+		.until_ns = sim_monotonic_ns() + LEND_NS, .overdue = give_up_turn, .ctx = s,
+	};
+	uint32_t todo = s->todo;
+
+	s->todo = 0;
+	sim_work(s->dev, todo, &loan);
+	return !loan.called;
+}
+
+/* Takes messages until the turn is lost, or over. */
+static void take_turn(struct vfio_user *s)
+{
+	int ret;
+
+	do {
+		pthread_mutex_lock(&s->lock);
+		s->may_work = s->idle;
+		pthread_mutex_unlock(&s->lock);
+		ret = serve_one(s);
+		if (ret != 1) {
+			ret = end_connection(s, ret);
+			pthread_mutex_lock(&s->lock);
+			s->over = ret;
+			s->taken = false;
+			pthread_cond_broadcast(&s->free_turn);
+			pthread_mutex_unlock(&s->lock);
+			return;
+		}
+	} while (!s->todo || work(s));
+}
+
+static void *take_turns(void *arg)
+{
+	struct vfio_user *s = arg;
+
+	pthread_mutex_lock(&s->lock);
+	while (s->over == 1) {
+		if (s->taken) {
+			s->idle++;
+			pthread_cond_wait(&s->free_turn, &s->lock);
+			s->idle--;
+			continue;
+		}
+		s->taken = true;
+		pthread_mutex_unlock(&s->lock);
+		take_turn(s);
+		pthread_mutex_lock(&s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+int vfio_user_serve(struct vfio_user *s, int conn, int stop_fd)
+{
+	pthread_t other;
+	bool two;
+
+	s->conn = conn;
+	s->stop_fd = stop_fd;
+	s->greeted = false;
+	s->warnings = 0;
+	s->deadline_ms = now_ms() + GREETING_MS;
+	s->nfds = 0;
+	s->todo = 0;
+	s->over = 1;
+	note(s, "client connected");
+	/* One alone leaves all jobs to the threads of the rings. */
+	two = !pthread_create(&other, NULL, take_turns, s);
+	take_turns(s);
+	if (two)
+		pthread_join(other, NULL);
+	return s->over;
 }
 
 /* ---- making and ending ---- */
@@ -657,6 +758,8 @@ int vfio_user_new(const struct sim_config *config, bool log, struct vfio_user **
 		goto free_server;
 	}
 	s->log = log;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->free_turn, NULL);
 	ret = vfio_irqs_init(&s->irqs);
 	if (ret) {
 		snprintf(err, errlen, "the kernel offers no asynchronous I/O, by which interrupts are "
@@ -692,6 +795,8 @@ void vfio_user_free(struct vfio_user *s)
 	atomic_compare_exchange_strong(&guarded, &self, NULL);
 	sim_device_free(s->dev);
 	vfio_irqs_destroy(&s->irqs);
+	pthread_cond_destroy(&s->free_turn);
+	pthread_mutex_destroy(&s->lock);
 	free(s->body);
 	free(s);
 }
