@@ -28,7 +28,7 @@ static void test_open(void)
 	ok(!octans_inproc_open("profile=octans-s,local=32M,rings=3,threads=2", &dev, err,
 			       sizeof(err)), "a full description");
 	ok(!octans_inproc_info(dev, &info) && info.rings == 3 && info.local_size == 32 << 20 &&
-	   !strcmp(info.profile, "octans-s") && info.hw_version == OCTANS_VERSION_2_0 &&
+	   !strcmp(info.profile, "octans-s") && info.hw_version == OCTANS_VERSION_2_1 &&
 	   info.page_size == 4096 && info.local_used <= 65536 && !info.timing_only &&
 	   info.sram_size == 1 << 20 && info.macs_f16 == 1024 && info.max_timeout_ms == 600000,
 	   "is what one gets");

@@ -8,7 +8,7 @@ static void test_identity(struct rig *rig)
 	char name[33] = "";
 
 	ok(rd32(rig, OCTANS_REG_ID) == OCTANS_ID_MAGIC, "the id says OCTN");
-	ok(rd32(rig, OCTANS_REG_VERSION) == OCTANS_VERSION_2_0, "version 2.0");
+	ok(rd32(rig, OCTANS_REG_VERSION) == OCTANS_VERSION_2_1, "version 2.1");
 	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY, "ready after power-on");
 	ok(OCTANS_CAPS_RINGS(caps) == 4 && OCTANS_CAPS_VA_BITS(caps) == 48 &&
 	   OCTANS_CAPS_ASID_BITS(caps) == 10 && OCTANS_CAPS_PA_BITS(caps) == 52 &&

@@ -181,7 +181,7 @@ static void test_bad_descriptors(struct rig *rig)
 	failed(rig, OCTANS_JOB_BAD_DESC, "size not a multiple of 16");
 	rig_desc(rig, 0, ++seqno, 1, CODE, OCTANS_CMD_MAX + 16);
 	failed(rig, OCTANS_JOB_BAD_DESC, "stream too long");
-	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->flags = 2;
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->flags = 4;
 	failed(rig, OCTANS_JOB_BAD_DESC, "unknown flag");
 	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->reserved[1] = 1;
 	failed(rig, OCTANS_JOB_BAD_DESC, "reserved field");
@@ -338,6 +338,53 @@ static void test_doorbells(struct rig *rig)
 	}
 	wr32(rig, OCTANS_REG_EVT_HEAD, rd32(rig, OCTANS_REG_EVT_TAIL));
 	ok(rig_run(rig, 0, ++seqno, 1, CODE, 16) == OCTANS_JOB_OK, "5000 wild doorbells later");
+}
+
+/* A job that is not wanted any more, in the midst of others. */
+static void test_skip(struct rig *rig)
+{
+	uint32_t tail = rd32(rig, OCTANS_REG_EVT_TAIL), head = rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD);
+	unsigned int irqs = atomic_load(&rig->irqs[1]);
+	uint64_t *out = rig_u64(rig, RIG_DATA + 0x1000);
+	struct octans_cmd_signal s[2] = {
+		{ .cmd = { OCTANS_OP_SIGNAL, OCTANS_SIGNAL_VALUE, sizeof(s[0]), 0 }, .va = DATA,
+		  .value = 1 },
+		{ .cmd = { OCTANS_OP_SIGNAL, OCTANS_SIGNAL_VALUE, sizeof(s[0]), 0 }, .va = DATA + 8,
+		  .value = 2 },
+	};
+	struct octans_desc *first, *d;
+	bool early = false;
+
+	memcpy(rig->mem + RIG_DATA + 0x400, s, sizeof(s));
+	out[0] = out[1] = 0;
+	rig_control(rig, "hang 0");
+	first = rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	first->flags = 0;
+	d = rig_desc(rig, 0, ++seqno, 1, CODE + 0x400, sizeof(s[0]));
+	rig_desc(rig, 0, ++seqno, 1, CODE + 0x400 + sizeof(s[0]), sizeof(s[0]))->flags = 0;
+	rig_bell(rig, 0);
+	rig_until(rd64(rig, OCTANS_RING(0) + OCTANS_RING_SEQNO) == seqno - 2);
+	__atomic_store_n(&d->flags, OCTANS_DESC_SKIP | OCTANS_DESC_IRQ, __ATOMIC_RELEASE);
+	__atomic_store_n(&first->flags, OCTANS_DESC_SKIP, __ATOMIC_RELEASE);	/* too late */
+	early = OCTANS_WB_SEQNO(rig_wb(rig, 0)) >= seqno - 2;
+	rig_control(rig, "hang 0 off");
+	ok(!early && rig_ended(rig, 0, seqno) == OCTANS_JOB_OK && !out[0] && out[1] == 2,
+	   "a job is skipped, those before and after it run");
+	ok(rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD) == head + 3 && !status(rig, 0) &&
+	   rd32(rig, OCTANS_REG_EVT_TAIL) == tail &&
+	   rig_until(atomic_load(&rig->irqs[1]) == irqs + 1),
+	   "HEAD counts it, its IRQ comes, there is no event and no halt");
+	d = rig_desc(rig, 0, ++seqno, 999, CODE + 3, 7);
+	d->flags = OCTANS_DESC_SKIP;
+	d->pad = 1;
+	rig_bell(rig, 0);
+	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_SKIPPED, "nothing else of it is looked at");
+	rig_desc(rig, 0, 0, 1, CODE, 16)->flags = OCTANS_DESC_SKIP;
+	rig_bell(rig, 0);
+	ok(rig_until(status(rig, 0) & OCTANS_RING_HALTED) &&
+	   rig_event(rig, tail)->code == OCTANS_JOB_BAD_DESC, "but its seqno is");
+	rig_reset_ring(rig, 0);
+	wr32(rig, OCTANS_REG_EVT_HEAD, tail + 1);
 }
 
 /* A job that copies @n KiB @times over; its stream is in the large area. */
@@ -570,6 +617,7 @@ int main(void)
 	test_fault_registers(&rig);
 	test_no_seqno(&rig);
 	test_doorbells(&rig);
+	test_skip(&rig);
 	test_reset(&rig);
 	test_pause(&rig);
 	test_pause_at_once(&rig);

@@ -283,15 +283,16 @@ static int do_stat(struct line *l)
 	struct octans_counters c;
 
 	sim_clock_counters(&core->clock, &c);
-	return ok(l, "profile=%s present=%d jobs=%llu failed=%llu aborted=%llu faults=%llu "
-		  "irqs=%llu irqs_dropped=%llu ring_resets=%u device_resets=%u cycles=%llu "
+	return ok(l, "profile=%s present=%d jobs=%llu skipped=%llu failed=%llu aborted=%llu "
+		  "faults=%llu irqs=%llu irqs_dropped=%llu ring_resets=%u device_resets=%u cycles=%llu "
 		  "busy_matrix=%llu busy_vector=%llu busy_dma=%llu busy_mmu=%llu busy_local=%llu "
 		  "busy_pcie=%llu local_read=%llu local_written=%llu pcie_read=%llu "
 		  "pcie_written=%llu macs_int8=%llu macs_f16=%llu macs_f32=%llu commands=%llu "
 		  "tlb_misses=%llu",
 		  dev->profile.name, !atomic_load(&dev->removed), U(atomic_load(&s->jobs)),
-		  U(atomic_load(&s->failed)), U(atomic_load(&s->aborted)),
-		  U(atomic_load(&s->faults)), U(atomic_load(&core->irq.sent)),
+		  U(atomic_load(&s->skipped)), U(atomic_load(&s->failed)),
+		  U(atomic_load(&s->aborted)), U(atomic_load(&s->faults)),
+		  U(atomic_load(&core->irq.sent)),
 		  U(atomic_load(&core->irq.dropped)), atomic_load(&dev->ring_resets),
 		  atomic_load(&dev->device_resets), U(c.cycles), U(c.busy_matrix),
 		  U(c.busy_vector), U(c.busy_dma), U(c.busy_mmu), U(c.busy_local), U(c.busy_pcie),

@@ -157,7 +157,7 @@ static uint64_t read_global(struct sim_device *dev, uint64_t off)
 	case OCTANS_REG_ID:
 		return OCTANS_ID_MAGIC;
 	case OCTANS_REG_VERSION:
-		return OCTANS_VERSION_2_0;
+		return OCTANS_VERSION_2_1;
 	case OCTANS_REG_STATUS:
 		return dev->resetting ? OCTANS_STATUS_RESETTING :
 		       dev->failed ? OCTANS_STATUS_FAILED : OCTANS_STATUS_READY;

@@ -133,7 +133,7 @@ static bool desc_ok(const struct octans_desc *d)
 {
 	uint64_t limit = 1ULL << OCTANS_VA_BITS;
 
-	return d->seqno && !(d->seqno >> 56) && !(d->cmd_va % 16) && d->cmd_size >= 16 &&
+	return !(d->cmd_va % 16) && d->cmd_size >= 16 &&
 	       !(d->cmd_size % 16) && d->cmd_size <= OCTANS_CMD_MAX &&
 	       !(d->flags & ~OCTANS_DESC_IRQ) && !(d->param_va % 4) &&
 	       d->param_count <= OCTANS_PARAM_MAX && (d->param_count || !d->param_va) &&
@@ -181,7 +181,11 @@ static void run_job(struct sim_ring *ring, struct octans_desc *d, struct outcome
 	memcpy(d, p, sizeof(*d));
 	if (d->seqno && !(d->seqno >> 56))
 		o->seqno = d->seqno;
-	if (!desc_ok(d)) {
+	if (o->seqno && (d->flags & OCTANS_DESC_SKIP)) {
+		o->status = OCTANS_JOB_SKIPPED;
+		return;
+	}
+	if (!o->seqno || !desc_ok(d)) {
 		o->status = OCTANS_JOB_BAD_DESC;
 		return;
 	}
@@ -232,27 +236,29 @@ static void report_failure(struct sim_ring *ring, const struct octans_desc *d, s
 /* The job is over: event, registers, writeback, in the order that the manual promises. */
 static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struct outcome *o)
 {
+	bool failed = o->status != OCTANS_JOB_OK && o->status != OCTANS_JOB_SKIPPED;
 	struct sim_core *core = ring->core;
 	struct sim_fault fault;
 	uint64_t value, wb;
 	uint8_t *p;
 
-	if (o->status)
+	if (failed)
 		report_failure(ring, d, o, &fault);
 	pthread_mutex_lock(&core->lock);
-	if (o->status)
+	if (failed)
 		ring->fault = fault;
 	if (!o->bad_doorbell)
 		ring->head++;
-	ring->halted = o->status != OCTANS_JOB_OK;
+	ring->halted = failed;
 	ring->busy = false;
 	ring->seqno = 0;
 	ring->since = 0;
 	wb = ring->wb;
 	pthread_mutex_unlock(&core->lock);
 
-	atomic_fetch_add(o->status ? &core->stats.failed : &core->stats.jobs, 1);
-	o->irq = o->status || (d->flags & OCTANS_DESC_IRQ);
+	atomic_fetch_add(failed ? &core->stats.failed : o->status ? &core->stats.skipped :
+			 &core->stats.jobs, 1);
+	o->irq = failed || (d->flags & OCTANS_DESC_IRQ);
 	if (!o->seqno)
 		return;
 	value = OCTANS_WB(o->seqno, (uint64_t)o->status);

@@ -21,7 +21,7 @@
 #define SIM_RING_LOG2_MAX	12
 
 struct sim_stats {
-	_Atomic uint64_t jobs, failed, faults, aborted;
+	_Atomic uint64_t jobs, failed, skipped, faults, aborted;
 };
 
 struct sim_core {

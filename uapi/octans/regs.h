@@ -32,6 +32,7 @@
 #define  OCTANS_ID_MAGIC		0x4e54434f	/* "OCTN" */
 #define OCTANS_REG_VERSION		0x0004	/* 32: major << 16 | minor */
 #define  OCTANS_VERSION_2_0		0x00020000
+#define  OCTANS_VERSION_2_1		0x00020001	/* SKIP */
 #define OCTANS_REG_STATUS		0x0008	/* 32 */
 #define  OCTANS_STATUS_READY		0x1
 #define  OCTANS_STATUS_RESETTING	0x2
@@ -137,6 +138,7 @@
 #define OCTANS_JOB_BAD_CMD		2	/* command malformed, unknown or not supported */
 #define OCTANS_JOB_FAULT		3	/* device MMU refused an access */
 #define OCTANS_JOB_BUS			4	/* the bus refused an access */
+#define OCTANS_JOB_SKIPPED		5	/* as its descriptor asked for: no failure */
 
 /* Why the MMU refused: event code of JOB_FAULT */
 #define OCTANS_FAULT_ASID		1	/* ASID not valid */
@@ -162,6 +164,7 @@ struct octans_desc {
 };
 
 #define OCTANS_DESC_IRQ			0x1	/* interrupt after the writeback */
+#define OCTANS_DESC_SKIP		0x2	/* ends SKIPPED: nothing else of it counts but seqno, IRQ */
 #define OCTANS_CMD_MAX			0x1000000
 #define OCTANS_PARAM_MAX		64
 
