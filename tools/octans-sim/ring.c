@@ -82,10 +82,23 @@ static int execute(struct sim_ring *ring, const struct octans_cmd *cmd, const ui
 
 /* ---- one job ---- */
 
-/* *offset: of the command that failed. */
+/* What a job leaves behind for the driver. */
+struct outcome {
+	int status;		/* OCTANS_JOB_* or JOB_ABORTED */
+	uint64_t desc;		/* bus address of the descriptor */
+	uint64_t seqno;		/* 0 = not known: no writeback */
+	uint64_t offset;	/* of the command that failed */
+	uint64_t start_ns, cycles;
+	uint32_t commands;
+	bool bad_doorbell;	/* there is no descriptor to run */
+	bool irq, event_irq;
+	uint32_t event_vector;
+};
+
 static int run_stream(struct sim_ring *ring, const struct octans_desc *d, const uint32_t *params,
-		      uint64_t *offset)
+		      struct outcome *o)
 {
+	uint64_t *offset = &o->offset;
 	struct sim_mem *m = &ring->mem;
 	_Alignas(16) uint8_t cmd[OCTANS_MAX_COMMAND];
 	struct octans_cmd *head = (struct octans_cmd *)cmd;
@@ -106,6 +119,7 @@ static int run_stream(struct sim_ring *ring, const struct octans_desc *d, const 
 			      head->size - sizeof(*head), m->cost.fetched))
 			return job_status(ring, OCTANS_JOB_FAULT);
 		sim_clock_decode(&ring->core->clock, ring->index);
+		o->commands++;		/* a stream is too short to wrap it */
 		status = execute(ring, head, params, d->param_count);
 		if (status)
 			return status;
@@ -113,20 +127,19 @@ static int run_stream(struct sim_ring *ring, const struct octans_desc *d, const 
 	return OCTANS_JOB_OK;
 }
 
-static int run(struct sim_ring *ring, const struct octans_desc *d, uint64_t *offset)
+static void run(struct sim_ring *ring, const struct octans_desc *d, struct outcome *o)
 {
 	struct sim_core *core = ring->core;
 	uint32_t params[OCTANS_PARAM_MAX];
 	uint64_t bytes[SIM_SIDES] = { 0 };
-	int status;
 
 	sim_clock_begin(&core->clock, ring->index);
 	if (sim_fetch(&ring->mem, d->param_va, params, d->param_count * sizeof(params[0]), bytes))
-		status = job_status(ring, OCTANS_JOB_FAULT);
+		o->status = job_status(ring, OCTANS_JOB_FAULT);
 	else
-		status = run_stream(ring, d, params, offset);
-	atomic_fetch_add(&ring->cycles, sim_clock_end(&core->clock, ring->index));
-	return status;
+		o->status = run_stream(ring, d, params, o);
+	o->cycles = sim_clock_end(&core->clock, ring->index);
+	atomic_fetch_add(&ring->cycles, o->cycles);
 }
 
 static bool desc_ok(const struct octans_desc *d)
@@ -140,17 +153,6 @@ static bool desc_ok(const struct octans_desc *d)
 	       d->param_va <= limit - d->param_count * 4ULL && !d->pad && !d->reserved[0] &&
 	       !d->reserved[1];
 }
-
-/* What a job leaves behind for the driver. */
-struct outcome {
-	int status;		/* OCTANS_JOB_* or JOB_ABORTED */
-	uint64_t desc;		/* bus address of the descriptor */
-	uint64_t seqno;		/* 0 = not known: no writeback */
-	uint64_t offset;	/* of the command that failed */
-	bool bad_doorbell;	/* there is no descriptor to run */
-	bool irq, event_irq;
-	uint32_t event_vector;
-};
 
 static void refused_by_bus(struct sim_ring *ring, uint64_t addr, bool write)
 {
@@ -167,6 +169,7 @@ static void run_job(struct sim_ring *ring, struct octans_desc *d, struct outcome
 	const uint8_t *p;
 
 	memset(d, 0, sizeof(*d));
+	o->start_ns = sim_time_ns(core);
 	sim_mem_job(&ring->mem, 0);
 	if (o->bad_doorbell) {
 		o->status = OCTANS_JOB_BAD_DESC;
@@ -191,10 +194,10 @@ static void run_job(struct sim_ring *ring, struct octans_desc *d, struct outcome
 	}
 	pthread_mutex_lock(&core->lock);
 	ring->seqno = d->seqno;
-	ring->since = sim_time_ns(core);
+	ring->since = o->start_ns;
 	pthread_mutex_unlock(&core->lock);
 	sim_mem_job(&ring->mem, d->asid);
-	o->status = run(ring, d, &o->offset);
+	run(ring, d, o);
 }
 
 /* ---- what the driver sees of it ---- */
@@ -233,27 +236,86 @@ static void report_failure(struct sim_ring *ring, const struct octans_desc *d, s
 		o->event_irq = true;
 }
 
-/* The job is over: event, registers, writeback, in the order that the manual promises. */
+/* False: the bus refuses. */
+static bool write_record(struct sim_ring *ring, const struct octans_desc *d,
+			 const struct outcome *o, uint64_t addr, uint64_t index)
+{
+	struct octans_completion c = {
+		.seqno = o->seqno,
+		.status = o->status,
+		.commands = o->commands,
+		.tag = d->tag,
+		.start_ns = o->start_ns,
+		.end_ns = sim_time_ns(ring->core),
+		.cycles = o->cycles,
+	};
+	uint8_t *p = sim_bus_ptr(&ring->core->dma, addr, sizeof(c), true);
+
+	if (!p)
+		return false;
+	memcpy(p, &c, offsetof(struct octans_completion, index));
+	/* The index makes the record valid: after everything else of it. */
+	atomic_store_explicit((_Atomic uint64_t *)(p + offsetof(struct octans_completion, index)),
+			      index, memory_order_release);
+	return true;
+}
+
+static bool write_back(struct sim_ring *ring, const struct outcome *o, uint64_t addr)
+{
+	uint64_t value = OCTANS_WB(o->seqno, (uint64_t)o->status);
+	uint8_t *p = sim_bus_ptr(&ring->core->dma, addr, sizeof(value), true);
+
+	value ^= atomic_exchange(&ring->corrupt, 0);
+	if (p)
+		atomic_store_explicit((_Atomic uint64_t *)p, value, memory_order_release);
+	return p;
+}
+
+/* Nobody will see at @addr how the job ended: say so, and stop. */
+static void halt_unseen(struct sim_ring *ring, const struct octans_desc *d, struct outcome *o,
+			uint64_t addr)
+{
+	int status = o->status;
+	struct sim_fault fault;
+
+	refused_by_bus(ring, addr, true);
+	o->status = OCTANS_JOB_BUS;
+	report_failure(ring, d, o, &fault);
+	o->status = status;
+	pthread_mutex_lock(&ring->core->lock);
+	ring->fault = fault;
+	ring->halted = true;
+	pthread_mutex_unlock(&ring->core->lock);
+	o->irq = true;
+}
+
+/* The job is over: event, registers, record, writeback, in the order that the manual promises. */
 static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struct outcome *o)
 {
 	bool failed = o->status != OCTANS_JOB_OK && o->status != OCTANS_JOB_SKIPPED;
 	struct sim_core *core = ring->core;
 	struct sim_fault fault;
-	uint64_t value, wb;
-	uint8_t *p;
+	uint64_t wb, record, index;
+	bool cq;
 
 	if (failed)
 		report_failure(ring, d, o, &fault);
 	pthread_mutex_lock(&core->lock);
 	if (failed)
 		ring->fault = fault;
-	if (!o->bad_doorbell)
+	if (!o->bad_doorbell) {
 		ring->head++;
+		ring->records++;
+	}
 	ring->halted = failed;
 	ring->busy = false;
 	ring->seqno = 0;
 	ring->since = 0;
 	wb = ring->wb;
+	index = ring->records;
+	cq = ring->cq_log2;
+	record = ring->cq + ((index - 1) & ((1ULL << ring->cq_log2) - 1)) *
+			    sizeof(struct octans_completion);
 	pthread_mutex_unlock(&core->lock);
 
 	atomic_fetch_add(failed ? &core->stats.failed : o->status ? &core->stats.skipped :
@@ -261,22 +323,10 @@ static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struc
 	o->irq = failed || (d->flags & OCTANS_DESC_IRQ);
 	if (!o->seqno)
 		return;
-	value = OCTANS_WB(o->seqno, (uint64_t)o->status);
-	value ^= atomic_exchange(&ring->corrupt, 0);
-	p = sim_bus_ptr(&core->dma, wb, sizeof(value), true);
-	if (p) {
-		atomic_store_explicit((_Atomic uint64_t *)p, value, memory_order_release);
-		return;
-	}
-	/* Nobody will see how the job ended: say so, and stop. */
-	refused_by_bus(ring, wb, true);
-	o->status = OCTANS_JOB_BUS;
-	report_failure(ring, d, o, &fault);
-	pthread_mutex_lock(&core->lock);
-	ring->fault = fault;
-	ring->halted = true;
-	pthread_mutex_unlock(&core->lock);
-	o->irq = true;
+	if (cq && !write_record(ring, d, o, record, index))
+		halt_unseen(ring, d, o, record);
+	if (!write_back(ring, o, wb))
+		halt_unseen(ring, d, o, wb);
 }
 
 /* ---- the threads ---- */
@@ -421,6 +471,7 @@ void sim_ring_reset_done(struct sim_ring *ring)
 	ring->halted = false;
 	ring->head = 0;
 	ring->tail = 0;
+	ring->records = 0;
 	ring->bad_doorbell = false;
 	ring->busy = false;
 	ring->since = 0;
@@ -437,7 +488,9 @@ void sim_ring_initial_values(struct sim_ring *ring)
 	ring->reset_failed = false;
 	ring->base = 0;
 	ring->wb = 0;
+	ring->cq = 0;
 	ring->log2 = 0;
+	ring->cq_log2 = 0;
 	ring->vector = 0;
 	ring->fault = (struct sim_fault) { 0 };
 	atomic_store(&ring->mem.progress, 0);
@@ -494,15 +547,28 @@ uint64_t sim_ring_read(struct sim_ring *ring, unsigned int reg)
 		return ring->fault.va;
 	case OCTANS_RING_FAULT_CODE:
 		return ring->fault.code;
+	case OCTANS_RING_CQ_BASE:
+		return ring->cq;
+	case OCTANS_RING_CQ_LOG2:
+		return ring->cq_log2;
 	}
 	return 0;
 }
 
+/* Whether the ring has a place that it can work with. */
+static bool place_ok(const struct sim_ring *ring)
+{
+	if (ring->log2 < 1 || ring->log2 > SIM_RING_LOG2_MAX ||
+	    ring->base % sizeof(struct octans_desc) || ring->wb % 8)
+		return false;
+	return !ring->cq_log2 ||
+	       (ring->cq_log2 >= ring->log2 && ring->cq_log2 <= SIM_RING_LOG2_MAX &&
+		!(ring->cq % sizeof(struct octans_completion)));
+}
+
 static void write_ctrl(struct sim_ring *ring, uint32_t value)
 {
-	bool valid = ring->log2 >= 1 && ring->log2 <= SIM_RING_LOG2_MAX &&
-		     !(ring->base % sizeof(struct octans_desc)) && !(ring->wb % 8);
-	bool on = (value & OCTANS_RING_ENABLE) && valid;
+	bool on = (value & OCTANS_RING_ENABLE) && place_ok(ring);
 
 	if (ring->resetting)
 		return;
@@ -532,6 +598,12 @@ void sim_ring_write(struct sim_ring *ring, unsigned int reg, uint64_t value)
 		break;
 	case OCTANS_RING_LOG2:
 		ring->log2 = fixed ? ring->log2 : value;
+		break;
+	case OCTANS_RING_CQ_BASE:
+		ring->cq = fixed ? ring->cq : value;
+		break;
+	case OCTANS_RING_CQ_LOG2:
+		ring->cq_log2 = fixed ? ring->cq_log2 : value;
 		break;
 	}
 }

@@ -62,10 +62,11 @@ struct sim_ring {
 	pthread_cond_t wake;
 
 	/* registers; core->lock */
-	uint64_t base, wb;
-	uint32_t log2, vector;
+	uint64_t base, wb, cq;
+	uint32_t log2, cq_log2, vector;
 	bool enabled, halted, resetting, reset_failed;
 	uint32_t head, tail;
+	uint64_t records;		/* descriptors done since the ring was reset */
 	bool bad_doorbell;
 	bool busy;			/* from taking up work to HEAD */
 	struct exec_memory *left;	/* to be freed when a reset is over; who is active has it */

@@ -32,7 +32,7 @@
 #define  OCTANS_ID_MAGIC		0x4e54434f	/* "OCTN" */
 #define OCTANS_REG_VERSION		0x0004	/* 32: major << 16 | minor */
 #define  OCTANS_VERSION_2_0		0x00020000
-#define  OCTANS_VERSION_2_1		0x00020001	/* SKIP */
+#define  OCTANS_VERSION_2_1		0x00020001	/* SKIP, completion ring */
 #define OCTANS_REG_STATUS		0x0008	/* 32 */
 #define  OCTANS_STATUS_READY		0x1
 #define  OCTANS_STATUS_RESETTING	0x2
@@ -123,6 +123,8 @@
 #define OCTANS_RING_FAULT_SEQNO		0x48	/* 64: of the job, 0 = none */
 #define OCTANS_RING_FAULT_VA		0x50	/* 64: as octans_event.va */
 #define OCTANS_RING_FAULT_CODE		0x58	/* 64: status, code << 8, write << 16, offs << 32 */
+#define OCTANS_RING_CQ_BASE		0x60	/* 64: completion ring, bus address, 64-byte aligned */
+#define OCTANS_RING_CQ_LOG2		0x68	/* 32: log2 of its records, LOG2..CAPS; 0 = none */
 
 /* Doorbells: a page each; the value is the free-running count of descriptors written */
 #define OCTANS_DOORBELL(r)		(0x8000 + (r) * 0x1000)	/* 32, write only */
@@ -167,6 +169,19 @@ struct octans_desc {
 #define OCTANS_DESC_SKIP		0x2	/* ends SKIPPED: nothing else of it counts but seqno, IRQ */
 #define OCTANS_CMD_MAX			0x1000000
 #define OCTANS_PARAM_MAX		64
+
+/* A record of the completion ring: one for each descriptor, in its slot's order */
+struct octans_completion {
+	__le64 seqno;		/* of the job */
+	__le32 status;		/* OCTANS_JOB_* */
+	__le32 commands;	/* decoded, saturating */
+	__le64 tag;		/* of the descriptor */
+	__le64 start_ns;	/* TIME_NS at its start ... */
+	__le64 end_ns;		/* ... and end */
+	__le64 cycles;		/* modelled */
+	__le64 reserved;	/* zero */
+	__le64 index;		/* 1 + number of the descriptor since the ring reset; written last */
+};
 
 struct octans_event {
 	__le32 type;		/* OCTANS_EVT_* */
