@@ -76,6 +76,7 @@ static const struct reg ring_regs[] = {
 	R64(OCTANS_RING_FAULT_CODE, "FAULT_CODE"),
 	R64(OCTANS_RING_CQ_BASE, "CQ_BASE"),
 	R32(OCTANS_RING_CQ_LOG2, "CQ_LOG2"),
+	{ OCTANS_RING_SHADOW, 8, "SHADOW", 0x6, NULL },
 };
 
 static const struct reg counter_reg = { 0, 8, "COUNTERS", 0, "a job to advance" };

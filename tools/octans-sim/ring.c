@@ -16,7 +16,7 @@ uint64_t sim_time_ns(struct sim_core *core)
 
 /* ---- one command ---- */
 
-/* The injected slowness: @us for each command, abortable. */
+/* The injected slowness: @us for each command, and before a doorbell is asked for; abortable. */
 static void dawdle(struct sim_ring *ring)
 {
 	unsigned int us = atomic_load_explicit(&ring->slow_us, memory_order_relaxed);
@@ -329,12 +329,82 @@ static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struc
 		halt_unseen(ring, d, o, wb);
 }
 
+/* ---- doorbells ---- */
+
+/* What a doorbell or its shadow says. */
+static void set_tail(struct sim_ring *ring, uint32_t value)
+{
+	uint32_t ahead = value - ring->head;
+
+	/* Further than the ring is long, or behind the value before it. */
+	if (ahead > 1U << ring->log2 || ahead < ring->tail - ring->head)
+		ring->bad_doorbell = true;
+	else
+		ring->tail = value;
+}
+
+/*
+ * Looks for what came without a doorbell.  If there is nothing, a doorbell is asked for, and
+ * then it looks again: who wrote the tail before it could see the question will not ring.
+ */
+static void look(struct sim_ring *ring, uint64_t addr, uint32_t known, struct outcome *o)
+{
+	struct sim_core *core = ring->core;
+	struct octans_desc none = { 0 };
+	struct sim_fault fault;
+	_Atomic uint32_t *p;
+	uint32_t tail;
+
+	p = (_Atomic uint32_t *)sim_bus_ptr(&core->dma, addr, sizeof(struct octans_shadow), true);
+	if (!p) {
+		sim_mem_job(&ring->mem, 0);
+		refused_by_bus(ring, addr, true);
+		o->status = OCTANS_JOB_BUS;
+		report_failure(ring, &none, o, &fault);
+		pthread_mutex_lock(&core->lock);
+		ring->fault = fault;
+		ring->halted = true;
+		ring->busy = false;
+		pthread_mutex_unlock(&core->lock);
+		o->irq = true;
+		return;
+	}
+	tail = atomic_load_explicit(&p[0], memory_order_acquire);
+	if (tail == known) {
+		dawdle(ring);
+		atomic_store_explicit(&p[1], known, memory_order_relaxed);
+		atomic_thread_fence(memory_order_seq_cst);
+		tail = atomic_load_explicit(&p[0], memory_order_acquire);
+	}
+	pthread_mutex_lock(&core->lock);
+	if (tail != known)
+		set_tail(ring, tail);
+	ring->busy = false;
+	pthread_mutex_unlock(&core->lock);
+}
+
 /* ---- the threads ---- */
+
+static bool has_job(const struct sim_ring *ring)
+{
+	return ring->bad_doorbell || ring->head != ring->tail;
+}
 
 static bool has_work(const struct sim_ring *ring)
 {
 	return ring->enabled && !ring->halted && !ring->resetting && !ring->core->stopped &&
-	       (ring->bad_doorbell || ring->head != ring->tail);
+	       (has_job(ring) || ring->look);
+}
+
+static void do_job(struct sim_ring *ring, struct outcome *o)
+{
+	struct octans_desc d;
+
+	run_job(ring, &d, o);
+	if (o->status == JOB_ABORTED)
+		atomic_fetch_add(&ring->core->stats.aborted, 1);
+	else
+		finish_job(ring, &d, o);
 }
 
 /* There is work, and no thread is at it: this one is.  Lock held, but not meanwhile. */
@@ -343,24 +413,28 @@ static void take_turn(struct sim_ring *ring, struct sim_loan *loan)
 	struct sim_core *core = ring->core;
 	struct outcome o = { 0 };
 	struct exec_memory *left;
-	struct octans_desc d;
-	uint32_t vector;
+	bool job = has_job(ring);
+	uint64_t shadow = ring->shadow & ~OCTANS_SHADOW_ENABLE;
+	uint32_t vector, known = ring->tail;
 
 	ring->active = true;
 	ring->busy = true;
-	o.desc = ring->base + (ring->head & ((1U << ring->log2) - 1)) * sizeof(d);
-	o.bad_doorbell = ring->bad_doorbell;
-	ring->bad_doorbell = false;
+	/* After a job there may be another; what rings from here on makes it look anew. */
+	ring->look = job && (ring->shadow & OCTANS_SHADOW_ENABLE);
+	o.desc = ring->base + (ring->head & ((1U << ring->log2) - 1)) * sizeof(struct octans_desc);
+	if (job) {
+		o.bad_doorbell = ring->bad_doorbell;
+		ring->bad_doorbell = false;
+	}
 	ring->mem.loan = loan;
 	atomic_store(&ring->mem.abort, false);
 	pthread_mutex_unlock(&core->lock);
 
 	sim_mem_enter(&ring->mem);
-	run_job(ring, &d, &o);
-	if (o.status == JOB_ABORTED)
-		atomic_fetch_add(&core->stats.aborted, 1);
+	if (job)
+		do_job(ring, &o);
 	else
-		finish_job(ring, &d, &o);
+		look(ring, shadow, known, &o);
 	sim_mem_leave(&ring->mem);
 
 	pthread_mutex_lock(&core->lock);
@@ -473,6 +547,7 @@ void sim_ring_reset_done(struct sim_ring *ring)
 	ring->tail = 0;
 	ring->records = 0;
 	ring->bad_doorbell = false;
+	ring->look = false;
 	ring->busy = false;
 	ring->since = 0;
 	ring->seqno = 0;
@@ -489,6 +564,7 @@ void sim_ring_initial_values(struct sim_ring *ring)
 	ring->base = 0;
 	ring->wb = 0;
 	ring->cq = 0;
+	ring->shadow = 0;
 	ring->log2 = 0;
 	ring->cq_log2 = 0;
 	ring->vector = 0;
@@ -501,15 +577,12 @@ void sim_ring_initial_values(struct sim_ring *ring)
 
 void sim_ring_doorbell(struct sim_ring *ring, uint32_t value)
 {
-	uint32_t ahead = value - ring->head;
-
 	if (!ring->enabled || ring->halted || ring->resetting)
 		return;
-	/* Further than the ring is long, or behind the value before it. */
-	if (ahead > 1U << ring->log2 || ahead < ring->tail - ring->head)
-		ring->bad_doorbell = true;
+	if (ring->shadow & OCTANS_SHADOW_ENABLE)
+		ring->look = true;
 	else
-		ring->tail = value;
+		set_tail(ring, value);
 	wake(ring);
 }
 
@@ -551,6 +624,8 @@ uint64_t sim_ring_read(struct sim_ring *ring, unsigned int reg)
 		return ring->cq;
 	case OCTANS_RING_CQ_LOG2:
 		return ring->cq_log2;
+	case OCTANS_RING_SHADOW:
+		return ring->shadow;
 	}
 	return 0;
 }
@@ -560,6 +635,8 @@ static bool place_ok(const struct sim_ring *ring)
 {
 	if (ring->log2 < 1 || ring->log2 > SIM_RING_LOG2_MAX ||
 	    ring->base % sizeof(struct octans_desc) || ring->wb % 8)
+		return false;
+	if ((ring->shadow & OCTANS_SHADOW_ENABLE) && ring->shadow % 8 != OCTANS_SHADOW_ENABLE)
 		return false;
 	return !ring->cq_log2 ||
 	       (ring->cq_log2 >= ring->log2 && ring->cq_log2 <= SIM_RING_LOG2_MAX &&
@@ -575,6 +652,7 @@ static void write_ctrl(struct sim_ring *ring, uint32_t value)
 	if (on && !ring->enabled)
 		ring->fault = (struct sim_fault) { 0 };
 	ring->enabled = on;
+	ring->look = on && (ring->shadow & OCTANS_SHADOW_ENABLE);
 	wake(ring);
 }
 
@@ -604,6 +682,9 @@ void sim_ring_write(struct sim_ring *ring, unsigned int reg, uint64_t value)
 		break;
 	case OCTANS_RING_CQ_LOG2:
 		ring->cq_log2 = fixed ? ring->cq_log2 : value;
+		break;
+	case OCTANS_RING_SHADOW:
+		ring->shadow = fixed ? ring->shadow : value;
 		break;
 	}
 }

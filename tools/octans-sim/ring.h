@@ -62,13 +62,14 @@ struct sim_ring {
 	pthread_cond_t wake;
 
 	/* registers; core->lock */
-	uint64_t base, wb, cq;
+	uint64_t base, wb, cq, shadow;
 	uint32_t log2, cq_log2, vector;
 	bool enabled, halted, resetting, reset_failed;
 	uint32_t head, tail;
 	uint64_t records;		/* descriptors done since the ring was reset */
 	bool bad_doorbell;
-	bool busy;			/* from taking up work to HEAD */
+	bool look;			/* the shadow doorbell may tell of more */
+	bool busy;			/* from taking up work to HEAD, or to the end of a look */
 	struct exec_memory *left;	/* to be freed when a reset is over; who is active has it */
 	uint64_t since, seqno;
 	struct sim_fault fault;

@@ -32,7 +32,7 @@
 #define  OCTANS_ID_MAGIC		0x4e54434f	/* "OCTN" */
 #define OCTANS_REG_VERSION		0x0004	/* 32: major << 16 | minor */
 #define  OCTANS_VERSION_2_0		0x00020000
-#define  OCTANS_VERSION_2_1		0x00020001	/* SKIP, completion ring */
+#define  OCTANS_VERSION_2_1		0x00020001	/* SKIP, completion ring, shadow doorbell */
 #define OCTANS_REG_STATUS		0x0008	/* 32 */
 #define  OCTANS_STATUS_READY		0x1
 #define  OCTANS_STATUS_RESETTING	0x2
@@ -110,7 +110,7 @@
 #define  OCTANS_RING_ENABLE		0x1
 #define  OCTANS_RING_RESET		0x2	/* reads back 1 until the reset is complete */
 #define OCTANS_RING_STATUS		0x18	/* 32, read only */
-#define  OCTANS_RING_BUSY		0x1	/* a job is running */
+#define  OCTANS_RING_BUSY		0x1	/* a job is running, or SHADOW is looked at */
 #define  OCTANS_RING_HALTED		0x2	/* a job failed; needs a ring reset */
 #define  OCTANS_RING_RESETTING		0x4
 #define OCTANS_RING_HEAD		0x1c	/* 32, read only: completed, free running */
@@ -125,6 +125,9 @@
 #define OCTANS_RING_FAULT_CODE		0x58	/* 64: status, code << 8, write << 16, offs << 32 */
 #define OCTANS_RING_CQ_BASE		0x60	/* 64: completion ring, bus address, 64-byte aligned */
 #define OCTANS_RING_CQ_LOG2		0x68	/* 32: log2 of its records, LOG2..CAPS; 0 = none */
+
+#define OCTANS_RING_SHADOW		0x70	/* 64: bus address of struct octans_shadow, 8-byte aligned */
+#define  OCTANS_SHADOW_ENABLE		0x1ULL	/* doorbells say no more than: look there */
 
 /* Doorbells: a page each; the value is the free-running count of descriptors written */
 #define OCTANS_DOORBELL(r)		(0x8000 + (r) * 0x1000)	/* 32, write only */
@@ -169,6 +172,12 @@ struct octans_desc {
 #define OCTANS_DESC_SKIP		0x2	/* ends SKIPPED: nothing else of it counts but seqno, IRQ */
 #define OCTANS_CMD_MAX			0x1000000
 #define OCTANS_PARAM_MAX		64
+
+/* The shadow doorbell of a ring; both free running */
+struct octans_shadow {
+	__le32 tail;		/* descriptors written; the driver's */
+	__le32 event;		/* a doorbell is wanted when tail passes it; the processor's */
+};
 
 /* A record of the completion ring: one for each descriptor, in its slot's order */
 struct octans_completion {
