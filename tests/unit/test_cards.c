@@ -356,7 +356,7 @@ static void test_busy_card(void)
 	struct rig r = { 0 };
 	int n = 0;
 
-	accel_open("sim:rings=1", &r.dev);
+	accel_open("sim:rings=1,profile=octans-e", &r.dev);
 	rig_plan(&r, model, po);
 	while (n < 4096 && !accel_vm_new(r.dev, &vm[n]))
 		n++;

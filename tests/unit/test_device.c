@@ -25,7 +25,7 @@ static void test_open(void)
 		{ "sim:timing=yes", { "\"yes\"", "timing" }, -EINVAL },
 		{ "sim:local=1x", { "\"1x\"", "256M" }, -EINVAL },
 		{ "sim:local", { "\"local\"", "profile, local" }, -EINVAL },
-		{ "sim:rings=9", { "9 rings", "1 to 8" }, -EINVAL },
+		{ "sim:rings=17", { "17 rings", "1 to 16" }, -EINVAL },
 		{ "simulator", { "\"simulator\"", "sim" }, -EINVAL },
 	};
 	struct accel_devinfo info = { .sz = sizeof(info) };

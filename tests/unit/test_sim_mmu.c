@@ -65,7 +65,6 @@ static void test_refusals(struct rig *rig)
 	   !memcmp(rig->mem + RIG_DATA + 0x2000, rig->mem + RIG_DATA + 0x1000, 64), "a copy copies");
 	refused(rig, 2, 0, 0, OCTANS_FAULT_ASID, CODE_VA, false, "ASID that is not valid");
 	refused(rig, 0, 0, 0, OCTANS_FAULT_ASID, CODE_VA, false, "ASID 0");
-	refused(rig, 1024, 0, 0, OCTANS_FAULT_ASID, CODE_VA, false, "ASID past the table");
 	refused(rig, 1, DATA_VA, 0x5000000, OCTANS_FAULT_UNMAPPED, 0x5000000, false, "unmapped source");
 	refused(rig, 1, 0x7000000000, DATA_VA, OCTANS_FAULT_UNMAPPED, 0x7000000000, true,
 		"unmapped destination");
@@ -439,6 +438,44 @@ static void test_dead_memory(struct rig *rig)
 	munmap(extra, 1 << 20);
 }
 
+/* As many address spaces as the profile has bits for, none of them another's alias. */
+static void test_asids(const char *profile, unsigned int bits)
+{
+	uint64_t misses = OCTANS_REG_COUNTER(15), seen[3], *table;
+	unsigned int last = (1u << bits) - 1;
+	struct rig rig;
+
+	rig_new(&rig, profile);
+	ok(OCTANS_CAPS_ASID_BITS(rd64(&rig, OCTANS_REG_CAPS)) == bits, "%s: %u bits", profile, bits);
+	rig_map(&rig, 1, CODE_VA, RIG_DATA, 0x1000, 0);
+	rig_map(&rig, 1, DATA_VA, RIG_DATA + 0x1000, 0x3000, OCTANS_PTE_WRITE);
+	table = rig_u64(&rig, RIG_LARGE);
+	table[1] = *rig_u64(&rig, RIG_ASIDS + 8);
+	table[last] = table[last - 511] = table[1];
+	table[last + 1] = table[1];
+	rig_start(&rig);
+	wr32(&rig, OCTANS_REG_MMU_CTRL, 0);
+	wr64(&rig, OCTANS_REG_ASID_BASE, RIG_IOVA + RIG_LARGE);
+	wr32(&rig, OCTANS_REG_MMU_CTRL, OCTANS_MMU_ENABLE);
+	ok(copy(&rig, last, DATA_VA, DATA_VA + 0x1000, 64) == OCTANS_JOB_OK, "ASID %u is one", last);
+	seen[0] = rd64(&rig, misses);
+	ok(copy(&rig, last - 511, DATA_VA, DATA_VA + 0x1000, 64) == OCTANS_JOB_OK, "ASID %u too",
+	   last - 511);
+	seen[1] = rd64(&rig, misses);
+	copy(&rig, last, DATA_VA, DATA_VA + 0x1000, 64);
+	seen[2] = rd64(&rig, misses);
+	ok(seen[1] == 2 * seen[0] && seen[2] == seen[1], "each has its own translations");
+	rig_invalidate(&rig, OCTANS_INVALIDATE_ASID(last - 511));
+	copy(&rig, last, DATA_VA, DATA_VA + 0x1000, 64);
+	ok(rd64(&rig, misses) == seen[2], "and loses its own");
+	table[last] = 0;
+	rig_invalidate(&rig, OCTANS_INVALIDATE_ASID(last));
+	refused(&rig, last, 0, 0, OCTANS_FAULT_ASID, CODE_VA, false, "the last one taken away");
+	if (bits < 16)
+		refused(&rig, last + 1, 0, 0, OCTANS_FAULT_ASID, CODE_VA, false, "ASID past the table");
+	rig_free(&rig);
+}
+
 int main(void)
 {
 	struct rig rig;
@@ -460,5 +497,8 @@ int main(void)
 	test_stale(&rig);
 	test_tickets_and_resets(&rig);
 	rig_free(&rig);
+	test_asids("octans-1", 16);
+	test_asids("octans-e", 12);
+	test_asids("octans-s", 10);
 	return done();
 }

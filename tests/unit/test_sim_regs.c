@@ -11,7 +11,7 @@ static void test_identity(struct rig *rig)
 	ok(rd32(rig, OCTANS_REG_VERSION) == OCTANS_VERSION_2_1, "version 2.1");
 	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY, "ready after power-on");
 	ok(OCTANS_CAPS_RINGS(caps) == 4 && OCTANS_CAPS_VA_BITS(caps) == 48 &&
-	   OCTANS_CAPS_ASID_BITS(caps) == 10 && OCTANS_CAPS_PA_BITS(caps) == 52 &&
+	   OCTANS_CAPS_ASID_BITS(caps) == 16 && OCTANS_CAPS_PA_BITS(caps) == 52 &&
 	   OCTANS_CAPS_RING_LOG2(caps) == 12, "capabilities of octans-1");
 	ok(rd64(rig, OCTANS_REG_LOCAL_SIZE) == 16 << 20, "on-card memory as asked for");
 	for (int i = 0; i < 4; i++) {
@@ -65,7 +65,7 @@ static void test_access_rules(struct rig *rig)
 	ok(rd32(rig, OCTANS_REG_EVT_VECTOR) == 0, "a 64-bit write to a 32-bit register does nothing");
 	for (unsigned int off = 0; off < OCTANS_BAR_REGS_SIZE; off++)
 		sim_reg_read(dev, off, 1 + off % 9);
-	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY, "still ready after 65536 odd reads");
+	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY, "still ready after 131072 odd reads");
 }
 
 static void test_locked_while_on(struct rig *rig)

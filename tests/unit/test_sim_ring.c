@@ -602,6 +602,32 @@ static void test_removal(struct rig *rig)
 	ok(rig_run(rig, 0, ++seqno, 1, CODE, 16) == OCTANS_JOB_OK, "back, and set up: it works");
 }
 
+/* As many rings as there can be, each with its registers, its page and its vector. */
+static void test_many(void)
+{
+	struct sim_config config = { .local_size = 16 << 20, .threads = 1, .rings = OCTANS_MAX_RINGS };
+	struct octans_cmd nop = cmd_nop();
+	struct rig rig;
+	int good = 0;
+
+	rig_new_with(&rig, &config);
+	rig_map(&rig, 1, CODE, RIG_DATA, 0x1000, 0);
+	memcpy(rig.mem + RIG_DATA, &nop, sizeof(nop));
+	rig_start(&rig);
+	for (unsigned int r = 0; r < OCTANS_MAX_RINGS; r++) {
+		rig_desc(&rig, r, 1 + r, 1, CODE, 16);
+		rig_bell(&rig, r);
+	}
+	for (unsigned int r = 0; r < OCTANS_MAX_RINGS; r++)
+		good += rig_ended(&rig, r, 1 + r) == OCTANS_JOB_OK &&
+			rig_until(atomic_load(&rig.irqs[1 + r]) == 1) &&
+			rd32(&rig, OCTANS_RING(r) + OCTANS_RING_HEAD) == 1;
+	ok(OCTANS_CAPS_RINGS(rd64(&rig, OCTANS_REG_CAPS)) == 16 && good == 16, "16 rings: %d work", good);
+	ok(sim_reg_read(rig.dev, OCTANS_DOORBELL(15) + 0x1000, 4) == 0 &&
+	   sim_reg_read(rig.dev, OCTANS_RING(16), 4) == 0, "behind them there is nothing");
+	rig_free(&rig);
+}
+
 int main(void)
 {
 	struct rig rig;
@@ -627,5 +653,6 @@ int main(void)
 	test_quiet(&rig);
 	test_removal(&rig);
 	rig_free(&rig);
+	test_many();
 	return done();
 }

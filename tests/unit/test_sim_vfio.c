@@ -201,7 +201,7 @@ static void test_info(struct vfio_user *server)
 	struct vu_device_info dev = { .argsz = sizeof(dev) };
 	struct vu_region_info reg = { .argsz = sizeof(reg) };
 	struct vu_irq_info irq = { .argsz = sizeof(irq) };
-	static const uint64_t size[VU_REGIONS] = { 0x10000, 0, 16 << 20, 0, 0x1000, 0, 0, 0x1000, 0 };
+	static const uint64_t size[VU_REGIONS] = { 0x20000, 0, 16 << 20, 0, 0x1000, 0, 0, 0x1000, 0 };
 	struct client c;
 	int bad = 0;
 
@@ -253,7 +253,7 @@ static void test_config(struct vfio_user *server)
 	ok(region_read(&c, 7, 0, 4) == 0x10f51af4, "vendor and device");
 	ok(region_read(&c, 7, PCI_CLASS_REVISION, 4) == 0x12000001, "class: processing accelerator");
 	region_write(&c, 7, PCI_BASE_ADDRESS_0, 8, UINT64_MAX);
-	ok(region_read(&c, 7, PCI_BASE_ADDRESS_0, 8) == 0xffffffffffff0004, "BAR 0: 64 KiB, 64-bit");
+	ok(region_read(&c, 7, PCI_BASE_ADDRESS_0, 8) == 0xfffffffffffe0004, "BAR 0: 128 KiB, 64-bit");
 	region_write(&c, 7, PCI_BASE_ADDRESS_2, 8, UINT64_MAX);
 	ok(region_read(&c, 7, PCI_BASE_ADDRESS_2, 8) == 0xffffffffff00000c,
 	   "BAR 2: 16 MiB, 64-bit, prefetchable");
@@ -267,7 +267,7 @@ static void test_config(struct vfio_user *server)
 	   region_read(&c, 7, UINT64_MAX, 4) == 0xbad && region_read(&c, 1, 0, 4) == 0xbad &&
 	   region_read(&c, 77, 0, 4) == 0xbad && region_read(&c, 0, 0, UINT32_MAX) == 0xbad,
 	   "outside of everything");
-	ok(region_write(&c, 0, 0x10000, 4, 0) == EINVAL, "a write outside");
+	ok(region_write(&c, 0, 0x20000, 4, 0) == EINVAL, "a write outside");
 
 	region_write(&c, 7, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
 	ok(__atomic_load_n(&vfio_user_device(server)->bus_master, __ATOMIC_SEQ_CST), "bus mastering on");

@@ -212,11 +212,11 @@ static void tlb_forget(struct sim_tlb *tlb, uint64_t asid)
 	uint32_t kept = 0, found = 0;
 
 	for (uint32_t i = 0; i < tlb->used; i++)
-		found += (tlb->node[i].key & 0x3ff) == asid;
+		found += (uint16_t)tlb->node[i].key == asid;
 	if (!found)
 		return;
 	for (uint32_t i = tlb->oldest; i != NONE; i = tlb->node[i].newer)
-		if ((tlb->node[i].key & 0x3ff) != asid)
+		if ((uint16_t)tlb->node[i].key != asid)
 			tlb->kept[kept++] = tlb->node[i].key;
 	tlb_empty(tlb);
 	for (uint32_t i = 0; i < kept; i++)
@@ -238,7 +238,7 @@ void sim_clock_forget(struct sim_clock *clock, uint64_t what)
 	pthread_mutex_lock(&clock->lock);
 	if (what & OCTANS_INVALIDATE_ALL)
 		tlb_empty(&clock->tlb);
-	else if ((what & 0xffff) < OCTANS_MAX_ASIDS)
+	else
 		tlb_forget(&clock->tlb, what & 0xffff);
 	pthread_mutex_unlock(&clock->lock);
 }

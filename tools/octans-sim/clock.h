@@ -70,7 +70,7 @@ struct sim_page {
 	bool host_table;		/* its last table lies in host memory */
 };
 #define SIM_PAGE_KEY(asid, va, log2) \
-	((uint64_t)(log2) << 52 | (va) >> (log2) << 10 | ((asid) & 0x3ff))
+	((uint64_t)(log2) << 52 | (va) >> (log2) << 16 | (uint16_t)(asid))
 
 /* The TLB: least recently used entries go first. */
 struct sim_tlb_node {

@@ -327,6 +327,7 @@ static int make_memory(struct sim_device *dev, char *err, size_t errlen)
 	dev->core.mmu.dma = &dev->core.dma;
 	dev->core.mmu.local = dev->local;
 	dev->core.mmu.local_size = size;
+	dev->core.mmu.asids = 1U << dev->profile.asid_bits;
 	atomic_init(&dev->core.mmu.table, SIM_MMU_OFF);
 	return 0;
 }

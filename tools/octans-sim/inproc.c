@@ -51,7 +51,7 @@ static int spec_item(struct sim_config *config, char *item, char *err, size_t er
 		ret = spec_number(item, value, UINT64_MAX, "a size such as 256M", &v, err, errlen);
 		config->local_size = v;
 	} else if (!strcmp(item, "rings")) {
-		ret = spec_number(item, value, 1024, "a number from 1 to 8", &v, err, errlen);
+		ret = spec_number(item, value, 1024, "a number from 1 to 16", &v, err, errlen);
 		config->rings = v;
 	} else if (!strcmp(item, "threads")) {
 		ret = spec_number(item, value, 1024, "a number from 1 to 1024", &v, err, errlen);
@@ -158,6 +158,7 @@ int octans_inproc_open(const char *spec, struct octans_inproc **out, char *err, 
 	struct octans_inproc *dev = calloc(1, sizeof(*dev));
 	struct sim_bus bus = { .irq = on_irq, .ctx = dev };
 	struct sim_config config = { 0 };
+	uint64_t caps;
 	char copy[SPEC_MAX];
 	int ret;
 
@@ -183,9 +184,16 @@ int octans_inproc_open(const char *spec, struct octans_inproc **out, char *err, 
 		ret = sim_dma_map(dev->sim, INPROC_IOVA, dev->arena_size, dev->arena, true);
 	if (ret)
 		goto free_extents;
-	dev->rings = OCTANS_CAPS_RINGS(sim_reg_read(dev->sim, OCTANS_REG_CAPS, 8));
+	caps = sim_reg_read(dev->sim, OCTANS_REG_CAPS, 8);
+	dev->rings = OCTANS_CAPS_RINGS(caps);
+	dev->n_asids = 1U << OCTANS_CAPS_ASID_BITS(caps);
+	dev->taken = 1;
+	dev->vm = calloc(dev->n_asids, sizeof(*dev->vm));
+	if (!dev->vm)
+		ret = -ENOMEM;
 	sim_set_bus_master(dev->sim, true);
-	ret = inproc_rings_start(dev);
+	if (!ret)
+		ret = inproc_rings_start(dev);
 	if (!ret)
 		ret = start_watchdog(dev);
 	if (ret)
@@ -200,6 +208,7 @@ free_sim:
 	sim_device_free(dev->sim);
 	if (dev->arena)
 		munmap(dev->arena, dev->arena_size);
+	free(dev->vm);
 free_dev:
 	free(dev);
 	return ret;
@@ -217,6 +226,7 @@ void octans_inproc_close(struct octans_inproc *dev)
 	sim_device_free(dev->sim);
 	munmap(dev->arena, dev->arena_size);
 	free_extents(dev);
+	free(dev->vm);
 	pthread_cond_destroy(&dev->done);
 	pthread_cond_destroy(&dev->tick);
 	pthread_mutex_destroy(&dev->lock);

@@ -67,7 +67,9 @@ struct octans_inproc {
 	bool stop, gone;
 
 	uint64_t asids;			/* offset of the table */
-	struct octans_inproc_vm *vm[OCTANS_MAX_ASIDS];
+	struct octans_inproc_vm **vm;	/* by ASID */
+	unsigned int n_asids;
+	unsigned int taken;		/* ASIDs below that are */
 	uint32_t ticket;		/* of the newest invalidation */
 	uint64_t turn;			/* counts jobs started, for who was served last */
 	struct octans_inproc_queue *queues;

@@ -59,7 +59,7 @@ static void set_up(struct octans_inproc *dev)
 int inproc_rings_start(struct octans_inproc *dev)
 {
 	dev->patience = HANG_MS / INPROC_LOOK_MS;
-	dev->asids = inproc_host_alloc(dev, OCTANS_MAX_ASIDS * sizeof(uint64_t));
+	dev->asids = inproc_host_alloc(dev, dev->n_asids * sizeof(uint64_t));
 	if (dev->asids == UINT64_MAX)
 		return -ENOMEM;
 	for (unsigned int r = 0; r < dev->rings; r++) {

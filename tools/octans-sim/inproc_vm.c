@@ -280,15 +280,16 @@ int octans_inproc_vm_new(struct octans_inproc *dev, struct octans_inproc_vm **ou
 	}
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_mutex_lock(&dev->lock);
-	for (asid = 1; asid < OCTANS_MAX_ASIDS && dev->vm[asid]; asid++)
+	for (asid = dev->taken; asid < dev->n_asids && dev->vm[asid]; asid++)
 		;
 	if (dev->gone) {
 		ret = -ENODEV;
-	} else if (asid == OCTANS_MAX_ASIDS) {
+	} else if (asid == dev->n_asids) {
 		ret = -EBUSY;
 	} else {
 		vm->asid = asid;
 		dev->vm[asid] = vm;
+		dev->taken = asid + 1;
 		set_asid(dev, asid, inproc_pt_root(vm) | OCTANS_ASID_VALID);
 	}
 	pthread_mutex_unlock(&dev->lock);
@@ -321,6 +322,8 @@ void inproc_vm_put(struct octans_inproc_vm *vm)
 	inproc_pt_free(vm);
 	pthread_mutex_lock(&dev->lock);
 	dev->vm[vm->asid] = NULL;
+	if (vm->asid < dev->taken)
+		dev->taken = vm->asid;
 	pthread_mutex_unlock(&dev->lock);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);

@@ -109,7 +109,7 @@ static int find_root(struct sim_tlbs *t, uint64_t va, bool write, bool *local, u
 	unsigned int i = t->asid % SIM_ROOTS;
 	uint64_t entry;
 
-	if (t->table == SIM_MMU_OFF || !t->asid || t->asid >= OCTANS_MAX_ASIDS)
+	if (t->table == SIM_MMU_OFF || !t->asid || t->asid >= t->mmu->asids)
 		return sim_refuse(t, OCTANS_JOB_FAULT, OCTANS_FAULT_ASID, va, write);
 	if (t->roots[i].asid != t->asid) {
 		if (!read_entry(t->mmu, false, t->table & OCTANS_ADDR_MASK, t->asid, &entry))

@@ -18,6 +18,7 @@ struct sim_mmu {
 	struct sim_dma *dma;
 	uint8_t *local;			/* on-card memory, of ... */
 	uint64_t local_size;		/* ... so many bytes */
+	uint32_t asids;			/* in the table, 0 included */
 	uint64_t asid_base;		/* register; whoever writes it holds a lock */
 	/* asid_base | how often it was switched on (11:0), or SIM_MMU_OFF.  A translation made
 	 * under one value is worth nothing under another. */

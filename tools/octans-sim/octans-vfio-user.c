@@ -34,7 +34,7 @@ static const char usage[] =
 	"  --local SIZE     on-card memory, such as 512M or 8G; default the profile's\n"
 	"  --bar SIZE       the part of it that the CPU sees, a power of two; default all\n"
 	"                   of it, 256M at most\n"
-	"  --rings N        1 to 8; default the profile's\n"
+	"  --rings N        1 to 16; default the profile's\n"
 	"  --threads N      threads that one command may use; default one per CPU\n"
 	"  --poll-limit S   a register that is read over and over for S seconds although\n"
 	"                   nothing runs is reported, and reads all-ones; default never\n"
@@ -139,7 +139,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case RINGS:
 			if (parse_count(optarg, OCTANS_MAX_RINGS, &o->config.rings))
-				return 1 + complain("--rings \"%s\" is not a number from 1 to 8",
+				return 1 + complain("--rings \"%s\" is not a number from 1 to 16",
 						    optarg);
 			break;
 		case THREADS:

@@ -7,15 +7,15 @@
 #include "device.h"
 
 /*
- * As the table of the manual: clock, on-card memory, on-chip memory, rings; multiply-adds a cycle,
+ * As the table of the manual: clock, on-card memory, on-chip memory, rings, ASID bits; multiply-adds a cycle,
  * int8, F16, F32; bytes a cycle, on-card, PCIe; latency, on-card, PCIe; TLB, page walks, positions.
  */
 static const struct sim_profile profiles[] = {
-	{ "octans-1", 1000000000, 32ULL << 30, 64 << 20, 4, 65536, 32768, 4096,
+	{ "octans-1", 1000000000, 32ULL << 30, 64 << 20, 4, 16, 65536, 32768, 4096,
 	  1024, 32, 150, 1000, 1024, 16, 131072 },
-	{ "octans-e", 1000000000, 8ULL << 30, 4 << 20, 4, 8192, 4096, 512,
+	{ "octans-e", 1000000000, 8ULL << 30, 4 << 20, 4, 12, 8192, 4096, 512,
 	  64, 8, 120, 1000, 256, 4, 131072 },
-	{ "octans-s", 400000000, 1ULL << 30, 1 << 20, 2, 2048, 1024, 128,
+	{ "octans-s", 400000000, 1ULL << 30, 1 << 20, 2, 10, 2048, 1024, 128,
 	  16, 2, 60, 500, 128, 2, 32768 },
 };
 

@@ -165,7 +165,7 @@ static uint64_t read_global(struct sim_device *dev, uint64_t off)
 		return dev->resetting ? OCTANS_STATUS_RESETTING :
 		       dev->failed ? OCTANS_STATUS_FAILED : OCTANS_STATUS_READY;
 	case OCTANS_REG_CAPS:
-		return dev->rings | OCTANS_VA_BITS << 8 | 10 << 16 | 52 << 24 |
+		return dev->rings | OCTANS_VA_BITS << 8 | p->asid_bits << 16 | 52 << 24 |
 		       (uint64_t)SIM_RING_LOG2_MAX << 32;
 	case OCTANS_REG_LOCAL_SIZE:
 		return p->local_size;

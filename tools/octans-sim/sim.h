@@ -19,7 +19,7 @@ struct sim_profile {
 	uint64_t clock_hz;
 	uint64_t local_size;
 	uint64_t sram_size;
-	uint32_t rings;
+	uint32_t rings, asid_bits;
 	uint32_t macs_int8;	/* per cycle */
 	uint32_t macs_f16;	/* per cycle */
 	uint32_t macs_f32;	/* per cycle */

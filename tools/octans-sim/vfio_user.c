@@ -25,7 +25,7 @@
 #include "vfio_proto.h"
 #include "vfio_user.h"
 
-#define MAX_FDS		16
+#define MAX_FDS		16	/* QEMU does not take more; of more vectors it tells in pieces */
 #define MAX_XFER	(1 << 20)
 #define MAX_BODY	(MAX_XFER + 64)
 

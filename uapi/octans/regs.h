@@ -16,15 +16,16 @@
 #define OCTANS_PCI_VENDOR		0x1af4
 #define OCTANS_PCI_DEVICE		0x10f5
 
-#define OCTANS_BAR_REGS			0	/* 64 KiB, 64-bit */
+#define OCTANS_BAR_REGS			0	/* 128 KiB, 64-bit */
 #define OCTANS_BAR_LOCAL		2	/* on-card memory, 64-bit prefetchable, resizable */
 #define OCTANS_BAR_MSIX			4	/* MSI-X table at 0, PBA at 0x800; 4 KiB */
-#define OCTANS_BAR_REGS_SIZE		0x10000
+#define OCTANS_BAR_REGS_SIZE		0x20000
 #define OCTANS_BAR_MSIX_SIZE		0x1000
 #define OCTANS_MSIX_PBA			0x800
 
-#define OCTANS_MAX_RINGS		8
-#define OCTANS_MAX_ASIDS		1024	/* ASID 0 is never valid */
+#define OCTANS_MAX_RINGS		16	/* CAPS says how many there are */
+#define OCTANS_MAX_ASID_BITS		16	/* the same; ASID 0 is never valid */
+#define OCTANS_MIN_ASID_BITS		10
 #define OCTANS_VECTORS(rings)		(1 + (rings))	/* events, then one per ring */
 
 /* Identification and capabilities: read only */
@@ -74,7 +75,7 @@
 #define  OCTANS_INVALIDATE_TICKET(t)	((__u64)(t) << 32)	/* the driver's name for it */
 #define OCTANS_REG_INVALIDATED		0x0118	/* 32, read only: newest ticket that is complete */
 
-#define OCTANS_ASID_VALID		0x1ULL	/* ASID table: u64[OCTANS_MAX_ASIDS] */
+#define OCTANS_ASID_VALID		0x1ULL	/* ASID table: u64[1 << ASID_BITS] */
 #define OCTANS_ASID_LOCAL		0x4ULL	/* the root lies on the card */
 #define OCTANS_ADDR_MASK		0x000ffffffffff000ULL	/* bits 51:12 of entries */
 
