@@ -135,6 +135,8 @@ static bool receive(void *data, size_t len)
 	return true;
 }
 
+static bool posted;	/* messages want no reply */
+
 /* The error, 0, or -1: the connection is over. */
 static int ask(uint16_t cmd, const void *body, size_t len, const int *fds, unsigned int nfds)
 {
@@ -143,7 +145,9 @@ static int ask(uint16_t cmd, const void *body, size_t len, const int *fds, unsig
 	struct vu_header h = { .id = ++id, .cmd = cmd, .size = sizeof(h) + len };
 	double start = seconds_now();
 
-	if (one_in(200))
+	if (posted)
+		h.flags = VU_NO_REPLY;
+	else if (one_in(200))
 		h.flags = one_in(4) ? any() : VU_NO_REPLY;
 	memcpy(message, &h, sizeof(h));
 	memcpy(message + sizeof(h), body, len);
@@ -446,6 +450,29 @@ static void wait_for_reset(int r)
 	}
 }
 
+/* A completion ring and a shadow doorbell for ring @r, or what looks like them; it is disabled. */
+static void place_extras(int r)
+{
+	uint64_t cq = one_in(16) ? any_size() : RIG_IOVA + RIG_DATA + r * 0x2000;
+	uint64_t shadow = one_in(16) ? any_size() : RIG_IOVA + RIG_WB + r * 64 + 32;
+
+	write64(OCTANS_RING(r) + OCTANS_RING_CQ_BASE, cq);
+	write32(OCTANS_RING(r) + OCTANS_RING_CQ_LOG2, one_in(16) ? below(40) : one_in(2) ? 0 : 4 + below(3));
+	write64(OCTANS_RING(r) + OCTANS_RING_SHADOW, shadow | one_in(2));
+}
+
+/* As QEMU rings it: nobody waits for a reply. */
+static int ring_bell(int r, uint32_t value)
+{
+	int ret;
+
+	*(_Atomic uint32_t *)(file[0].at + RIG_WB + r * 64 + 32) = value;
+	posted = !one_in(4);
+	ret = write32(OCTANS_DOORBELL(r), value);
+	posted = false;
+	return ret;
+}
+
 /* What runs there already may find its stream changed. */
 static int run_jobs(void)
 {
@@ -461,7 +488,7 @@ static int run_jobs(void)
 		int n = below(STREAMS);
 		struct octans_desc d = {
 			.seqno = 1 + below(1000), .cmd_va = n * 0x10000, .cmd_size = size[n],
-			.asid = one_in(10) ? below(18) : 1 + below(15), .flags = below(2),
+			.asid = one_in(10) ? below(18) : 1 + below(15), .flags = one_in(8) ? below(4) : below(2),
 		};
 
 		if (one_in(10)) {
@@ -482,9 +509,12 @@ static int run_jobs(void)
 		write32(OCTANS_RING(r) + OCTANS_RING_CTRL, OCTANS_RING_RESET);
 		if (!one_in(8))
 			wait_for_reset(r);
+		if (one_in(2))
+			place_extras(r);
+		*(_Atomic uint32_t *)(file[0].at + RIG_WB + r * 64 + 32) = 0;
 		write32(OCTANS_RING(r) + OCTANS_RING_CTRL, OCTANS_RING_ENABLE);
 	}
-	return write32(OCTANS_DOORBELL(r), one_in(16) ? any_size() : one_in(8) ? below(20) : jobs);
+	return ring_bell(r, one_in(16) ? any_size() : one_in(8) ? below(20) : jobs);
 }
 
 /* Registers as a driver reads them, all of them. */
