@@ -187,7 +187,8 @@ static int do_fault(struct line *l)
 	return ok(l, "the next access of ring %u faults", ring->index);
 }
 
-static int do_corrupt_wb(struct line *l)
+/* What @of is called, and where in a ring it is injected. */
+static int corrupt(struct line *l, const char *of, size_t offset)
 {
 	struct sim_ring *ring;
 	uint64_t value;
@@ -198,11 +199,86 @@ static int do_corrupt_wb(struct line *l)
 		return -EINVAL;
 	if (at + 1 != l->n - 1 || strcmp(l->word[at], "xor") ||
 	    !number(l->word[at + 1], UINT64_MAX, &value))
-		return error(l, "say \"corrupt-wb %u xor VALUE\", VALUE being a 64-bit number",
+		return error(l, "say \"%s %u xor VALUE\", VALUE being a 64-bit number", l->word[0],
 			     ring->index);
-	atomic_store(&ring->corrupt, value);
-	return ok(l, "the next writeback of ring %u is corrupted by 0x%llx", ring->index,
+	atomic_store((_Atomic uint64_t *)((char *)ring + offset), value);
+	return ok(l, "the next %s of ring %u is corrupted by 0x%llx", of, ring->index,
 		  (unsigned long long)value);
+}
+
+static int do_corrupt_wb(struct line *l)
+{
+	return corrupt(l, "writeback", offsetof(struct sim_ring, corrupt));
+}
+
+static int do_corrupt_cq(struct line *l)
+{
+	return corrupt(l, "record", offsetof(struct sim_ring, corrupt_cq));
+}
+
+static int do_late(struct line *l)
+{
+	struct sim_ring *ring;
+	uint64_t us;
+	int at = 1;
+
+	ring = ring_word(l, &at);
+	if (!ring)
+		return -EINVAL;
+	if (at == l->n)
+		return error(l, "\"late\" needs microseconds after the ring; 0 ends it");
+	if (count_word(l, at, 0, 60000000, &us))
+		return -EINVAL;
+	atomic_store(&ring->late_us, us);
+	return ok(l, "writebacks of ring %u come %llu us after HEAD", ring->index,
+		  (unsigned long long)us);
+}
+
+static int do_drop_doorbell(struct line *l)
+{
+	struct sim_ring *ring;
+	uint64_t n;
+	int at = 1;
+
+	ring = ring_word(l, &at);
+	if (!ring || count_word(l, at, 1, UINT32_MAX, &n))
+		return -EINVAL;
+	atomic_store(&ring->drop_bell, n);
+	return ok(l, "the next %llu doorbells of ring %u are lost", (unsigned long long)n,
+		  ring->index);
+}
+
+static int do_slow_reset(struct line *l)
+{
+	bool device = l->n > 1 && !strcmp(l->word[1], "device");
+	struct sim_ring *ring = NULL;
+	uint64_t ms;
+	int at = device ? 2 : 1;
+
+	if (!device) {
+		ring = ring_word(l, &at);
+		if (!ring)
+			return -EINVAL;
+	}
+	if (at == l->n)
+		return error(l, "\"slow-reset\" needs milliseconds; 0 ends it");
+	if (count_word(l, at, 0, 60000, &ms))
+		return -EINVAL;
+	atomic_store(ring ? &ring->slow_reset : &l->dev->slow_reset, ms);
+	return ok(l, "such a reset takes %llu ms", (unsigned long long)ms);
+}
+
+static int do_away(struct line *l)
+{
+	uint64_t ms;
+
+	if (l->n < 2)
+		return error(l, "\"away\" needs milliseconds; 0 ends it");
+	if (count_word(l, 1, 0, 60000, &ms))
+		return -EINVAL;
+	atomic_store(&l->dev->away, ms);
+	return ok(l, "after a function-level reset registers read all-ones for %llu ms",
+		  (unsigned long long)ms);
 }
 
 static int do_fail_reset(struct line *l)
@@ -313,8 +389,10 @@ static int do_undefined(struct line *l)
 static int do_help(struct line *l)
 {
 	return ok(l, "hang ring N [off] | hold ring N [off] | slow N MICROSECONDS | "
-		  "drop-irq VECTOR [COUNT] | drop-invalidate [COUNT] | fault N | "
-		  "corrupt-wb N xor VALUE | fail-reset [ring N|device] [COUNT] | "
+		  "late N MICROSECONDS | drop-irq VECTOR [COUNT] | drop-invalidate [COUNT] | "
+		  "drop-doorbell N [COUNT] | fault N | corrupt-wb N xor VALUE | "
+		  "corrupt-cq N xor VALUE | fail-reset [ring N|device] [COUNT] | "
+		  "slow-reset [ring N|device] MILLISECONDS | away MILLISECONDS | "
 		  "flip local OFFSET BIT | device-error [CODE] | remove | restore | stat | undefined | "
 		  "help");
 }
@@ -331,6 +409,11 @@ static const struct {
 	{ "drop-invalidate", do_drop_invalidate, false },
 	{ "fault", do_fault, false },
 	{ "corrupt-wb", do_corrupt_wb, false },
+	{ "corrupt-cq", do_corrupt_cq, false },
+	{ "late", do_late, false },
+	{ "drop-doorbell", do_drop_doorbell, false },
+	{ "slow-reset", do_slow_reset, false },
+	{ "away", do_away, false },
 	{ "fail-reset", do_fail_reset, false },
 	{ "flip", do_flip, false },
 	{ "device-error", do_device_error, false },

@@ -3,21 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "device.h"
 
 /* ---- resets; core.lock held ---- */
-
-static bool consume(atomic_uint *count)
-{
-	unsigned int n = atomic_load(count);
-
-	while (n)
-		if (atomic_compare_exchange_weak(count, &n, n - 1))
-			return true;
-	return false;
-}
 
 /* Every register at its initial value but INVALIDATED.  No ring is active. */
 static void initial_values(struct sim_device *dev)
@@ -48,26 +39,49 @@ static void set_state(struct sim_device *dev, bool resetting, bool failed)
 	dev->core.stopped = resetting || failed || atomic_load(&dev->removed);
 }
 
+/* A reset is injected to take until @due.  Who looks at a register brings it to its end then. */
+static bool is_late(struct sim_device *dev, uint64_t due)
+{
+	bool late = due && sim_monotonic_ns() < due;
+
+	dev->late |= late;
+	return late;
+}
+
+static uint64_t due_after(atomic_uint *ms)
+{
+	unsigned int n = atomic_load(ms);
+
+	return n ? sim_monotonic_ns() + n * 1000000ULL : 0;
+}
+
 /* A ring left its window, or something else happened that somebody waits for. */
 static void settle(void *owner)
 {
 	struct sim_device *dev = owner;
 
+	dev->late = false;
 	for (unsigned int i = 0; i < dev->rings; i++) {
 		struct sim_ring *ring = &dev->ring[i];
 
-		if (ring->resetting && !ring->active && !ring->reset_failed) {
-			if (consume(&ring->fail_reset))
+		if (ring->resetting && !ring->active && !ring->reset_failed &&
+		    !is_late(dev, ring->reset_due_ns)) {
+			if (sim_consume(&ring->fail_reset))
 				ring->reset_failed = true;
 			else
 				sim_ring_reset_done(ring);
 		}
 	}
-	if (dev->resetting && !any_active(dev)) {
+	if (dev->resetting && !any_active(dev) && !is_late(dev, dev->reset_due_ns)) {
 		initial_values(dev);
 		set_state(dev, false, dev->reset_fails);
 	}
 	pthread_cond_broadcast(&dev->settled);
+}
+
+void sim_device_settle(struct sim_device *dev)
+{
+	settle(dev);
 }
 
 void sim_device_reset(struct sim_device *dev)
@@ -75,7 +89,8 @@ void sim_device_reset(struct sim_device *dev)
 	if (dev->resetting)
 		return;
 	set_state(dev, true, false);
-	dev->reset_fails = consume(&dev->fail_reset);
+	dev->reset_due_ns = due_after(&dev->slow_reset);
+	dev->reset_fails = sim_consume(&dev->fail_reset);
 	atomic_fetch_add(&dev->device_resets, 1);
 	for (unsigned int i = 0; i < dev->rings; i++)
 		sim_ring_abort(&dev->ring[i]);
@@ -86,6 +101,7 @@ void sim_device_reset_ring(struct sim_device *dev, struct sim_ring *ring)
 {
 	if (!sim_ring_start_reset(ring))
 		return;
+	ring->reset_due_ns = due_after(&ring->slow_reset);
 	atomic_fetch_add(&dev->ring_resets, 1);
 	settle(dev);
 }
@@ -94,7 +110,7 @@ void sim_device_reset_ring(struct sim_device *dev, struct sim_ring *ring)
 
 void sim_device_invalidate(struct sim_device *dev, uint64_t value)
 {
-	if (consume(&dev->drop_invalidate))
+	if (sim_consume(&dev->drop_invalidate))
 		return;
 	sim_clock_forget(&dev->core.clock, value);
 	sim_bus_change(&dev->core.dma, value);
@@ -109,13 +125,27 @@ uint32_t sim_device_ticket(struct sim_device *dev)
 	return dev->ticket;
 }
 
+/* core.lock held, but not meanwhile. */
+static void wait_settled(struct sim_device *dev)
+{
+	if (!dev->late) {
+		pthread_cond_wait(&dev->settled, &dev->core.lock);
+		return;
+	}
+	pthread_mutex_unlock(&dev->core.lock);
+	nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	pthread_mutex_lock(&dev->core.lock);
+	settle(dev);
+}
+
 void sim_flr(struct sim_device *dev)
 {
 	pthread_mutex_lock(&dev->core.lock);
 	if (!atomic_load(&dev->removed)) {
 		sim_device_reset(dev);
 		while (dev->resetting)
-			pthread_cond_wait(&dev->settled, &dev->core.lock);
+			wait_settled(dev);
+		dev->away_until_ns = due_after(&dev->away);
 	}
 	pthread_mutex_unlock(&dev->core.lock);
 }
@@ -198,6 +228,8 @@ static void power_on(struct sim_device *dev)
 	atomic_fetch_add(&dev->power_cycles, 1);
 	atomic_store(&dev->removed, false);
 	set_state(dev, false, false);
+	dev->late = false;
+	dev->away_until_ns = 0;
 	pthread_mutex_unlock(&dev->core.lock);
 }
 

@@ -58,7 +58,11 @@ struct sim_device {
 	uint64_t poll_limit_ns;		/* 0 = none */
 	struct sim_poll poll[SIM_POLLS];
 
-	atomic_uint fail_reset, drop_invalidate;	/* injected */
+	/* injected; slow_reset and away in milliseconds */
+	atomic_uint fail_reset, drop_invalidate, slow_reset, away;
+	bool late;			/* a reset waits for its time */
+	uint64_t reset_due_ns;
+	uint64_t away_until_ns;		/* all-ones until then; 0 = not away */
 	uint32_t ticket;		/* that INVALIDATED showed last: injected holds keep it */
 	atomic_uint ring_resets, device_resets;
 
@@ -77,6 +81,7 @@ void sim_device_reset(struct sim_device *dev);
 void sim_device_reset_ring(struct sim_device *dev, struct sim_ring *ring);
 void sim_device_invalidate(struct sim_device *dev, uint64_t value);
 uint32_t sim_device_ticket(struct sim_device *dev);	/* INVALIDATED */
+void sim_device_settle(struct sim_device *dev);		/* ends resets whose time has come */
 
 /*
  * For the front doors.

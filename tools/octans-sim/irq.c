@@ -2,12 +2,12 @@
 /* Messages to the host. */
 #include "irq.h"
 
-static bool is_lost(atomic_uint *drop)
+bool sim_consume(atomic_uint *count)
 {
-	unsigned int n = atomic_load(drop);
+	unsigned int n = atomic_load(count);
 
 	while (n)
-		if (atomic_compare_exchange_weak(drop, &n, n - 1))
+		if (atomic_compare_exchange_weak(count, &n, n - 1))
 			return true;
 	return false;
 }
@@ -17,7 +17,7 @@ void sim_irq_raise(struct sim_irq *irq, unsigned int vector)
 	if (vector >= irq->vectors)
 		return;
 	pthread_rwlock_rdlock(&irq->lock);
-	if (irq->on && is_lost(&irq->drop[vector])) {
+	if (irq->on && sim_consume(&irq->drop[vector])) {
 		atomic_fetch_add(&irq->dropped, 1);
 	} else if (irq->on) {
 		atomic_fetch_add(&irq->sent, 1);

@@ -173,6 +173,18 @@ bool sim_yield(struct sim_mem *m)
 	return true;
 }
 
+void sim_nap(struct sim_mem *m, unsigned int us)
+{
+	while (us && !atomic_load_explicit(&m->abort, memory_order_relaxed)) {
+		unsigned int n = us < 1000 ? us : 1000;
+
+		look_at_the_clock(m);
+		nap(n * 1000L);
+		pass(m);
+		us -= n;
+	}
+}
+
 bool sim_pause(struct sim_mem *m)
 {
 	sim_clock_wait(m->clock, m->ring);

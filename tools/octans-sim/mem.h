@@ -54,6 +54,8 @@ void sim_mem_init(struct sim_mem *m, struct sim_mmu *mmu, struct sim_clock *cloc
 void sim_mem_enter(struct sim_mem *m);	/* opens its window */
 void sim_mem_leave(struct sim_mem *m);
 void sim_mem_job(struct sim_mem *m, uint16_t asid);	/* a new job begins */
+/* Lets so much time pass, or less if the job is dropped; no progress. */
+void sim_nap(struct sim_mem *m, unsigned int us);
 /* Memory that the host had mapped is gone: what the job has read is worth nothing. */
 bool sim_mem_died(const struct sim_mem *m);
 

@@ -285,6 +285,13 @@ static bool polled_in_vain(struct sim_device *dev, const struct reg *reg, int ri
 	return poll->stuck;
 }
 
+static bool is_there(struct sim_device *dev)
+{
+	if (dev->away_until_ns && sim_monotonic_ns() >= dev->away_until_ns)
+		dev->away_until_ns = 0;
+	return !atomic_load(&dev->removed) && !dev->away_until_ns;
+}
+
 uint64_t sim_reg_read(struct sim_device *dev, uint64_t off, unsigned int size)
 {
 	uint64_t v = UINT64_MAX;
@@ -292,7 +299,9 @@ uint64_t sim_reg_read(struct sim_device *dev, uint64_t off, unsigned int size)
 	int ring;
 
 	pthread_mutex_lock(&dev->core.lock);
-	if (!atomic_load(&dev->removed)) {
+	if (dev->late)
+		sim_device_settle(dev);
+	if (is_there(dev)) {
 		bool good = access_ok(dev, off, size);
 
 		reg = good ? find(dev, off, &ring) : NULL;
@@ -353,7 +362,7 @@ static void write_any(struct sim_device *dev, uint64_t off, unsigned int size, u
 	const struct reg *reg;
 	int ring;
 
-	if (atomic_load(&dev->removed))
+	if (!is_there(dev))
 		return;
 	if (size == 4)
 		value = (uint32_t)value;

@@ -241,7 +241,7 @@ static bool write_record(struct sim_ring *ring, const struct octans_desc *d,
 			 const struct outcome *o, uint64_t addr, uint64_t index)
 {
 	struct octans_completion c = {
-		.seqno = o->seqno,
+		.seqno = o->seqno ^ atomic_exchange(&ring->corrupt_cq, 0),
 		.status = o->status,
 		.commands = o->commands,
 		.tag = d->tag,
@@ -323,6 +323,7 @@ static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struc
 	o->irq = failed || (d->flags & OCTANS_DESC_IRQ);
 	if (!o->seqno)
 		return;
+	sim_nap(&ring->mem, atomic_load(&ring->late_us));
 	if (cq && !write_record(ring, d, o, record, index))
 		halt_unseen(ring, d, o, record);
 	if (!write_back(ring, o, wb))
@@ -577,7 +578,7 @@ void sim_ring_initial_values(struct sim_ring *ring)
 
 void sim_ring_doorbell(struct sim_ring *ring, uint32_t value)
 {
-	if (!ring->enabled || ring->halted || ring->resetting)
+	if (!ring->enabled || ring->halted || ring->resetting || sim_consume(&ring->drop_bell))
 		return;
 	if (ring->shadow & OCTANS_SHADOW_ENABLE)
 		ring->look = true;

@@ -79,9 +79,12 @@ struct sim_ring {
 	bool stop;			/* the thread is to end */
 
 	/* injected */
-	atomic_uint slow_us, fail_reset;
+	atomic_uint slow_us, fail_reset, drop_bell;
+	atomic_uint late_us;		/* from HEAD to record and writeback */
+	atomic_uint slow_reset;		/* milliseconds */
+	uint64_t reset_due_ns;		/* core->lock */
 	atomic_bool hold;		/* of invalidations, while a job runs */
-	_Atomic uint64_t corrupt;	/* 0 = off */
+	_Atomic uint64_t corrupt, corrupt_cq;	/* 0 = off */
 
 	struct sim_mem mem;		/* of the thread that is active */
 };

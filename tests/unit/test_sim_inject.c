@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/* What the control channel injects to widen the windows that a driver's races need. */
+#include "sim_rig.h"
+
+#define CODE	0x10000ULL
+#define CQ	(RIG_DATA + 0x10000)
+
+static uint64_t seqno;
+
+static double now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
+}
+
+/* The registers say that the job has ended, the writeback not yet. */
+static void test_late(struct rig *rig)
+{
+	uint32_t head = rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD);
+	double start;
+
+	rig_control(rig, "late 0 100000");
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	rig_bell(rig, 0);
+	ok(rig_until(rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD) == head + 1) &&
+	   !rd32(rig, OCTANS_RING(0) + OCTANS_RING_STATUS) &&
+	   OCTANS_WB_SEQNO(rig_wb(rig, 0)) != seqno, "HEAD has moved, the writeback is late");
+	rig_invalidate(rig, OCTANS_INVALIDATE_ASID(1));
+	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_OK, "it comes");
+	rig_control(rig, "late 0 60000000");
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	rig_bell(rig, 0);
+	rig_until(rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD) == head + 2);
+	start = now_ms();
+	ok(rig_reset_ring(rig, 0) && now_ms() - start < 1000 && OCTANS_WB_SEQNO(rig_wb(rig, 0)) == seqno,
+	   "a reset does not wait for it, and finds it");
+	rig_control(rig, "late 0 0");
+}
+
+static void test_doorbells(struct rig *rig)
+{
+	rig_control(rig, "drop-doorbell 0 2");
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	rig_bell(rig, 0);
+	rig_bell(rig, 0);
+	rig_nap(20000);
+	ok(OCTANS_WB_SEQNO(rig_wb(rig, 0)) != seqno, "two doorbells are lost");
+	rig_bell(rig, 0);
+	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_OK, "the third is heard");
+}
+
+static void test_corrupt(struct rig *rig)
+{
+	struct octans_completion *c = (struct octans_completion *)(rig->mem + CQ);
+
+	wr32(rig, OCTANS_RING(0) + OCTANS_RING_CTRL, 0);
+	wr64(rig, OCTANS_RING(0) + OCTANS_RING_CQ_BASE, RIG_IOVA + CQ);
+	wr32(rig, OCTANS_RING(0) + OCTANS_RING_CQ_LOG2, 4);
+	rig_reset_ring(rig, 0);
+	rig_control(rig, "corrupt-cq 0 xor 0x10000");
+	rig_run(rig, 0, ++seqno, 1, CODE, 16);
+	ok(c->index == 1 && c->seqno == (seqno ^ 0x10000) && rig_ended(rig, 0, seqno) == OCTANS_JOB_OK,
+	   "a corrupt record, a right writeback");
+	rig_run(rig, 0, ++seqno, 1, CODE, 16);
+	ok(c[1].seqno == seqno, "once");
+}
+
+static void test_slow_reset(struct rig *rig)
+{
+	double start = now_ms(), took;
+
+	rig_control(rig, "slow-reset ring 0 300");
+	ok(rig_reset_ring(rig, 0), "a slow ring reset completes");
+	took = now_ms() - start;
+	ok(took >= 299 && took < 2000, "in %.0f ms", took);
+	ok(rig_run(rig, 0, ++seqno, 1, CODE, 16) == OCTANS_JOB_OK, "and is one");
+	rig_control(rig, "slow-reset ring 0 0");
+	rig_control(rig, "slow-reset device 300");
+	start = now_ms();
+	wr32(rig, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
+	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_RESETTING &&
+	   rig_until(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY) && now_ms() - start >= 299,
+	   "a slow device reset");
+	start = now_ms();
+	sim_flr(rig->dev);
+	ok(now_ms() - start >= 299 && rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY,
+	   "a slow reset of the function");
+	rig_control(rig, "slow-reset device 0");
+	rig_start(rig);
+	ok(rig_run(rig, 0, ++seqno, 1, CODE, 16) == OCTANS_JOB_OK, "the device works");
+}
+
+static void test_away(struct rig *rig)
+{
+	double start;
+
+	rig_control(rig, "away 200");
+	start = now_ms();
+	sim_flr(rig->dev);
+	ok(rd32(rig, OCTANS_REG_ID) == UINT32_MAX && rd32(rig, OCTANS_REG_INVALIDATED) == UINT32_MAX,
+	   "after a reset of the function registers read all-ones");
+	wr32(rig, OCTANS_REG_EVT_VECTOR, 3);
+	ok(rig_until(rd32(rig, OCTANS_REG_ID) == OCTANS_ID_MAGIC) && now_ms() - start >= 199 &&
+	   !rd32(rig, OCTANS_REG_EVT_VECTOR), "for as long as was said, and are not written to");
+	rig_control(rig, "away 0");
+	rig_start(rig);
+	ok(rig_run(rig, 0, ++seqno, 1, CODE, 16) == OCTANS_JOB_OK, "then the device works");
+}
+
+int main(void)
+{
+	struct octans_cmd nop = cmd_nop();
+	struct rig rig;
+
+	rig_new(&rig, NULL);
+	rig_map(&rig, 1, CODE, RIG_DATA, 0x1000, 0);
+	memcpy(rig.mem + RIG_DATA, &nop, sizeof(nop));
+	rig_start(&rig);
+	test_late(&rig);
+	test_doorbells(&rig);
+	test_corrupt(&rig);
+	test_slow_reset(&rig);
+	test_away(&rig);
+	rig_free(&rig);
+	return done();
+}
