@@ -24,7 +24,8 @@ static void line(char *out, size_t size)
 {
 	static const char *const words[] = {
 		"hang", "hold", "slow", "drop-irq", "drop-invalidate", "fault", "corrupt-wb", "fail-reset",
-		"flip", "device-error", "corrupt-cq", "late", "drop-doorbell", "slow-reset", "away", "remove", "restore", "stat", "undefined", "help", "ring", "device",
+		"flip", "device-error", "corrupt-cq", "late", "drop-doorbell", "slow-reset", "away",
+		"remove", "restore", "stat", "undefined", "help", "ring", "device",
 		"local", "xor", "off",
 		"0", "1", "3", "4", "7", "8", "4096", "16777215", "16777216", "0x10", "-1", "1e3",
 		"4294967295", "4294967296", "18446744073709551615", "99999999999999999999", "%s%n", "",
@@ -34,9 +35,10 @@ static void line(char *out, size_t size)
 		"hang ring 0", "hang ring 0 off", "hold ring 0", "hold ring 0 off", "slow 1 100",
 		"slow 1 0", "drop-irq 1 3", "drop-invalidate 2", "fault 0",
 		"corrupt-wb 0 xor 0x10", "fail-reset ring 1 1", "fail-reset device 1",
-		"flip local 4096 3", "device-error 7", "corrupt-cq 0 xor 1", "late 0 10", "late 0 0",
-		"drop-doorbell 0 2", "slow-reset ring 1 20", "slow-reset device 20", "slow-reset device 0",
-		"away 20", "away 0", "remove", "restore", "stat", "undefined",
+		"flip local 4096 3", "device-error 7", "corrupt-cq 0 xor 1", "late 0 10",
+		"late 0 0", "drop-doorbell 0 2", "slow-reset ring 1 20", "slow-reset device 20",
+		"slow-reset device 0", "away 20", "away 0",
+		 "remove", "restore", "stat", "undefined",
 	};
 	size_t n = 0;
 

@@ -457,7 +457,8 @@ static void place_extras(int r)
 	uint64_t shadow = one_in(16) ? any_size() : RIG_IOVA + RIG_WB + r * 64 + 32;
 
 	write64(OCTANS_RING(r) + OCTANS_RING_CQ_BASE, cq);
-	write32(OCTANS_RING(r) + OCTANS_RING_CQ_LOG2, one_in(16) ? below(40) : one_in(2) ? 0 : 4 + below(3));
+	write32(OCTANS_RING(r) + OCTANS_RING_CQ_LOG2,
+		one_in(16) ? below(40) : one_in(2) ? 0 : 4 + below(3));
 	write64(OCTANS_RING(r) + OCTANS_RING_SHADOW, shadow | one_in(2));
 }
 
@@ -488,7 +489,8 @@ static int run_jobs(void)
 		int n = below(STREAMS);
 		struct octans_desc d = {
 			.seqno = 1 + below(1000), .cmd_va = n * 0x10000, .cmd_size = size[n],
-			.asid = one_in(10) ? below(18) : 1 + below(15), .flags = one_in(8) ? below(4) : below(2),
+			.asid = one_in(10) ? below(18) : 1 + below(15),
+			.flags = one_in(8) ? below(4) : below(2),
 		};
 
 		if (one_in(10)) {
@@ -601,8 +603,10 @@ static void inject(void)
 	static const char *const lines[] = {
 		"remove", "restore", "restore", "hang ring 0", "hang ring 0 off", "fault 1",
 		"device-error 3",
-		"slow 1 300", "slow 1 0", "late 0 200", "late 0 0", "corrupt-cq 0 xor 7", "drop-doorbell 1 2",
-		"slow-reset ring 0 3", "slow-reset device 3", "slow-reset device 0", "away 3", "away 0", "corrupt-wb 0 xor 77", "stat", "fail-reset ring 2",
+		"slow 1 300", "slow 1 0", "late 0 200", "late 0 0", "corrupt-cq 0 xor 7",
+		"drop-doorbell 1 2", "slow-reset ring 0 3", "slow-reset device 3",
+		"slow-reset device 0", "away 3", "away 0", "corrupt-wb 0 xor 77", "stat",
+		"fail-reset ring 2",
 		"fail-reset device", "flip local 0 0", "undefined",
 	};
 	char reply[4096];

@@ -47,7 +47,8 @@ static void test_enable(struct rig *rig)
 	ok(begin(rig, cq, LOG2 + 1), "one that is longer than the ring does");
 	wr64(rig, r + OCTANS_RING_CQ_BASE, VOID);
 	wr32(rig, r + OCTANS_RING_CQ_LOG2, 0);
-	ok(rd64(rig, r + OCTANS_RING_CQ_BASE) == cq && rd32(rig, r + OCTANS_RING_CQ_LOG2) == LOG2 + 1,
+	ok(rd64(rig, r + OCTANS_RING_CQ_BASE) == cq &&
+	   rd32(rig, r + OCTANS_RING_CQ_LOG2) == LOG2 + 1,
 	   "its place is fixed while the ring is enabled");
 }
 
@@ -73,8 +74,8 @@ static void test_records(struct rig *rig)
 			rig_ended(rig, 0, seqno);
 		late += c->index != number + 1;
 		wrong += c->seqno != seqno || c->status != OCTANS_JOB_OK || c->tag != seqno * 7 ||
-			 c->commands != 1U + i % 3 || c->start_ns < last || c->end_ns < c->start_ns ||
-			 c->reserved;
+			 c->commands != 1U + i % 3 || c->start_ns < last ||
+			 c->end_ns < c->start_ns || c->reserved;
 		last = c->end_ns;
 		sum += c->cycles;
 	}
@@ -88,17 +89,21 @@ static void test_records(struct rig *rig)
 	rig_bell(rig, 0);
 	rig_ended(rig, 0, seqno);
 	wrong = 0;
-	for (int i = 0; i < 16; i++, number++)
-		wrong += index_of(rig, number) != number + 1 ||
-			 record(rig, number)->seqno != seqno - 15 + i ||
-			 record(rig, number)->status != (i % 3 ? OCTANS_JOB_SKIPPED : OCTANS_JOB_OK) ||
-			 record(rig, number)->commands != (i % 3 ? 0 : 1);
+	for (int i = 0; i < 16; i++, number++) {
+		const struct octans_completion *c = record(rig, number);
+
+		wrong += c->index != number + 1 || c->seqno != seqno - 15 + i ||
+			 c->status != (i % 3 ? OCTANS_JOB_SKIPPED : OCTANS_JOB_OK) ||
+			 c->commands != (i % 3 ? 0 : 1);
+	}
 	ok(!wrong, "a ring full of jobs, some skipped: each has its record");
 }
 
 static void test_failures(struct rig *rig)
 {
-	struct octans_cmd_copy c[2] = { cmd_copy(DATA, DATA + 0x100, 64), cmd_copy(0x9000000, DATA, 64) };
+	struct octans_cmd_copy c[2] = {
+		cmd_copy(DATA, DATA + 0x100, 64), cmd_copy(0x9000000, DATA, 64),
+	};
 
 	memcpy(rig->mem + RIG_DATA + 0x100, c, sizeof(c));
 	ok(rig_run(rig, 0, ++seqno, 1, CODE + 0x100, sizeof(c)) == OCTANS_JOB_FAULT &&
@@ -141,7 +146,8 @@ static void test_bus(struct rig *rig)
 	   rig_until(rd32(rig, OCTANS_RING(0) + OCTANS_RING_STATUS) & OCTANS_RING_HALTED) &&
 	   rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD) == 1,
 	   "a record into the void halts the ring, the writeback is made");
-	ok(rig_event(rig, tail)->index == tail + 1ULL && rig_event(rig, tail)->code == OCTANS_JOB_BUS &&
+	ok(rig_event(rig, tail)->index == tail + 1ULL &&
+	   rig_event(rig, tail)->code == OCTANS_JOB_BUS &&
 	   rig_event(rig, tail)->va == VOID && rig_event(rig, tail)->write &&
 	   rig_event(rig, tail)->seqno == seqno &&
 	   rd64(rig, OCTANS_RING(0) + OCTANS_RING_FAULT_VA) == VOID, "and an event says where");

@@ -34,7 +34,8 @@ static void test_late(struct rig *rig)
 	rig_bell(rig, 0);
 	rig_until(rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD) == head + 2);
 	start = now_ms();
-	ok(rig_reset_ring(rig, 0) && now_ms() - start < 1000 && OCTANS_WB_SEQNO(rig_wb(rig, 0)) == seqno,
+	ok(rig_reset_ring(rig, 0) && now_ms() - start < 1000 &&
+	   OCTANS_WB_SEQNO(rig_wb(rig, 0)) == seqno,
 	   "a reset does not wait for it, and finds it");
 	rig_control(rig, "late 0 0");
 }
@@ -61,7 +62,8 @@ static void test_corrupt(struct rig *rig)
 	rig_reset_ring(rig, 0);
 	rig_control(rig, "corrupt-cq 0 xor 0x10000");
 	rig_run(rig, 0, ++seqno, 1, CODE, 16);
-	ok(c->index == 1 && c->seqno == (seqno ^ 0x10000) && rig_ended(rig, 0, seqno) == OCTANS_JOB_OK,
+	ok(c->index == 1 && c->seqno == (seqno ^ 0x10000) &&
+	   rig_ended(rig, 0, seqno) == OCTANS_JOB_OK,
 	   "a corrupt record, a right writeback");
 	rig_run(rig, 0, ++seqno, 1, CODE, 16);
 	ok(c[1].seqno == seqno, "once");
@@ -81,7 +83,8 @@ static void test_slow_reset(struct rig *rig)
 	start = now_ms();
 	wr32(rig, OCTANS_REG_RESET, OCTANS_RESET_MAGIC);
 	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_RESETTING &&
-	   rig_until(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY) && now_ms() - start >= 299,
+	   rig_until(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY) &&
+	   now_ms() - start >= 299,
 	   "a slow device reset");
 	start = now_ms();
 	sim_flr(rig->dev);
@@ -99,7 +102,8 @@ static void test_away(struct rig *rig)
 	rig_control(rig, "away 200");
 	start = now_ms();
 	sim_flr(rig->dev);
-	ok(rd32(rig, OCTANS_REG_ID) == UINT32_MAX && rd32(rig, OCTANS_REG_INVALIDATED) == UINT32_MAX,
+	ok(rd32(rig, OCTANS_REG_ID) == UINT32_MAX &&
+	   rd32(rig, OCTANS_REG_INVALIDATED) == UINT32_MAX,
 	   "after a reset of the function registers read all-ones");
 	wr32(rig, OCTANS_REG_EVT_VECTOR, 3);
 	ok(rig_until(rd32(rig, OCTANS_REG_ID) == OCTANS_ID_MAGIC) && now_ms() - start >= 199 &&

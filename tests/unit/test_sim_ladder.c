@@ -156,10 +156,10 @@ static void test_control(struct bench *b)
 		"fail-reset ring", "fail-reset ring 7", "fail-reset device x", "flip local",
 		"flip local 0 8", "flip local 0x7fffffffffffffff 0", "flip host 0 0", "stat now",
 		"remove it", "help me",
-		"corrupt-cq 0", "corrupt-cq 0 xor", "corrupt-cq 9 xor 1", "late 0", "late 0 x", "late 4 1",
-		"drop-doorbell", "drop-doorbell 0 x", "drop-doorbell 4", "slow-reset", "slow-reset 0",
-		"slow-reset device", "slow-reset device 60001", "slow-reset ring 4 1", "away", "away x",
-		"away 1 2", "a b c d e f g h i j", "device-error x",
+		"corrupt-cq 0", "corrupt-cq 0 xor", "corrupt-cq 9 xor 1", "late 0", "late 0 x",
+		"late 4 1", "drop-doorbell", "drop-doorbell 0 x", "drop-doorbell 4", "slow-reset",
+		"slow-reset 0", "slow-reset device", "slow-reset device 60001",
+		"slow-reset ring 4 1", "away", "away x", "away 1 2", "a b c d e f g h i j", "device-error x",
 	};
 	char reply[512], line[400];
 

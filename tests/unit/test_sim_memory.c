@@ -7,8 +7,10 @@
 static void test_open(void)
 {
 	static const char *const bad[] = {
-		"profile=none", "local=0", "local=12x", "rings=17", "rings=", "threads=0", "speed=1",
-		"local", "local=5000000", "rings=-1", "timing=1", "timing,rings=179", "threads=1025",
+		"profile=none", "local=0", "local=12x", "rings=17", "rings=", "threads=0",
+		"speed=1",
+		"local", "local=5000000", "rings=-1", "timing=1", "timing,rings=179",
+		"threads=1025",
 	};
 	struct octans_inproc_info info;
 	struct octans_inproc *dev;

@@ -446,7 +446,8 @@ static void test_asids(const char *profile, unsigned int bits)
 	struct rig rig;
 
 	rig_new(&rig, profile);
-	ok(OCTANS_CAPS_ASID_BITS(rd64(&rig, OCTANS_REG_CAPS)) == bits, "%s: %u bits", profile, bits);
+	ok(OCTANS_CAPS_ASID_BITS(rd64(&rig, OCTANS_REG_CAPS)) == bits, "%s: %u bits", profile,
+	   bits);
 	rig_map(&rig, 1, CODE_VA, RIG_DATA, 0x1000, 0);
 	rig_map(&rig, 1, DATA_VA, RIG_DATA + 0x1000, 0x3000, OCTANS_PTE_WRITE);
 	table = rig_u64(&rig, RIG_LARGE);
@@ -457,7 +458,8 @@ static void test_asids(const char *profile, unsigned int bits)
 	wr32(&rig, OCTANS_REG_MMU_CTRL, 0);
 	wr64(&rig, OCTANS_REG_ASID_BASE, RIG_IOVA + RIG_LARGE);
 	wr32(&rig, OCTANS_REG_MMU_CTRL, OCTANS_MMU_ENABLE);
-	ok(copy(&rig, last, DATA_VA, DATA_VA + 0x1000, 64) == OCTANS_JOB_OK, "ASID %u is one", last);
+	ok(copy(&rig, last, DATA_VA, DATA_VA + 0x1000, 64) == OCTANS_JOB_OK, "ASID %u is one",
+	   last);
 	seen[0] = rd64(&rig, misses);
 	ok(copy(&rig, last - 511, DATA_VA, DATA_VA + 0x1000, 64) == OCTANS_JOB_OK, "ASID %u too",
 	   last - 511);
@@ -472,7 +474,8 @@ static void test_asids(const char *profile, unsigned int bits)
 	rig_invalidate(&rig, OCTANS_INVALIDATE_ASID(last));
 	refused(&rig, last, 0, 0, OCTANS_FAULT_ASID, CODE_VA, false, "the last one taken away");
 	if (bits < 16)
-		refused(&rig, last + 1, 0, 0, OCTANS_FAULT_ASID, CODE_VA, false, "ASID past the table");
+		refused(&rig, last + 1, 0, 0, OCTANS_FAULT_ASID, CODE_VA, false,
+			"ASID past the table");
 	rig_free(&rig);
 }
 

@@ -65,7 +65,7 @@ static void test_access_rules(struct rig *rig)
 	ok(rd32(rig, OCTANS_REG_EVT_VECTOR) == 0, "a 64-bit write to a 32-bit register does nothing");
 	for (unsigned int off = 0; off < OCTANS_BAR_REGS_SIZE; off++)
 		sim_reg_read(dev, off, 1 + off % 9);
-	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY, "still ready after 131072 odd reads");
+	ok(rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY, "ready after 131072 odd reads");
 }
 
 static void test_locked_while_on(struct rig *rig)

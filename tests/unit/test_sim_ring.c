@@ -343,7 +343,8 @@ static void test_doorbells(struct rig *rig)
 /* A job that is not wanted any more, in the midst of others. */
 static void test_skip(struct rig *rig)
 {
-	uint32_t tail = rd32(rig, OCTANS_REG_EVT_TAIL), head = rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD);
+	uint32_t tail = rd32(rig, OCTANS_REG_EVT_TAIL);
+	uint32_t head = rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD);
 	unsigned int irqs = atomic_load(&rig->irqs[1]);
 	uint64_t *out = rig_u64(rig, RIG_DATA + 0x1000);
 	struct octans_cmd_signal s[2] = {
@@ -605,7 +606,9 @@ static void test_removal(struct rig *rig)
 /* As many rings as there can be, each with its registers, its page and its vector. */
 static void test_many(void)
 {
-	struct sim_config config = { .local_size = 16 << 20, .threads = 1, .rings = OCTANS_MAX_RINGS };
+	struct sim_config config = {
+		.local_size = 16 << 20, .threads = 1, .rings = OCTANS_MAX_RINGS,
+	};
 	struct octans_cmd nop = cmd_nop();
 	struct rig rig;
 	int good = 0;
@@ -622,7 +625,8 @@ static void test_many(void)
 		good += rig_ended(&rig, r, 1 + r) == OCTANS_JOB_OK &&
 			rig_until(atomic_load(&rig.irqs[1 + r]) == 1) &&
 			rd32(&rig, OCTANS_RING(r) + OCTANS_RING_HEAD) == 1;
-	ok(OCTANS_CAPS_RINGS(rd64(&rig, OCTANS_REG_CAPS)) == 16 && good == 16, "16 rings: %d work", good);
+	ok(OCTANS_CAPS_RINGS(rd64(&rig, OCTANS_REG_CAPS)) == 16 && good == 16, "16 rings: %d work",
+	   good);
 	ok(sim_reg_read(rig.dev, OCTANS_DOORBELL(15) + 0x1000, 4) == 0 &&
 	   sim_reg_read(rig.dev, OCTANS_RING(16), 4) == 0, "behind them there is nothing");
 	rig_free(&rig);

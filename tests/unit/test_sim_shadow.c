@@ -44,7 +44,8 @@ static void publish(struct rig *rig, uint32_t old, bool lent)
 		return;
 	bells++;
 	if (lent)
-		sim_work(rig->dev, sim_reg_write_lent(rig->dev, OCTANS_DOORBELL(0), 4, tail), &loan);
+		sim_work(rig->dev, sim_reg_write_lent(rig->dev, OCTANS_DOORBELL(0), 4, tail),
+			 &loan);
 	else
 		rig_bell(rig, 0);
 }
@@ -63,7 +64,8 @@ static void add(struct rig *rig, unsigned int n, bool lent)
 
 static void test_enable(struct rig *rig)
 {
-	ok(!begin(rig, (RIG_IOVA + SHADOW + 4) | OCTANS_SHADOW_ENABLE), "a crooked address does not do");
+	ok(!begin(rig, (RIG_IOVA + SHADOW + 4) | OCTANS_SHADOW_ENABLE),
+	   "a crooked address does not do");
 	ok(begin(rig, RIG_IOVA + SHADOW + 4), "but if it is off");
 	ok(rig_run(rig, 0, ++seqno, 1, CODE, 16) == OCTANS_JOB_OK, "a doorbell then counts");
 	ok(begin_well(rig), "a good one");
@@ -77,8 +79,10 @@ static void test_normal(struct rig *rig)
 	begin_well(rig);
 	bells = 0;
 	add(rig, 1, false);
-	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_OK && bells == 1, "the first job takes a doorbell");
-	ok(rig_until(atomic_load(&shadow(rig)[1]) == 1), "a ring that runs dry asks for the next one");
+	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_OK && bells == 1,
+	   "the first job takes a doorbell");
+	ok(rig_until(atomic_load(&shadow(rig)[1]) == 1),
+	   "a ring that runs dry asks for the next one");
 	wr32(rig, OCTANS_DOORBELL(0), 0xdeadbeef);
 	rig_nap(5000);
 	ok(!rd32(rig, RING + OCTANS_RING_STATUS) && rd32(rig, RING + OCTANS_RING_HEAD) == 1,
@@ -121,8 +125,9 @@ static void test_races(struct rig *rig, unsigned int most, bool lent)
 	for (int i = 0; i < 20000 && !lost; i++) {
 		for (volatile int spin = i * 7919 % 1500; spin; spin--)
 			;
-		for (int k = 0; seqno - OCTANS_WB_SEQNO(rig_wb(rig, 0)) > 16 - most && k < 3000; k++)
-			;
+		for (int k = 0; k < 3000; k++)
+			if (seqno - OCTANS_WB_SEQNO(rig_wb(rig, 0)) <= 16 - most)
+				break;
 		lost += !left(rig, 16 - most);
 		n += 1 + i % most;
 		add(rig, 1 + i % most, lent);

@@ -360,11 +360,11 @@ static int do_stat(struct line *l)
 
 	sim_clock_counters(&core->clock, &c);
 	return ok(l, "profile=%s present=%d jobs=%llu skipped=%llu failed=%llu aborted=%llu "
-		  "faults=%llu irqs=%llu irqs_dropped=%llu ring_resets=%u device_resets=%u cycles=%llu "
-		  "busy_matrix=%llu busy_vector=%llu busy_dma=%llu busy_mmu=%llu busy_local=%llu "
-		  "busy_pcie=%llu local_read=%llu local_written=%llu pcie_read=%llu "
-		  "pcie_written=%llu macs_int8=%llu macs_f16=%llu macs_f32=%llu commands=%llu "
-		  "tlb_misses=%llu",
+		  "faults=%llu irqs=%llu irqs_dropped=%llu ring_resets=%u device_resets=%u "
+		  "cycles=%llu busy_matrix=%llu busy_vector=%llu busy_dma=%llu busy_mmu=%llu "
+		  "busy_local=%llu busy_pcie=%llu local_read=%llu local_written=%llu "
+		  "pcie_read=%llu pcie_written=%llu macs_int8=%llu macs_f16=%llu macs_f32=%llu "
+		  "commands=%llu tlb_misses=%llu",
 		  dev->profile.name, !atomic_load(&dev->removed), U(atomic_load(&s->jobs)),
 		  U(atomic_load(&s->skipped)), U(atomic_load(&s->failed)),
 		  U(atomic_load(&s->aborted)), U(atomic_load(&s->faults)),

@@ -17,7 +17,7 @@ uint64_t sim_monotonic_ns(void);
 /* A thread that was lent to run jobs, and is wanted back by a time. */
 struct sim_loan {
 	uint64_t until_ns;		/* sim_monotonic_ns() */
-	void (*overdue)(void *ctx);	/* called once, by this thread, when a job is not over then */
+	void (*overdue)(void *ctx);	/* called once, by this thread, in a job that is not over */
 	void *ctx;
 	bool called;
 };

@@ -7,8 +7,9 @@
 #include "device.h"
 
 /*
- * As the table of the manual: clock, on-card memory, on-chip memory, rings, ASID bits; multiply-adds a cycle,
- * int8, F16, F32; bytes a cycle, on-card, PCIe; latency, on-card, PCIe; TLB, page walks, positions.
+ * As the table of the manual: clock, on-card memory, on-chip memory, rings, ASID bits;
+ * multiply-adds a cycle, int8, F16, F32; bytes a cycle, on-card, PCIe; latency, on-card, PCIe;
+ * TLB, page walks, positions.
  */
 static const struct sim_profile profiles[] = {
 	{ "octans-1", 1000000000, 32ULL << 30, 64 << 20, 4, 16, 65536, 32768, 4096,

@@ -2,9 +2,8 @@
 /*
  * The rings, and what all rings of a device share.
  *
- * Each ring has a thread.  A front door whose own thread made the work by a register write may do it
- * itself (sim_ring_work): a job that takes a few microseconds is then not waited for by two threads
- * that wake each other.
+ * Each ring has a thread.  A front door whose own thread made the work by a register write may do
+ * it itself (sim_ring_work): a job of a few microseconds then takes no wake-up of a thread.
  *
  * Locks: core->lock guards the registers of the rings and whatever the device adds.  It is never
  * held while a command runs or a message is sent.  core->lock > those of clock, bus, events;
@@ -75,7 +74,7 @@ struct sim_ring {
 	struct sim_fault fault;
 	_Atomic uint64_t cycles;
 
-	bool active;			/* a thread has it, from taking up work to the end of its window */
+	bool active;			/* a thread has taken up work, and its window is open */
 	bool stop;			/* the thread is to end */
 
 	/* injected */

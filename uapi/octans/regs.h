@@ -124,10 +124,10 @@
 #define OCTANS_RING_FAULT_SEQNO		0x48	/* 64: of the job, 0 = none */
 #define OCTANS_RING_FAULT_VA		0x50	/* 64: as octans_event.va */
 #define OCTANS_RING_FAULT_CODE		0x58	/* 64: status, code << 8, write << 16, offs << 32 */
-#define OCTANS_RING_CQ_BASE		0x60	/* 64: completion ring, bus address, 64-byte aligned */
+#define OCTANS_RING_CQ_BASE		0x60	/* 64: completion ring, 64-byte aligned */
 #define OCTANS_RING_CQ_LOG2		0x68	/* 32: log2 of its records, LOG2..CAPS; 0 = none */
 
-#define OCTANS_RING_SHADOW		0x70	/* 64: bus address of struct octans_shadow, 8-byte aligned */
+#define OCTANS_RING_SHADOW		0x70	/* 64: struct octans_shadow, 8-byte aligned */
 #define  OCTANS_SHADOW_ENABLE		0x1ULL	/* doorbells say no more than: look there */
 
 /* Doorbells: a page each; the value is the free-running count of descriptors written */
@@ -170,7 +170,7 @@ struct octans_desc {
 };
 
 #define OCTANS_DESC_IRQ			0x1	/* interrupt after the writeback */
-#define OCTANS_DESC_SKIP		0x2	/* ends SKIPPED: nothing else of it counts but seqno, IRQ */
+#define OCTANS_DESC_SKIP		0x2	/* not run; only seqno and IRQ are looked at */
 #define OCTANS_CMD_MAX			0x1000000
 #define OCTANS_PARAM_MAX		64
 
@@ -190,7 +190,7 @@ struct octans_completion {
 	__le64 end_ns;		/* ... and end */
 	__le64 cycles;		/* modelled */
 	__le64 reserved;	/* zero */
-	__le64 index;		/* 1 + number of the descriptor since the ring reset; written last */
+	__le64 index;		/* 1 + its number since the ring was reset; written last */
 };
 
 struct octans_event {
