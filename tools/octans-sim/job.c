@@ -184,8 +184,8 @@ static void run_job(struct sim_ring *ring, struct octans_desc *d, struct sim_out
 /* ---- what the driver sees of it ---- */
 
 /* *fault: what the registers will say. */
-static void report_failure(struct sim_ring *ring, const struct octans_desc *d, struct sim_outcome *o,
-			   struct sim_fault *fault)
+static void report_failure(struct sim_ring *ring, const struct octans_desc *d,
+			   struct sim_outcome *o, struct sim_fault *fault)
 {
 	const struct sim_refusal *r = &ring->mem.tlbs.refused;
 	struct octans_event e = {

@@ -1,37 +1,25 @@
 // SPDX-License-Identifier: MIT
 /*
- * The vfio-user server.  Whatever the client sends, it gets a reply or is dropped; and whatever
- * it does not send, or does not read, it holds up the next one for a few seconds at most.
+ * The vfio-user server: what a client asks for.  Whatever it is, he gets a reply or is dropped.
  *
  * Two threads take turns at the connection.  The one whose turn it is runs the jobs that a doorbell
  * starts by itself, because to wake another one costs more than most jobs do; if they take longer
  * than LEND_NS the other one goes on with the connection.
  */
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "pci.h"
+#include "vfio_conn.h"
 #include "vfio_irq.h"
 #include "vfio_memory.h"
-#include "vfio_proto.h"
 #include "vfio_user.h"
-
-#define MAX_FDS		16	/* QEMU does not take more; of more vectors it tells in pieces */
-#define MAX_XFER	(1 << 20)
-#define MAX_BODY	(MAX_XFER + 64)
-
-#define GREETING_MS	2000	/* until the greeting has been answered */
-#define MESSAGE_MS	10000	/* from the first byte of a message to its last, and for the reply */
-#define FOR_EVER	INT64_MAX
 
 #define MAX_WARNINGS	8	/* to one client */
 
@@ -51,17 +39,9 @@ struct vfio_user {
 	int idle;		/* threads that wait for it */
 	int over;		/* what vfio_user_serve() will return; 1 = the connection lives */
 
-	/* the connection; whoever has the turn */
-	int conn, stop_fd;
-	bool greeted;
+	/* whoever has the turn: */
+	struct vfio_conn conn;
 	unsigned int warnings;
-	int64_t deadline_ms;	/* of what is being received or sent */
-	struct vu_header head;
-	uint8_t *body;		/* MAX_BODY */
-	size_t len;		/* of body */
-	int fds[MAX_FDS];
-	size_t nfds;
-	int reply_fd;		/* to send with the reply, or -1 */
 	bool may_work;		/* there is somebody to take the turn over */
 	uint32_t todo;		/* for sim_work() */
 };
@@ -102,158 +82,7 @@ static void irq(void *ctx, unsigned int vector)
 	vfio_irqs_send(&s->irqs, vector);
 }
 
-/* ---- messages in and out ---- */
-
-static void close_fds(struct vfio_user *s)
-{
-	while (s->nfds)
-		close(s->fds[--s->nfds]);
-}
-
-static int take_fd(struct vfio_user *s)
-{
-	int fd = s->fds[0];
-
-	memmove(s->fds, s->fds + 1, --s->nfds * sizeof(s->fds[0]));
-	return fd;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
-/* The client has @ms from now on, but for its greeting no more than it has. */
-static void set_deadline(struct vfio_user *s, int64_t ms)
-{
-	if (s->greeted)
-		s->deadline_ms = ms == FOR_EVER ? FOR_EVER : now_ms() + ms;
-}
-
-/* Until the connection is ready for @events.  1, 0 = we are to stop, -ETIMEDOUT. */
-static int wait_for(struct vfio_user *s, short events)
-{
-	struct pollfd pfd[2] = {
-		{ .fd = s->conn, .events = events }, { .fd = s->stop_fd, .events = POLLIN },
-	};
-
-	for (;;) {
-		int64_t left = s->deadline_ms == FOR_EVER ? -1 : s->deadline_ms - now_ms();
-		int n;
-
-		if (s->deadline_ms != FOR_EVER && left <= 0)
-			return -ETIMEDOUT;
-		n = poll(pfd, 2, left);
-		if (n < 0 && errno != EINTR)
-			return 0;
-		if (n > 0)
-			return !pfd[1].revents;
-	}
-}
-
-static void take_fds(struct vfio_user *s, struct msghdr *msg)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		int fd;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < count; i++) {
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			if (s->nfds < MAX_FDS)
-				s->fds[s->nfds++] = fd;
-			else
-				close(fd);
-		}
-	}
-}
-
-/* Reads @len bytes; if they are @due, they will be there already.  1, 0 = the client left or we are
- * to stop, -EPROTO, -ETIMEDOUT. */
-static int receive(struct vfio_user *s, void *data, size_t len, bool due)
-{
-	uint8_t *p = data;
-
-	while (len) {
-		char control[CMSG_SPACE(MAX_FDS * sizeof(int))];
-		struct iovec iov = { p, len };
-		struct msghdr msg = {
-			.msg_iov = &iov, .msg_iovlen = 1,
-			.msg_control = control, .msg_controllen = sizeof(control),
-		};
-		int ret = due ? 1 : wait_for(s, POLLIN);
-		ssize_t n;
-
-		if (ret != 1)
-			return ret;
-		n = recvmsg(s->conn, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-		due = false;
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n <= 0)
-			return 0;
-		take_fds(s, &msg);
-		if (msg.msg_flags & MSG_CTRUNC)
-			return -EPROTO;
-		if (s->deadline_ms == FOR_EVER)
-			set_deadline(s, MESSAGE_MS);
-		p += n;
-		len -= n;
-	}
-	return 1;
-}
-
-/* 1, 0 = the client left or we are to stop, -ETIMEDOUT. */
-static int send_all(struct vfio_user *s, const struct vu_header *h, const void *data, size_t len)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov[2] = { { (void *)h, sizeof(*h) }, { (void *)data, len } };
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
-	size_t left = sizeof(*h) + len;
-
-	if (s->reply_fd >= 0) {
-		struct cmsghdr *c = (struct cmsghdr *)control;
-
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &s->reply_fd, sizeof(int));
-	}
-	while (left) {
-		ssize_t n = sendmsg(s->conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
-			int ret = wait_for(s, POLLOUT);
-
-			if (ret != 1)
-				return ret;
-			continue;
-		}
-		if (n < 0)
-			return 0;
-		left -= n;
-		msg.msg_control = NULL;
-		msg.msg_controllen = 0;
-		while (n && (size_t)n >= msg.msg_iov->iov_len) {
-			n -= msg.msg_iov->iov_len;
-			msg.msg_iov++;
-			msg.msg_iovlen--;
-		}
-		if (n) {
-			msg.msg_iov->iov_base = (uint8_t *)msg.msg_iov->iov_base + n;
-			msg.msg_iov->iov_len -= n;
-		}
-	}
-	return 1;
-}
-
-/* ---- commands: each leaves the reply's body in s->body, its length in *out ---- */
+/* ---- commands: each leaves the reply's body in s->conn.body, its length in *out ---- */
 
 /* A machine that starts finds the device plugged in and as new, whatever the last one did; QEMU
  * never comes to an end on a configuration space of all-ones. */
@@ -267,7 +96,7 @@ static int welcome(struct vfio_user *s)
 	}
 	sim_restore(s->dev);
 	s->used = true;
-	s->greeted = true;
+	s->conn.greeted = true;
 	return 0;
 }
 
@@ -278,18 +107,19 @@ static int do_version(struct vfio_user *s, size_t *out)
 		"{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,"
 		"\"max_dma_maps\":4096,\"pgsizes\":4096}}";
 
-	if (s->len < sizeof(v))
+	if (s->conn.len < sizeof(v))
 		return -EINVAL;
-	memcpy(&v, s->body, sizeof(v));
+	memcpy(&v, s->conn.body, sizeof(v));
 	if (v.major != 0)
 		return -ENOTSUP;
-	if (s->len > sizeof(v) && s->body[s->len - 1])
+	if (s->conn.len > sizeof(v) && s->conn.body[s->conn.len - 1])
 		return -EINVAL;		/* the capabilities are a string */
-	note(s, "client speaks 0.%u %s", v.minor, s->len > sizeof(v) ? (char *)s->body + 4 : "");
+	note(s, "client speaks 0.%u %s", v.minor,
+	     s->conn.len > sizeof(v) ? (char *)s->conn.body + 4 : "");
 	if (v.minor > 1)
 		v.minor = 1;
-	memcpy(s->body, &v, sizeof(v));
-	memcpy(s->body + sizeof(v), caps, sizeof(caps));
+	memcpy(s->conn.body, &v, sizeof(v));
+	memcpy(s->conn.body + sizeof(v), caps, sizeof(caps));
 	*out = sizeof(v) + sizeof(caps);
 	return welcome(s);
 }
@@ -301,14 +131,15 @@ static int do_dma_map(struct vfio_user *s, size_t *out)
 	int ret = -EINVAL;
 
 	(void)out;
-	if (s->len < sizeof(m) || s->nfds > 1)
+	if (s->conn.len < sizeof(m) || s->conn.nfds > 1)
 		return -EINVAL;
-	memcpy(&m, s->body, sizeof(m));
+	memcpy(&m, s->conn.body, sizeof(m));
 	if (m.flags & ~(VU_MAP_READ | VU_MAP_WRITE))
 		return -EINVAL;
 	if (m.flags & VU_MAP_READ)
-		ret = vfio_memory_map(&s->memory, m.addr, m.size, s->nfds ? s->fds[0] : -1,
-				      m.offset, m.flags & VU_MAP_WRITE, &why);
+		ret = vfio_memory_map(&s->memory, m.addr, m.size,
+				      s->conn.nfds ? s->conn.fds[0] : -1, m.offset,
+				      m.flags & VU_MAP_WRITE, &why);
 	else
 		why = "it may not be read; the processor has no use for such memory";
 	if (why)
@@ -317,7 +148,7 @@ static int do_dma_map(struct vfio_user *s, size_t *out)
 	if (ret)
 		return ret;
 	note(s, "dma map 0x%llx + 0x%llx%s", (unsigned long long)m.addr, (unsigned long long)m.size,
-	     s->nfds ? "" : ": not shared, the processor cannot reach it");
+	     s->conn.nfds ? "" : ": not shared, the processor cannot reach it");
 	return 0;
 }
 
@@ -326,9 +157,9 @@ static int do_dma_unmap(struct vfio_user *s, size_t *out)
 	struct vu_dma_unmap u;
 	int ret;
 
-	if (s->len < sizeof(u))
+	if (s->conn.len < sizeof(u))
 		return -EINVAL;
-	memcpy(&u, s->body, sizeof(u));
+	memcpy(&u, s->conn.body, sizeof(u));
 	if (u.flags & ~VU_UNMAP_ALL)
 		return -ENOTSUP;	/* dirty bitmaps and the like */
 	if (u.flags & VU_UNMAP_ALL) {
@@ -350,13 +181,13 @@ static int do_get_info(struct vfio_user *s, size_t *out)
 {
 	struct vu_device_info info;
 
-	if (s->len < sizeof(info))
+	if (s->conn.len < sizeof(info))
 		return -EINVAL;
 	info.argsz = sizeof(info);
 	info.flags = VU_DEVICE_RESET | VU_DEVICE_PCI;
 	info.regions = VU_REGIONS;
 	info.irqs = VU_IRQS;
-	memcpy(s->body, &info, sizeof(info));
+	memcpy(s->conn.body, &info, sizeof(info));
 	*out = sizeof(info);
 	return 0;
 }
@@ -380,9 +211,9 @@ static int do_get_region_info(struct vfio_user *s, size_t *out)
 {
 	struct vu_region_info info;
 
-	if (s->len < sizeof(info))
+	if (s->conn.len < sizeof(info))
 		return -EINVAL;
-	memcpy(&info, s->body, sizeof(info));
+	memcpy(&info, s->conn.body, sizeof(info));
 	if (info.argsz < sizeof(info) || info.index >= VU_REGIONS)
 		return -EINVAL;
 	info.argsz = sizeof(info);
@@ -392,9 +223,9 @@ static int do_get_region_info(struct vfio_user *s, size_t *out)
 	info.flags = info.size ? VU_REGION_F_READ | VU_REGION_F_WRITE : 0;
 	if (info.index == OCTANS_BAR_LOCAL) {
 		info.flags |= VU_REGION_F_MMAP;
-		s->reply_fd = s->dev->local_fd;
+		s->conn.reply_fd = s->dev->local_fd;
 	}
-	memcpy(s->body, &info, sizeof(info));
+	memcpy(s->conn.body, &info, sizeof(info));
 	*out = sizeof(info);
 	return 0;
 }
@@ -403,9 +234,9 @@ static int do_get_irq_info(struct vfio_user *s, size_t *out)
 {
 	struct vu_irq_info info;
 
-	if (s->len < sizeof(info))
+	if (s->conn.len < sizeof(info))
 		return -EINVAL;
-	memcpy(&info, s->body, sizeof(info));
+	memcpy(&info, s->conn.body, sizeof(info));
 	if (info.argsz < sizeof(info) || info.index >= VU_IRQS)
 		return -EINVAL;
 	info.argsz = sizeof(info);
@@ -419,7 +250,7 @@ static int do_get_irq_info(struct vfio_user *s, size_t *out)
 		info.flags = VU_IRQ_F_EVENTFD;
 		info.count = 1;
 	}
-	memcpy(s->body, &info, sizeof(info));
+	memcpy(s->conn.body, &info, sizeof(info));
 	*out = sizeof(info);
 	return 0;
 }
@@ -430,24 +261,24 @@ static int do_set_irqs(struct vfio_user *s, size_t *out)
 	struct vu_irq_set set;
 
 	(void)out;
-	if (s->len < sizeof(set))
+	if (s->conn.len < sizeof(set))
 		return -EINVAL;
-	memcpy(&set, s->body, sizeof(set));
+	memcpy(&set, s->conn.body, sizeof(set));
 	data = set.flags & VU_IRQ_DATA;
 	if (set.index >= VU_IRQS)
 		return -EINVAL;
 	if (set.index == VU_IRQ_ERR)
 		return set.start || set.count > 1 ? -EINVAL : 0;
 	if (set.index != VU_IRQ_MSIX)	/* there are none to speak of */
-		return set.count || s->nfds ? -EINVAL : 0;
+		return set.count || s->conn.nfds ? -EINVAL : 0;
 	if ((set.flags & VU_IRQ_ACTION) != VU_IRQ_ACTION_TRIGGER ||
 	    set.start > vectors || set.count > vectors - set.start)
 		return -EINVAL;
 	if (data == VU_IRQ_DATA_EVENTFD) {
-		if (s->nfds && s->nfds != set.count)
+		if (s->conn.nfds && s->conn.nfds != set.count)
 			return -EINVAL;
 		for (uint32_t i = 0; i < set.count; i++) {
-			int fd = s->nfds ? take_fd(s) : -1;
+			int fd = s->conn.nfds ? vfio_conn_take_fd(&s->conn) : -1;
 
 			if (vfio_irqs_set(&s->irqs, set.start + i, fd)) {
 				warn(s, "vector %u is refused: its file is no eventfd",
@@ -466,10 +297,10 @@ static int do_set_irqs(struct vfio_user *s, size_t *out)
 		return 0;
 	}
 	if (data == VU_IRQ_DATA_BOOL) {
-		if (s->len < sizeof(set) + set.count)
+		if (s->conn.len < sizeof(set) + set.count)
 			return -EINVAL;
 		for (uint32_t i = 0; i < set.count; i++)
-			if (s->body[sizeof(set) + i])
+			if (s->conn.body[sizeof(set) + i])
 				irq(s, set.start + i);
 		return 0;
 	}
@@ -480,18 +311,19 @@ static int region_args(const struct vfio_user *s, struct vu_region_io *io)
 {
 	uint64_t size;
 
-	if (s->len < sizeof(*io))
+	if (s->conn.len < sizeof(*io))
 		return -EINVAL;
-	memcpy(io, s->body, sizeof(*io));
+	memcpy(io, s->conn.body, sizeof(*io));
 	size = region_size(s, io->region);
-	if (!size || io->count > MAX_XFER || io->offset > size || io->count > size - io->offset)
+	if (!size || io->count > VFIO_CONN_XFER || io->offset > size ||
+	    io->count > size - io->offset)
 		return -EINVAL;
 	return 0;
 }
 
 static int do_region_read(struct vfio_user *s, size_t *out)
 {
-	uint8_t *data = s->body + sizeof(struct vu_region_io);
+	uint8_t *data = s->conn.body + sizeof(struct vu_region_io);
 	struct vu_region_io io;
 	uint64_t v;
 	int ret = region_args(s, &io);
@@ -523,14 +355,14 @@ static int do_region_read(struct vfio_user *s, size_t *out)
 
 static int do_region_write(struct vfio_user *s, size_t *out)
 {
-	const uint8_t *data = s->body + sizeof(struct vu_region_io);
+	const uint8_t *data = s->conn.body + sizeof(struct vu_region_io);
 	struct vu_region_io io;
 	uint64_t v = 0;
 	int ret = region_args(s, &io);
 
 	if (ret)
 		return ret;
-	if (s->len - sizeof(io) < io.count)
+	if (s->conn.len - sizeof(io) < io.count)
 		return -EINVAL;
 	switch (io.region) {
 	case OCTANS_BAR_REGS:
@@ -557,11 +389,11 @@ static int do_region_write(struct vfio_user *s, size_t *out)
 
 static int run_command(struct vfio_user *s, size_t *out)
 {
-	if (s->head.cmd != VU_VERSION && !s->greeted)
+	if (s->conn.head.cmd != VU_VERSION && !s->conn.greeted)
 		return -EINVAL;
-	switch (s->head.cmd) {
+	switch (s->conn.head.cmd) {
 	case VU_VERSION:
-		return s->greeted ? -EINVAL : do_version(s, out);
+		return s->conn.greeted ? -EINVAL : do_version(s, out);
 	case VU_DMA_MAP:
 		return do_dma_map(s, out);
 	case VU_DMA_UNMAP:
@@ -589,42 +421,21 @@ static int run_command(struct vfio_user *s, size_t *out)
 /* One message and its reply.  1 = go on, 0 = over, -EPROTO, -ETIMEDOUT. */
 static int serve_one(struct vfio_user *s)
 {
-	struct vu_header *h = &s->head;
+	struct vfio_conn *c = &s->conn;
 	size_t out = 0;
 	int ret;
 
-	set_deadline(s, FOR_EVER);
-	ret = receive(s, h, sizeof(*h), false);
+	ret = vfio_conn_receive(c);
+	if (ret == -EPROTO)
+		note(s, "message refused: command %u, %u bytes, flags %x", c->head.cmd,
+		     c->head.size, c->head.flags);
 	if (ret != 1)
 		return ret;
-	if (h->size < sizeof(*h) || h->size - sizeof(*h) > MAX_BODY) {
-		note(s, "message of %u bytes refused", h->size);
-		return -EPROTO;
-	}
-	s->len = h->size - sizeof(*h);
-	ret = receive(s, s->body, s->len, true);
-	if (ret != 1)
-		return ret;
-	if (h->flags & VU_TYPE) {
-		note(s, "reply to a question that was not asked");
-		return -EPROTO;
-	}
-	s->reply_fd = -1;
 	ret = run_command(s, &out);
-	close_fds(s);
+	vfio_conn_close_fds(c);
 	if (ret)
-		note(s, "command %u refused: %s", h->cmd, strerror(-ret));
-	if (h->flags & VU_NO_REPLY)
-		return 1;
-	h->flags = ret ? VU_REPLY | VU_ERROR : VU_REPLY;
-	h->error = -ret;
-	if (ret) {
-		out = 0;
-		s->reply_fd = -1;
-	}
-	h->size = sizeof(*h) + out;
-	set_deadline(s, MESSAGE_MS);
-	return send_all(s, h, s->body, out);
+		note(s, "command %u refused: %s", c->head.cmd, strerror(-ret));
+	return vfio_conn_reply(c, -ret, out);
 }
 
 /* Nothing runs on behalf of one who left, and nothing of him is left. */
@@ -640,9 +451,8 @@ static void clean_up(struct vfio_user *s)
 /* The connection is over with @ret.  The other thread may run a job: this ends that, too. */
 static int end_connection(struct vfio_user *s, int ret)
 {
-	close_fds(s);
-	close(s->conn);
-	if (s->greeted)
+	vfio_conn_end(&s->conn);
+	if (s->conn.greeted)
 		clean_up(s);
 	else if (!ret)
 		ret = -ENOTCONN;
@@ -725,12 +535,8 @@ int vfio_user_serve(struct vfio_user *s, int conn, int stop_fd)
 	pthread_t other;
 	bool two;
 
-	s->conn = conn;
-	s->stop_fd = stop_fd;
-	s->greeted = false;
+	vfio_conn_begin(&s->conn, conn, stop_fd);
 	s->warnings = 0;
-	s->deadline_ms = now_ms() + GREETING_MS;
-	s->nfds = 0;
 	s->todo = 0;
 	s->over = 1;
 	note(s, "client connected");
@@ -751,9 +557,7 @@ int vfio_user_new(const struct sim_config *config, bool log, struct vfio_user **
 	struct sim_bus bus = { .irq = irq, .ctx = s };
 	int ret = -ENOMEM;
 
-	if (s)
-		s->body = malloc(MAX_BODY);
-	if (!s || !s->body) {
+	if (!s || vfio_conn_init(&s->conn)) {
 		snprintf(err, errlen, "no memory for the server");
 		goto free_server;
 	}
@@ -778,7 +582,7 @@ free_irqs:
 	vfio_irqs_destroy(&s->irqs);
 free_server:
 	if (s)
-		free(s->body);
+		vfio_conn_destroy(&s->conn);
 	free(s);
 	return ret;
 }
@@ -797,7 +601,7 @@ void vfio_user_free(struct vfio_user *s)
 	vfio_irqs_destroy(&s->irqs);
 	pthread_cond_destroy(&s->free_turn);
 	pthread_mutex_destroy(&s->lock);
-	free(s->body);
+	vfio_conn_destroy(&s->conn);
 	free(s);
 }
 
