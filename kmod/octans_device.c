@@ -106,6 +106,7 @@ static int init_software(struct octans_device *dev)
 		return ret;
 	init_waitqueue_head(&dev->gate_wait);
 	INIT_WORK(&dev->reset_work, octans_reset_work);
+	INIT_WORK(&dev->wedged_work, octans_reset_tell);
 	/* reclaim may wait for a fence that only this can end */
 	dev->wq = alloc_ordered_workqueue("octans", WQ_MEM_RECLAIM | WQ_HIGHPRI);
 	if (!dev->wq)
@@ -122,6 +123,7 @@ static void stop_works(void *arg)
 	for (i = 0; i < dev->info.rings; i++)
 		disable_delayed_work_sync(&dev->scheds[i].watchdog);
 	disable_work_sync(&dev->reset_work);
+	disable_work_sync(&dev->wedged_work);
 	disable_work_sync(&dev->event_work);
 }
 

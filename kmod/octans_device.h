@@ -138,6 +138,8 @@ struct octans_device {
 	struct workqueue_struct *wq;
 	/** @reset_work: does what was asked for */
 	struct work_struct reset_work;
+	/** @wedged_work: tells user space that the device was cut off */
+	struct work_struct wedged_work;
 	/** @resets: ring and device resets so far that ended a job, or were meant to */
 	atomic_t resets;
 	/** @drains: ring resets that took back what had not started */

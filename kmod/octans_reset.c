@@ -267,21 +267,30 @@ void octans_reset_down(struct octans_device *dev)
 	}
 }
 
-/* Cuts off a device that cannot be reset. */
-static void wedge(struct octans_device *dev, const char *why)
+/**
+ * octans_reset_tell() - &octans_device.wedged_work: tell user space of a device that is cut off
+ * @work: of a device
+ */
+void octans_reset_tell(struct work_struct *work)
 {
+	struct octans_device *dev = container_of(work, struct octans_device, wedged_work);
 	/* drm_dev_wedged_event() wants a primary node, which accel devices lack. */
 	static char wedged[] = "WEDGED=rebind,bus-reset";
 	char *env[] = { wedged, NULL };
 
+	if (dev->drm.accel && dev->drm.accel->kdev)
+		kobject_uevent_env(&dev->drm.accel->kdev->kobj, KOBJ_CHANGE, env);
+}
+
+/* Cuts off a device that cannot be reset. */
+static void wedge(struct octans_device *dev, const char *why)
+{
 	if (octans_device_down(dev))
 		return;
 	octans_reset_down(dev);
 	octans_gem_revoke(dev);
 	drm_err(&dev->drm, "device is cut off: %s; rebind it to use it again\n", why);
-	/* it allocates, but there is nothing left that reclaim could wait for */
-	if (dev->drm.accel && dev->drm.accel->kdev)
-		kobject_uevent_env(&dev->drm.accel->kdev->kobj, KOBJ_CHANGE, env);
+	schedule_work(&dev->wedged_work);	/* it allocates, which a reset may not */
 }
 
 static void reset_device(struct octans_device *dev)

@@ -8,6 +8,7 @@ struct work_struct;
 int octans_reset_hw(struct octans_device *dev);
 int octans_reset_start(struct octans_device *dev);
 void octans_reset_work(struct work_struct *work);
+void octans_reset_tell(struct work_struct *work);
 void octans_reset_down(struct octans_device *dev);
 void octans_reset_prepare(struct octans_device *dev);
 void octans_reset_done(struct octans_device *dev);
