@@ -202,13 +202,11 @@ static void met(struct octans_job *job)
 	unsigned long flags;
 
 	spin_lock_irqsave(&sched->lock, flags);
-	/*
-	 * If it was cancelled meanwhile, another one is first, or none.  Somebody else may even have
-	 * seen that nothing was unmet, and the job may have ended, and its queue have moved.
-	 */
-	if (READ_ONCE(job->queue->sched) == sched)
+	/* if it was cancelled meanwhile its queue may belong to another ring */
+	if (!job->over) {
 		octans_sched_update(sched, job->queue);
-	octans_sched_fill(sched);
+		octans_sched_fill(sched);
+	}
 	spin_unlock_irqrestore(&sched->lock, flags);
 }
 
@@ -240,20 +238,18 @@ static void start_waiting(struct octans_job *job)
 /* Lets a queue that has no jobs change to a ring that has fewer.  submit_lock held. */
 static struct octans_sched *choose(struct octans_queue *queue)
 {
-	struct octans_sched *old = queue->sched, *best;
+	struct octans_sched *old = queue->sched;
+	bool idle = true;
 
-	if (old && READ_ONCE(queue->count))
-		return old;
-	best = octans_sched_choose(queue->dev, old);
-	if (best == old)
-		return old;
-	/* under the old one's lock: see met() */
-	if (old)
+	if (old) {
+		/* and nobody is still looking at its last one */
 		spin_lock_irq(&old->lock);
-	WRITE_ONCE(queue->sched, best);
-	if (old)
+		idle = !queue->count;
 		spin_unlock_irq(&old->lock);
-	return best;
+	}
+	if (idle)
+		queue->sched = octans_sched_choose(queue->dev, old);
+	return queue->sched;
 }
 
 /* submit_lock held. */

@@ -49,6 +49,8 @@ struct octans_job {
 	u32 size, param_count;
 	/** @last: of its SUBMIT, the one that somebody may wait for */
 	bool last;
+	/** @over: taken off ring or queue, to be ended; protected by @sched's lock */
+	bool over;
 	/** @error: how it ends; written by who takes it off its list */
 	int error;
 	/** @ns: predicted, as counted while it is on the ring; protected by @sched's lock */

@@ -278,6 +278,7 @@ void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *e
 	sched->ring.done++;
 	leave(sched, job);
 	job->error = error;
+	job->over = true;
 	list_add_tail(&job->node, ended);
 	add_count(sched, job->queue, -1);
 	octans_sched_flush(sched, job->queue, -ECANCELED, ended);
@@ -306,6 +307,7 @@ void octans_sched_flush(struct octans_sched *sched, struct octans_queue *queue, 
 		return;
 	list_for_each_entry(job, &queue->jobs, node) {
 		job->error = sched->frozen & OCTANS_FROZEN_DOWN ? -ENODEV : error;
+		job->over = true;
 		n++;
 	}
 	list_splice_tail_init(&queue->jobs, ended);
