@@ -384,15 +384,24 @@ void octans_sched_put_back(struct octans_sched *sched, struct list_head *ended)
 }
 
 /**
- * octans_sched_crowded() - does somebody wait behind more than one job of another client?
- * @sched: scheduler
+ * octans_sched_crowded() - would somebody else be better off if the client that runs had nothing
+ * but that on the ring?
+ * @sched: scheduler that has a job on the ring
  */
 bool octans_sched_crowded(struct octans_sched *sched)
 {
-	struct octans_job *first = octans_sched_first(sched);
+	struct octans_client *client = octans_sched_first(sched)->queue->client;
+	bool others = others_wait(sched, client);
+	u64 seqno = sched->ring.done + 2;
+	u32 behind = 0;
 
-	return octans_ring_count(&sched->ring) > 1 &&
-	       others_wait(sched, first->queue->client);
+	for (; seqno <= sched->ring.seqno; seqno++) {
+		if (octans_sched_find(sched, seqno)->queue->client == client)
+			behind++;
+		else
+			others = true;
+	}
+	return others && behind;
 }
 
 /**
