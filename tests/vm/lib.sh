@@ -7,12 +7,32 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=$caches/vm
 root=$cache/root
 
-# The kernel release in the root that begins with 6.12 or 7.3.
+debug_cache() {	# VERSION: where tests/vm/debug-kernel keeps what it builds
+	echo "$caches/debug-$1"
+}
+
+# The root that holds a kernel, its modules and what to build others with.
+kernel_root() {	# 6.12|7.3|debug
+	case $1 in
+	debug) echo "$(debug_cache 7.3)/root" ;;
+	*) echo "$root" ;;
+	esac
+}
+
+# The kernel release that 6.12, 7.3 or debug stands for.
 release() {
-	local r
-	r=$(cd "$root/lib/modules" 2>/dev/null && ls -d "$1".* 2>/dev/null | tail -n 1)
-	[ -n "$r" ] || die "there is no kernel $1 in $root; run tests/vm/mkroot"
+	local r where
+	where=$(kernel_root "$1")
+	r=$(cd "$where/lib/modules" 2>/dev/null && ls -d "${1/debug/7.3}".* 2>/dev/null | tail -n 1)
+	[ -n "$r" ] || die "there is no kernel $1 in $where; run tests/vm/$(maker "$1")"
 	echo "$r"
+}
+
+maker() {
+	case $1 in
+	debug) echo debug-kernel ;;
+	*) echo mkroot ;;
+	esac
 }
 
 module() {	# RELEASE: where its octans.ko is built
