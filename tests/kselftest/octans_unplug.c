@@ -1,60 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* The processor goes while everything is in use, by sysfs and by surprise; it comes back. */
-#include <dirent.h>
-#include <pthread.h>
-
-#include "octans.h"
+#include "octans_admin.h"
 
 FIXTURE(unplug) {
-	char bdf[32];
+	int unused;
 };
-
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
-static bool sys(const char *bdf, const char *file)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, file);
-	return write_file(path, "1");
-}
-
-static bool rescan(void)
-{
-	if (!write_file("/sys/bus/pci/rescan", "1"))
-		return false;
-	for (int i = 0; i < 100; i++) {
-		int fd = node_open();
-
-		if (fd >= 0) {
-			close(fd);
-			return true;
-		}
-		usleep(50000);
-	}
-	return false;
-}
 
 FIXTURE_SETUP(unplug)
 {
-	char path[128], link[256], *name;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/sys/class/accel/%s/device", strrchr(node(), '/') + 1);
-	n = readlink(path, link, sizeof(link) - 1);
-
-	ASSERT_GE(n, 1);
-	link[n] = 0;
-	name = strrchr(link, '/');
-	snprintf(self->bdf, sizeof(self->bdf), "%.31s", name ? name + 1 : link);
+	(void)self;
+	ASSERT_TRUE(*bdf());
 }
 
 FIXTURE_TEARDOWN(unplug)
@@ -85,7 +40,7 @@ TEST_F(unplug, held_open)
 	ASSERT_EQ(syncobj_create(c.fd, &out.handle), 0);
 	ASSERT_EQ(submit(c.fd, c.queue, VA, put_nop(c.map), 0, &out, 1), 0);
 	ASSERT_EQ(sync_result(c.fd, out.handle, 10), 0);
-	ASSERT_TRUE(sys(self->bdf, "remove"));
+	ASSERT_TRUE(pci_do("remove"));
 	/* calls say so, memory can still be touched */
 	EXPECT_EQ(bo_create(c.fd, PAGE, 0, &id), -ENODEV);
 	EXPECT_EQ(submit(c.fd, c.queue, VA, 16, 0, NULL, 0), -ENODEV);
@@ -120,7 +75,7 @@ TEST_F(unplug, job_hangs)
 	h.handle = out.handle;
 	ASSERT_EQ(call(c.fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &h), 0);
 	usleep(100000);
-	ASSERT_TRUE(sys(self->bdf, "remove"));
+	ASSERT_TRUE(pci_do("remove"));
 	p.fd = h.fd;
 	EXPECT_EQ(poll(&p, 1, 5000), 1);
 	EXPECT_EQ(ioctl(h.fd, SYNC_IOC_FILE_INFO, &info), 0);
@@ -163,7 +118,7 @@ TEST_F_TIMEOUT(unplug, under_load, 180)
 			ASSERT_EQ(pthread_create(&t[i], NULL, submit_for_ever, &c[i]), 0);
 		}
 		usleep(200000 + round * 50000);
-		ASSERT_TRUE(sys(self->bdf, "remove"));
+		ASSERT_TRUE(pci_do("remove"));
 		for (int i = 0; i < 3; i++) {
 			pthread_join(t[i], NULL);
 			client_close(&c[i]);
@@ -184,7 +139,7 @@ TEST_F_TIMEOUT(unplug, by_surprise, 120)
 		SKIP("no control port");
 	ret = run(c.fd, c.queue, VA, 16, 0);
 	EXPECT_TRUE(ret == -ENODEV || ret == -ETIME || ret == -EIO);
-	ASSERT_TRUE(sys(self->bdf, "remove"));
+	ASSERT_TRUE(pci_do("remove"));
 	client_close(&c);
 	ASSERT_TRUE(control("restore"));
 	ASSERT_TRUE(rescan());
@@ -197,7 +152,7 @@ TEST_F(unplug, function_reset)
 	ASSERT_EQ(client_open(&c, 1000), 0);
 	put_nop(c.map);
 	EXPECT_EQ(run(c.fd, c.queue, VA, 16, 0), 0);
-	if (!sys(self->bdf, "reset"))
+	if (!pci_do("reset"))
 		SKIP("no function reset here");
 	EXPECT_EQ(run(c.fd, c.queue, VA, 16, 0), 0);
 	client_close(&c);
@@ -206,8 +161,8 @@ TEST_F(unplug, function_reset)
 TEST_F_TIMEOUT(unplug, unbind_and_bind, 120)
 {
 	for (int i = 0; i < 5; i++) {
-		ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/unbind", self->bdf));
-		ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/bind", self->bdf));
+		ASSERT_TRUE(unbind());
+		ASSERT_TRUE(bind_again());
 	}
 }
 
@@ -239,8 +194,8 @@ TEST_F_TIMEOUT(unplug, slow_acknowledge_after_rebind, 60)
 	for (int i = 0; i < 50; i++)
 		ASSERT_EQ(vm_map(c.fd, c.vm, c.bo, 0, 2 * VA, PAGE, 0), 0);
 	client_close(&c);
-	ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/unbind", self->bdf));
-	ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/bind", self->bdf));
+	ASSERT_TRUE(unbind());
+	ASSERT_TRUE(bind_again());
 	if (!control_rings("slow", " 20000"))
 		SKIP("no control port");
 	ASSERT_EQ(start_slow_job(&c, &out), 0);
@@ -272,7 +227,7 @@ TEST_F_TIMEOUT(unplug, unbind_while_an_invalidation_is_late, 60)
 		ASSERT_EQ(unmapping_start(&u, &c, VA + 8 * PAGE), 0);
 		usleep(200000 + i * 400000);
 		t = now_ns();
-		ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/unbind", self->bdf));
+		ASSERT_TRUE(unbind());
 		t = now_ns() - t;
 		EXPECT_LE(t, 2000000000);
 		pthread_join(u.thread, NULL);
@@ -280,7 +235,7 @@ TEST_F_TIMEOUT(unplug, unbind_while_an_invalidation_is_late, 60)
 		EXPECT_EQ(sync_result(c.fd, out.handle, 10), -ENODEV);
 		client_close(&c);
 		control_rings("hold ring", " off");
-		ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/bind", self->bdf));
+		ASSERT_TRUE(bind_again());
 	}
 	control_rings("slow", " 0");
 }
@@ -300,7 +255,7 @@ TEST_F_TIMEOUT(unplug, invalidation_lost_in_a_function_reset, 60)
 	ASSERT_EQ(unmapping_start(&u, &c, VA + 8 * PAGE), 0);
 	usleep(200000);
 	EXPECT_TRUE(!u.done);
-	ASSERT_TRUE(sys(self->bdf, "reset"));
+	ASSERT_TRUE(pci_do("reset"));
 	pthread_join(u.thread, NULL);
 	EXPECT_EQ(u.ret, 0);
 	EXPECT_LE(u.ns, 900000000);
@@ -333,6 +288,6 @@ TEST_F_TIMEOUT(unplug, cut_off_while_an_invalidation_is_late, 60)
 	control_rings("hold ring", " off");
 	control_rings("fail-reset ring", " 0");
 	control("fail-reset device 0");
-	ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/unbind", self->bdf));
-	ASSERT_TRUE(write_file("/sys/bus/pci/drivers/octans/bind", self->bdf));
+	ASSERT_TRUE(unbind());
+	ASSERT_TRUE(bind_again());
 }
