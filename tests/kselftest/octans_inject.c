@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Every allocation of every call fails once, and everything is killed in the middle: nothing is
+ * left behind, nothing breaks.  Failing needs a kernel with fault injection (the debug kernel).
+ */
+#include "octans_admin.h"
+
+static const char *const kinds[] = { "buffers", "spaces", "tables", "queues", "jobs", "card_bytes" };
+#define KINDS (sizeof(kinds) / sizeof(*kinds))
+
+FIXTURE(inject) {
+	struct client c;
+	long long before[KINDS];
+};
+
+FIXTURE_SETUP(inject)
+{
+	ASSERT_TRUE(device_fresh());
+	ASSERT_EQ(client_open(&self->c, 1000), 0);
+	put_nop(self->c.map);
+	for (size_t i = 0; i < KINDS; i++)
+		self->before[i] = objects(kinds[i]);
+}
+
+FIXTURE_TEARDOWN(inject)
+{
+	for (size_t i = 0; i < KINDS; i++) {
+		for (int t = 0; t < 50 && objects(kinds[i]) != self->before[i]; t++)
+			usleep(100000);
+		if (objects(kinds[i]) != self->before[i])
+			printf("# %s\n", kinds[i]);
+		EXPECT_EQ(objects(kinds[i]), self->before[i]);
+	}
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, put_nop(self->c.map), 0), 0);
+	client_close(&self->c);
+}
+
+/* Whether the next call's Nth allocation is to fail. */
+static bool fail_nth(unsigned int n)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/fail-nth", syscall(SYS_gettid));
+	snprintf(text, sizeof(text), "%u", n);
+	return write_file(path, text);
+}
+
+/* Whether it did: the number is counted down to 0. */
+static bool has_failed(void)
+{
+	char path[64];
+	bool failed;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/fail-nth", syscall(SYS_gettid));
+	failed = read_number(path) == 0;
+	fail_nth(0);
+	return failed;
+}
+
+/* Repeats a thing with its 1st, 2nd ... allocation failing, until it needs no more of them. */
+static void step_through(struct test_metadata *_metadata, const char *name, struct client *c,
+			 int (*thing)(struct client *c))
+{
+	unsigned int n = 1;
+	bool failed;
+	int ret;
+
+	write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
+	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	write_file("/sys/kernel/debug/failslab/verbose", "0");
+	write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	do {
+		if (!fail_nth(n))
+			SKIP("this kernel injects no faults");
+		ret = thing(c);
+		failed = has_failed();
+		if (ret && ret != -ENOMEM && ret != -EFAULT && ret != -EINTR)
+			printf("# %s, allocation %u: %d\n", name, n, ret);
+		EXPECT_TRUE(!ret || ret == -ENOMEM || ret == -EFAULT || ret == -EINTR);
+	} while (failed && ++n < 1000);
+	EXPECT_EQ(ret, 0);
+	printf("# %s: %u allocations failed\n", name, n - 1);
+}
+
+static void gem_close(struct client *c, uint32_t handle)
+{
+	struct drm_gem_close g = { .handle = handle };
+
+	call(c->fd, DRM_IOCTL_GEM_CLOSE, &g);
+}
+
+static int host_buffer(struct client *c)
+{
+	uint32_t id;
+	int ret = bo_create(c->fd, 4 * PAGE, 0, &id);
+
+	if (!ret)
+		gem_close(c, id);
+	return ret;
+}
+
+static int card_buffer(struct client *c)
+{
+	uint32_t id;
+	int ret = bo_create(c->fd, 4 * PAGE, DRM_OCTANS_BO_DEVICE, &id);
+
+	if (!ret)
+		gem_close(c, id);
+	return ret;
+}
+
+static int space(struct client *c)
+{
+	struct drm_octans_vm_destroy d = { 0 };
+	int ret = vm_create(c->fd, &d.id);
+
+	return ret ? ret : call(c->fd, DRM_IOCTL_OCTANS_VM_DESTROY, &d);
+}
+
+static int mapping(struct client *c)
+{
+	int ret = vm_map(c->fd, c->vm, c->bo, 0, VA + (1ull << 40), 16 * PAGE, 0);
+
+	if (!ret)	/* what unmapping needs in its middle may be missing, too */
+		ret = vm_unmap(c->fd, c->vm, VA + (1ull << 40) + PAGE, PAGE);
+	fail_nth(0);
+	vm_unmap(c->fd, c->vm, VA + (1ull << 40), 16 * PAGE);
+	return ret;
+}
+
+static int queue(struct client *c)
+{
+	uint32_t id;
+	int ret = queue_create(c->fd, c->vm, 1000, &id);
+
+	return ret ? ret : queue_destroy(c->fd, id);
+}
+
+static int job(struct client *c)
+{
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct drm_syncobj_destroy d;
+	int ret = syncobj_create(c->fd, &out.handle);
+
+	if (ret)
+		return ret;
+	ret = submit(c->fd, c->queue, VA, 16, 0, &out, 1);
+	d = (struct drm_syncobj_destroy) { .handle = out.handle };
+	call(c->fd, DRM_IOCTL_SYNCOBJ_DESTROY, &d);
+	return ret;
+}
+
+static int whole_client(struct client *c)
+{
+	struct client other = { .fd = -1 };
+	int ret = client_open(&other, 1000);
+
+	(void)c;
+	fail_nth(0);
+	if (!ret)
+		client_close(&other);
+	else if (other.fd >= 0)
+		close(other.fd);
+	return ret;
+}
+
+static const struct {
+	const char *name;
+	int (*thing)(struct client *c);
+} things[] = {
+	{ "BO_CREATE, host", host_buffer },
+	{ "BO_CREATE, card", card_buffer },
+	{ "VM_CREATE", space },
+	{ "VM_BIND", mapping },
+	{ "QUEUE_CREATE", queue },
+	{ "SUBMIT", job },
+	{ "a client", whole_client },
+};
+#define THINGS (sizeof(things) / sizeof(*things))
+
+TEST_F_TIMEOUT(inject, every_allocation_fails, 290)
+{
+	for (size_t i = 0; i < THINGS; i++)
+		step_through(_metadata, things[i].name, &self->c, things[i].thing);
+}
+
+/* Binding the driver, with each of its allocations failing. */
+TEST_F_TIMEOUT(inject, probe_fails_at_every_step, 290)
+{
+	unsigned int n = 1;
+	bool good, failed;
+
+	if (!fail_nth(0))
+		SKIP("this kernel injects no faults");
+	client_close(&self->c);
+	ASSERT_TRUE(unbind());
+	do {
+		ASSERT_TRUE(fail_nth(n));
+		good = write_file("/sys/bus/pci/drivers/octans/bind", bdf());
+		failed = has_failed();
+		if (good)
+			ASSERT_TRUE(unbind());
+	} while (failed && ++n < 2000);
+	printf("# %u allocations of a probe failed\n", n - 1);
+	ASSERT_TRUE(bind_again());
+	ASSERT_EQ(client_open(&self->c, 1000), 0);
+	/* another device: it counts from nothing but this client */
+	for (size_t i = 0; i < KINDS; i++)
+		self->before[i] = objects(kinds[i]);
+}
+
+/* SIGKILL in the middle of every call. */
+TEST_F_TIMEOUT(inject, sigkill_in_every_call, 120)
+{
+	for (unsigned int round = 0; round < 12 * THINGS; round++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			struct client c;
+
+			if (client_open(&c, 1000))
+				_exit(1);
+			put_nop(c.map);
+			for (;;)
+				things[round % THINGS].thing(&c);
+		}
+		usleep(30000 + round * 1237 % 20000);
+		kill(pid, SIGKILL);
+		ASSERT_EQ(waitpid(pid, NULL, 0), pid);
+	}
+}
