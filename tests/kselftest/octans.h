@@ -25,7 +25,7 @@
  * the old one. */
 static inline const char *node(void)
 {
-	static char path[64];
+	static _Thread_local char path[64];
 	const char *given = getenv("OCTANS_NODE");
 	glob_t g;
 
