@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What one client can do to the others: jobs without end, jobs that do not end, bans without end. */
+/* What one client can do to others: jobs without end, jobs that never end, bans without end. */
 #include "octans_admin.h"
 
 #define PER_QUEUE 1024

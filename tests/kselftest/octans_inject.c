@@ -5,7 +5,8 @@
  */
 #include "octans_admin.h"
 
-static const char *const kinds[] = { "buffers", "spaces", "tables", "queues", "jobs", "card_bytes" };
+static const char *const kinds[] = { "buffers", "spaces", "tables", "queues", "jobs",
+				     "card_bytes" };
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
 FIXTURE(inject) {

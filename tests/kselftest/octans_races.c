@@ -49,7 +49,7 @@ static void threads_end(pthread_t *t, int n)
 
 /* Where a driver has judged, and has not yet reset. */
 static const char *const between_verdict_and_reset[] = {
-	"octans_recover", "octans_reset_ring", "octans_reset_work", "octans_ring_stop", NULL
+	"octans_recover", "octans_ring_disable", NULL
 };
 
 /*
@@ -165,7 +165,7 @@ static void *submit_one(void *arg)
 
 TEST_F_TIMEOUT(races, kill_before_the_ring, 120)
 {
-	static const char *const emit[] = { "octans_ring_emit", "octans_ring_fill", NULL };
+	static const char *const emit[] = { "octans_ring_emit", "octans_job_push", NULL };
 	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
 	pthread_t t;
 	int64_t begin;
@@ -211,8 +211,8 @@ static void *caller_thread(void *arg)
 }
 
 /*
- * CALL is held up in one of FUNCTIONS while the driver is unbound.  Either the removal waits for it,
- * or it fails: what reaches for the HARDWARE and has succeeded later than the removal has used a
+ * CALL is held up in one of FUNCTIONS while the driver is unbound.  Either the removal waits,
+ * or the call fails: what reaches for the HARDWARE and has succeeded later than the removal has used a
  * device that is gone.
  */
 static void across_unbind(struct test_metadata *_metadata, struct client *c,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A device that no reset brings back is cut off: for everybody, wholly, and until it is bound anew. */
+/* A device that no reset brings back is cut off: wholly, for everybody, until it is bound anew. */
 #include "octans_admin.h"
 
 FIXTURE(wedged) {
