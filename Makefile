@@ -8,6 +8,8 @@
 # make modules    octans.ko for the kernel in KDIR (for those of the VM: tests/vm/build-module)
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
 # make fuzz       FUZZ_SECONDS=60 of hostile streams, clients, machine monitors and control lines each
+# make stress     SECONDS=600 of honest clients beside others, in a VM (KERNEL=7.3)
+# make check-debug  every kernel test on a debug kernel, which is built once: an hour and 6 GB
 # make tsan       engines and their threads under ThreadSanitizer, 15 to 25 minutes
 # make bench      speed and memory beside the peers: as make check
 # make install    into $(DESTDIR)$(PREFIX), PREFIX=/usr/local (LIBDIR= STATIC=1)
@@ -22,6 +24,8 @@ LIBDIR	?= $(PREFIX)/lib
 KDIR	?= /lib/modules/$(shell uname -r)/build
 MILLIONS ?= 500
 FUZZ_SECONDS ?= 60
+SECONDS	?= 600
+KERNEL	?= 7.3
 SEED	?= 1
 MODEL	:= models/octans-demo.gguf
 PROMPT	?= What is the capital of France?
@@ -212,6 +216,15 @@ tsan: tools
 	@UNIT_SECONDS=1800 tests/unit/run $(addprefix $(O)/tsan/unit/,test_engine test_cards test_seqs test_save)
 	$(O)/tsan/fuzz_engine $(FUZZ_SECONDS) $(SEED) 4
 
+stress: all
+	@tests/vm/stress $(KERNEL) $(SECONDS)
+
+check-debug: all
+	@packaging/install-deps --test
+	@tests/vm/mkroot
+	@tests/vm/debug-kernel
+	@tests/vm/check-kernel debug
+
 bench:
 	@packaging/install-deps --test
 	@$(MAKE) --no-print-directory all
@@ -290,7 +303,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-.PHONY: all tools run unit unit-build check same fuzz tsan bench modules modules_clean deps relink install uninstall clean help
+.PHONY: all tools run unit unit-build check same fuzz stress check-debug tsan bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
