@@ -314,6 +314,14 @@ static inline long long objects(const char *name)
 	return found;
 }
 
+/* Jobs that have ended keep what they held for a moment. */
+static inline bool jobs_reaped(void)
+{
+	for (int i = 0; i < 100 && objects("jobs"); i++)
+		usleep(50000);
+	return !objects("jobs");
+}
+
 /* An open node with an address space, a queue, and a page mapped at VA. */
 struct client {
 	int fd;
