@@ -237,7 +237,7 @@ static void spare_the_drm_core(void)
 }
 
 /* Binding the driver, with each of its allocations failing. */
-TEST_F_TIMEOUT(inject, probe_fails_at_every_step, 290)
+TEST_F_TIMEOUT(inject, probe_fails_at_every_step, 1200)
 {
 	unsigned int n = 1;
 	bool good, failed;
