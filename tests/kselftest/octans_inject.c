@@ -19,6 +19,7 @@ FIXTURE_SETUP(inject)
 	ASSERT_TRUE(device_fresh());
 	ASSERT_EQ(client_open(&self->c, 1000), 0);
 	put_nop(self->c.map);
+	jobs_reaped();
 	for (size_t i = 0; i < KINDS; i++)
 		self->before[i] = objects(kinds[i]);
 }

@@ -175,16 +175,14 @@ static int do_drop_irq(struct line *l)
 
 static int do_fault(struct line *l)
 {
-	struct sim_ring *ring;
-	int at = 1;
+	bool on;
+	struct sim_ring *ring = ring_switch(l, &on);
 
-	ring = ring_word(l, &at);
 	if (!ring)
 		return -EINVAL;
-	if (at < l->n)
-		return error(l, "\"fault\" has the word \"%s\" too many", l->word[at]);
-	atomic_store(&ring->mem.fault, 1);
-	return ok(l, "the next access of ring %u faults", ring->index);
+	atomic_store(&ring->mem.fault, on);
+	return on ? ok(l, "the next access of ring %u faults", ring->index)
+		  : ok(l, "no access of ring %u faults", ring->index);
 }
 
 /* What @of is called, and where in a ring it is injected. */
