@@ -26,7 +26,7 @@ static int objects_show(struct seq_file *m, void *data)
 	seq_printf(m, "card_bytes %llu\n", dev->local.used);
 	mutex_unlock(&dev->local.lock);
 	seq_printf(m, "resets %d\n", atomic_read(&dev->resets));
-	seq_printf(m, "drains %d\n", atomic_read(&dev->drains));
+	seq_printf(m, "withdrawn %d\n", atomic_read(&dev->withdrawn));
 	seq_printf(m, "submits %lld\n", atomic64_read(&dev->submits));
 	seq_printf(m, "submitted_jobs %lld\n", atomic64_read(&dev->submitted_jobs));
 	return 0;

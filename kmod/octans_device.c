@@ -22,7 +22,8 @@ static int read_info(struct octans_device *dev)
 	if (id != OCTANS_ID_MAGIC)
 		return dev_err_probe(dev->drm.dev, -ENODEV, "id 0x%x is not an Octans's\n", id);
 	i->version = octans_read32(dev, OCTANS_REG_VERSION);
-	if (i->version >> 16 != OCTANS_VERSION_2_0 >> 16)
+	/* completion rings and shadow doorbells came with 2.1 */
+	if (i->version >> 16 != OCTANS_VERSION_2_1 >> 16 || i->version < OCTANS_VERSION_2_1)
 		return dev_err_probe(dev->drm.dev, -ENODEV, "hardware %u.%u is not supported\n",
 				     i->version >> 16, i->version & 0xffff);
 	i->rings = OCTANS_CAPS_RINGS(caps);

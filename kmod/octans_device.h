@@ -142,8 +142,10 @@ struct octans_device {
 	struct work_struct wedged_work;
 	/** @resets: ring and device resets so far that ended a job, or were meant to */
 	atomic_t resets;
-	/** @drains: ring resets that took back what had not started */
-	atomic_t drains;
+	/** @withdrawn: jobs that were taken back from a ring, for those who waited behind them */
+	atomic_t withdrawn;
+	/** @placed: rings chosen for new queues so far */
+	atomic_t placed;
 	/** @submits, @submitted_jobs: SUBMITs that were accepted so far, and the jobs in them */
 	atomic64_t submits, submitted_jobs;
 

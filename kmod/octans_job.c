@@ -343,6 +343,7 @@ void octans_job_kill(struct octans_queue *queue)
 		return;		/* it never had any */
 	spin_lock_irq(&sched->lock);
 	queue->killed = true;
+	octans_sched_withdraw(sched, queue->client, queue);
 	octans_sched_flush(sched, queue, -ECANCELED, &ended);
 	if (queue->running)
 		mod_delayed_work(sched->dev->wq, &sched->watchdog, GRACE);
@@ -350,7 +351,10 @@ void octans_job_kill(struct octans_queue *queue)
 	octans_job_end(&ended);
 }
 
-/* Why the oldest job on the ring must be ended, or 0.  Called with the lock held. */
+/*
+ * Why the oldest job on the ring must be ended, or 0.  Called with the lock held.  Its client
+ * answers for what the job did, not for a device that talks nonsense.
+ */
 static int verdict(struct octans_sched *sched, enum octans_news news, u32 status)
 {
 	struct octans_queue *queue = octans_sched_first(sched)->queue;
@@ -382,13 +386,11 @@ static void look(struct octans_sched *sched, struct list_head *ended)
 	int error;
 
 	news = octans_sched_collect(sched, &status, ended);
-	if (!(sched->frozen & ~OCTANS_FROZEN_DRAIN) && octans_sched_first(sched)) {
+	if (!sched->frozen && octans_sched_first(sched)) {
 		error = verdict(sched, news, status);
 		if (error)
-			octans_sched_freeze(sched, error);
+			octans_sched_freeze(sched, error, news != OCTANS_NEWS_NONSENSE);
 	}
-	if (sched->frozen & OCTANS_FROZEN_DRAIN && !list_empty(ended))
-		octans_reset_request(sched->dev);
 	if (!list_empty(ended))
 		notice_killed(sched);
 	octans_sched_fill(sched);
@@ -412,20 +414,31 @@ void octans_job_irq(struct octans_sched *sched)
 }
 
 /*
- * The device has counted the oldest job as ended, or halted, but its writeback does not show.  It
- * may be on its way at the first look; at the second it is lost, or there was no seqno to write.
+ * The device has counted the oldest job as ended, or halted, but its record does not show.  It
+ * may be on its way at the first look; at the second it is lost, or there was none to write.
  */
 static void notice_lost(struct octans_sched *sched, const struct octans_look *look)
 {
 	u64 first = sched->ring.done + 1;
 
-	if (sched->frozen & ~OCTANS_FROZEN_DRAIN || !octans_sched_first(sched))
+	if (sched->frozen || !octans_sched_first(sched))
 		return;
 	if (!octans_ring_passed(&sched->ring, look) && !(look->status & OCTANS_RING_HALTED))
 		return;
 	if (sched->lost == first)
-		octans_sched_freeze(sched, -EIO);
+		octans_sched_freeze(sched, -EIO, false);
 	sched->lost = first;
+}
+
+/*
+ * The ring rests, and yet there are jobs on it: a doorbell was lost.  One too many does no harm.
+ */
+static void notice_rest(struct octans_sched *sched, const struct octans_look *look)
+{
+	if (!sched->frozen && octans_sched_first(sched) && look->status != U32_MAX &&
+	    !(look->status & (OCTANS_RING_BUSY | OCTANS_RING_HALTED)) &&
+	    !octans_ring_passed(&sched->ring, look))
+		octans_ring_bell_again(&sched->ring);
 }
 
 /*
@@ -434,19 +447,22 @@ static void notice_lost(struct octans_sched *sched, const struct octans_look *lo
  */
 static void notice_overrun(struct octans_sched *sched)
 {
-	if (sched->frozen || !octans_sched_first(sched) || !octans_sched_crowded(sched))
+	struct octans_job *job = octans_sched_first(sched);
+	u32 n;
+
+	if (sched->frozen || !job || !octans_sched_crowded(sched) ||
+	    ktime_ms_delta(ktime_get(), sched->since) < PATIENCE_MS)
 		return;
-	if (ktime_ms_delta(ktime_get(), sched->since) < PATIENCE_MS)
-		return;
-	sched->frozen |= OCTANS_FROZEN_DRAIN;
-	octans_reset_request(sched->dev);
+	n = octans_sched_withdraw(sched, job->queue->client, NULL);
+	atomic_add(n, &sched->dev->withdrawn);
+	octans_sched_fill(sched);
 }
 
 /**
  * octans_job_watchdog() - &octans_sched.watchdog
  * @work: of a scheduler
  *
- * Finds lost interrupts and writebacks, and jobs that run for too long.  The registers are read
+ * Finds lost interrupts, doorbells and records, and jobs that run for too long.  The registers are read
  * before the lock is taken: what they show only gets older.
  */
 void octans_job_watchdog(struct work_struct *work)
@@ -463,6 +479,7 @@ void octans_job_watchdog(struct work_struct *work)
 	octans_job_irq(sched);	/* its interrupt may have been lost */
 	spin_lock_irq(&sched->lock);
 	notice_lost(sched, &regs);
+	notice_rest(sched, &regs);
 	notice_overrun(sched);
 	spin_unlock_irq(&sched->lock);
 	dma_fence_end_signalling(cookie);

@@ -43,7 +43,7 @@ struct octans_job {
 	struct octans_queue *queue;
 	/** @sched: that it was pushed to */
 	struct octans_sched *sched;
-	/** @node: in @queue->jobs (@sched's lock), or in somebody's list of jobs to end */
+	/** @node: in @queue->jobs or ->back (@sched's lock), or in somebody's list of jobs to end */
 	struct list_head node;
 	u64 va, tag, param_va;
 	u32 size, param_count;
@@ -51,6 +51,8 @@ struct octans_job {
 	bool last;
 	/** @over: taken off ring or queue, to be ended; protected by @sched's lock */
 	bool over;
+	/** @withdrawn: on a ring, and not to be run there; protected by @sched's lock */
+	bool withdrawn;
 	/** @error: how it ends; written by who takes it off its list */
 	int error;
 	/** @ns: predicted, as counted while it is on the ring; protected by @sched's lock */

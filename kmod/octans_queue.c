@@ -150,6 +150,7 @@ static struct octans_queue *queue_new(struct octans_client *client, struct octan
 	INIT_LIST_HEAD(&queue->member);
 	INIT_LIST_HEAD(&queue->ready);
 	INIT_LIST_HEAD(&queue->jobs);
+	INIT_LIST_HEAD(&queue->back);
 	atomic_inc(&queue->dev->objects.queues);
 	return queue;
 }

@@ -54,10 +54,14 @@ struct octans_queue {
 	struct list_head ready;
 	/** @jobs: that are not on the ring, oldest first */
 	struct list_head jobs;
+	/** @back: skipped by the ring, until it has skipped all of @withdrawn; oldest first */
+	struct list_head back;
 	/** @count: of its jobs, those on the ring included */
 	u32 count;
 	/** @running: on the ring */
 	u32 running;
+	/** @withdrawn: of those, not to be run there; none goes on the ring meanwhile */
+	u32 withdrawn;
 	/** @job_ns: what one takes, as far as is known */
 	u64 job_ns;
 	/** @killed: by its owner: what has not started ends at once */

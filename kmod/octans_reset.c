@@ -53,16 +53,20 @@ static bool busy(struct octans_sched *sched)
 	       !(sched->frozen & OCTANS_FROZEN_VERDICT && look->seqno == sched->guilty);
 }
 
-/* Ends the oldest job on the ring.  Lock held. */
-static void pop(struct octans_sched *sched, int error, struct list_head *ended)
+/* Ends the oldest job on the ring.  Its client answers for it, or the device.  Lock held. */
+static void pop(struct octans_sched *sched, int error, bool blame, struct list_head *ended)
 {
 	struct octans_queue *queue = octans_sched_first(sched)->queue;
 
 	if (error && queue->killed)
 		error = -ECANCELED;
 	/* Banned first: who sees the fence may submit again at once. */
-	if (error && error != -ECANCELED)
-		octans_queue_ban(queue, error);
+	if (error && error != -ECANCELED) {
+		if (blame)
+			octans_queue_ban(queue, error);
+		else
+			octans_queue_stop(queue, error);
+	}
 	octans_sched_pop(sched, error, ended);
 }
 
@@ -75,6 +79,7 @@ static void settle(struct octans_sched *sched, struct list_head *ended)
 	struct octans_ring *ring = &sched->ring;
 	u64 guilty = sched->frozen & OCTANS_FROZEN_VERDICT ? sched->guilty : 0;
 	int error = sched->error;
+	bool blame = sched->blame;
 	u32 status, passed;
 
 	/* it may have ended just before it was stopped */
@@ -82,21 +87,23 @@ static void settle(struct octans_sched *sched, struct list_head *ended)
 		passed = 1;
 		guilty = ring->done + 1;
 		error = octans_ring_errno(status);
+		blame = true;
 	} else {
-		/* without a writeback, but with all that they had to write */
+		/* without a record, but with all that they had to write */
 		passed = octans_ring_passed(ring, &sched->look);
 		if (passed && sched->look.status & OCTANS_RING_HALTED) {
 			guilty = ring->done + passed;	/* the last one halted it */
 			error = -EIO;
+			blame = false;
 		}
 	}
 	for (; passed; passed--)
-		pop(sched, ring->done + 1 == guilty ? error : 0, ended);
+		pop(sched, ring->done + 1 == guilty ? error : 0, blame, ended);
 	if (octans_sched_first(sched)) {
 		if (ring->done + 1 == guilty)
-			pop(sched, error, ended);
+			pop(sched, error, blame, ended);
 		else if (ring->done + 1 == sched->look.seqno)
-			pop(sched, -ECANCELED, ended);	/* cut off */
+			pop(sched, -ECANCELED, false, ended);	/* cut off */
 	}
 	octans_sched_put_back(sched, ended);
 }
@@ -323,10 +330,7 @@ static int recover_ring(struct octans_sched *sched)
 		sched->guilty, sched->error, sched->look.seqno);
 	if (octans_ring_reset(&sched->ring))
 		return -ETIMEDOUT;
-	if (sched->frozen & OCTANS_FROZEN_VERDICT)
-		atomic_inc(&dev->resets);
-	else
-		atomic_inc(&dev->drains);
+	atomic_inc(&dev->resets);
 	restart(sched);
 	return 0;
 }
@@ -349,14 +353,6 @@ static void recover(struct octans_sched *sched)
 	reset_device(dev);
 }
 
-/* What has not started is to be taken back when what runs has ended: others wait behind it. */
-static void drain(struct octans_sched *sched)
-{
-	octans_ring_disable(&sched->ring);
-	if (!busy(sched))
-		recover(sched);
-}
-
 /* Clients that have failed too often: nothing of theirs starts any more. */
 static void stop_banned(struct octans_device *dev)
 {
@@ -372,6 +368,7 @@ static void stop_banned(struct octans_device *dev)
 			if (!octans_client_banned(queue->client))
 				continue;
 			octans_queue_stop(queue, -EACCES);
+			octans_sched_withdraw(sched, queue->client, queue);
 			octans_sched_flush(sched, queue, -ECANCELED, &ended);
 		}
 		spin_unlock_irq(&sched->lock);
@@ -397,11 +394,10 @@ static bool freeze_if_still(struct octans_sched *sched, const struct octans_look
 	octans_job_irq(sched);	/* so that it is the oldest, if it still runs */
 	spin_lock_irq(&sched->lock);
 	job = octans_sched_first(sched);
-	still = job && sched->ring.done + 1 == now.seqno &&
-		!(sched->frozen & ~OCTANS_FROZEN_DRAIN) &&
+	still = job && sched->ring.done + 1 == now.seqno && !sched->frozen &&
 		(!asid || octans_queue_asid(job->queue) == asid);
 	if (still)
-		octans_sched_freeze(sched, -ECANCELED);
+		octans_sched_freeze(sched, -ECANCELED, false);
 	spin_unlock_irq(&sched->lock);
 	return still;
 }
@@ -448,13 +444,8 @@ void octans_reset_work(struct work_struct *work)
 	if (!drm_dev_enter(&dev->drm, &idx))
 		return;		/* an unplug ends jobs itself */
 	for (i = 0; i < dev->info.rings && !octans_device_down(dev); i++) {
-		struct octans_sched *sched = &dev->scheds[i];
-		u32 frozen = READ_ONCE(sched->frozen);
-
-		if (frozen & OCTANS_FROZEN_VERDICT)
-			recover(sched);
-		else if (frozen & OCTANS_FROZEN_DRAIN)
-			drain(sched);
+		if (READ_ONCE(dev->scheds[i].frozen) & OCTANS_FROZEN_VERDICT)
+			recover(&dev->scheds[i]);
 	}
 	stop_banned(dev);
 	if (octans_mmu_late(dev, 0, &i))
@@ -558,6 +549,7 @@ static void wait_for_limits(struct octans_device *dev)
 			sched->frozen |= OCTANS_FROZEN_VERDICT;
 			sched->guilty = sched->look.seqno;
 			sched->error = -ETIME;
+			sched->blame = true;
 		}
 		spin_unlock_irq(&sched->lock);
 	}

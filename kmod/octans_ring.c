@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Hardware rings: descriptors, doorbell, writeback, start and stop. */
+/* Hardware rings: descriptors, doorbell, completions, start and stop. */
 #include <linux/io.h>
 #include <linux/iopoll.h>
 
 #include "octans_ring.h"
 
 #define RESET_TIMEOUT_US 500000	/* what the manual grants */
+
+static u32 slot_of(const struct octans_ring *ring, u64 index)
+{
+	return index & ((1u << ring->log2) - 1);
+}
 
 /**
  * octans_ring_start() - program and enable a ring that was reset
@@ -16,10 +21,16 @@ void octans_ring_start(struct octans_ring *ring)
 	ring->base = ring->seqno;
 	ring->done = ring->seqno;
 	ring->rung = ring->seqno;
-	WRITE_ONCE(*ring->wb, cpu_to_le64(OCTANS_WB(ring->done, OCTANS_JOB_OK)));
+	memset(ring->cq, 0, sizeof(*ring->cq) << ring->log2);
+	memset(ring->words, 0, sizeof(*ring->words));
 	writeq(ring->descs_dma, ring->regs + OCTANS_RING_BASE);
-	writeq(ring->wb_dma, ring->regs + OCTANS_RING_WB);
+	writeq(ring->words_dma + offsetof(struct octans_ring_words, wb),
+	       ring->regs + OCTANS_RING_WB);
 	writel(ring->log2, ring->regs + OCTANS_RING_LOG2);
+	writeq(ring->cq_dma, ring->regs + OCTANS_RING_CQ_BASE);
+	writel(ring->log2, ring->regs + OCTANS_RING_CQ_LOG2);
+	writeq((ring->words_dma + offsetof(struct octans_ring_words, shadow)) |
+	       OCTANS_SHADOW_ENABLE, ring->regs + OCTANS_RING_SHADOW);
 	writel(ring->vector, ring->regs + OCTANS_RING_VECTOR);
 	octans_ring_enable(ring);
 }
@@ -31,7 +42,7 @@ void octans_ring_start(struct octans_ring *ring)
  */
 struct octans_job **octans_ring_slot(struct octans_ring *ring, u64 seqno)
 {
-	return &ring->jobs[seqno & ((1u << ring->log2) - 1)];
+	return &ring->jobs[slot_of(ring, seqno)];
 }
 
 /**
@@ -45,8 +56,7 @@ struct octans_job **octans_ring_slot(struct octans_ring *ring, u64 seqno)
 u64 octans_ring_put(struct octans_ring *ring, struct octans_job *job,
 		    const struct octans_desc *desc)
 {
-	u64 index = ring->seqno++ - ring->base;
-	struct octans_desc *d = &ring->descs[index & ((1u << ring->log2) - 1)];
+	struct octans_desc *d = &ring->descs[slot_of(ring, ring->seqno++ - ring->base)];
 
 	*octans_ring_slot(ring, ring->seqno) = job;
 	*d = *desc;
@@ -55,43 +65,84 @@ u64 octans_ring_put(struct octans_ring *ring, struct octans_job *job,
 }
 
 /**
- * octans_ring_bell() - tell the device of all new descriptors at once
+ * octans_ring_withdraw() - ask the device not to run a job
  * @ring: ring
+ * @seqno: @ring->done + 1 .. @ring->seqno
  *
- * The end of the last one is always told: what comes next is waiting for it.
+ * It may be too late; its record tells.
  */
-void octans_ring_bell(struct octans_ring *ring)
+void octans_ring_withdraw(struct octans_ring *ring, u64 seqno)
 {
-	u32 tail = ring->seqno - ring->base;
+	struct octans_desc *d = &ring->descs[slot_of(ring, seqno - 1 - ring->base)];
 
-	if (ring->rung == ring->seqno)
-		return;
-	ring->descs[(tail - 1) & ((1u << ring->log2) - 1)].flags |= cpu_to_le16(OCTANS_DESC_IRQ);
-	ring->rung = ring->seqno;
-	/* the descriptors, and what user space wrote, before the doorbell: writel() orders */
-	writel(tail, ring->bell);
+	WRITE_ONCE(d->flags, d->flags | cpu_to_le16(OCTANS_DESC_SKIP));
 }
 
 /**
- * octans_ring_news() - look at the writeback
+ * octans_ring_bell() - tell the device of all new descriptors at once
  * @ring: ring
- * @seqno: out: of the newest job that has ended
- * @status: out: how
+ *
+ * The end of the last one is always told: what comes next is waiting for it.  A device that is at
+ * work finds the new tail by itself, and only one that rests has its doorbell rung.
+ */
+void octans_ring_bell(struct octans_ring *ring)
+{
+	struct octans_shadow *shadow = &ring->words->shadow;
+	u32 old = ring->rung - ring->base;
+	u32 tail = ring->seqno - ring->base;
+	u32 event;
+
+	if (old == tail)
+		return;
+	ring->descs[slot_of(ring, tail - 1)].flags |= cpu_to_le16(OCTANS_DESC_IRQ);
+	ring->rung = ring->seqno;
+	/* Before the tail: descriptors, and what was written to the card with write combining. */
+	wmb();
+	WRITE_ONCE(shadow->tail, cpu_to_le32(tail));
+	/* The tail before the question; the device asks in the other order. */
+	mb();
+	event = le32_to_cpu(READ_ONCE(shadow->event));
+	if (event - old < tail - old)
+		octans_ring_bell_again(ring);
+}
+
+/**
+ * octans_ring_bell_again() - have the device look for descriptors
+ * @ring: ring
+ */
+void octans_ring_bell_again(const struct octans_ring *ring)
+{
+	writel(ring->rung - ring->base, ring->bell);
+}
+
+/**
+ * octans_ring_news() - look at the record of the oldest job
+ * @ring: ring that has one
+ * @end: out: how it has ended, unless there is none, or nonsense
  *
  * Return: what it says.
  */
-enum octans_news octans_ring_news(const struct octans_ring *ring, u64 *seqno, u32 *status)
+enum octans_news octans_ring_news(const struct octans_ring *ring, struct octans_end *end)
 {
-	u64 wb = le64_to_cpu(READ_ONCE(*ring->wb));
+	u64 n = ring->done - ring->base;
+	const struct octans_completion *c = &ring->cq[slot_of(ring, n)];
+	u64 index = le64_to_cpu(READ_ONCE(c->index));
 
-	dma_rmb();	/* it before what the jobs wrote */
-	*seqno = OCTANS_WB_SEQNO(wb);
-	*status = OCTANS_WB_STATUS(wb);
-	if (wb == OCTANS_WB(ring->done, OCTANS_JOB_OK))
-		return OCTANS_NEWS_NONE;
-	if (*seqno <= ring->done || *seqno > ring->rung)
+	if (!index || index + (1u << ring->log2) == n + 1)
+		return OCTANS_NEWS_NONE;	/* it is the one before in this slot */
+	dma_rmb();	/* it is written last, and after all that the job wrote */
+	if (index != n + 1 || le64_to_cpu(READ_ONCE(c->seqno)) != ring->done + 1 ||
+	    ring->done + 1 > ring->rung)
 		return OCTANS_NEWS_NONSENSE;
-	return *status == OCTANS_JOB_OK ? OCTANS_NEWS_ENDED : OCTANS_NEWS_FAILED;
+	end->status = le32_to_cpu(READ_ONCE(c->status));
+	end->ns = le64_to_cpu(READ_ONCE(c->end_ns)) - le64_to_cpu(READ_ONCE(c->start_ns));
+	switch (end->status) {
+	case OCTANS_JOB_OK:
+		return OCTANS_NEWS_ENDED;
+	case OCTANS_JOB_SKIPPED:
+		return OCTANS_NEWS_SKIPPED;
+	}
+	return OCTANS_NEWS_FAILED;
 }
 
 /**

@@ -12,6 +12,16 @@ struct octans_job;
 #define OCTANS_RING_MOST_LOG2	8	/* more in flight than predicted time ever allows */
 
 /**
+ * struct octans_ring_words - what ring and driver tell each other besides
+ * @shadow: the shadow doorbell
+ * @wb: the writeback; the completion ring says all that it does, and more
+ */
+struct octans_ring_words {
+	struct octans_shadow shadow;
+	__le64 wb;
+};
+
+/**
  * struct octans_ring - a hardware ring, and what is on it
  *
  * Hardware and arithmetic, nothing else.  Not locked: the owner serialises, but for the functions
@@ -27,11 +37,13 @@ struct octans_ring {
 	void __iomem *bell;
 	/** @descs: BIT(@log2) of them, read by the device */
 	struct octans_desc *descs;
+	/** @cq: as many records, written by the device at any time and with anything */
+	struct octans_completion *cq;
+	/** @words: @shadow.event and @wb are the device's, too */
+	struct octans_ring_words *words;
 	/** @jobs: whose they are */
 	struct octans_job **jobs;
-	/** @wb: the writeback, written by the device at any time and with anything */
-	__le64 *wb;
-	dma_addr_t descs_dma, wb_dma;
+	dma_addr_t descs_dma, cq_dma, words_dma;
 	u32 log2, vector;
 	/** @base: seqno before the first descriptor since the ring was started */
 	u64 base;
@@ -44,17 +56,29 @@ struct octans_ring {
 };
 
 /**
- * enum octans_news - what a look at the writeback says
- * @OCTANS_NEWS_NONE: nothing since the last look
- * @OCTANS_NEWS_ENDED: jobs up to a seqno have ended well
- * @OCTANS_NEWS_FAILED: those before it have, it has not, and the ring stands still
+ * enum octans_news - what the completion ring says of the oldest job
+ * @OCTANS_NEWS_NONE: nothing yet
+ * @OCTANS_NEWS_ENDED: it has ended well
+ * @OCTANS_NEWS_SKIPPED: it has not been run, as it was withdrawn
+ * @OCTANS_NEWS_FAILED: it has failed, and the ring stands still
  * @OCTANS_NEWS_NONSENSE: what the ring cannot have written
  */
 enum octans_news {
 	OCTANS_NEWS_NONE,
 	OCTANS_NEWS_ENDED,
+	OCTANS_NEWS_SKIPPED,
 	OCTANS_NEWS_FAILED,
 	OCTANS_NEWS_NONSENSE,
+};
+
+/**
+ * struct octans_end - how a job has ended, as its record says
+ * @ns: from its start, by the device's clock
+ * @status: OCTANS_JOB_*
+ */
+struct octans_end {
+	u64 ns;
+	u32 status;
 };
 
 /**
@@ -81,7 +105,7 @@ static inline bool octans_ring_full(const struct octans_ring *ring)
 	return octans_ring_count(ring) >= (1u << ring->log2) - 1;
 }
 
-/* How a job ends whose writeback has this status. */
+/* How a job ends whose record has this status. */
 static inline int octans_ring_errno(u32 status)
 {
 	return status == OCTANS_JOB_FAULT ? -EFAULT : -EIO;
@@ -91,8 +115,10 @@ void octans_ring_start(struct octans_ring *ring);
 struct octans_job **octans_ring_slot(struct octans_ring *ring, u64 seqno);
 u64 octans_ring_put(struct octans_ring *ring, struct octans_job *job,
 		    const struct octans_desc *desc);
+void octans_ring_withdraw(struct octans_ring *ring, u64 seqno);
 void octans_ring_bell(struct octans_ring *ring);
-enum octans_news octans_ring_news(const struct octans_ring *ring, u64 *seqno, u32 *status);
+void octans_ring_bell_again(const struct octans_ring *ring);
+enum octans_news octans_ring_news(const struct octans_ring *ring, struct octans_end *end);
 u32 octans_ring_passed(const struct octans_ring *ring, const struct octans_look *look);
 void octans_ring_look(const struct octans_ring *ring, struct octans_look *look);
 void octans_ring_enable(struct octans_ring *ring);

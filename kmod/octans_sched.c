@@ -49,9 +49,12 @@ int octans_sched_init(struct octans_device *dev, u32 index)
 	n = BIT(ring->log2);
 	ring->descs = dmam_alloc_coherent(dev->drm.dev, n * sizeof(*ring->descs),
 					  &ring->descs_dma, GFP_KERNEL);
-	ring->wb = dmam_alloc_coherent(dev->drm.dev, sizeof(*ring->wb), &ring->wb_dma, GFP_KERNEL);
+	ring->cq = dmam_alloc_coherent(dev->drm.dev, n * sizeof(*ring->cq), &ring->cq_dma,
+				       GFP_KERNEL);
+	ring->words = dmam_alloc_coherent(dev->drm.dev, sizeof(*ring->words), &ring->words_dma,
+					  GFP_KERNEL);
 	ring->jobs = devm_kcalloc(dev->drm.dev, n, sizeof(struct octans_job *), GFP_KERNEL);
-	return ring->descs && ring->wb && ring->jobs ? 0 : -ENOMEM;
+	return ring->descs && ring->cq && ring->words && ring->jobs ? 0 : -ENOMEM;
 }
 
 /**
@@ -59,12 +62,16 @@ int octans_sched_init(struct octans_device *dev, u32 index)
  * @dev: device
  * @last: where it was, or NULL: it moves only if that is better
  *
- * A guess: the counts are read without locks.
+ * A guess: the counts are read without locks.  New queues begin at different rings, as those that
+ * get no work for now count for nothing.
  */
 struct octans_sched *octans_sched_choose(struct octans_device *dev, struct octans_sched *last)
 {
-	struct octans_sched *best = last ?: &dev->scheds[0];
+	struct octans_sched *best = last;
 	u32 i;
+
+	if (!best)
+		best = &dev->scheds[(u32)atomic_inc_return(&dev->placed) % dev->info.rings];
 
 	for (i = 0; i < dev->info.rings; i++) {
 		struct octans_sched *s = &dev->scheds[i];
@@ -101,7 +108,7 @@ void octans_sched_update(struct octans_sched *sched, struct octans_queue *queue)
 {
 	struct octans_lane *lane = &turn_of(sched, queue)->lanes[queue->level];
 	struct octans_job *job = list_first_entry_or_null(&queue->jobs, struct octans_job, node);
-	bool ready = job && !atomic_read(&job->unmet);
+	bool ready = job && !queue->withdrawn && !atomic_read(&job->unmet);
 
 	if (ready == !list_empty(&queue->ready))
 		return;
@@ -254,15 +261,35 @@ struct octans_job *octans_sched_find(struct octans_sched *sched, u64 seqno)
 	return *octans_ring_slot(&sched->ring, seqno);
 }
 
+/* What a job on the ring counts for, as long as it is to be run. */
+static void uncount(struct octans_sched *sched, struct octans_job *job)
+{
+	sched->ns -= job->ns;
+	turn_of(sched, job->queue)->ns -= job->ns;
+	job->ns = 0;
+}
+
 /* Takes a job off the ring's books. */
 static void leave(struct octans_sched *sched, struct octans_job *job)
 {
 	struct octans_queue *queue = job->queue;
 
-	sched->ns -= job->ns;
-	turn_of(sched, queue)->ns -= job->ns;
+	uncount(sched, job);
+	if (job->withdrawn)
+		queue->withdrawn--;
+	job->withdrawn = false;
 	queue->running--;
 	atomic_dec(&queue->client->running);
+}
+
+/* Jobs have left the ring: are all of the queue back that were withdrawn? */
+static void has_left(struct octans_sched *sched, struct octans_queue *queue,
+		     struct list_head *ended)
+{
+	if (!queue->withdrawn)
+		list_splice_init(&queue->back, &queue->jobs);
+	octans_sched_update(sched, queue);
+	octans_sched_flush(sched, queue, -ECANCELED, ended);
 }
 
 /**
@@ -281,7 +308,53 @@ void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *e
 	job->over = true;
 	list_add_tail(&job->node, ended);
 	add_count(sched, job->queue, -1);
-	octans_sched_flush(sched, job->queue, -ECANCELED, ended);
+	has_left(sched, job->queue, ended);
+}
+
+/**
+ * octans_sched_withdraw() - ask the device not to run jobs of a client that have not started
+ * @sched: scheduler
+ * @client: client
+ * @queue: only those of this queue, or NULL
+ *
+ * The oldest job on the ring has.  The others come back when it is their turn, and are at the head
+ * of their queues again; until then they count for nothing, so that others go on the ring.
+ *
+ * Return: how many are to come back.
+ */
+u32 octans_sched_withdraw(struct octans_sched *sched, const struct octans_client *client,
+			  const struct octans_queue *queue)
+{
+	struct octans_ring *ring = &sched->ring;
+	u64 seqno;
+	u32 n = 0;
+
+	/* from the newest on: so what follows one that is skipped is skipped, too */
+	for (seqno = ring->seqno; seqno > ring->done + 1; seqno--) {
+		struct octans_job *job = *octans_ring_slot(ring, seqno);
+
+		if (job->queue->client != client || (queue && job->queue != queue) ||
+		    job->withdrawn)
+			continue;
+		octans_ring_withdraw(ring, seqno);
+		uncount(sched, job);
+		job->withdrawn = true;
+		job->queue->withdrawn++;
+		octans_sched_update(sched, job->queue);
+		n++;
+	}
+	return n;
+}
+
+/* The oldest job on the ring was skipped. */
+static void come_back(struct octans_sched *sched, struct list_head *ended)
+{
+	struct octans_job *job = octans_sched_first(sched);
+
+	sched->ring.done++;
+	leave(sched, job);
+	list_add_tail(&job->node, &job->queue->back);
+	has_left(sched, job->queue, ended);
 }
 
 /**
@@ -322,39 +395,42 @@ static void learn(struct octans_queue *queue, u64 ns)
 }
 
 /**
- * octans_sched_collect() - take what has ended well off the ring
+ * octans_sched_collect() - take what has ended well, or was withdrawn, off the ring
  * @sched: scheduler
  * @status: out: of a job that has failed
  * @ended: list for octans_job_end()
  *
- * Return: what else the writeback says: of the oldest job left, if it is not OCTANS_NEWS_NONE.
+ * Return: what else the completion ring says of the oldest job left: OCTANS_NEWS_NONE, _FAILED or
+ * _NONSENSE.
  */
 enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,
 				      struct list_head *ended)
 {
-	struct octans_ring *ring = &sched->ring;
-	enum octans_news news;
-	ktime_t now;
-	u64 seqno;
-	u64 each;
+	enum octans_news news = OCTANS_NEWS_NONE;
+	struct octans_job *job;
+	struct octans_end end = {};
+	ktime_t now = 0;
 
-	if (!octans_ring_count(ring))
-		return OCTANS_NEWS_NONE;
-	news = octans_ring_news(ring, &seqno, status);
-	if (news == OCTANS_NEWS_NONE || news == OCTANS_NEWS_NONSENSE)
-		return news;
-	if (news == OCTANS_NEWS_FAILED)
-		seqno--;
-	if (seqno == ring->done)
-		return news;
-	now = ktime_get();
-	each = div64_u64(ktime_to_ns(ktime_sub(now, sched->since)), seqno - ring->done);
-	sched->since = now;
-	while (ring->done < seqno) {
-		learn(octans_sched_first(sched)->queue, each);
-		octans_sched_pop(sched, 0, ended);
+	while ((job = octans_sched_first(sched))) {
+		news = octans_ring_news(&sched->ring, &end);
+		if (news == OCTANS_NEWS_SKIPPED && !job->withdrawn)
+			news = OCTANS_NEWS_NONSENSE;
+		if (news != OCTANS_NEWS_ENDED && news != OCTANS_NEWS_SKIPPED)
+			break;
+		now = now ?: ktime_get();
+		if (news == OCTANS_NEWS_SKIPPED) {
+			come_back(sched, ended);
+		} else {
+			/* the device's word, as far as that can be */
+			learn(job->queue, min_t(u64, end.ns, ktime_sub(now, sched->since)));
+			octans_sched_pop(sched, 0, ended);
+		}
+		news = OCTANS_NEWS_NONE;
 	}
-	return news == OCTANS_NEWS_ENDED ? OCTANS_NEWS_NONE : news;
+	if (now)
+		sched->since = now;
+	*status = end.status;
+	return news;
 }
 
 /**
@@ -374,12 +450,8 @@ void octans_sched_put_back(struct octans_sched *sched, struct list_head *ended)
 		leave(sched, job);
 		list_add(&job->node, &job->queue->jobs);
 	}
-	for (seqno = ring->done + 1; seqno <= ring->seqno; seqno++) {
-		struct octans_job *job = *octans_ring_slot(ring, seqno);
-
-		octans_sched_update(sched, job->queue);
-		octans_sched_flush(sched, job->queue, -ECANCELED, ended);
-	}
+	for (seqno = ring->done + 1; seqno <= ring->seqno; seqno++)
+		has_left(sched, (*octans_ring_slot(ring, seqno))->queue, ended);
 	ring->done = ring->seqno;
 }
 
@@ -396,10 +468,12 @@ bool octans_sched_crowded(struct octans_sched *sched)
 	u32 behind = 0;
 
 	for (; seqno <= sched->ring.seqno; seqno++) {
-		if (octans_sched_find(sched, seqno)->queue->client == client)
-			behind++;
-		else
+		struct octans_job *job = octans_sched_find(sched, seqno);
+
+		if (job->queue->client != client)
 			others = true;
+		else if (!job->withdrawn)
+			behind++;
 	}
 	return others && behind;
 }
@@ -408,13 +482,15 @@ bool octans_sched_crowded(struct octans_sched *sched)
  * octans_sched_freeze() - let nothing start until the oldest job on the ring has been ended
  * @sched: scheduler that has one
  * @error: how it ends, unless it ends by itself before
+ * @blame: its client answers for it
  *
  * The verdict is about this job, whatever happens until the reset.
  */
-void octans_sched_freeze(struct octans_sched *sched, int error)
+void octans_sched_freeze(struct octans_sched *sched, int error, bool blame)
 {
 	sched->frozen |= OCTANS_FROZEN_VERDICT;
 	sched->guilty = sched->ring.done + 1;
 	sched->error = error;
+	sched->blame = blame;
 	octans_reset_request(sched->dev);
 }

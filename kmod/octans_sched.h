@@ -16,9 +16,8 @@ struct octans_queue;
 
 /* Why nothing is emitted (octans_sched.frozen). */
 #define OCTANS_FROZEN_VERDICT	0x1	/* a job is to be ended: octans_sched.guilty */
-#define OCTANS_FROZEN_DRAIN	0x2	/* what has not started is to be taken back */
-#define OCTANS_FROZEN_RESET	0x4	/* the device is being reset, or sleeps */
-#define OCTANS_FROZEN_DOWN	0x8	/* for ever */
+#define OCTANS_FROZEN_RESET	0x2	/* the device is being reset, or sleeps */
+#define OCTANS_FROZEN_DOWN	0x4	/* for ever */
 
 /**
  * struct octans_sched - a ring and what is to run on it
@@ -48,7 +47,9 @@ struct octans_sched {
 	u64 guilty;
 	/** @error: and how */
 	int error;
-	/** @lost: seqno that had ended without a writeback at the watchdog's last look */
+	/** @blame: and whether its client answers for it, or the device is to blame */
+	bool blame;
+	/** @lost: seqno that had ended without a record at the watchdog's last look */
 	u64 lost;
 	/** @look: at the ring when it had been stopped; resets only, without the lock */
 	struct octans_look look;
@@ -67,10 +68,12 @@ enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,
 struct octans_job *octans_sched_first(struct octans_sched *sched);
 struct octans_job *octans_sched_find(struct octans_sched *sched, u64 seqno);
 void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *ended);
+u32 octans_sched_withdraw(struct octans_sched *sched, const struct octans_client *client,
+			  const struct octans_queue *queue);
 void octans_sched_put_back(struct octans_sched *sched, struct list_head *ended);
 void octans_sched_flush(struct octans_sched *sched, struct octans_queue *queue, int error,
 			struct list_head *ended);
 bool octans_sched_crowded(struct octans_sched *sched);
-void octans_sched_freeze(struct octans_sched *sched, int error);
+void octans_sched_freeze(struct octans_sched *sched, int error, bool blame);
 
 #endif

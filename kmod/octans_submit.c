@@ -15,6 +15,7 @@
 #include "octans_uobj.h"
 
 #define IN_SYNCS BIT(31)	/* drm_octans_submit.failed_index */
+#define FEW 4			/* as many jobs and syncobjs, or fewer, need no allocation */
 
 /*
  * struct signal - a syncobj to signal after the jobs
@@ -34,10 +35,22 @@ struct submit {
 	struct octans_queue *queue;
 	struct drm_octans_job *ujobs;
 	struct drm_octans_sync *usyncs;
-	struct octans_job *jobs[DRM_OCTANS_MAX_JOBS];
+	struct octans_job **jobs;
 	u32 n_jobs;
-	struct signal signals[DRM_OCTANS_MAX_SYNCS];
+	struct signal *signals;
 	u32 n_signals;
+	/* if they are many */
+	void *memory;
+};
+
+/*
+ * struct few - what most SUBMITs need
+ */
+struct few {
+	struct drm_octans_job ujobs[FEW];
+	struct drm_octans_sync usyncs[FEW];
+	struct octans_job *jobs[FEW];
+	struct signal signals[FEW];
 };
 
 static int refuse(struct submit *s, u32 index, int error)
@@ -101,6 +114,7 @@ static int add_signal(struct submit *s, const struct drm_octans_sync *sync)
 		return -ENOENT;
 	s->n_signals++;
 	sig->point = sync->point;
+	sig->chain = NULL;
 	if (!sync->point)
 		return 0;
 	sig->chain = dma_fence_chain_alloc();
@@ -154,7 +168,30 @@ static int push(struct submit *s)
 	return 0;
 }
 
-static int prepare(struct submit *s)
+static int find_room(struct submit *s, struct few *few)
+{
+	u32 n = s->args->jobs.count, m = s->args->syncs.count;
+	size_t of_jobs = sizeof(*s->ujobs) + sizeof(*s->jobs);
+	size_t of_syncs = sizeof(*s->usyncs) + sizeof(*s->signals);
+
+	if (n <= FEW && m <= FEW) {
+		s->ujobs = few->ujobs;
+		s->usyncs = few->usyncs;
+		s->jobs = few->jobs;
+		s->signals = few->signals;
+		return 0;
+	}
+	s->memory = kmalloc(n * of_jobs + m * of_syncs, GFP_KERNEL_ACCOUNT);
+	if (!s->memory)
+		return -ENOMEM;
+	s->ujobs = s->memory;
+	s->usyncs = (void *)(s->ujobs + n);
+	s->signals = (void *)(s->usyncs + m);
+	s->jobs = (void *)(s->signals + m);
+	return 0;
+}
+
+static int prepare(struct submit *s, struct few *few)
 {
 	struct drm_octans_submit *args = s->args;
 	int ret;
@@ -162,14 +199,13 @@ static int prepare(struct submit *s)
 	if (args->flags || args->failed_index || args->pad || !args->jobs.count)
 		return -EINVAL;
 	args->failed_index = ~0u;
-	s->ujobs = octans_uobj_get_array(&args->jobs, DRM_OCTANS_MAX_JOBS, sizeof(*s->ujobs),
-					 sizeof(*s->ujobs));
-	if (IS_ERR(s->ujobs))
-		return PTR_ERR(s->ujobs);
-	s->usyncs = octans_uobj_get_array(&args->syncs, DRM_OCTANS_MAX_SYNCS, sizeof(*s->usyncs),
-					  sizeof(*s->usyncs));
-	if (IS_ERR(s->usyncs))
-		return PTR_ERR(s->usyncs);
+	ret = octans_uobj_check_array(&args->jobs, DRM_OCTANS_MAX_JOBS, sizeof(*s->ujobs)) ?:
+	      octans_uobj_check_array(&args->syncs, DRM_OCTANS_MAX_SYNCS, sizeof(*s->usyncs)) ?:
+	      find_room(s, few) ?:
+	      octans_uobj_copy_array(s->ujobs, &args->jobs, sizeof(*s->ujobs)) ?:
+	      octans_uobj_copy_array(s->usyncs, &args->syncs, sizeof(*s->usyncs));
+	if (ret)
+		return ret;
 	s->queue = octans_queue_get(s->file->driver_priv, args->queue_id);
 	if (!s->queue)
 		return -ENOENT;
@@ -189,10 +225,7 @@ static void cleanup(struct submit *s)
 	}
 	if (s->queue)
 		octans_queue_put(s->queue);
-	if (!IS_ERR(s->ujobs))
-		kvfree(s->ujobs);
-	if (!IS_ERR(s->usyncs))
-		kvfree(s->usyncs);
+	kfree(s->memory);
 }
 
 /**
@@ -205,17 +238,13 @@ static void cleanup(struct submit *s)
  */
 int octans_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *file)
 {
-	struct submit *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+	struct submit s = { .args = data, .file = file };
+	struct few few;
 	int ret;
 
-	if (!s)
-		return -ENOMEM;
-	s->args = data;
-	s->file = file;
-	ret = prepare(s);
+	ret = prepare(&s, &few);
 	if (!ret)
-		ret = push(s);
-	cleanup(s);
-	kfree(s);
+		ret = push(&s);
+	cleanup(&s);
 	return ret;
 }

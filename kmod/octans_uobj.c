@@ -9,41 +9,71 @@
 #include "octans_uobj.h"
 
 /**
- * octans_uobj_get_array() - copy an array from user memory
+ * octans_uobj_check_array() - is an array of user memory one that may be copied?
  * @in: where it is
  * @max: most elements
  * @min_size: bytes of an element in the first version of the interface
+ *
+ * Return: 0 or -EINVAL.
+ */
+int octans_uobj_check_array(const struct drm_octans_array *in, u32 max, u32 min_size)
+{
+	if (!in->count)
+		return in->stride || in->ptr ? -EINVAL : 0;
+	if (in->count > max || in->stride < min_size || in->stride > PAGE_SIZE || in->stride % 8)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * octans_uobj_copy_array() - copy an array from user memory
+ * @out: where to, as many elements
+ * @in: where it is, checked
  * @size: bytes of an element in this kernel
  *
  * Elements shorter than @size are filled up with zeros; longer ones must be zero
  * beyond it.
  *
+ * Return: 0, -EFAULT, or -EINVAL: a field that this kernel does not know is set.
+ */
+int octans_uobj_copy_array(void *out, const struct drm_octans_array *in, u32 size)
+{
+	u32 i;
+
+	for (i = 0; i < in->count; i++, out += size) {
+		int ret = copy_struct_from_user(out, size,
+						u64_to_user_ptr(in->ptr + (u64)i * in->stride),
+						in->stride);
+		if (ret)
+			return ret == -E2BIG ? -EINVAL : ret;
+	}
+	return 0;
+}
+
+/**
+ * octans_uobj_get_array() - allocate and copy an array from user memory
+ * @in: where it is
+ * @max: most elements
+ * @min_size: bytes of an element in the first version of the interface
+ * @size: bytes of an element in this kernel
+ *
  * Return: the array, to be freed with kvfree(), NULL if it is empty, or an ERR_PTR().
  */
 void *octans_uobj_get_array(const struct drm_octans_array *in, u32 max, u32 min_size, u32 size)
 {
-	void *out, *p;
-	u32 i;
-	int ret;
+	int ret = octans_uobj_check_array(in, max, min_size);
+	void *out;
 
-	if (!in->count)
-		return in->stride || in->ptr ? ERR_PTR(-EINVAL) : NULL;
-	if (in->count > max || in->stride < min_size || in->stride > PAGE_SIZE || in->stride % 8)
-		return ERR_PTR(-EINVAL);
+	if (ret || !in->count)
+		return ERR_PTR(ret);
 	out = kvmalloc_array(in->count, size, GFP_KERNEL_ACCOUNT);
 	if (!out)
 		return ERR_PTR(-ENOMEM);
-	for (i = 0, p = out; i < in->count; i++, p += size) {
-		ret = copy_struct_from_user(p, size,
-					    u64_to_user_ptr(in->ptr + (u64)i * in->stride),
-					    in->stride);
-		if (ret) {
-			kvfree(out);
-			/* -E2BIG: a field that this kernel does not know is set */
-			return ERR_PTR(ret == -E2BIG ? -EINVAL : ret);
-		}
-	}
-	return out;
+	ret = octans_uobj_copy_array(out, in, size);
+	if (!ret)
+		return out;
+	kvfree(out);
+	return ERR_PTR(ret);
 }
 
 /**

@@ -27,8 +27,11 @@ typedef struct { int counter; } atomic_t;
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define cpu_to_le64(x)		((__le64)(x))
+#define le32_to_cpu(x)		(x)
 #define le64_to_cpu(x)		((u64)(x))
 #define dma_wmb()		__sync_synchronize()
+#define wmb()			__sync_synchronize()
+#define mb()			__sync_synchronize()
 #define cond_resched()		((void)0)
 
 static inline void *ERR_PTR(long error)
