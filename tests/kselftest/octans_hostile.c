@@ -42,19 +42,19 @@ static bool bounded(int ret)
 	return !ret || ret == -EIO || ret == -ETIME || ret == -EFAULT || ret == -ECANCELED;
 }
 
-/* Each bit of the word that says which job has ended, and how. */
-TEST_F_TIMEOUT(hostile, every_bit_of_the_writeback, 200)
+/* Each bit of the number of the job that has ended. */
+TEST_F_TIMEOUT(hostile, every_bit_of_a_seqno, 200)
 {
 	char after[32];
 
 	for (int bit = 0; bit < 64; bit++) {
 		snprintf(after, sizeof(after), " xor 0x%llx", 1ull << bit);
-		control_rings("corrupt-wb", after);
+		control_rings("corrupt-cq", after);
 		EXPECT_TRUE(bounded(one_job()));
 	}
-	control_rings("corrupt-wb", " xor 0xffffffffffffffff");
+	control_rings("corrupt-cq", " xor 0xffffffffffffffff");
 	EXPECT_TRUE(bounded(one_job()));
-	control_rings("corrupt-wb", " xor 0");
+	control_rings("corrupt-cq", " xor 0");
 	/* whatever that has left, it is not there a job later */
 	one_job();
 	EXPECT_EQ(one_job(), 0);
@@ -93,8 +93,8 @@ TEST_F_TIMEOUT(hostile, everything_at_once, 120)
 {
 	static const char *const lines[] = {
 		"hang ring %u", "hang ring %u off", "hold ring %u", "hold ring %u off", "slow %u 300",
-		"slow %u 0", "drop-irq %u 2", "fault %u", "corrupt-wb %u xor 0x300000001",
-		"corrupt-wb %u xor 0x8000000000000000", "fail-reset ring %u", "drop-invalidate 1",
+		"slow %u 0", "drop-irq %u 2", "fault %u", "corrupt-cq %u xor 0x300000001",
+		"corrupt-cq %u xor 0x8000000000000000", "fail-reset ring %u", "drop-invalidate 1",
 		"device-error %u",
 	};
 	int64_t begin = now_ns();

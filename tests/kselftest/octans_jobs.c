@@ -450,16 +450,47 @@ TEST_F(jobs, lost_interrupt)
 	every_ring(self->rings + 1, "drop-irq", " 0");
 }
 
-TEST_F(jobs, corrupt_writeback)
+TEST_F(jobs, corrupt_record)
 {
 	uint32_t size = put_nop(self->c.map), next;
 
-	if (!every_ring(self->rings, "corrupt-wb", " xor 0x100000"))
+	if (!every_ring(self->rings, "corrupt-cq", " xor 0x100000"))
 		SKIP("no control port");
 	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, size, 0), -EIO);
-	every_ring(self->rings, "corrupt-wb", " xor 0");
+	every_ring(self->rings, "corrupt-cq", " xor 0");
 	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
 	EXPECT_EQ(run(self->c.fd, next, VA, size, 0), 0);
+}
+
+/* What the device gets wrong bans no client, however often. */
+TEST_F_TIMEOUT(jobs, corrupt_records_blame_nobody, 120)
+{
+	uint32_t size = put_nop(self->c.map), next;
+
+	for (int i = 0; i < 40; i++) {
+		if (!every_ring(self->rings, "corrupt-cq", " xor 0x100000"))
+			SKIP("no control port");
+		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
+		ASSERT_EQ(run(self->c.fd, next, VA, size, 0), -EIO);
+		queue_destroy(self->c.fd, next);
+	}
+	every_ring(self->rings, "corrupt-cq", " xor 0");
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &next), 0);
+	EXPECT_EQ(run(self->c.fd, next, VA, size, 0), 0);
+}
+
+/* A doorbell that nobody hears costs time, and no job. */
+TEST_F(jobs, lost_doorbell)
+{
+	uint32_t size = put_nop(self->c.map);
+	long long resets = objects("resets");
+
+	if (!every_ring(self->rings, "drop-doorbell", ""))
+		SKIP("no control port");
+	for (int i = 0; i < 20; i++)
+		EXPECT_EQ(run(self->c.fd, self->c.queue, VA, size, 0), 0);
+	every_ring(self->rings, "drop-doorbell", " 0");
+	EXPECT_EQ(objects("resets"), resets);
 }
 
 TEST_F(jobs, ring_reset_fails)
