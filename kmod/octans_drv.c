@@ -79,19 +79,24 @@ static void octans_postclose(struct drm_device *drm, struct drm_file *file)
  * master of a primary node there (GET_UNIQUE oopses up to 7.3, found by calling each), or
  * they belong to it.  The library needs none of them.
  */
-static const unsigned int refused[] = {
-	DRM_IOCTL_NR(DRM_IOCTL_GET_UNIQUE),
-	DRM_IOCTL_NR(DRM_IOCTL_GET_MAGIC),
-	DRM_IOCTL_NR(DRM_IOCTL_GET_CLIENT),
-	DRM_IOCTL_NR(DRM_IOCTL_SET_VERSION),
-	DRM_IOCTL_NR(DRM_IOCTL_SET_UNIQUE),
-	DRM_IOCTL_NR(DRM_IOCTL_AUTH_MAGIC),
-	DRM_IOCTL_NR(DRM_IOCTL_SET_MASTER),
-	DRM_IOCTL_NR(DRM_IOCTL_DROP_MASTER),
+static bool is_refused(unsigned int nr)
+{
+	switch (nr) {
+	case DRM_IOCTL_NR(DRM_IOCTL_GET_UNIQUE):
+	case DRM_IOCTL_NR(DRM_IOCTL_GET_MAGIC):
+	case DRM_IOCTL_NR(DRM_IOCTL_GET_CLIENT):
+	case DRM_IOCTL_NR(DRM_IOCTL_SET_VERSION):
+	case DRM_IOCTL_NR(DRM_IOCTL_SET_UNIQUE):
+	case DRM_IOCTL_NR(DRM_IOCTL_AUTH_MAGIC):
+	case DRM_IOCTL_NR(DRM_IOCTL_SET_MASTER):
+	case DRM_IOCTL_NR(DRM_IOCTL_DROP_MASTER):
 	/* names that every client can guess */
-	DRM_IOCTL_NR(DRM_IOCTL_GEM_FLINK),
-	DRM_IOCTL_NR(DRM_IOCTL_GEM_OPEN),
-};
+	case DRM_IOCTL_NR(DRM_IOCTL_GEM_FLINK):
+	case DRM_IOCTL_NR(DRM_IOCTL_GEM_OPEN):
+		return true;
+	}
+	return false;
+}
 
 /* More handles than these draw a page allocator warning from the core. */
 #define MAX_SYNCOBJS 65536u
@@ -129,29 +134,21 @@ static int syncobj_count(unsigned int nr, unsigned int size, void __user *arg, u
 	return copy_from_user(count, arg + at, sizeof(*count)) ? -EFAULT : 0;
 }
 
-/* A device that is cut off takes no work, like one that was unplugged; the core's calls go on. */
-static bool refuses(struct file *filp, unsigned int nr)
-{
-	struct drm_file *file = filp->private_data;
-
-	return nr >= DRM_COMMAND_BASE && nr < DRM_COMMAND_END &&
-	       octans_device_down(to_octans(file->minor->dev));
-}
-
 static long filter(struct file *filp, unsigned int cmd, unsigned long arg)
 {
-	unsigned int i;
+	struct drm_file *file = filp->private_data;
+	unsigned int nr = DRM_IOCTL_NR(cmd);
 	u32 count;
 	int ret;
 
 	if (_IOC_TYPE(cmd) != DRM_IOCTL_BASE)
 		return 0;
-	if (refuses(filp, DRM_IOCTL_NR(cmd)))
-		return -ENODEV;
-	for (i = 0; i < ARRAY_SIZE(refused); i++)
-		if (DRM_IOCTL_NR(cmd) == refused[i])
-			return -EINVAL;
-	ret = syncobj_count(DRM_IOCTL_NR(cmd), _IOC_SIZE(cmd), (void __user *)arg, &count);
+	/* A device that is cut off takes no work, as if unplugged; the core's calls go on. */
+	if (nr >= DRM_COMMAND_BASE && nr < DRM_COMMAND_END)
+		return octans_device_down(to_octans(file->minor->dev)) ? -ENODEV : 0;
+	if (is_refused(nr))
+		return -EINVAL;
+	ret = syncobj_count(nr, _IOC_SIZE(cmd), (void __user *)arg, &count);
 	if (ret)
 		return ret;
 	return count > MAX_SYNCOBJS ? -EINVAL : 0;

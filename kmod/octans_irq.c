@@ -7,18 +7,19 @@
 #include "octans_irq.h"
 #include "octans_job.h"
 
-/* A vector may stand for several sources; looking at all of them is cheap. */
+/* Ring r has vector (1 + r) % n_vectors, and events share theirs with rings if there are few. */
 static irqreturn_t irq_handler(int irq, void *arg)
 {
 	struct octans_vector *vector = arg;
 	struct octans_device *dev = vector->dev;
-	u32 i;
+	u32 r = vector->index - 1;
 
-	if (!vector->index)
+	if (!vector->index) {
 		octans_event_kick(dev);
-	for (i = 0; i < dev->info.rings; i++)
-		if ((1 + i) % dev->n_vectors == vector->index)
-			octans_job_irq(&dev->scheds[i]);
+		r = dev->n_vectors - 1;
+	}
+	for (; r < dev->info.rings; r += dev->n_vectors)
+		octans_job_irq(&dev->scheds[r]);
 	return IRQ_HANDLED;
 }
 

@@ -287,7 +287,6 @@ int octans_job_push(struct octans_queue *queue, struct octans_job **jobs, u32 n,
 		    struct dma_fence **done)
 {
 	struct octans_sched *sched;
-	LIST_HEAD(pushed);
 	LIST_HEAD(ended);
 	bool cookie;
 	u32 i;
@@ -303,7 +302,6 @@ int octans_job_push(struct octans_queue *queue, struct octans_job **jobs, u32 n,
 		dma_fence_init(&jobs[i]->fence, &fence_ops, &jobs[i]->lock, queue->context,
 			       ++queue->fences);
 		start_waiting(jobs[i]);
-		list_add_tail(&jobs[i]->node, &pushed);
 	}
 	jobs[n - 1]->last = true;
 	*done = dma_fence_get(&jobs[n - 1]->fence);
@@ -313,7 +311,7 @@ int octans_job_push(struct octans_queue *queue, struct octans_job **jobs, u32 n,
 	spin_lock_irq(&sched->lock);
 	for (i = 0; i < n; i++)
 		atomic_dec(&jobs[i]->unmet);
-	octans_sched_add(sched, queue, &pushed, n);
+	octans_sched_add(sched, queue, jobs, n);
 	octans_sched_fill(sched);
 	/* the device may have gone, or the queue been banned */
 	octans_sched_flush(sched, queue, -ECANCELED, &ended);

@@ -7,11 +7,6 @@
 
 #define RESET_TIMEOUT_US 500000	/* what the manual grants */
 
-static u32 slot_of(const struct octans_ring *ring, u64 index)
-{
-	return index & ((1u << ring->log2) - 1);
-}
-
 /**
  * octans_ring_start() - program and enable a ring that was reset
  * @ring: ring, with no job on it
@@ -36,16 +31,6 @@ void octans_ring_start(struct octans_ring *ring)
 }
 
 /**
- * octans_ring_slot() - where the job with a seqno is kept
- * @ring: ring
- * @seqno: @ring->done + 1 .. @ring->seqno
- */
-struct octans_job **octans_ring_slot(struct octans_ring *ring, u64 seqno)
-{
-	return &ring->jobs[slot_of(ring, seqno)];
-}
-
-/**
  * octans_ring_put() - write a descriptor; the device learns of it by octans_ring_bell()
  * @ring: ring that is not full
  * @job: whose it is
@@ -56,7 +41,7 @@ struct octans_job **octans_ring_slot(struct octans_ring *ring, u64 seqno)
 u64 octans_ring_put(struct octans_ring *ring, struct octans_job *job,
 		    const struct octans_desc *desc)
 {
-	struct octans_desc *d = &ring->descs[slot_of(ring, ring->seqno++ - ring->base)];
+	struct octans_desc *d = &ring->descs[octans_ring_index(ring, ring->seqno++ - ring->base)];
 
 	*octans_ring_slot(ring, ring->seqno) = job;
 	*d = *desc;
@@ -73,7 +58,7 @@ u64 octans_ring_put(struct octans_ring *ring, struct octans_job *job,
  */
 void octans_ring_withdraw(struct octans_ring *ring, u64 seqno)
 {
-	struct octans_desc *d = &ring->descs[slot_of(ring, seqno - 1 - ring->base)];
+	struct octans_desc *d = &ring->descs[octans_ring_index(ring, seqno - 1 - ring->base)];
 
 	WRITE_ONCE(d->flags, d->flags | cpu_to_le16(OCTANS_DESC_SKIP));
 }
@@ -94,7 +79,7 @@ void octans_ring_bell(struct octans_ring *ring)
 
 	if (old == tail)
 		return;
-	ring->descs[slot_of(ring, tail - 1)].flags |= cpu_to_le16(OCTANS_DESC_IRQ);
+	ring->descs[octans_ring_index(ring, tail - 1)].flags |= cpu_to_le16(OCTANS_DESC_IRQ);
 	ring->rung = ring->seqno;
 	/* Before the tail: descriptors, and what was written to the card with write combining. */
 	wmb();
@@ -125,7 +110,7 @@ void octans_ring_bell_again(const struct octans_ring *ring)
 enum octans_news octans_ring_news(const struct octans_ring *ring, struct octans_end *end)
 {
 	u64 n = ring->done - ring->base;
-	const struct octans_completion *c = &ring->cq[slot_of(ring, n)];
+	const struct octans_completion *c = &ring->cq[octans_ring_index(ring, n)];
 	u64 index = le64_to_cpu(READ_ONCE(c->index));
 
 	if (!index || index + (1u << ring->log2) == n + 1)

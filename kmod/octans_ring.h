@@ -93,6 +93,18 @@ struct octans_look {
 	u32 head, status;
 };
 
+/* Which of its entries something has that has this number. */
+static inline u32 octans_ring_index(const struct octans_ring *ring, u64 n)
+{
+	return n & ((1u << ring->log2) - 1);
+}
+
+/* Where the job with a seqno is kept: @done + 1 .. @seqno. */
+static inline struct octans_job **octans_ring_slot(const struct octans_ring *ring, u64 seqno)
+{
+	return &ring->jobs[octans_ring_index(ring, seqno)];
+}
+
 /* How many jobs are on it. */
 static inline u32 octans_ring_count(const struct octans_ring *ring)
 {
@@ -112,7 +124,6 @@ static inline int octans_ring_errno(u32 status)
 }
 
 void octans_ring_start(struct octans_ring *ring);
-struct octans_job **octans_ring_slot(struct octans_ring *ring, u64 seqno);
 u64 octans_ring_put(struct octans_ring *ring, struct octans_job *job,
 		    const struct octans_desc *desc);
 void octans_ring_withdraw(struct octans_ring *ring, u64 seqno);

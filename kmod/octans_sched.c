@@ -70,6 +70,8 @@ struct octans_sched *octans_sched_choose(struct octans_device *dev, struct octan
 	struct octans_sched *best = last;
 	u32 i;
 
+	if (last && !READ_ONCE(last->count) && !READ_ONCE(last->frozen))
+		return last;
 	if (!best)
 		best = &dev->scheds[(u32)atomic_inc_return(&dev->placed) % dev->info.rings];
 
@@ -123,21 +125,6 @@ void octans_sched_update(struct octans_sched *sched, struct octans_queue *queue)
 	}
 }
 
-/**
- * octans_sched_add() - add jobs to a queue
- * @sched: scheduler that the queue belongs to
- * @queue: queue
- * @jobs: list that becomes empty
- * @n: its length
- */
-void octans_sched_add(struct octans_sched *sched, struct octans_queue *queue,
-		      struct list_head *jobs, u32 n)
-{
-	list_splice_tail_init(jobs, &queue->jobs);
-	add_count(sched, queue, n);
-	octans_sched_update(sched, queue);
-}
-
 static struct octans_queue *lane_first(struct octans_lane *lane)
 {
 	return list_first_entry(&lane->queues, struct octans_queue, ready);
@@ -164,6 +151,23 @@ static bool has_turn(struct octans_sched *sched, struct octans_queue *queue)
 	return !ns || ns + queue->job_ns <= TURN_NS || !others_wait(sched, queue->client);
 }
 
+/* Is there room on the ring, and time, for one more job of a queue? */
+static bool has_room(struct octans_sched *sched, struct octans_queue *queue)
+{
+	return !octans_ring_full(&sched->ring) &&
+	       (!sched->ns || sched->ns + queue->job_ns <= RING_NS);
+}
+
+static bool anybody_waits(struct octans_sched *sched)
+{
+	u32 l;
+
+	for (l = 0; l < OCTANS_LEVELS; l++)
+		if (!list_empty(&sched->ready[l]))
+			return true;
+	return false;
+}
+
 /* The queue whose job goes next, or NULL: none may, now. */
 static struct octans_queue *pick(struct octans_sched *sched)
 {
@@ -180,7 +184,7 @@ static struct octans_queue *pick(struct octans_sched *sched)
 		list_for_each_entry(lane, &sched->ready[order[l]], node) {
 			struct octans_queue *queue = lane_first(lane);
 
-			if (sched->ns && sched->ns + queue->job_ns > RING_NS)
+			if (!has_room(sched, queue))
 				return NULL;
 			if (has_turn(sched, queue))
 				return queue;
@@ -189,11 +193,9 @@ static struct octans_queue *pick(struct octans_sched *sched)
 	return NULL;
 }
 
-/* Puts the oldest job of a queue on the ring; queue and client go to the end of the line. */
-static void emit(struct octans_sched *sched, struct octans_queue *queue)
+/* Puts a job on the ring. */
+static void put(struct octans_sched *sched, struct octans_queue *queue, struct octans_job *job)
 {
-	struct octans_lane *lane = &turn_of(sched, queue)->lanes[queue->level];
-	struct octans_job *job = list_first_entry(&queue->jobs, struct octans_job, node);
 	bool tell = job->last || !(++sched->picks % IRQ_PERIOD);
 	struct octans_desc desc = {
 		.cmd_va = cpu_to_le64(job->va),
@@ -207,15 +209,50 @@ static void emit(struct octans_sched *sched, struct octans_queue *queue)
 
 	if (!octans_ring_count(&sched->ring))
 		sched->since = ktime_get();
-	list_del_init(&job->node);
 	octans_ring_put(&sched->ring, job, &desc);
 	job->ns = queue->job_ns;
 	sched->ns += job->ns;
 	turn_of(sched, queue)->ns += job->ns;
 	queue->running++;
 	atomic_inc(&queue->client->running);
+}
+
+/* Puts the oldest job of a queue on the ring; queue and client go to the end of the line. */
+static void emit(struct octans_sched *sched, struct octans_queue *queue)
+{
+	struct octans_lane *lane = &turn_of(sched, queue)->lanes[queue->level];
+	struct octans_job *job = list_first_entry(&queue->jobs, struct octans_job, node);
+
+	list_del_init(&job->node);
+	put(sched, queue, job);
 	list_move_tail(&queue->ready, &lane->queues);
 	list_move_tail(&lane->node, &sched->ready[queue->level]);
+	octans_sched_update(sched, queue);
+}
+
+/**
+ * octans_sched_add() - add jobs to a queue
+ * @sched: scheduler that the queue belongs to
+ * @queue: queue
+ * @jobs: jobs, of which only the first waits for fences
+ * @n: how many
+ *
+ * If nobody's turn comes before they go on the ring at once, as far as there is room.
+ */
+void octans_sched_add(struct octans_sched *sched, struct octans_queue *queue,
+		      struct octans_job **jobs, u32 n)
+{
+	u32 i = 0;
+
+	add_count(sched, queue, n);
+	if (!sched->frozen && list_empty(&queue->jobs) && !queue->withdrawn &&
+	    !atomic_read(&jobs[0]->unmet) && !anybody_waits(sched))
+		while (i < n && has_room(sched, queue))
+			put(sched, queue, jobs[i++]);
+	if (i == n)
+		return;
+	for (; i < n; i++)
+		list_add_tail(&jobs[i]->node, &queue->jobs);
 	octans_sched_update(sched, queue);
 }
 
@@ -228,11 +265,11 @@ void octans_sched_fill(struct octans_sched *sched)
 	struct octans_queue *queue;
 
 	if (!sched->frozen) {
-		while (!octans_ring_full(&sched->ring) && (queue = pick(sched)))
+		while ((queue = pick(sched)))
 			emit(sched, queue);
 		octans_ring_bell(&sched->ring);
 	}
-	if (octans_ring_count(&sched->ring))
+	if (octans_ring_count(&sched->ring) && !delayed_work_pending(&sched->watchdog))
 		queue_delayed_work(sched->dev->wq, &sched->watchdog, TICK);
 }
 

@@ -60,7 +60,7 @@ struct octans_sched {
 int octans_sched_init(struct octans_device *dev, u32 index);
 struct octans_sched *octans_sched_choose(struct octans_device *dev, struct octans_sched *last);
 void octans_sched_add(struct octans_sched *sched, struct octans_queue *queue,
-		      struct list_head *jobs, u32 n);
+		      struct octans_job **jobs, u32 n);
 void octans_sched_update(struct octans_sched *sched, struct octans_queue *queue);
 void octans_sched_fill(struct octans_sched *sched);
 enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,

@@ -26,7 +26,7 @@ int octans_uobj_check_array(const struct drm_octans_array *in, u32 max, u32 min_
 }
 
 /**
- * octans_uobj_copy_array() - copy an array from user memory
+ * octans_uobj_copy_any() - copy an array of any stride from user memory
  * @out: where to, as many elements
  * @in: where it is, checked
  * @size: bytes of an element in this kernel
@@ -36,10 +36,13 @@ int octans_uobj_check_array(const struct drm_octans_array *in, u32 max, u32 min_
  *
  * Return: 0, -EFAULT, or -EINVAL: a field that this kernel does not know is set.
  */
-int octans_uobj_copy_array(void *out, const struct drm_octans_array *in, u32 size)
+int octans_uobj_copy_any(void *out, const struct drm_octans_array *in, u32 size)
 {
 	u32 i;
 
+	if (in->stride == size)
+		return copy_from_user(out, u64_to_user_ptr(in->ptr), (size_t)in->count * size) ?
+		       -EFAULT : 0;
 	for (i = 0; i < in->count; i++, out += size) {
 		int ret = copy_struct_from_user(out, size,
 						u64_to_user_ptr(in->ptr + (u64)i * in->stride),
@@ -69,7 +72,7 @@ void *octans_uobj_get_array(const struct drm_octans_array *in, u32 max, u32 min_
 	out = kvmalloc_array(in->count, size, GFP_KERNEL_ACCOUNT);
 	if (!out)
 		return ERR_PTR(-ENOMEM);
-	ret = octans_uobj_copy_array(out, in, size);
+	ret = octans_uobj_copy_any(out, in, size);
 	if (!ret)
 		return out;
 	kvfree(out);
