@@ -31,10 +31,16 @@ static bool begin_well(struct rig *rig)
 	return begin(rig, (RIG_IOVA + SHADOW) | OCTANS_SHADOW_ENABLE);
 }
 
+static bool is_wanted(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
 /* As the manual tells drivers to.  @lent: this thread does what the doorbell makes it do. */
 static void publish(struct rig *rig, uint32_t old, bool lent)
 {
-	struct sim_loan loan = { .until_ns = UINT64_MAX };
+	struct sim_loan loan = { .until_ns = UINT64_MAX, .wanted = is_wanted };
 	uint32_t tail = rig->tail[0], event;
 
 	atomic_store_explicit(&shadow(rig)[0], tail, memory_order_release);

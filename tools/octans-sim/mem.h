@@ -12,11 +12,14 @@
 
 #define SIM_PAGE_BATCH	64
 
+#define SIM_LEND_NS	50000	/* a thread is lent for so long at a time */
+
 uint64_t sim_monotonic_ns(void);
 
-/* A thread that was lent to run jobs, and is wanted back by a time. */
+/* A thread that was lent to run jobs, and may be wanted back. */
 struct sim_loan {
-	uint64_t until_ns;		/* sim_monotonic_ns() */
+	uint64_t until_ns;		/* sim_monotonic_ns(); between jobs, longer if not wanted */
+	bool (*wanted)(void *ctx);
 	void (*overdue)(void *ctx);	/* called once, by this thread, in a job that is not over */
 	void *ctx;
 	bool called;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* The rings: doorbells, whose turn it is, resets, registers. */
 #include <fenv.h>
+#include <sched.h>
 
 #include "job.h"
+
+#define MOMENT_NS	50000	/* longest look for a next job without a doorbell */
 
 uint64_t sim_time_ns(struct sim_core *core)
 {
@@ -24,6 +27,26 @@ static void set_tail(struct sim_ring *ring, uint32_t value)
 }
 
 /*
+ * Who is told the end of a job often has the next one a moment later, and a doorbell costs him
+ * more than a moment.  How long that is, is learnt: all that is granted if the last one was
+ * worth it, less and less if not.
+ */
+static uint32_t wait_a_moment(struct sim_ring *ring, _Atomic uint32_t *p, uint32_t known)
+{
+	uint64_t moment = atomic_load(&ring->moment_ns), until = sim_monotonic_ns() + moment;
+	struct sim_loan *loan = ring->mem.loan;
+	uint32_t tail;
+
+	do {
+		sched_yield();
+		tail = atomic_load_explicit(p, memory_order_acquire);
+	} while (tail == known && sim_monotonic_ns() < until && !atomic_load(&ring->mem.abort) &&
+		 !(loan && loan->wanted(loan->ctx)));
+	atomic_store(&ring->moment_ns, tail != known ? MOMENT_NS : moment / 2);
+	return tail;
+}
+
+/*
  * Looks for what came without a doorbell.  If there is nothing, a doorbell is asked for, and
  * then it looks again: who wrote the tail before it could see the question will not ring.
  */
@@ -39,6 +62,8 @@ static void look(struct sim_ring *ring, uint64_t addr, uint32_t known, struct si
 		return;
 	}
 	tail = atomic_load_explicit(&p[0], memory_order_acquire);
+	if (tail == known)
+		tail = wait_a_moment(ring, &p[0], known);
 	if (tail == known) {
 		sim_nap(&ring->mem, atomic_load(&ring->slow_us));
 		atomic_store_explicit(&p[1], known, memory_order_relaxed);
@@ -48,6 +73,8 @@ static void look(struct sim_ring *ring, uint64_t addr, uint32_t known, struct si
 	pthread_mutex_lock(&core->lock);
 	if (tail != known)
 		set_tail(ring, tail);
+	else
+		ring->rest_ns = sim_monotonic_ns();
 	ring->busy = false;
 	pthread_mutex_unlock(&core->lock);
 }
@@ -128,6 +155,19 @@ static void *ring_main(void *arg)
 	return NULL;
 }
 
+/* Nobody misses the thread: it stays for another job. */
+static bool may_stay(struct sim_loan *loan)
+{
+	uint64_t now = sim_monotonic_ns();
+
+	if (now < loan->until_ns)
+		return true;
+	if (loan->called || loan->wanted(loan->ctx))
+		return false;
+	loan->until_ns = now + SIM_LEND_NS;
+	return true;
+}
+
 void sim_ring_work(struct sim_ring *ring, struct sim_loan *loan)
 {
 	struct sim_core *core = ring->core;
@@ -136,7 +176,7 @@ void sim_ring_work(struct sim_ring *ring, struct sim_loan *loan)
 	fegetenv(&env);
 	fesetenv(FE_DFL_ENV);
 	pthread_mutex_lock(&core->lock);
-	while (has_work(ring) && !ring->active && sim_monotonic_ns() < loan->until_ns)
+	while (has_work(ring) && !ring->active && may_stay(loan))
 		take_turn(ring, loan);
 	/* What is left, and what came meanwhile. */
 	if (has_work(ring) && !ring->active)
@@ -237,10 +277,13 @@ void sim_ring_doorbell(struct sim_ring *ring, uint32_t value)
 {
 	if (!ring->enabled || ring->halted || ring->resetting || sim_consume(&ring->drop_bell))
 		return;
-	if (ring->shadow & OCTANS_SHADOW_ENABLE)
+	if (ring->shadow & OCTANS_SHADOW_ENABLE) {
 		ring->look = true;
-	else
+		if (sim_monotonic_ns() - ring->rest_ns < MOMENT_NS)
+			atomic_store(&ring->moment_ns, MOMENT_NS);
+	} else {
 		set_tail(ring, value);
+	}
 	wake(ring);
 }
 

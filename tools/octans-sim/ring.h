@@ -68,6 +68,8 @@ struct sim_ring {
 	uint64_t records;		/* descriptors done since the ring was reset */
 	bool bad_doorbell;
 	bool look;			/* the shadow doorbell may tell of more */
+	uint64_t rest_ns;		/* when it asked for a doorbell */
+	_Atomic uint64_t moment_ns;	/* how long it looks before it does */
 	bool busy;			/* from taking up work to HEAD, or to the end of a look */
 	struct exec_memory *left;	/* to be freed when a reset is over; who is active has it */
 	uint64_t since, seqno;

@@ -186,6 +186,15 @@ int vfio_conn_receive(struct vfio_conn *c)
 	return ret == 1 && (h->flags & VU_TYPE) ? -EPROTO : ret;
 }
 
+bool vfio_conn_pending(const struct vfio_conn *c)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = c->sock, .events = POLLIN }, { .fd = c->stop_fd, .events = POLLIN },
+	};
+
+	return poll(pfd, 2, 0);
+}
+
 int vfio_conn_reply(struct vfio_conn *c, int error, size_t len)
 {
 	struct vu_header *h = &c->head;

@@ -30,6 +30,7 @@ void vfio_conn_begin(struct vfio_conn *c, int sock, int stop_fd);
 void vfio_conn_end(struct vfio_conn *c);	/* closes @sock */
 /* 1 = a message is there; 0 = the client left or @stop_fd became readable, -EPROTO, -ETIMEDOUT. */
 int vfio_conn_receive(struct vfio_conn *c);
+bool vfio_conn_pending(const struct vfio_conn *c);	/* would not wait for one */
 /* Its reply, if one is wanted: @error, or @len bytes of the body.  1; 0 as above, -ETIMEDOUT. */
 int vfio_conn_reply(struct vfio_conn *c, int error, size_t len);
 /* Descriptors that came with the message: those not taken are closed. */

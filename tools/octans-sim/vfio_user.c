@@ -4,7 +4,7 @@
  *
  * Two threads take turns at the connection.  The one whose turn it is runs the jobs that a doorbell
  * starts by itself, because to wake another one costs more than most jobs do; if they take longer
- * than LEND_NS the other one goes on with the connection.
+ * than SIM_LEND_NS the other one goes on with the connection.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -22,8 +22,6 @@
 #include "vfio_user.h"
 
 #define MAX_WARNINGS	8	/* to one client */
-
-#define LEND_NS		50000
 
 struct vfio_user {
 	struct sim_device *dev;
@@ -474,11 +472,20 @@ static void give_up_turn(void *ctx)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Does somebody wait for this thread to take messages? */
+static bool has_message(void *ctx)
+{
+	struct vfio_user *s = ctx;
+
+	return vfio_conn_pending(&s->conn);
+}
+
 /* False: the turn went to the other thread meanwhile. */
 static bool work(struct vfio_user *s)
 {
 	struct sim_loan loan = {
-		.until_ns = sim_monotonic_ns() + LEND_NS, .overdue = give_up_turn, .ctx = s,
+		.until_ns = sim_monotonic_ns() + SIM_LEND_NS,
+		.wanted = has_message, .overdue = give_up_turn, .ctx = s,
 	};
 	uint32_t todo = s->todo;
 
