@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The life of the hardware, from the first register read to its removal. */
+#include <linux/sched/mm.h>
+
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 
@@ -128,6 +130,32 @@ static void stop_works(void *arg)
 	disable_work_sync(&dev->event_work);
 }
 
+/*
+ * Tells lockdep the order of octans_device.h: so who strays is found at once, and not when two have
+ * met.  Memory may have to wait for the end of a job, so what ends jobs must not wait for memory.
+ */
+static void prime_lockdep(struct octans_device *dev)
+{
+	if (!IS_ENABLED(CONFIG_LOCKDEP))
+		return;
+	mutex_lock(&dev->local.lock);
+	mutex_lock(&dev->bos_lock);
+	mutex_lock(&dev->users_lock);
+	fs_reclaim_acquire(GFP_KERNEL);
+	mutex_lock(&dev->event_lock);
+	xa_lock(&dev->vms);
+	spin_lock(&dev->mmu_lock);
+	spin_lock_irq(&dev->scheds[0].lock);
+	spin_unlock_irq(&dev->scheds[0].lock);
+	spin_unlock(&dev->mmu_lock);
+	xa_unlock(&dev->vms);
+	mutex_unlock(&dev->event_lock);
+	fs_reclaim_release(GFP_KERNEL);
+	mutex_unlock(&dev->users_lock);
+	mutex_unlock(&dev->bos_lock);
+	mutex_unlock(&dev->local.lock);
+}
+
 /**
  * octans_device_init() - bring the hardware up
  * @dev: device
@@ -169,6 +197,7 @@ int octans_device_init(struct octans_device *dev)
 		ret = devm_add_action_or_reset(&pdev->dev, stop_works, dev);
 	if (ret)
 		return ret;
+	prime_lockdep(dev);
 	/* Whoever drove it before may have left rings enabled. */
 	ret = octans_reset_hw(dev);
 	if (ret)
