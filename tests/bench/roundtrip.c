@@ -1,63 +1,83 @@
 // SPDX-License-Identifier: MIT
-/* Round trips per second, one at a time: SUBMIT of a NOP to its fence through octans.ko, and
- * NVMe passthrough of a command that does nothing (flush, on a drive without a cache to flush)
- * through the kernel's NVMe driver.  Prints "octans N nvme M".
- *   roundtrip /dev/accel/accel0 /dev/nvme0n1 SECONDS */
-#define HARNESS_NO_MAIN
-#include <linux/nvme_ioctl.h>
+/*
+ * How often a second work that does nothing goes to a device and its end comes back: SUBMIT to
+ * fence through octans.ko beside NVMe passthrough through io_uring, in turn.  Prints
+ * medians and their ratio, and the rounds.
+ *   roundtrip /dev/accel/accel0 /dev/ng0n1 [SECONDS [ROUNDS [WAY]]]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "../kselftest/octans.h"
+#include "roundtrip.h"
 
-static double octans(unsigned int seconds)
+#define MOST_ROUNDS	15
+
+static const struct way ways[] = {
+	{ "1 sleep", 1, ONE, SLEEP },
+	{ "1 spin", 1, ONE, SPIN },
+	{ "1 spin-sleep", 1, ONE, SPIN_SLEEP },
+	{ "1 poll", 1, ONE, POLL },
+	{ "32 sleep", 32, AS_THEY_COME, SLEEP },
+	{ "32 spin", 32, AS_THEY_COME, SPIN },
+	{ "32 poll", 32, AS_THEY_COME, POLL },
+	{ "32-one sleep", 32, ONE, SLEEP },
+	{ "32-together sleep", 32, TOGETHER, SLEEP },
+	{ "32-together spin", 32, TOGETHER, SPIN },
+};
+
+#define WAYS	(sizeof(ways) / sizeof(ways[0]))
+
+static int ascending(const void *a, const void *b)
 {
-	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
-	struct drm_syncobj_wait w = { 0 };
-	struct client c = { 0 };
-	uint32_t size;
-	int64_t begin, end;
-	int n = 0;
+	double x = *(const double *)a, y = *(const double *)b;
 
-	if (client_open(&c, 0) || syncobj_create(c.fd, &out.handle))
-		return -1;
-	size = put_nop(c.map);
-	w.handles = (uintptr_t)&out.handle;
-	w.count_handles = 1;
-	w.timeout_nsec = INT64_MAX;
-	begin = now_ns();
-	end = begin + seconds * 1000000000ll;
-	while (now_ns() < end) {
-		if (submit(c.fd, c.queue, VA, size, 0, &out, 1) ||
-		    call(c.fd, DRM_IOCTL_SYNCOBJ_WAIT, &w))
-			return -1;
-		n++;
-	}
-	return n * 1e9 / (now_ns() - begin);
+	return (x > y) - (x < y);
 }
 
-static double nvme(const char *path, unsigned int seconds)
+static double median(const double *from, int n)
 {
-	struct nvme_passthru_cmd flush = { .opcode = 0, .nsid = 1 };
-	int fd = open(path, O_RDWR | O_CLOEXEC), n = 0;
-	int64_t begin = now_ns(), end = begin + seconds * 1000000000ll;
+	double v[MOST_ROUNDS];
 
-	if (fd < 0)
-		return -1;
-	while (now_ns() < end) {
-		if (ioctl(fd, NVME_IOCTL_IO_CMD, &flush))
-			return -1;
-		n++;
-	}
-	return n * 1e9 / (now_ns() - begin);
+	memcpy(v, from, n * sizeof(*v));
+	qsort(v, n, sizeof(*v), ascending);
+	return v[n / 2];
+}
+
+static void print_rounds(const double *v, int n)
+{
+	for (int i = 0; i < n; i++)
+		printf(" %.0f", v[i]);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned int seconds = argc > 3 ? atoi(argv[3]) : 5;
+	static double octans[WAYS][MOST_ROUNDS], nvme[WAYS][MOST_ROUNDS];
+	double seconds = argc > 3 ? atof(argv[3]) : 1;
+	int rounds = argc > 4 ? atoi(argv[4]) : 5;
+	const char *only = argc > 5 ? argv[5] : "";
 
-	if (argc < 3)
+	if (argc < 3 || rounds < 1 || rounds > MOST_ROUNDS)
 		return 2;
-	setenv("OCTANS_NODE", argv[1], 1);
-	for (int round = 0; round < 3; round++)	/* in turn: the host is never quite still */
-		printf("octans %.0f nvme %.0f\n", octans(seconds), nvme(argv[2], seconds));
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (int r = 0; r < rounds; r++)	/* in turn: the host is never quite still */
+		for (unsigned int i = 0; i < WAYS; i++) {
+			if (!strstr(ways[i].name, only))
+				continue;
+			octans[i][r] = ways[i].waiting == POLL ? 0 : octans_rate(argv[1], &ways[i], seconds);
+			nvme[i][r] = ways[i].waiting == SPIN_SLEEP ? 0 : nvme_rate(argv[2], &ways[i], seconds);
+		}
+	printf("%-18s %8s %8s %6s   rounds\n", "way", "octans", "nvme", "ratio");
+	for (unsigned int i = 0; i < WAYS; i++) {
+		double a = median(octans[i], rounds), b = median(nvme[i], rounds);
+
+		if (!strstr(ways[i].name, only))
+			continue;
+		printf("%-18s %8.0f %8.0f %6.2f  ", ways[i].name, a, b, b ? a / b : 0);
+		print_rounds(octans[i], rounds);
+		printf(" |");
+		print_rounds(nvme[i], rounds);
+		printf("\n");
+	}
 	return 0;
 }
