@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "phase.h"
 #include "roundtrip.h"
 
 #define DATASET_MANAGEMENT	9
@@ -87,6 +88,7 @@ static int send_and_wait(struct io_uring *ring, const struct way *way)
 	ret = io_uring_submit(ring);
 	if (ret < 0)
 		return ret;
+	phase(PHASE_WAIT);
 	spin(ring, n);
 	return io_uring_cq_ready(ring) < n ? io_uring_submit_and_wait(ring, n) : 0;
 }
@@ -108,6 +110,7 @@ double nvme_rate(const char *node, const struct way *way, double seconds)
 	if (ret)
 		goto out;
 	while (ret >= 0 && (now = now_s()) < end) {
+		phase(PHASE_SEND);
 		for (ret = 0; room && !ret; room--)
 			ret = put(&ring, fd);
 		ret = ret ?: send_and_wait(&ring, way);
@@ -118,7 +121,9 @@ double nvme_rate(const char *node, const struct way *way, double seconds)
 			break;
 		ended += ret;
 		room = ret;
+		phase(PHASE_NONE);
 	}
+	phase(PHASE_REPORT);
 	io_uring_queue_exit(&ring);
 out:
 	if (fd >= 0)

@@ -5,6 +5,7 @@
  */
 #define HARNESS_NO_MAIN
 #include "../kselftest/octans.h"
+#include "phase.h"
 #include "roundtrip.h"
 
 #define JOB_SIZE	sizeof(struct octans_cmd_signal)
@@ -120,18 +121,22 @@ double octans_rate(const char *node, const struct way *way, double seconds)
 	while (!ret && (now = now_ns()) < end) {
 		unsigned int room = way->depth - (o.sent - o.ended);
 
+		phase(PHASE_SEND);
 		if (way->shape != ONE)
 			ret = send_jobs(&o, room);
 		else
 			while (!ret && room--)
 				ret = send_jobs(&o, 1);
+		phase(PHASE_WAIT);
 		if (!ret)
 			ret = wait_oldest(&o, way);
+		phase(PHASE_NONE);
 	}
 	if (ret) {
 		fprintf(stderr, "octans: %s: %s\n", node, strerror(-ret));
 		return -1;
 	}
+	phase(PHASE_REPORT);
 	while (o.first < o.next && !wait_fence(&o))
 		o.first++;
 	client_close(&o.c);

@@ -3,7 +3,7 @@
  * How often a second work that does nothing goes to a device and its end comes back: SUBMIT to
  * fence through octans.ko beside NVMe passthrough through io_uring, in turn.  Prints
  * medians and their ratio, and the rounds.
- *   roundtrip /dev/accel/accel0 /dev/ng0n1 [SECONDS [ROUNDS [WAY]]]
+ *   roundtrip /dev/accel/accel0 /dev/ng0n1 [SECONDS [ROUNDS [WAY]]]	"-": without this one
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,8 +64,10 @@ int main(int argc, char **argv)
 		for (unsigned int i = 0; i < WAYS; i++) {
 			if (!strstr(ways[i].name, only))
 				continue;
-			octans[i][r] = ways[i].waiting == POLL ? 0 : octans_rate(argv[1], &ways[i], seconds);
-			nvme[i][r] = ways[i].waiting == SPIN_SLEEP ? 0 : nvme_rate(argv[2], &ways[i], seconds);
+			if (ways[i].waiting != POLL && strcmp(argv[1], "-"))
+				octans[i][r] = octans_rate(argv[1], &ways[i], seconds);
+			if (ways[i].waiting != SPIN_SLEEP && strcmp(argv[2], "-"))
+				nvme[i][r] = nvme_rate(argv[2], &ways[i], seconds);
 		}
 	printf("%-18s %8s %8s %6s   rounds\n", "way", "octans", "nvme", "ratio");
 	for (unsigned int i = 0; i < WAYS; i++) {
