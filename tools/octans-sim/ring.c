@@ -5,7 +5,7 @@
 
 #include "job.h"
 
-#define MOMENT_NS	50000	/* longest look for a next job without a doorbell */
+#define MOMENT_NS	200000	/* longest look for a next job without a doorbell */
 
 uint64_t sim_time_ns(struct sim_core *core)
 {
