@@ -176,7 +176,11 @@ void octans_job_discard(struct octans_job *job)
 void octans_job_end(struct list_head *jobs)
 {
 	struct octans_job *job, *next;
+	ktime_t now;
 
+	if (list_empty(jobs))
+		return;
+	now = ktime_get();
 	list_for_each_entry_safe(job, next, jobs, node) {
 		struct octans_queue *queue = job->queue;
 
@@ -188,7 +192,7 @@ void octans_job_end(struct list_head *jobs)
 		} else {
 			atomic64_inc(&queue->completed);
 		}
-		dma_fence_signal(&job->fence);
+		dma_fence_signal_timestamp(&job->fence, now);
 		reap_soon(job, &ended_jobs);
 	}
 }
@@ -436,7 +440,7 @@ static void notice_rest(struct octans_sched *sched, const struct octans_look *lo
 	if (!sched->frozen && octans_sched_first(sched) && look->status != U32_MAX &&
 	    !(look->status & (OCTANS_RING_BUSY | OCTANS_RING_HALTED)) &&
 	    !octans_ring_passed(&sched->ring, look))
-		octans_ring_bell_again(&sched->ring);
+		octans_ring_bell(&sched->ring);
 }
 
 /*

@@ -18,6 +18,7 @@
 #define MIN_JOB_NS	2000ULL
 #define LEVEL_PERIOD	8		/* each so many jobs, a lower priority goes first */
 #define IRQ_PERIOD	16		/* each so many jobs, an end is told at least */
+#define AT_ONCE		8		/* jobs of a SUBMIT that the device is told of together */
 #define TICK		msecs_to_jiffies(250)
 
 /**
@@ -247,8 +248,12 @@ void octans_sched_add(struct octans_sched *sched, struct octans_queue *queue,
 	add_count(sched, queue, n);
 	if (!sched->frozen && list_empty(&queue->jobs) && !queue->withdrawn &&
 	    !atomic_read(&jobs[0]->unmet) && !anybody_waits(sched))
-		while (i < n && has_room(sched, queue))
+		while (i < n && has_room(sched, queue)) {
+			/* not of the last one: octans_sched_fill() has it interrupt */
+			if (i && !(i % AT_ONCE))
+				octans_ring_tell(&sched->ring);
 			put(sched, queue, jobs[i++]);
+		}
 	if (i == n)
 		return;
 	for (; i < n; i++)
@@ -267,7 +272,7 @@ void octans_sched_fill(struct octans_sched *sched)
 	if (!sched->frozen) {
 		while ((queue = pick(sched)))
 			emit(sched, queue);
-		octans_ring_bell(&sched->ring);
+		octans_ring_tell_all(&sched->ring);
 	}
 	if (octans_ring_count(&sched->ring) && !delayed_work_pending(&sched->watchdog))
 		queue_delayed_work(sched->dev->wq, &sched->watchdog, TICK);
@@ -319,7 +324,7 @@ static void leave(struct octans_sched *sched, struct octans_job *job)
 	atomic_dec(&queue->client->running);
 }
 
-/* Jobs have left the ring: are all of the queue back that were withdrawn? */
+/* Jobs that were withdrawn have left the ring: are all of the queue back? */
 static void has_left(struct octans_sched *sched, struct octans_queue *queue,
 		     struct list_head *ended)
 {
@@ -338,6 +343,7 @@ static void has_left(struct octans_sched *sched, struct octans_queue *queue,
 void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *ended)
 {
 	struct octans_job *job = octans_sched_first(sched);
+	bool too_late = job->withdrawn;
 
 	sched->ring.done++;
 	leave(sched, job);
@@ -345,7 +351,10 @@ void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *e
 	job->over = true;
 	list_add_tail(&job->node, ended);
 	add_count(sched, job->queue, -1);
-	has_left(sched, job->queue, ended);
+	if (too_late)
+		has_left(sched, job->queue, ended);
+	else
+		octans_sched_flush(sched, job->queue, -ECANCELED, ended);
 }
 
 /**
