@@ -64,11 +64,11 @@ void octans_ring_withdraw(struct octans_ring *ring, u64 seqno)
 }
 
 /**
- * octans_ring_tell() - tell the device of all new descriptors
+ * octans_ring_tell() - tell the device of all new descriptors at once
  * @ring: ring
  *
- * A device that is at work finds the new tail by itself, and only one that rests has its doorbell
- * rung.
+ * The end of the last one is always told: what comes next is waiting for it.  A device that is at
+ * work finds the new tail by itself, and only one that rests has its doorbell rung.
  */
 void octans_ring_tell(struct octans_ring *ring)
 {
@@ -79,6 +79,7 @@ void octans_ring_tell(struct octans_ring *ring)
 
 	if (old == tail)
 		return;
+	ring->descs[octans_ring_index(ring, tail - 1)].flags |= cpu_to_le16(OCTANS_DESC_IRQ);
 	ring->rung = ring->seqno;
 	/* Before the tail: descriptors, and what was written to the card with write combining. */
 	wmb();
@@ -88,22 +89,6 @@ void octans_ring_tell(struct octans_ring *ring)
 	event = le32_to_cpu(READ_ONCE(shadow->event));
 	if (event - old < tail - old)
 		octans_ring_bell(ring);
-}
-
-/**
- * octans_ring_tell_all() - the same, and there are no more for now
- * @ring: ring
- *
- * The end of the last one is always told: what comes next is waiting for it.
- */
-void octans_ring_tell_all(struct octans_ring *ring)
-{
-	u64 last = ring->seqno - 1 - ring->base;
-
-	if (ring->rung == ring->seqno)
-		return;
-	ring->descs[octans_ring_index(ring, last)].flags |= cpu_to_le16(OCTANS_DESC_IRQ);
-	octans_ring_tell(ring);
 }
 
 /**

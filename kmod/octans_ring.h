@@ -128,7 +128,6 @@ u64 octans_ring_put(struct octans_ring *ring, struct octans_job *job,
 		    const struct octans_desc *desc);
 void octans_ring_withdraw(struct octans_ring *ring, u64 seqno);
 void octans_ring_tell(struct octans_ring *ring);
-void octans_ring_tell_all(struct octans_ring *ring);
 void octans_ring_bell(const struct octans_ring *ring);
 enum octans_news octans_ring_news(const struct octans_ring *ring, struct octans_end *end);
 u32 octans_ring_passed(const struct octans_ring *ring, const struct octans_look *look);

@@ -18,7 +18,6 @@
 #define MIN_JOB_NS	2000ULL
 #define LEVEL_PERIOD	8		/* each so many jobs, a lower priority goes first */
 #define IRQ_PERIOD	16		/* each so many jobs, an end is told at least */
-#define AT_ONCE		8		/* jobs of a SUBMIT that the device is told of together */
 #define TICK		msecs_to_jiffies(250)
 
 /**
@@ -248,12 +247,8 @@ void octans_sched_add(struct octans_sched *sched, struct octans_queue *queue,
 	add_count(sched, queue, n);
 	if (!sched->frozen && list_empty(&queue->jobs) && !queue->withdrawn &&
 	    !atomic_read(&jobs[0]->unmet) && !anybody_waits(sched))
-		while (i < n && has_room(sched, queue)) {
-			/* not of the last one: octans_sched_fill() has it interrupt */
-			if (i && !(i % AT_ONCE))
-				octans_ring_tell(&sched->ring);
+		while (i < n && has_room(sched, queue))
 			put(sched, queue, jobs[i++]);
-		}
 	if (i == n)
 		return;
 	for (; i < n; i++)
@@ -272,7 +267,7 @@ void octans_sched_fill(struct octans_sched *sched)
 	if (!sched->frozen) {
 		while ((queue = pick(sched)))
 			emit(sched, queue);
-		octans_ring_tell_all(&sched->ring);
+		octans_ring_tell(&sched->ring);
 	}
 	if (octans_ring_count(&sched->ring) && !delayed_work_pending(&sched->watchdog))
 		queue_delayed_work(sched->dev->wq, &sched->watchdog, TICK);

@@ -6,6 +6,7 @@
 #include "job.h"
 
 #define MOMENT_NS	200000	/* longest look for a next job without a doorbell */
+#define CROWDED_NS	20000	/* who is away for so long has yielded to others */
 
 uint64_t sim_time_ns(struct sim_core *core)
 {
@@ -29,18 +30,25 @@ static void set_tail(struct sim_ring *ring, uint32_t value)
 /*
  * Who is told the end of a job often has the next one a moment later, and a doorbell costs him
  * more than a moment.  How long that is, is learnt: all that is granted if the last one was
- * worth it, less and less if not.
+ * worth it, less and less if not, and nothing if somebody else needs this machine's processor.
  */
 static uint32_t wait_a_moment(struct sim_ring *ring, _Atomic uint32_t *p, uint32_t known)
 {
-	uint64_t moment = atomic_load(&ring->moment_ns), until = sim_monotonic_ns() + moment;
+	uint64_t moment = atomic_load(&ring->moment_ns), now = sim_monotonic_ns(), before;
+	uint64_t until = now + moment;
 	struct sim_loan *loan = ring->mem.loan;
 	uint32_t tail;
 
 	do {
 		sched_yield();
 		tail = atomic_load_explicit(p, memory_order_acquire);
-	} while (tail == known && sim_monotonic_ns() < until && !atomic_load(&ring->mem.abort) &&
+		before = now;
+		now = sim_monotonic_ns();
+		if (now - before > CROWDED_NS) {
+			atomic_store(&ring->moment_ns, 0);
+			return tail;
+		}
+	} while (tail == known && now < until && !atomic_load(&ring->mem.abort) &&
 		 !(loan && loan->wanted(loan->ctx)));
 	atomic_store(&ring->moment_ns, tail != known ? MOMENT_NS : moment / 2);
 	return tail;
