@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* The transport through octans.ko: ioctls of uapi/drm/octans_accel.h and libdrm's syncobjs. */
+/*
+ * The transport through octans.ko: ioctls of uapi/drm/octans_accel.h and libdrm's syncobjs.  What the kernel
+ * says in a number becomes a sentence here, which names the cause as Documentation/uapi/octans.rst has it.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sync_file.h>
@@ -15,22 +18,46 @@
 
 #include "error.h"
 #include "log.h"
+#include "room.h"
 #include "transport.h"
 
 #define MAX_DEPS (DRM_OCTANS_MAX_SYNCS - 1)
 
 _Static_assert(ACCEL_MAX_JOBS == DRM_OCTANS_MAX_JOBS, "one call takes them all");
 
+/* drmIoctl() would try again for ever where the kernel says that there is no room now. */
+static int try_call(struct accel_dev *dev, unsigned long request, void *arg)
+{
+	int err;
+
+	do
+		err = ioctl(dev->fd, request, arg) ? -errno : 0;
+	while (err == -EINTR);
+	return err;
+}
+
+static int call_failed(struct accel_dev *dev, int err, const char *what)
+{
+	const char *name = dev->info.name;
+
+	switch (err) {
+	case -ENODEV:
+		return fail(err, "%s is gone: it was unplugged or could not be reset", name);
+	case -EDQUOT:
+		return fail(err, "%s: %s: your user has as much of it as the driver lets one user have; what runs already may hold it, and whoever administers this machine sets the parameters user_* of octans.ko",
+			    name, what);
+	case -ENOMEM:
+		return fail(err, "%s: %s: the kernel has no memory for it", name, what);
+	default:
+		return fail(err, "%s: %s: %s", name, what, strerror(-err));
+	}
+}
+
 static int call(struct accel_dev *dev, unsigned long request, void *arg, const char *what)
 {
-	if (!drmIoctl(dev->fd, request, arg))
-		return 0;
-	if (errno == ENODEV)
-		return fail(-ENODEV, "%s is gone: it was unplugged or could not be reset", dev->info.name);
-	if (errno == EDQUOT)
-		return fail(-EDQUOT, "%s: %s: your user has as much of it as the driver lets one user have; what runs already may hold it, and whoever administers this machine sets the parameters user_* of octans.ko",
-			    dev->info.name, what);
-	return fail(-errno, "%s: %s: %s", dev->info.name, what, strerror(errno));
+	int err = try_call(dev, request, arg);
+
+	return err ? call_failed(dev, err, what) : 0;
 }
 
 static int query(struct accel_dev *dev, uint32_t type, void *data, uint32_t size)
@@ -187,7 +214,7 @@ static int keep_handle(struct accel_dev *dev, uint32_t handle)
 	int err = handles_get(&dev->handles, handle);
 
 	if (err)	/* it was not among them, so nobody else uses it */
-		drmIoctl(dev->fd, DRM_IOCTL_GEM_CLOSE, &c);
+		try_call(dev, DRM_IOCTL_GEM_CLOSE, &c);
 	return err;
 }
 
@@ -197,7 +224,7 @@ static void drop_handle(struct accel_dev *dev, uint32_t handle)
 
 	pthread_mutex_lock(&dev->handles.lock);
 	if (handles_put(&dev->handles, handle))
-		drmIoctl(dev->fd, DRM_IOCTL_GEM_CLOSE, &c);
+		try_call(dev, DRM_IOCTL_GEM_CLOSE, &c);
 	pthread_mutex_unlock(&dev->handles.lock);
 }
 
@@ -229,7 +256,7 @@ static int kernel_bo_new(struct accel_bo *bo, const char *label)
 			.label = (uintptr_t)label,
 		};
 
-		drmIoctl(bo->dev->fd, DRM_IOCTL_OCTANS_BO_SET_LABEL, &l);
+		try_call(bo->dev, DRM_IOCTL_OCTANS_BO_SET_LABEL, &l);
 	}
 	return 0;
 }
@@ -297,6 +324,12 @@ static int kernel_vm_new(struct accel_vm *vm)
 	int err = call(vm->dev, DRM_IOCTL_OCTANS_VM_CREATE, &c, "address space");
 
 	vm->id = c.id;
+	if (err == -EDQUOT)
+		return fail(err, "%s: no address space more: this program has as many as an open file may have, or your user its share (user_spaces of octans.ko)",
+			    vm->dev->info.name);
+	if (err == -ENOSPC)
+		return fail(-EBUSY, "%s has no address space left: other programs have all of them",
+			    vm->dev->info.name);
 	return err;
 }
 
@@ -304,7 +337,7 @@ static void kernel_vm_free(struct accel_vm *vm)
 {
 	struct drm_octans_vm_destroy d = { .id = vm->id };
 
-	drmIoctl(vm->dev->fd, DRM_IOCTL_OCTANS_VM_DESTROY, &d);
+	try_call(vm->dev, DRM_IOCTL_OCTANS_VM_DESTROY, &d);
 }
 
 static int bind(struct accel_vm *vm, const struct drm_octans_bind_op *op)
@@ -313,8 +346,12 @@ static int bind(struct accel_vm *vm, const struct drm_octans_bind_op *op)
 		.vm_id = vm->id,
 		.ops = { .stride = sizeof(*op), .count = 1, .ptr = (uintptr_t)op },
 	};
+	int err = call(vm->dev, DRM_IOCTL_OCTANS_VM_BIND, &b, "mapping into an address space");
 
-	return call(vm->dev, DRM_IOCTL_OCTANS_VM_BIND, &b, "mapping into an address space");
+	if (err == -EIO)
+		return fail(err, "%s cannot reach this machine's memory but by copies of it (swiotlb, as in an encrypted guest): only on-card memory can be mapped",
+			    vm->dev->info.name);
+	return err;
 }
 
 static int kernel_vm_map(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va,
@@ -362,14 +399,16 @@ static int kernel_vm_fault(struct accel_vm *vm, struct accel_fault *fault)
 	return 1;
 }
 
-static int kernel_queue_new(struct accel_queue *q, enum accel_priority priority, uint32_t timeout_ms)
+static int client_banned(struct accel_dev *dev, int err)
+{
+	return fail(err, "%s takes no more work of this program: too many of its jobs have failed; find out why the first did, wait some seconds, and try again",
+		    dev->info.name);
+}
+
+static int new_queue(struct accel_queue *q, uint32_t priority, uint32_t timeout_ms)
 {
 	struct drm_octans_queue_create c = {
-		.vm_id = q->vm->id,
-		.priority = priority == ACCEL_PRIORITY_HIGH ? DRM_OCTANS_PRIORITY_HIGH :
-			    priority == ACCEL_PRIORITY_LOW ? DRM_OCTANS_PRIORITY_LOW :
-			    DRM_OCTANS_PRIORITY_NORMAL,
-		.timeout_ms = timeout_ms,
+		.vm_id = q->vm->id, .priority = priority, .timeout_ms = timeout_ms,
 	};
 	int err = call(q->vm->dev, DRM_IOCTL_OCTANS_QUEUE_CREATE, &c, "queue");
 
@@ -377,11 +416,42 @@ static int kernel_queue_new(struct accel_queue *q, enum accel_priority priority,
 	return err;
 }
 
+/* Either the priority may not be had, or nothing.  Who asks for a lower one learns which. */
+static int queue_refused(struct accel_queue *q, uint32_t priority, uint32_t timeout_ms)
+{
+	struct drm_octans_queue_destroy d = { 0 };
+
+	if (priority != DRM_OCTANS_PRIORITY_HIGH || new_queue(q, DRM_OCTANS_PRIORITY_NORMAL, timeout_ms))
+		return client_banned(q->vm->dev, -EACCES);
+	d.id = q->id;
+	try_call(q->vm->dev, DRM_IOCTL_OCTANS_QUEUE_DESTROY, &d);
+	return fail(-EACCES, "%s: a queue of high priority is for those who may raise priorities (CAP_SYS_NICE): ask for a normal one",
+		    q->vm->dev->info.name);
+}
+
+static int kernel_queue_new(struct accel_queue *q, enum accel_priority priority, uint32_t timeout_ms)
+{
+	const uint32_t kernel_priority = priority == ACCEL_PRIORITY_HIGH ? DRM_OCTANS_PRIORITY_HIGH :
+					 priority == ACCEL_PRIORITY_LOW ? DRM_OCTANS_PRIORITY_LOW :
+					 DRM_OCTANS_PRIORITY_NORMAL;
+	int err = new_queue(q, kernel_priority, timeout_ms);
+
+	if (err == -EACCES)
+		return queue_refused(q, kernel_priority, timeout_ms);
+	if (err == -EBUSY)
+		return fail(err, "%s: this program has as many queues as an open file may have: free some",
+			    q->vm->dev->info.name);
+	if (!err)
+		room_init(&q->room);
+	return err;
+}
+
 static void kernel_queue_free(struct accel_queue *q)
 {
 	struct drm_octans_queue_destroy d = { .id = q->id };
 
-	drmIoctl(q->vm->dev->fd, DRM_IOCTL_OCTANS_QUEUE_DESTROY, &d);
+	room_destroy(&q->room, q->vm->dev->fd);
+	try_call(q->vm->dev, DRM_IOCTL_OCTANS_QUEUE_DESTROY, &d);
 }
 
 static int query_queue(struct accel_queue *q, struct drm_octans_queue_query *query)
@@ -395,6 +465,14 @@ static int query_queue(struct accel_queue *q, struct drm_octans_queue_query *que
 	return err;
 }
 
+/* Why the kernel has stopped a queue; 0: it has not.  -EACCES: not for what its own jobs did. */
+static int why_stopped(const struct drm_octans_queue_query *query)
+{
+	if (!(query->state & DRM_OCTANS_QUEUE_BANNED))
+		return 0;
+	return query->error ? -(int)query->error : -EIO;
+}
+
 static int kernel_queue_error(struct accel_queue *q)
 {
 	struct drm_octans_queue_query query;
@@ -402,20 +480,57 @@ static int kernel_queue_error(struct accel_queue *q)
 
 	if (err)
 		return err;
-	if (!(query.state & DRM_OCTANS_QUEUE_BANNED))
-		return 0;
-	err = query.error ? -(int)query.error : -EIO;
-	return fail(err, "%s: a job of the queue %s", q->vm->dev->info.name, job_error(err));
+	err = why_stopped(&query);
+	if (err == -EACCES)
+		return client_banned(q->vm->dev, err);
+	return err ? fail(err, "%s: a job of the queue %s", q->vm->dev->info.name, job_error(err)) : 0;
 }
 
-static int submit_error(struct accel_dev *dev, int err, const struct drm_octans_submit *s)
+static int queue_stopped(struct accel_queue *q)
 {
+	struct drm_octans_queue_query query;
+	int err = query_queue(q, &query);
+
+	if (!err)
+		err = why_stopped(&query);
+	if (err == -ENODEV)
+		return err;
+	if (err == -EACCES)
+		return client_banned(q->vm->dev, -ECANCELED);
+	return fail(-ECANCELED, "%s: the queue is stopped because an earlier job %s", q->vm->dev->info.name,
+		    err ? job_error(err) : "failed");
+}
+
+static int submit_failed(struct accel_queue *q, int err, const struct drm_octans_submit *s)
+{
+	struct accel_dev *dev = q->vm->dev;
+
+	if (err == -EACCES)
+		return client_banned(dev, err);
 	if (err == -ECANCELED)
-		return fail(err, "%s: the queue is stopped because an earlier job failed",
-			    dev->info.name);
+		return queue_stopped(q);
 	if ((err == -EINVAL || err == -ENOENT) && s->failed_index < s->jobs.count)
 		return fail(err, "%s: job %u of %u is refused", dev->info.name, s->failed_index,
 			    s->jobs.count);
+	return call_failed(dev, err, "submission");
+}
+
+/* Waits where the kernel has no room for the jobs.  s->syncs is an array of DRM_OCTANS_MAX_SYNCS. */
+static int submit(struct accel_queue *q, struct drm_octans_submit *s)
+{
+	struct drm_octans_sync *more = (struct drm_octans_sync *)(uintptr_t)s->syncs.ptr + s->syncs.count;
+	const uint32_t count = s->syncs.count;
+	int fd = q->vm->dev->fd, err;
+
+	do {
+		bool mark = count < DRM_OCTANS_MAX_SYNCS && room_mark(&q->room, fd, s->jobs.count, more);
+
+		s->failed_index = 0;
+		s->syncs.count = count + mark;
+		err = try_call(q->vm->dev, DRM_IOCTL_OCTANS_SUBMIT, s);
+		if (mark)
+			room_marked(&q->room, !err);
+	} while (err == -EAGAIN && !(err = room_wait(&q->room, fd)));
 	return err;
 }
 
@@ -444,7 +559,7 @@ static int kernel_submit(struct accel_queue *q, const struct accel_job *jobs, si
 		out->failed = before.failed;
 	}
 	if (drmSyncobjCreate(dev->fd, 0, &out->handle))
-		return fail(-errno, "%s: no fence: %s", dev->info.name, strerror(errno));
+		return call_failed(dev, -errno, "fence");
 	for (size_t i = 0; i < n_jobs; i++)
 		kjobs[i] = (struct drm_octans_job) {
 			.va = jobs[i].va,
@@ -459,10 +574,10 @@ static int kernel_submit(struct accel_queue *q, const struct accel_job *jobs, si
 		.flags = DRM_OCTANS_SYNC_SIGNAL,
 		.handle = out->handle,
 	};
-	err = call(dev, DRM_IOCTL_OCTANS_SUBMIT, &s, "submission");
+	err = submit(q, &s);
 	if (err) {
 		drmSyncobjDestroy(dev->fd, out->handle);
-		return submit_error(dev, err, &s);
+		return submit_failed(q, err, &s);
 	}
 	return 0;
 }
@@ -474,15 +589,18 @@ static int fence_sync_file(struct accel_fence *f, int *fd)
 	if (errno == EMFILE || errno == ENFILE)
 		return fail(-errno, "%s: no file descriptor is left for a fence (%s): close some, or raise the limit of open files",
 			    f->dev->info.name, strerror(errno));
-	return fail(-errno, "%s: a fence cannot be exported: %s", f->dev->info.name,
-		    strerror(errno));
+	return call_failed(f->dev, -errno, "export of a fence");
 }
 
 static int job_failed(struct accel_fence *f, int err, const struct drm_octans_queue_query *now)
 {
-	if (err == -ECANCELED && now->state & DRM_OCTANS_QUEUE_BANNED)
-		return fail(err, "%s: the job was dropped because an earlier job failed",
-			    f->dev->info.name);
+	int why = why_stopped(now);
+
+	if (err == -ECANCELED && why == -EACCES)
+		return client_banned(f->dev, err);
+	if (err == -ECANCELED && why)
+		return fail(err, "%s: the job was dropped because an earlier job failed: it %s", f->dev->info.name,
+			    job_error(why));
 	return fail(err, "%s: the job %s", f->dev->info.name, job_error(err));
 }
 
@@ -538,7 +656,7 @@ static int kernel_fence_wait(struct accel_fence *f, int64_t abs_ns)
 		return fail(-ETIMEDOUT, "%s: the job has not ended yet", f->dev->info.name);
 	/* Core ioctls end with -ENODEV after an unplug, when every fence has ended. */
 	if (err)
-		return fail(err, "%s: waiting for a job: %s", f->dev->info.name, strerror(-err));
+		return call_failed(f->dev, err, "waiting for a job");
 	return fence_result(f);
 }
 

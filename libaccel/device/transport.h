@@ -12,6 +12,7 @@
 
 #include "forks.h"
 #include "handles.h"
+#include "room.h"
 
 struct accel_dev {
 	const struct transport *t;
@@ -42,6 +43,7 @@ struct accel_queue {
 	struct accel_vm *vm;
 	uint32_t id;			/* kernel */
 	_Atomic uint64_t failed;	/* kernel: jobs that had failed when it was last asked */
+	struct room room;		/* kernel */
 	void *priv;			/* sim */
 	_Atomic uint64_t newest;	/* sim: number of the newest job */
 };

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <drm/octans_accel.h>
@@ -32,6 +33,15 @@ static struct {
 	uint32_t handles;		/* made so far: 1, 2, 3 ... */
 	unsigned int closed[8];		/* handle */
 	int node[4];			/* errno of opening accelN, 0: it opens */
+	int refuses[DRM_OCTANS_SUBMIT + 1];	/* errno of an ioctl of ours, 0: none */
+	int high;			/* the same of a queue of high priority */
+	unsigned int interrupts;	/* calls that will be interrupted */
+	/* where jobs end only when somebody waits for them: */
+	uint32_t room;			/* for so many jobs, 0: they end at once */
+	uint32_t others;		/* of them are others' jobs; a moment ends up to 50 */
+	uint32_t jobs;			/* not ended */
+	uint64_t jobs_ever, point, at[64];	/* of the timeline: jobs when it will be reached */
+	unsigned int full, waits, moments;	/* SUBMITs refused for want of room, and waits for that */
 } kernel;
 
 /* Nodes of processors open or do not; everything else is as it is. */
@@ -82,40 +92,117 @@ int drmPrimeFDToHandle(int fd, int prime, uint32_t *handle)
 	return 0;
 }
 
-int drmIoctl(int fd, unsigned long request, void *arg)
+static int create_queue(const struct drm_octans_queue_create *c)
 {
-	struct drm_octans_queue_query *q = arg;
+	return c->priority == DRM_OCTANS_PRIORITY_HIGH ? kernel.high : 0;
+}
 
-	(void)fd;
-	if (kernel.gone) {
-		errno = ENODEV;
-		return -1;
+static int query_queue(struct drm_octans_queue_query *q)
+{
+	kernel.queries++;
+	q->state = kernel.state;
+	q->error = kernel.error;
+	q->failed = kernel.failed;
+	return 0;
+}
+
+/* As the kernel does, it leaves an index in what it was given, also where it refuses. */
+static int submit(struct drm_octans_submit *s)
+{
+	const struct drm_octans_sync *last = (void *)(uintptr_t)s->syncs.ptr;
+
+	if (s->failed_index)
+		return EINVAL;
+	s->failed_index = ~0u;
+	kernel.submits++;
+	if (kernel.state)
+		return ECANCELED;
+	if (kernel.room && kernel.jobs + kernel.others + s->jobs.count > kernel.room) {
+		kernel.full++;
+		return EAGAIN;
 	}
-	if (request == DRM_IOCTL_OCTANS_DEV_QUERY)
+	if (kernel.room)
+		kernel.jobs += s->jobs.count;
+	kernel.jobs_ever += s->jobs.count;
+	last += s->syncs.count - 1;
+	if (last->flags & DRM_OCTANS_SYNC_TIMELINE) {
+		if (last->point != kernel.point + 1)
+			return EINVAL;
+		kernel.at[++kernel.point % 64] = kernel.jobs_ever;
+	}
+	kernel.failed += kernel.will_fail;
+	if (kernel.ban)
+		kernel.state = DRM_OCTANS_QUEUE_BANNED;
+	return 0;
+}
+
+static int serve(unsigned long request, void *arg)
+{
+	unsigned int nr = _IOC_NR(request) - DRM_COMMAND_BASE;
+
+	if (kernel.gone)
+		return ENODEV;
+	if (kernel.interrupts) {
+		kernel.interrupts--;
+		return EINTR;
+	}
+	if (nr <= DRM_OCTANS_SUBMIT && kernel.refuses[nr])
+		return kernel.refuses[nr];
+	switch (request) {
+	case DRM_IOCTL_OCTANS_DEV_QUERY:
 		query_device(arg);
-	if (request == DRM_IOCTL_OCTANS_BO_CREATE) {
+		return 0;
+	case DRM_IOCTL_OCTANS_BO_CREATE:
 		((struct drm_octans_bo_create *)arg)->handle = ++kernel.handles;
-	} else if (request == DRM_IOCTL_OCTANS_BO_QUERY) {
+		return 0;
+	case DRM_IOCTL_OCTANS_BO_QUERY:
 		((struct drm_octans_bo_query *)arg)->size = 8192;
-	} else if (request == DRM_IOCTL_GEM_CLOSE) {
+		return 0;
+	case DRM_IOCTL_GEM_CLOSE:
 		kernel.closed[((struct drm_gem_close *)arg)->handle]++;
+		return 0;
+	case DRM_IOCTL_OCTANS_QUEUE_CREATE:
+		return create_queue(arg);
+	case DRM_IOCTL_OCTANS_QUEUE_QUERY:
+		return query_queue(arg);
+	case DRM_IOCTL_OCTANS_SUBMIT:
+		return submit(arg);
 	}
-	if (request == DRM_IOCTL_OCTANS_SUBMIT) {
-		kernel.submits++;
-		if (kernel.state) {
-			errno = ECANCELED;
-			return -1;
-		}
-		kernel.failed += kernel.will_fail;
-		if (kernel.ban)
-			kernel.state = DRM_OCTANS_QUEUE_BANNED;
-	}
-	if (request == DRM_IOCTL_OCTANS_QUEUE_QUERY) {
-		kernel.queries++;
-		q->state = kernel.state;
-		q->error = kernel.error;
-		q->failed = kernel.failed;
-	}
+	return 0;
+}
+
+static uint64_t reached(void)
+{
+	uint64_t p = kernel.point;
+
+	while (p && kernel.at[p % 64] > kernel.jobs_ever - kernel.jobs)
+		p--;
+	return p;
+}
+
+int drmSyncobjQuery(int fd, uint32_t *handles, uint64_t *points, uint32_t n)
+{
+	(void)fd, (void)handles, (void)n;
+	if (kernel.gone)
+		return -ENODEV;
+	*points = reached();
+	return 0;
+}
+
+int drmSyncobjTimelineWait(int fd, uint32_t *handles, uint64_t *points, unsigned int n, int64_t timeout_nsec,
+			   unsigned int flags, uint32_t *first)
+{
+	(void)fd, (void)handles, (void)n, (void)timeout_nsec, (void)flags, (void)first;
+	kernel.waits++;
+	kernel.jobs = kernel.jobs_ever - kernel.at[*points % 64];
+	return 0;
+}
+
+int nanosleep(const struct timespec *t, struct timespec *left)
+{
+	(void)t, (void)left;
+	kernel.moments++;
+	kernel.others -= kernel.others < 50 ? kernel.others : 50;
 	return 0;
 }
 
@@ -153,19 +240,18 @@ int drmSyncobjExportSyncFile(int fd, uint32_t handle, int *file)
 
 int ioctl(int fd, unsigned long request, ...)
 {
-	struct sync_file_info *info;
 	va_list ap;
+	void *arg;
 
 	(void)fd;
 	va_start(ap, request);
-	info = va_arg(ap, struct sync_file_info *);
+	arg = va_arg(ap, void *);
 	va_end(ap);
-	if (request != SYNC_IOC_FILE_INFO) {
-		errno = ENOTTY;
-		return -1;
-	}
-	info->status = kernel.status;
-	return 0;
+	if (request == SYNC_IOC_FILE_INFO)
+		((struct sync_file_info *)arg)->status = kernel.status;
+	else
+		errno = serve(request, arg);
+	return request == SYNC_IOC_FILE_INFO || !errno ? 0 : -1;
 }
 
 /* ---- tests ---- */
@@ -309,6 +395,105 @@ static void test_import(void)
 	ok(!accel_vm_map(vm, bo[3], 0, 0, 8192, 0), "which can be used");
 	accel_bo_free(bo[3]);
 	ok(kernel.closed[1] == 1, "and closes it");
+}
+
+/* Jobs that the kernel has no room for wait until others have ended: for the oldest of theirs, and for as long
+ * as it takes if it is others' that have the room. */
+static void test_room(void)
+{
+	struct accel_job jobs[ACCEL_MAX_JOBS];
+	struct accel_queue *q;
+	int bad = 0;
+
+	for (size_t i = 0; i < ACCEL_MAX_JOBS; i++)
+		jobs[i] = (struct accel_job) { .sz = sizeof(jobs[i]), .va = 4096, .size = 16 };
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.status = 1;
+	kernel.room = 1024;
+	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &q);
+	for (int i = 0; i < 5000; i++)
+		bad += !!accel_submit(q, jobs, 1, NULL, 0, NULL);
+	ok(!bad && kernel.jobs_ever == 5000, "5000 jobs where there is room for 1024: %s", bad ? accel_error() : "all");
+	ok(kernel.full && kernel.full <= kernel.waits && !kernel.moments,
+	   "%u times there was none: %u waits for the oldest", kernel.full, kernel.waits);
+	ok(kernel.jobs >= 700, "the queue does not run dry: %u are in it", kernel.jobs);
+	kernel.full = kernel.waits = 0;
+	for (int i = 0; i < 100; i++)
+		bad += !!accel_submit(q, jobs, ACCEL_MAX_JOBS, NULL, 0, NULL);
+	ok(!bad && kernel.full && kernel.full <= kernel.waits && !kernel.moments, "64 at once: %u waits", kernel.waits);
+	accel_queue_free(q);
+
+	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &q);
+	kernel = (typeof(kernel)) { .status = 1, .room = 1024, .others = 1024 };
+	ok(!accel_submit(q, jobs, 1, NULL, 0, NULL) && kernel.moments == 1 && kernel.full == 1,
+	   "another queue has the room: a moment");
+	kernel.others = 1024;
+	kernel.gone = true;
+	ok(accel_submit(q, jobs, 1, NULL, 0, NULL) == -ENODEV && strstr(accel_error(), "is gone"), "%s", accel_error());
+	kernel.gone = false;
+	kernel.interrupts = 3;
+	kernel.others = 0;
+	ok(!accel_submit(q, jobs, 1, NULL, 0, NULL) && !kernel.interrupts, "a signal in between is no error");
+	accel_queue_free(q);
+}
+
+/* Each number of the kernel has a sentence, and it names the cause. */
+static void test_sentences(void)
+{
+	struct accel_job job = { .sz = sizeof(job), .va = 4096, .size = 16 };
+	struct accel_queue *q, *other;
+	struct accel_vm *space;
+	struct accel_bo *bo;
+
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.status = 1;
+	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &q);
+	kernel.refuses[DRM_OCTANS_SUBMIT] = EACCES;
+	ok(accel_submit(q, &job, 1, NULL, 0, NULL) == -EACCES && strstr(accel_error(), "too many of its jobs have failed"),
+	   "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_SUBMIT] = ENOMEM;
+	ok(accel_submit(q, &job, 1, NULL, 0, NULL) == -ENOMEM && strstr(accel_error(), "kernel has no memory"),
+	   "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_SUBMIT] = ENODEV;
+	ok(accel_submit(q, &job, 1, NULL, 0, NULL) == -ENODEV && strstr(accel_error(), "is gone"), "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_SUBMIT] = 0;
+	kernel.state = DRM_OCTANS_QUEUE_BANNED;
+	kernel.error = ETIME;
+	ok(accel_submit(q, &job, 1, NULL, 0, NULL) == -ECANCELED && strstr(accel_error(), "ran longer"), "%s",
+	   accel_error());
+	kernel.error = EACCES;
+	ok(accel_queue_error(q) == -EACCES && strstr(accel_error(), "too many of its jobs"), "%s", accel_error());
+	kernel.state = kernel.error = 0;
+	accel_queue_free(q);
+
+	kernel.refuses[DRM_OCTANS_QUEUE_CREATE] = EACCES;
+	ok(accel_queue_new(vm, ACCEL_PRIORITY_HIGH, 0, &other) == -EACCES && strstr(accel_error(), "have failed"),
+	   "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_QUEUE_CREATE] = 0;
+	kernel.high = EACCES;
+	ok(accel_queue_new(vm, ACCEL_PRIORITY_HIGH, 0, &other) == -EACCES && strstr(accel_error(), "CAP_SYS_NICE"),
+	   "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_QUEUE_CREATE] = EBUSY;
+	ok(accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &other) == -EBUSY && strstr(accel_error(), "queues"),
+	   "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_QUEUE_CREATE] = EDQUOT;
+	ok(accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &other) == -EDQUOT && strstr(accel_error(), "your user"),
+	   "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_VM_CREATE] = EDQUOT;
+	ok(accel_vm_new(&dev, &space) == -EDQUOT && strstr(accel_error(), "address space"), "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_VM_CREATE] = ENOSPC;
+	ok(accel_vm_new(&dev, &space) == -EBUSY && strstr(accel_error(), "other programs"), "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_BO_CREATE] = ENOSPC;
+	ok(accel_bo_new(&dev, 8192, ACCEL_BO_DEVICE, NULL, &bo) == -ENOSPC && strstr(accel_error(), "on-card memory"),
+	   "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_BO_CREATE] = EDQUOT;
+	ok(accel_bo_new(&dev, 8192, ACCEL_BO_DEVICE, NULL, &bo) == -EDQUOT && strstr(accel_error(), "user_*"),
+	   "%s", accel_error());
+	kernel.refuses[DRM_OCTANS_BO_CREATE] = 0;
+	kernel.refuses[DRM_OCTANS_VM_BIND] = EIO;
+	accel_bo_new(&dev, 8192, ACCEL_BO_HOST, NULL, &bo);
+	ok(accel_vm_map(vm, bo, 0, 0, 8192, 0) == -EIO && strstr(accel_error(), "swiotlb"), "%s", accel_error());
+	accel_bo_free(bo);
 }
 
 static void test_deps(void)
@@ -456,6 +641,8 @@ int main(void)
 	test_gone();
 	test_descriptors();
 	test_import();
+	test_room();
+	test_sentences();
 	test_deps();
 	test_open();
 	accel_vm_free(vm);

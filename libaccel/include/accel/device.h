@@ -93,8 +93,8 @@ int accel_queue_new(struct accel_vm *vm, enum accel_priority priority, uint32_t 
 void accel_queue_free(struct accel_queue *queue);
 /*
  * Why the queue is stopped: the error of the job that failed first, as accel_fence_wait() of that
- * job gives it (-ETIME, -EFAULT, -EIO, -ECANCELED, -ENODEV); 0: it is not stopped.  Tells the cause
- * when a later job, or accel_submit(), says -ECANCELED.  MT
+ * job gives it (-ETIME, -EFAULT, -EIO, -ECANCELED, -ENODEV); -EACCES: jobs of this program have failed
+ * too often; 0: it is not stopped.  Tells the cause when a later job, or accel_submit(), says -ECANCELED.  MT
  */
 int accel_queue_error(struct accel_queue *queue);
 
@@ -115,8 +115,10 @@ struct accel_job {
  * other, the first after the n fences in deps, which are of the same device (those of another one
  * it can only wait for in this process).  *out, unless out is NULL: a fence of the last job, which
  * the caller frees.  -EINVAL: nothing was queued, accel_error() names the job or the fence;
- * -ECANCELED: a job of this queue failed before (accel_queue_error()), make a new queue.
- * On the model this call blocks until deps of other queues have ended.  MT
+ * -ECANCELED: a job of this queue failed before (accel_queue_error()), make a new queue; -EACCES: so
+ * many jobs of this program have failed that the driver takes no more for some seconds.
+ * The kernel holds a bounded number of jobs that have not ended (Documentation/uapi/octans.rst): this call
+ * blocks until there is room.  On the model it blocks until deps of other queues have ended.  MT
  */
 int accel_submit(struct accel_queue *queue, const struct accel_job *jobs, size_t n_jobs,
 		 struct accel_fence *const *deps, size_t n, struct accel_fence **out);
