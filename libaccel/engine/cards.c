@@ -239,7 +239,8 @@ int card_load(struct accel_engine *e, uint32_t card)
 		load_card_done(e, card);
 	if (!err || e->opts.strict)
 		return err;
-	if (err != -ENODEV && err != -EIO && err != -EFAULT && err != -ETIME && err != -ECANCELED && err != -EBUSY)
+	if (err != -ENODEV && err != -EIO && err != -EFAULT && err != -ETIME && err != -ECANCELED && err != -EBUSY &&
+	    err != -EACCES && err != -EDQUOT)
 		return err;		/* the host, or the arguments */
 	if (e->loading.given_up)
 		return err;
