@@ -31,6 +31,8 @@ json_t *device_json(const struct accel_devinfo *info);
 int enumerate_devices(struct accel_devinfo **list, size_t *n);
 /* Does the kernel show any, whether it opens or not? */
 bool has_device(void);
+/* Is it what a user calls DEVICE?  NULL and "auto" are any. */
+bool device_is_meant(const char *selector, const struct accel_devinfo *info);
 /* accel_error() of accel_open(), and what to do; the exit code that goes with err. */
 int complain_open(int err);
 
@@ -45,6 +47,7 @@ int cmd_verify(const struct options *o);
 int cmd_logits(const struct options *o);
 int cmd_bench(const struct options *o);
 int cmd_doctor(const struct options *o);
+int cmd_reset(const struct options *o);
 int cmd_version(const struct options *o);
 int cmd_completion(const struct options *o);
 int cmd_help(const struct options *o);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "accelctl.h"
 
@@ -61,6 +62,13 @@ bool has_device(void)
 	size_t n = 0;
 
 	return accel_enumerate(NULL, &n) || n;
+}
+
+bool device_is_meant(const char *selector, const struct accel_devinfo *info)
+{
+	return !selector || !strcmp(selector, "auto") || !strcmp(selector, info->name) ||
+	       !strcmp(selector, info->path) || !strcmp(selector, info->name + strlen("accel")) ||
+	       !strcasecmp(selector, info->pci);
 }
 
 int complain_open(int err)

@@ -9,16 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <accel/device.h>
 #include <drm/octans_accel.h>
-#include <octans/isa.h>
 
 #include "accelctl.h"
+#include "pci.h"
+#include "roundtrip.h"
 
-#define JOB_SECONDS 10
 #define MAX_FINDINGS 64
 #define MAX_DEVICES 8
 
@@ -74,34 +72,6 @@ struct functions {
 	int n, n_ours;
 };
 
-/* Does the file of a PCI function begin with this text? */
-static bool holds(const char *function, const char *name, const char *text)
-{
-	char path[512], line[16] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", function, name);
-	f = fopen(path, "re");
-	if (f && !fgets(line, sizeof(line), f))
-		line[0] = 0;
-	if (f)
-		fclose(f);
-	return !strncmp(line, text, strlen(text));
-}
-
-static void driver_of(const char *function, char *name, size_t len)
-{
-	char path[512], target[512];
-	const char *slash;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", function);
-	n = readlink(path, target, sizeof(target) - 1);
-	target[n < 0 ? 0 : n] = 0;
-	slash = strrchr(target, '/');
-	snprintf(name, len, "%.31s", slash ? slash + 1 : target);
-}
-
 /* All functions 1af4:10f5; false: they cannot be looked at. */
 static bool look_at_bus(struct functions *all)
 {
@@ -112,11 +82,10 @@ static bool look_at_bus(struct functions *all)
 	while (dir && (e = readdir(dir))) {
 		struct function f;
 
-		if (e->d_name[0] == '.' || !holds(e->d_name, "vendor", "0x1af4") ||
-		    !holds(e->d_name, "device", "0x10f5"))
+		if (e->d_name[0] == '.' || !pci_is_processor(e->d_name))
 			continue;
 		snprintf(f.address, sizeof(f.address), "%.15s", e->d_name);
-		driver_of(e->d_name, f.driver, sizeof(f.driver));
+		pci_driver(e->d_name, f.driver, sizeof(f.driver));
 		if (!all->n++)
 			all->first = f;
 		if (!strcmp(f.driver, "octans") && !all->n_ours++)
@@ -127,65 +96,20 @@ static bool look_at_bus(struct functions *all)
 	return dir || !access("/sys/bus", F_OK);	/* there are machines without PCI */
 }
 
-/* ---- a job ---- */
-
-static int run_job(struct accel_vm *vm, struct accel_bo *bo, struct accel_queue *queue, uint64_t *ns)
-{
-	const uint64_t va = 1ull << 32;
-	struct accel_job job = { .sz = sizeof(job), .va = va, .size = sizeof(struct octans_cmd_signal) };
-	struct octans_cmd_signal *cmd;
-	struct accel_fence *fence = NULL;
-	struct timespec t0, t1;
-	void *map;
-	int err = accel_bo_map(bo, &map);
-
-	if (!err)
-		err = accel_vm_map(vm, bo, 0, va, accel_bo_size(bo), 0);
-	if (err)
-		return err;
-	cmd = map;
-	cmd->cmd.op = OCTANS_OP_SIGNAL;
-	cmd->cmd.flags = OCTANS_SIGNAL_TIME;
-	cmd->cmd.size = sizeof(*cmd);
-	cmd->va = va + 1024;
-	clock_gettime(CLOCK_MONOTONIC, &t0);
-	err = accel_submit(queue, &job, 1, NULL, 0, &fence);
-	if (!err)
-		err = accel_fence_wait(fence, (t0.tv_sec + JOB_SECONDS) * 1000000000ll + t0.tv_nsec);
-	clock_gettime(CLOCK_MONOTONIC, &t1);
-	accel_fence_free(fence);
-	*ns = (t1.tv_sec - t0.tv_sec) * 1000000000ull + t1.tv_nsec - t0.tv_nsec;
-	return err ? err : ((volatile uint64_t *)cmd)[1024 / 8] ? 0 : 1;
-}
-
-/* One job that stores the time: rings, MMU, memory, interrupt and fence all work.  text: what to say. */
-static bool round_trip(struct accel_dev *dev, char *text, size_t len)
-{
-	struct accel_queue *queue = NULL;
-	struct accel_vm *vm = NULL;
-	struct accel_bo *bo = NULL;
-	uint64_t ns = 0;
-	int err = accel_vm_new(dev, &vm);
-
-	if (!err)
-		err = accel_bo_new(dev, 4096, ACCEL_BO_HOST, "doctor", &bo);
-	if (!err)
-		err = accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &queue);
-	if (!err)
-		err = run_job(vm, bo, queue, &ns);
-	if (err > 0)
-		snprintf(text, len, "the job ended, but what it should have written is not in memory");
-	else if (err)
-		snprintf(text, len, "%s", accel_error());
-	else
-		snprintf(text, len, "a job took %llu us", (unsigned long long)ns / 1000);
-	accel_queue_free(queue);
-	accel_vm_free(vm);
-	accel_bo_free(bo);
-	return !err;
-}
-
 /* ---- one processor ---- */
+
+/* name: of what ran the job, or NULL. */
+static void try_job(struct doctor *d, struct accel_dev *dev, const char *id, const char *what, const char *fix,
+		    const char *name)
+{
+	char why[256];
+	uint64_t ns;
+	bool good = round_trip(dev, &ns, why, sizeof(why));
+
+	if (good)
+		snprintf(why, sizeof(why), "a job took %llu us", (unsigned long long)ns / 1000);
+	find(d, good ? OK : FAILED, EXIT_SELF_TEST, id, what, fix, "%s%s%s", name ? name : "", name ? ": " : "", why);
+}
 
 static bool check_node(struct doctor *d, const struct accel_devinfo *info)
 {
@@ -204,7 +128,6 @@ static bool check_node(struct doctor *d, const struct accel_devinfo *info)
 
 static void check_device(struct doctor *d, const struct accel_devinfo *info)
 {
-	char text[256];
 	struct accel_dev *dev;
 	bool mismatch = info->access == -EPROTO;
 	int err;
@@ -224,21 +147,12 @@ static void check_device(struct doctor *d, const struct accel_devinfo *info)
 		return;
 	if (!find(d, err ? FAILED : OK, err == -ENXIO || err == -ENODEV ? EXIT_NO_DEVICE : EXIT_LOST,
 		  "ACC-0007", "device answers",
-		  "reset it: echo 1 > /sys/bus/pci/devices/ADDRESS/remove, then echo 1 > /sys/bus/pci/rescan",
+		  "reset it: sudo accelctl reset; if that does not help: echo 1 > /sys/bus/pci/devices/ADDRESS/remove, then echo 1 > /sys/bus/pci/rescan",
 		  "%s", err ? accel_error() : info->profile))
 		return;
-	err = !round_trip(dev, text, sizeof(text));
-	find(d, err ? FAILED : OK, EXIT_SELF_TEST, "ACC-0008", "job round trip",
-	     "look at `dmesg | grep octans`; report it with the output of accelctl show -o json", "%s: %s",
-	     info->name, text);
+	try_job(d, dev, "ACC-0008", "job round trip",
+		"look at `dmesg | grep octans`; report it with the output of accelctl show -o json", info->name);
 	accel_close(dev);
-}
-
-static bool is_meant(const char *selector, const struct accel_devinfo *info)
-{
-	return !selector || !strcmp(selector, "auto") || !strcmp(selector, info->name) ||
-	       !strcmp(selector, info->path) || !strcmp(selector, info->name + strlen("accel")) ||
-	       !strcasecmp(selector, info->pci);
 }
 
 static void check_devices(struct doctor *d, const char *selector)
@@ -248,7 +162,7 @@ static void check_devices(struct doctor *d, const char *selector)
 	int err = accel_enumerate(info, &n);
 
 	for (size_t i = 0; !err && i < n && i < MAX_DEVICES; i++)
-		if (is_meant(selector, &info[i])) {
+		if (device_is_meant(selector, &info[i])) {
 			check_device(d, &info[i]);
 			meant++;
 		}
@@ -302,19 +216,16 @@ static void check_system(struct doctor *d, const char *selector)
 
 static void check_model(struct doctor *d)
 {
-	char text[256];
+	static const char what[] = "model in process";
+	static const char fix[] = "install libaccel and its model anew (`make install` has both); if that does not help, please report it";
 	struct accel_dev *dev;
-	bool good = !accel_open("sim:rings=1,local=1M", &dev);
 
-	if (good) {
-		good = round_trip(dev, text, sizeof(text));
-		accel_close(dev);
-	} else {
-		snprintf(text, sizeof(text), "%s", accel_error());
+	if (accel_open("sim:rings=1,local=1M", &dev)) {
+		find(d, FAILED, EXIT_SELF_TEST, "ACC-0009", what, fix, "%s", accel_error());
+		return;
 	}
-	find(d, good ? OK : FAILED, EXIT_SELF_TEST, "ACC-0009", "model in process",
-	     "install libaccel and its model anew (`make install` has both); if that does not help, please report it",
-	     "%s", text);
+	try_job(d, dev, "ACC-0009", what, fix, NULL);
+	accel_close(dev);
 }
 
 /* ---- what was found ---- */

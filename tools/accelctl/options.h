@@ -46,6 +46,8 @@ struct options {
 	uint32_t prompt, generate;
 	uint32_t seqs;		/* 0: one alone */
 	uint32_t at;		/* UINT32_MAX: after the prompt */
+	/* reset */
+	bool force;
 	/* arguments beside the model or the device */
 	char **args;
 	int n_args;
@@ -64,12 +66,13 @@ enum {
 	FOR_COMPLETION = 1u << 8,
 	FOR_HELP = 1u << 9,
 	FOR_VERIFY = 1u << 10,
+	FOR_RESET = 1u << 11,
 
 	FOR_PLANNED = FOR_PLAN | FOR_RUN | FOR_LOGITS | FOR_BENCH,
 	FOR_MODEL = FOR_PLANNED | FOR_VERIFY,
-	FOR_DEVICE = FOR_LIST | FOR_SHOW | FOR_DOCTOR,
+	FOR_DEVICE = FOR_LIST | FOR_SHOW | FOR_DOCTOR | FOR_RESET,
 	FOR_JSON = FOR_MODEL | FOR_DEVICE | FOR_VERSION,
-	FOR_ALL = (1u << 11) - 1,
+	FOR_ALL = (1u << 12) - 1,
 };
 
 struct command {

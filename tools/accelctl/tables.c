@@ -26,6 +26,8 @@ const struct command commands[] = {
 	  .text = "what a prompt and generation cost" },
 	{ .name = "doctor", .bit = FOR_DOCTOR, .run = cmd_doctor, .args = "[DEVICE]",
 	  .text = "find out what keeps a processor from working" },
+	{ .name = "reset", .bit = FOR_RESET, .run = cmd_reset, .args = "[DEVICE]",
+	  .text = "reset a processor that nobody uses, and see whether it works" },
 	{ .name = "version", .bit = FOR_VERSION, .run = cmd_version, .args = "",
 	  .text = "versions of tool, library and driver" },
 	{ .name = "completion", .bit = FOR_COMPLETION, .run = cmd_completion, .args = "SHELL",
@@ -161,6 +163,10 @@ const struct option_entry option_entries[] = {
 	  .commands = FOR_BENCH, .field = FIELD(at), .arg = "N",
 	  .text = "position of the first token generated; -1: after the prompt", .preset = "-1",
 	  .max = MAX_POSITIONS, .minus_one = MINUS_ONE_MOST },
+
+	{ .name = "force", .value = VALUE_NONE,
+	  .commands = FOR_RESET, .field = FIELD(force),
+	  .text = "also if others hold it, or if that cannot be seen" },
 
 	{ .name = "output", .alias = "output-format", .letter = 'o', .value = VALUE_OUTPUT,
 	  .commands = FOR_JSON, .field = FIELD(json), .arg = "FORMAT",

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* What sysfs tells of PCI functions, by their addresses. */
+#ifndef ACCELCTL_PCI_H
+#define ACCELCTL_PCI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+bool pci_is_processor(const char *function);
+/* "": no driver has it. */
+void pci_driver(const char *function, char *name, size_t len);
+
+#endif
