@@ -140,8 +140,12 @@ $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-s
 
 # A program as others write them: public headers and the shared library, nothing else.
 public_obj := $(call obj,$(wildcard tests/e2e/public*.c))
-$(public_obj): PRIVATE :=
+$(public_obj) $(call obj,tests/e2e/crowd.c): PRIVATE :=
 $(O)/public: $(public_obj) $(lib_so) | $(sim_so)
+	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -pthread
+
+# The same on the limits of the kernel, in a VM.
+$(O)/crowd: $(O)/tests/e2e/crowd.o $(lib_so)
 	$(call say,LD)$(CC) $(SAN) $(RPATH) -o $@ $^ -pthread
 
 # Written from the manual alone, in Python; embedded by golden.h, which no list of dependencies shows.
@@ -194,7 +198,7 @@ run: deps
 	$(O)/accelctl run --device sim $(MODEL) "$(PROMPT)"
 	@echo 'The tool is $(O)/accelctl: `$(O)/accelctl help` tells what it does.'
 
-unit-build: $(units) $(O)/public $(O)/cycles-jobs $(O)/random-same
+unit-build: $(units) $(O)/public $(O)/crowd $(O)/cycles-jobs $(O)/random-same
 
 unit: all $(units)
 	@tests/unit/run $(units)
