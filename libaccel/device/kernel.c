@@ -43,6 +43,8 @@ static int call_failed(struct accel_dev *dev, int err, const char *what)
 	switch (err) {
 	case -ENODEV:
 		return fail(err, "%s is gone: it was unplugged or could not be reset", name);
+	case -ENODATA:	/* nothing that was on the card is left; all that is made anew works */
+		return fail(err, "%s has lost what its memory held: it was without power while this machine slept", name);
 	case -EDQUOT:
 		return fail(err, "%s: %s: your user has as much of it as the driver lets one user have; what runs already may hold it, and whoever administers this machine sets the parameters user_* of octans.ko",
 			    name, what);
@@ -483,6 +485,8 @@ static int kernel_queue_error(struct accel_queue *q)
 	err = why_stopped(&query);
 	if (err == -EACCES)
 		return client_banned(q->vm->dev, err);
+	if (err == -ENODATA)
+		return call_failed(q->vm->dev, err, "");
 	return err ? fail(err, "%s: a job of the queue %s", q->vm->dev->info.name, job_error(err)) : 0;
 }
 
@@ -495,6 +499,8 @@ static int queue_stopped(struct accel_queue *q)
 		err = why_stopped(&query);
 	if (err == -ENODEV)
 		return err;
+	if (err == -ENODATA)
+		return call_failed(q->vm->dev, err, "");
 	if (err == -EACCES)
 		return client_banned(q->vm->dev, -ECANCELED);
 	return fail(-ECANCELED, "%s: the queue is stopped because an earlier job %s", q->vm->dev->info.name,
@@ -596,6 +602,8 @@ static int job_failed(struct accel_fence *f, int err, const struct drm_octans_qu
 {
 	int why = why_stopped(now);
 
+	if (err == -ENODATA)
+		return call_failed(f->dev, err, "");
 	if (err == -ECANCELED && why == -EACCES)
 		return client_banned(f->dev, err);
 	if (err == -ECANCELED && why)

@@ -240,7 +240,7 @@ int card_load(struct accel_engine *e, uint32_t card)
 	if (!err || e->opts.strict)
 		return err;
 	if (err != -ENODEV && err != -EIO && err != -EFAULT && err != -ETIME && err != -ECANCELED && err != -EBUSY &&
-	    err != -EACCES && err != -EDQUOT)
+	    err != -EACCES && err != -EDQUOT && err != -ENODATA)
 		return err;		/* the host, or the arguments */
 	if (e->loading.given_up)
 		return err;

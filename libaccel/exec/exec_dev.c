@@ -468,7 +468,8 @@ static void account(struct exec_dev *e, const struct op_work *c)
 /* Is it what a job, or the processor, has come to; not the host? */
 static bool is_blamed(int err)
 {
-	return err == -ENODEV || err == -EIO || err == -EFAULT || err == -ETIME || err == -ECANCELED || err == -EACCES;
+	return err == -ENODEV || err == -EIO || err == -EFAULT || err == -ETIME || err == -ECANCELED || err == -EACCES ||
+	       err == -ENODATA;
 }
 
 static int run_jobs(struct exec_dev *e, const struct accel_job *jobs, size_t n)

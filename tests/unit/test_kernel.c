@@ -307,9 +307,16 @@ static void test_cause(void)
 		ok(accel_queue_error(q) == -errors[i], "%s", accel_error());
 		accel_queue_free(q);
 	}
+	kernel.error = ENODATA;
+	ok(run(1, &why) == -ENODATA && why == -ENODATA && strstr(accel_error(), "lost what its memory held"),
+	   "%s", accel_error());
 	kernel.error = 0;
 	kernel.state = 0;
+	kernel.status = -ENODATA;
 	kernel.will_fail = 1;
+	ok(run(1, &why) == -ENODATA && !why && strstr(accel_error(), "lost what its memory held"),
+	   "a job that waited: %s", accel_error());
+	kernel.status = -ECANCELED;
 	kernel.ban = true;
 	ok(run(1, &why) == -ECANCELED && why == -EIO, "a ban without a reason is a failure, too");
 }

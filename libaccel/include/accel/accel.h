@@ -5,7 +5,8 @@
  * Conventions of the whole library:
  *  - Functions return 0 or a negative errno: -ENODEV the processor is gone or absent,
  *    -EACCES the node may not be opened, or too many jobs of this program have failed,
- *    -EIO/-EFAULT/-ETIME a job failed, -ECANCELED a job suffered from another's failure, -ENOSPC
+ *    -EIO/-EFAULT/-ETIME a job failed, -ECANCELED a job suffered from another's failure, -ENODATA
+ *    the processor was without power while the machine slept, and has lost what its memory held, -ENOSPC
  *    on-card memory or a context is full, -EBUSY the processor has none left of what was asked
  *    for, -EDQUOT this user has all that one may have, -ENOTSUP a capability is missing, -EPROTO
  *    kernel and library speak different versions, -EINVAL a bad argument or file, -ENOMEM,

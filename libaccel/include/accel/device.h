@@ -93,8 +93,8 @@ int accel_queue_new(struct accel_vm *vm, enum accel_priority priority, uint32_t 
 void accel_queue_free(struct accel_queue *queue);
 /*
  * Why the queue is stopped: the error of the job that failed first, as accel_fence_wait() of that
- * job gives it (-ETIME, -EFAULT, -EIO, -ECANCELED, -ENODEV); -EACCES: jobs of this program have failed
- * too often; 0: it is not stopped.  Tells the cause when a later job, or accel_submit(), says -ECANCELED.  MT
+ * job gives it (-ETIME, -EFAULT, -EIO, -ECANCELED, -ENODEV, -ENODATA); -EACCES: jobs of this program
+ * have failed too often; 0: it is not stopped.  Tells the cause when a later job, or accel_submit(), says -ECANCELED.  MT
  */
 int accel_queue_error(struct accel_queue *queue);
 
@@ -116,7 +116,8 @@ struct accel_job {
  * it can only wait for in this process).  *out, unless out is NULL: a fence of the last job, which
  * the caller frees.  -EINVAL: nothing was queued, accel_error() names the job or the fence;
  * -ECANCELED: a job of this queue failed before (accel_queue_error()), make a new queue; -EACCES: so
- * many jobs of this program have failed that the driver takes no more for some seconds.
+ * many jobs of this program have failed that the driver takes no more for some seconds; -ENODATA: the
+ * processor has lost what its memory held, make new buffers and a new address space, too.
  * The kernel holds a bounded number of jobs that have not ended (Documentation/uapi/octans.rst): this call
  * blocks until there is room.  On the model it blocks until deps of other queues have ended.  MT
  */
@@ -126,7 +127,7 @@ int accel_submit(struct accel_queue *queue, const struct accel_job *jobs, size_t
 /*
  * Waits until the job has ended and returns its result: 0, -ETIME (it ran longer than the
  * queue's timeout), -EFAULT (accel_vm_fault() tells where), -EIO (bad command), -ENODEV,
- * -ECANCELED: it was dropped because an earlier job of the queue failed (accel_queue_error() says
+ * -ENODATA (accel_submit() says when), -ECANCELED: it was dropped because an earlier job of the queue failed (accel_queue_error() says
  * how), or the processor was reset because of another client; also if that befell another of the
  * jobs that were submitted with it.  -ETIMEDOUT: it has not ended at CLOCK_MONOTONIC abs_ns
  * (INT64_MAX: no limit, 0: just look).  The queue must still be there.
