@@ -19,6 +19,16 @@ static void take_standard_streams(void)
 			open("/dev/null", fd ? O_RDONLY : O_WRONLY);
 }
 
+/* Output that is no terminal's is written when there is much of it, or when it is flushed, so that its failure comes
+ * with a reason: who writes character by character does not keep it. */
+static void take_buffer(void)
+{
+	static char buffer[1 << 16];
+
+	if (!isatty(STDOUT_FILENO))
+		setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+}
+
 static int dispatch(const struct command *cmd, const struct options *o)
 {
 	output_begin(o->quiet, o->verbose);
@@ -37,6 +47,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	take_standard_streams();
+	take_buffer();
 	signal(SIGPIPE, SIG_IGN);	/* a reader that closes early is noticed when we write */
 	accel_guard_files();		/* a model file that is cut ends in a sentence */
 	rc = options_parse(argc, argv, &cmd, &o);
