@@ -10,6 +10,7 @@
 
 #include <accel/device.h>
 
+#include "ending.h"
 #include "forks.h"
 #include "handles.h"
 #include "room.h"
@@ -19,6 +20,7 @@ struct accel_dev {
 	struct fork_watch forks;
 	struct accel_devinfo info;	/* memory_used: as it was at open */
 	int fd;				/* kernel */
+	bool looks;			/* kernel: this process has a CPU to wait on without sleeping */
 	struct handles handles;		/* kernel */
 	void *priv;			/* sim */
 };
@@ -44,6 +46,7 @@ struct accel_queue {
 	uint32_t id;			/* kernel */
 	_Atomic uint64_t failed;	/* kernel: jobs that had failed when it was last asked */
 	struct room room;		/* kernel */
+	struct patience patience;	/* kernel */
 	void *priv;			/* sim */
 	_Atomic uint64_t newest;	/* sim: number of the newest job */
 };
@@ -53,6 +56,7 @@ struct accel_fence {
 	struct accel_queue *queue;
 	uint32_t handle;		/* kernel: binary syncobj */
 	bool several;			/* kernel: of the last of several jobs */
+	struct ending ending;
 	uint64_t failed;		/* kernel: jobs of the queue that failed before these */
 	uint64_t seq;			/* sim: of the last job */
 };

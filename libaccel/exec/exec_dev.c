@@ -9,6 +9,7 @@
 
 #include <accel/device.h>
 
+#include "device/ending.h"
 #include "error.h"
 #include "exec.h"
 #include "plan/footprint.h"
@@ -472,12 +473,19 @@ static bool is_blamed(int err)
 	       err == -ENODATA;
 }
 
-static int run_jobs(struct exec_dev *e, const struct accel_job *jobs, size_t n)
+/* counts: the last one ends with storing the counters. */
+static int run_jobs(struct exec_dev *e, const struct accel_job *jobs, size_t n, bool counts)
 {
+	uint64_t *end = (uint64_t *)&e->io.counters[1];
 	struct accel_fence *fence;
-	int err = accel_submit(e->queue, jobs, n, NULL, 0, &fence);
+	int err;
 
+	if (counts)
+		ending_clear(end, OCTANS_COUNTERS);
+	err = accel_submit(e->queue, jobs, n, NULL, 0, &fence);
 	if (!err) {
+		if (counts)
+			fence_ends_with(fence, end, OCTANS_COUNTERS);
 		e->submits++;
 		e->jobs += n;
 		err = accel_fence_wait(fence, INT64_MAX);
@@ -502,7 +510,7 @@ int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass)
 			e->blamed = false;
 			return fail(-ECANCELED, "the step was cancelled");
 		}
-		err = run_jobs(e, jobs, n);
+		err = run_jobs(e, jobs, n, next == e->runs[first].end);
 	}
 	if (err)
 		return err;
@@ -559,7 +567,7 @@ int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from)
 	e->io.copy[0] = from;
 	e->io.copy[1] = to;
 	e->newest_end = 0;	/* what comes next does not follow a run */
-	return run_jobs(e, &job, 1);
+	return run_jobs(e, &job, 1, false);
 }
 
 int exec_dev_check(struct exec_dev *e)
@@ -572,7 +580,7 @@ int exec_dev_check(struct exec_dev *e)
 		first++;
 	io_write(&e->io, &e->shape, &nothing);
 	job = job_of(e, first, first, first + 1);
-	return run_jobs(e, &job, 1);
+	return run_jobs(e, &job, 1, false);
 }
 
 bool exec_dev_blamed(const struct exec_dev *e)

@@ -16,6 +16,7 @@
 #include <drm/octans_accel.h>
 #include <xf86drm.h>
 
+#include "cpu_time.h"
 #include "device/transport.h"
 #include "tap.h"
 
@@ -28,7 +29,7 @@ static struct {
 	bool ban;			/* because of that */
 	int status;			/* of the newest fence: 1, or -errno */
 	bool gone;
-	unsigned int queries, submits, waits_by_file;
+	unsigned int queries, submits, waits_by_file, fence_waits;
 	int no_file;			/* errno of the next sync_file, or 0 */
 	uint32_t handles;		/* made so far: 1, 2, 3 ... */
 	unsigned int closed[8];		/* handle */
@@ -223,6 +224,7 @@ int drmSyncobjWait(int fd, uint32_t *handles, unsigned int n, int64_t timeout_ns
 		   uint32_t *first)
 {
 	(void)fd, (void)handles, (void)n, (void)timeout_nsec, (void)flags, (void)first;
+	kernel.fence_waits++;
 	return 0;
 }
 
@@ -444,6 +446,87 @@ static void test_room(void)
 	accel_queue_free(q);
 }
 
+static uint64_t words[16];
+
+static void *write_words(void *arg)
+{
+	(void)arg;
+	for (size_t i = 0; i < 16; i++)
+		__atomic_store_n(&words[i], i, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Submits n jobs, the last of which ends with writing words: of them so many are there at once. */
+static int run_told(struct accel_queue *q, size_t n, size_t written)
+{
+	struct accel_job jobs[2] = { { .sz = sizeof(jobs[0]), .va = 4096, .size = 16 } };
+	struct accel_fence *f;
+	int err;
+
+	jobs[1] = jobs[0];
+	ending_clear(words, 16);
+	err = accel_submit(q, jobs, n, NULL, 0, &f);
+	if (err)
+		return err;
+	fence_ends_with(f, words, 16);
+	for (size_t i = 0; i < written; i++)
+		words[i] = i;
+	err = accel_fence_wait(f, INT64_MAX);
+	accel_fence_free(f);
+	return err;
+}
+
+/* Who waits sees the end in memory, and asks the kernel if it does not. */
+static void test_ending(void)
+{
+	struct accel_queue *q;
+	pthread_t thread;
+	double cpu;
+	int bad = 0;
+
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.status = 1;
+	dev.looks = true;
+	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &q);
+	ok(!run_told(q, 1, 16) && !kernel.fence_waits && !kernel.queries, "all words are there: nobody is asked");
+	ok(!run_told(q, 1, 15) && kernel.fence_waits == 1 && kernel.queries == 1, "one is not: the fence is");
+	kernel.will_fail = 1;
+	kernel.status = -EFAULT;
+	ok(run_told(q, 1, 0) == -EFAULT, "%s", accel_error());
+	kernel.status = 1;
+	ok(run_told(q, 2, 16) == -ECANCELED, "of several the last cannot tell: %s", accel_error());
+	kernel.will_fail = 0;
+	accel_queue_free(q);
+
+	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &q);
+	cpu = cpu_seconds();
+	for (int i = 0; i < 20000; i++)
+		bad += !!run_told(q, 1, 0);
+	cpu = cpu_seconds() - cpu;
+	ok(!bad && cpu < 0.15, "20000 long jobs are not looked at for long each: %.0f ms", cpu * 1e3);
+	kernel.fence_waits = kernel.queries = 0;
+	for (int i = 0; i < 300; i++)
+		bad += !!run_told(q, 1, i < 290 ? 0 : 16);
+	ok(!bad && kernel.queries == 290, "an end that is seen after all saves the question for the result");
+	accel_queue_free(q);
+
+	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &q);
+	dev.looks = false;
+	kernel.fence_waits = 0;
+	ok(!run_told(q, 1, 16) && kernel.fence_waits == 1, "with one CPU it is the kernel that is waited for");
+	ending_clear(words, 16);
+	ok(!ending_written(&(struct ending) { words, 16 }) && !ending_written(&(struct ending) { 0 }), "no words, no end");
+	pthread_create(&thread, NULL, write_words, NULL);
+	while (!ending_watch(&(struct ending) { words, 16 }, &(struct patience) { 0 }))
+		;
+	bad = 0;
+	for (size_t i = 0; i < 16; i++)
+		bad += words[i] != i;
+	ok(!bad, "what another thread wrote is all there when it is seen");
+	pthread_join(thread, NULL);
+	accel_queue_free(q);
+}
+
 /* Each number of the kernel has a sentence, and it names the cause. */
 static void test_sentences(void)
 {
@@ -649,6 +732,7 @@ int main(void)
 	test_descriptors();
 	test_import();
 	test_room();
+	test_ending();
 	test_sentences();
 	test_deps();
 	test_open();
