@@ -22,6 +22,7 @@ struct accel_dev {
 	int fd;				/* kernel */
 	bool looks;			/* kernel: this process has a CPU to wait on without sleeping */
 	struct handles handles;		/* kernel */
+	_Atomic uint32_t spare;		/* kernel: a syncobj for the next fence, 0 = none */
 	void *priv;			/* sim */
 };
 

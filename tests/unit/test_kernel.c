@@ -30,6 +30,7 @@ static struct {
 	int status;			/* of the newest fence: 1, or -errno */
 	bool gone;
 	unsigned int queries, submits, waits_by_file, fence_waits;
+	unsigned int syncobjs, destroyed;	/* made and given back */
 	int no_file;			/* errno of the next sync_file, or 0 */
 	uint32_t handles;		/* made so far: 1, 2, 3 ... */
 	unsigned int closed[8];		/* handle */
@@ -210,13 +211,14 @@ int nanosleep(const struct timespec *t, struct timespec *left)
 int drmSyncobjCreate(int fd, uint32_t flags, uint32_t *handle)
 {
 	(void)fd, (void)flags;
-	*handle = 1;
+	*handle = ++kernel.syncobjs;
 	return 0;
 }
 
 int drmSyncobjDestroy(int fd, uint32_t handle)
 {
 	(void)fd, (void)handle;
+	kernel.destroyed++;
 	return 0;
 }
 
@@ -444,6 +446,36 @@ static void test_room(void)
 	kernel.others = 0;
 	ok(!accel_submit(q, jobs, 1, NULL, 0, NULL) && !kernel.interrupts, "a signal in between is no error");
 	accel_queue_free(q);
+}
+
+/* A syncobj that is free becomes the next job's: one after the other need one, two at once two. */
+static void test_syncobjs(void)
+{
+	struct accel_job job = { .sz = sizeof(job), .va = 4096, .size = 16 };
+	struct accel_fence *f[2];
+	struct accel_queue *q;
+	int bad = 0;
+
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.status = 1;
+	dev.spare = 0;
+	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &q);
+	for (int i = 0; i < 10; i++) {
+		bad += accel_submit(q, &job, 1, NULL, 0, &f[0]) || accel_fence_wait(f[0], INT64_MAX);
+		accel_fence_free(f[0]);
+	}
+	ok(!bad && kernel.syncobjs == 1 && !kernel.destroyed, "ten jobs, one after the other: one syncobj");
+	for (int i = 0; i < 2; i++)
+		bad += accel_submit(q, &job, 1, NULL, 0, &f[i]);
+	ok(!bad && f[0]->handle != f[1]->handle && kernel.syncobjs == 2, "two at once have one each");
+	accel_fence_free(f[0]);
+	accel_fence_free(f[1]);
+	ok(kernel.destroyed == 1, "and one is kept");
+	kernel.state = DRM_OCTANS_QUEUE_BANNED;
+	ok(accel_submit(q, &job, 1, NULL, 0, &f[0]) == -ECANCELED && kernel.syncobjs == 2 && kernel.destroyed == 1,
+	   "also if the job is refused");
+	accel_queue_free(q);
+	dev.spare = 0;
 }
 
 static uint64_t words[16];
@@ -732,6 +764,7 @@ int main(void)
 	test_descriptors();
 	test_import();
 	test_room();
+	test_syncobjs();
 	test_ending();
 	test_sentences();
 	test_deps();
