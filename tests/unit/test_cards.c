@@ -370,6 +370,62 @@ static void test_busy_card(void)
 	rig_free(&r);
 }
 
+/* What the kernel refuses with these words. */
+static int refusal;
+
+static int refuse_submit(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,
+			 struct accel_fence *const *deps, size_t n, struct accel_fence *out)
+{
+	if (!refusal)
+		return transport_sim.submit(q, jobs, n_jobs, deps, n, out);
+	return fail(refusal, "it is refused: %d", refusal);
+}
+
+static int refuse_bo(struct accel_bo *bo, const char *label)
+{
+	return refusal ? fail(refusal, "it is refused: %d", refusal) : transport_sim.bo_new(bo, label);
+}
+
+/* A processor that takes no more jobs of this program, has lost its memory, or has no share left for it: what was to
+ * be computed is, why elsewhere is told, and when it takes work again it gets some. */
+static void test_refused(void)
+{
+	static const int errors[] = { -EACCES, -ENODATA };
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .retry_ms = 1 };
+	const struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 64, .places = only(1, 7), .n_places = mi.n_layers };
+	struct transport refusing = transport_sim;
+	const int32_t token = 3;
+	struct rig r;
+
+	refusing.submit = refuse_submit;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		refusal = 0;
+		r = (struct rig) { 0 };
+		accel_open("sim:rings=1", &r.dev);
+		r.dev->t = &refusing;
+		rig_plan(&r, model, po);
+		ok(!rig_engine(&r, &o) && !rig_eval(&r, &token, 1, ACCEL_WANT_NOTHING, NULL) && rig_stats(&r).layers_device,
+		   "a processor");
+		refusal = errors[i];
+		ok(!rig_eval(&r, &token, 1, ACCEL_WANT_NOTHING, NULL) && rig_stats(&r).fallback_error == errors[i] &&
+		   strstr(rig_stats(&r).fallback_reason, "it is refused"), "%s", rig_stats(&r).fallback_reason);
+		refusal = 0;
+		nanosleep(&(struct timespec) { .tv_nsec = 3000000 }, NULL);
+		ok(!rig_eval(&r, &token, 1, ACCEL_WANT_NOTHING, NULL) && rig_stats(&r).returns == 1, "and it is used again");
+		rig_free(&r);
+	}
+	refusing.bo_new = refuse_bo;
+	refusal = -EDQUOT;
+	r = (struct rig) { 0 };
+	accel_open("sim:rings=1", &r.dev);
+	r.dev->t = &refusing;
+	rig_plan(&r, model, po);
+	ok(!rig_engine(&r, &o) && rig_stats(&r).fallback_error == -EDQUOT && !rig_stats(&r).layers_device,
+	   "no share is left: %s", rig_stats(&r).fallback_reason);
+	refusal = 0;
+	rig_free(&r);
+}
+
 int main(void)
 {
 	if (!demo_load())
@@ -384,6 +440,7 @@ int main(void)
 	test_return_in_pieces(NULL);
 	test_return_in_pieces("remove");
 	test_busy_card();
+	test_refused();
 	test_save_after_loss(false);
 	test_save_after_loss(true);
 	test_skip_after_loss();
