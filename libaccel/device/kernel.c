@@ -140,7 +140,7 @@ static int not_opened(const char *path, int err)
 			    path);
 	case -ENXIO:
 	case -ENODEV:
-		return fail(-ENODEV, "%s is there, but its processor is gone: it was unplugged, or its driver unloaded",
+		return fail(-ENODEV, "%s is there, but its processor is gone: it was unplugged, its driver unloaded, or it could not be reset and is cut off",
 			    path);
 	default:
 		return fail(err, "%s cannot be opened: %s", path, strerror(-err));
