@@ -12,9 +12,7 @@
 
 EXPORT int qemu_plugin_version = 7;
 
-#define MODULES	0xffffffffc0000000ULL	/* where x86-64 has the kernel's modules */
-
-#define MOST_CPUS 8
+#define MOST_CPUS	8
 
 static bool on;				/* between a first mark and a report */
 static long long before[MOST_CPUS];	/* the last store */
@@ -57,13 +55,14 @@ static void stored(unsigned int cpu, uint32_t info, uint64_t va, void *data)
 {
 	const struct hwaddr *h;
 
+	(void)data;
 	if (!on || cpu >= MOST_CPUS)
 		return;
 	h = qemu_plugin_get_hwaddr(info, va);
 	if (!h || !qemu_plugin_hwaddr_is_io(h))
 		return;
 	fprintf(out, "%lld %u S 0\n", before[cpu], cpu);
-	event(cpu, 'W', (uintptr_t)data);
+	event(cpu, 'W', 0);
 }
 
 static void interrupted(unsigned int cpu, int type, uint64_t from, uint64_t to, void *data)
@@ -80,15 +79,14 @@ static void translated(struct tb *tb, void *data)
 	for (size_t i = 0; i < n; i++) {
 		struct insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		int kind = insn_kind(insn);
-		uint64_t va = qemu_plugin_insn_vaddr(insn);
 
-		if (kind == INSN_OTHER || (kind == INSN_STORE && va < MODULES))
-			continue;
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, kind == INSN_STORE ? will_store : seen,
-						       CB_NO_REGS, (void *)(uintptr_t)kind);
-		if (kind == INSN_STORE)
-			qemu_plugin_register_vcpu_mem_cb(insn, stored, CB_NO_REGS, MEM_WRITE,
-							 (void *)(uintptr_t)va);
+		if (is_device_store(insn, kind)) {
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, will_store, CB_NO_REGS, NULL);
+			qemu_plugin_register_vcpu_mem_cb(insn, stored, CB_NO_REGS, MEM_WRITE, NULL);
+		} else if (kind < INSN_STORE) {
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, seen, CB_NO_REGS,
+							       (void *)(uintptr_t)kind);
+		}
 	}
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * A plugin of QEMU that counts the instructions of a guest with one processor while a program of it
- * is in a phase (phase.h), by block, and apart what interrupts cost, and what comes after
- * the processor has been halted.  For each report it writes a line "marks N", the number of times that
- * something was sent, and lines "phase halted vector-address block instructions times".
+ * is in a phase (phase.h), by block, and apart what comes before and after the first store to a device (or
+ * the mark that it waits), after a halt, and in interrupts.  For each report it writes a line "marks N", the number of
+ * times that something was sent, and lines "phase stage vector-address block instructions times".
  *   -plugin insns.so,out=FILE
  */
 #include <stdlib.h>
@@ -15,10 +15,12 @@ EXPORT int qemu_plugin_version = 7;
 #define MOST_CONTEXTS	48
 #define MOST_NESTED	8
 
+enum stage { BEFORE_STORE, AFTER_STORE, AFTER_HALT };
+
 /* Where instructions count. */
 struct context {
 	unsigned int phase;
-	bool halted;
+	enum stage stage;
 	uint64_t vector;
 };
 
@@ -45,7 +47,7 @@ static void changed(void)
 	if (!now.phase)
 		return;
 	for (i = 0; i < n_contexts; i++)
-		if (contexts[i].phase == now.phase && contexts[i].halted == now.halted &&
+		if (contexts[i].phase == now.phase && contexts[i].stage == now.stage &&
 		    contexts[i].vector == now.vector)
 			break;
 	if (i == MOST_CONTEXTS)
@@ -62,8 +64,8 @@ static void report(void)
 	for (struct block *b = blocks; b; b = b->next)
 		for (unsigned int i = 0; i < n_contexts; i++) {
 			if (b->times[i])
-				fprintf(out, "%u %d %#llx %#llx %llu %llu\n", contexts[i].phase,
-					contexts[i].halted, (unsigned long long)contexts[i].vector,
+				fprintf(out, "%u %u %#llx %#llx %llu %llu\n", contexts[i].phase,
+					contexts[i].stage, (unsigned long long)contexts[i].vector,
 					(unsigned long long)b->va, (unsigned long long)b->insns,
 					(unsigned long long)b->times[i]);
 			b->times[i] = 0;
@@ -77,12 +79,14 @@ static void seen(unsigned int cpu, void *data)
 
 	(void)cpu;
 	if (kind == INSN_HLT) {
-		now.halted = true;
+		now.stage = AFTER_HALT;
 	} else if (kind == INSN_IRET) {
 		if (nested)		/* else from a system call */
 			now.vector = vectors[--nested];
 	} else {
-		now = (struct context) { .phase = kind };
+		now = (struct context) {
+			.phase = kind, .stage = kind == PHASE_WAIT ? AFTER_STORE : BEFORE_STORE,
+		};
 		nested = 0;
 		if (kind == PHASE_SEND)
 			sent++;
@@ -91,6 +95,21 @@ static void seen(unsigned int cpu, void *data)
 			now.phase = PHASE_NONE;
 		}
 	}
+	changed();
+}
+
+/* To the device, outside of an interrupt: the doorbell. */
+static void stored(unsigned int cpu, uint32_t info, uint64_t va, void *data)
+{
+	const struct hwaddr *h;
+
+	(void)cpu, (void)data;
+	if (!now.phase || now.stage != BEFORE_STORE || now.vector)
+		return;
+	h = qemu_plugin_get_hwaddr(info, va);
+	if (!h || !qemu_plugin_hwaddr_is_io(h))
+		return;
+	now.stage = AFTER_STORE;
 	changed();
 }
 
@@ -128,7 +147,9 @@ static void translated(struct tb *tb, void *data)
 		struct insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		int kind = insn_kind(insn);
 
-		if (kind < INSN_STORE)
+		if (is_device_store(insn, kind))
+			qemu_plugin_register_vcpu_mem_cb(insn, stored, CB_NO_REGS, MEM_WRITE, NULL);
+		else if (kind < INSN_STORE)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, seen, CB_NO_REGS,
 							       (void *)(uintptr_t)kind);
 	}

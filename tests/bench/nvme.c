@@ -10,7 +10,6 @@
 #include <linux/nvme_ioctl.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,7 +31,6 @@ static int put(struct io_uring *ring, int fd)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 	struct nvme_uring_cmd *cmd;
-	const char *opcode = getenv("NVME_OPCODE");
 
 	if (!sqe)
 		return -EBUSY;
@@ -41,7 +39,7 @@ static int put(struct io_uring *ring, int fd)
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->fd = fd;
 	sqe->cmd_op = NVME_URING_CMD_IO;
-	cmd->opcode = opcode ? atoi(opcode) : DATASET_MANAGEMENT;
+	cmd->opcode = DATASET_MANAGEMENT;
 	cmd->nsid = 1;
 	return 0;
 }
@@ -56,7 +54,7 @@ static int reap(struct io_uring *ring, unsigned int most)
 	io_uring_for_each_cqe(ring, head, cqe) {
 		if (n == most)
 			break;
-		if (cqe->res && !getenv("NVME_OPCODE"))
+		if (cqe->res)
 			ret = cqe->res < 0 ? cqe->res : -EIO;
 		n++;
 	}

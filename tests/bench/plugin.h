@@ -63,6 +63,14 @@ static inline int insn_kind(const struct insn *insn)
 	return INSN_OTHER;
 }
 
+#define MODULES	0xffffffffc0000000ULL	/* where x86-64 has the kernel's modules */
+
+/* Whether an instruction may be a driver's doorbell. */
+static inline bool is_device_store(const struct insn *insn, int kind)
+{
+	return kind == INSN_STORE && qemu_plugin_insn_vaddr(insn) >= MODULES;
+}
+
 static FILE *out;
 
 static inline bool open_out(int argc, char **argv)
