@@ -4,6 +4,7 @@
 
 hops.py INSNS HOPS KALLSYMS NAME...      NAMES of the reports, in order; "-": not this one
 hops.py --functions N INSNS KALLSYMS NAME...    the N dearest functions of each part
+hops.py --calls INSNS KALLSYMS NAME...          lines "NAME\tN": instructions of a call alone
 """
 import bisect
 import collections
@@ -154,9 +155,18 @@ def functions(most, insns, symbols, names):
                 print("%10.1f %s" % (n, function))
 
 
+def calls(insns, symbols, names):
+    for report, name in zip(insns, names):
+        parts = count(report, symbols)
+        print("%s\t%.0f" % (name, sum(sum(c.values()) for p, c in parts.items()
+                                      if p not in ("interrupt", "others"))))
+
+
 def main(args):
     if args[0] == "--functions":
         functions(int(args[1]), read_insns(args[2]), Symbols(args[3]), args[4:])
+    elif args[0] == "--calls":
+        calls(read_insns(args[1]), Symbols(args[2]), args[3:])
     else:
         table(read_insns(args[0]), read_hops(args[1]), Symbols(args[2]), args[3:])
 
