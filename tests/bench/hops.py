@@ -4,7 +4,7 @@
 
 hops.py INSNS HOPS KALLSYMS NAME...      NAMES of the reports, in order; "-": not this one
 hops.py --functions N INSNS KALLSYMS NAME...    the N dearest functions of each part
-hops.py --calls INSNS KALLSYMS NAME...          lines "NAME\tN": instructions of a call alone
+hops.py --calls INSNS NAME...                   lines "NAME\tN": the median of a call's own instructions
 """
 import bisect
 import collections
@@ -46,7 +46,7 @@ def read_insns(path):
     for line in open(path):
         words = line.split()
         if words[0] == "marks":
-            reports.append((int(words[1]), []))
+            reports.append((int(words[1]), [], int(words[2])))
         else:
             reports[-1][1].append([int(w, 0) for w in words])
     return reports
@@ -58,7 +58,7 @@ def part_of(phase, stage, vector, symbols):
 
 def count(report, symbols):
     """{part: {function: instructions of a round trip}}"""
-    marks, rows = report
+    marks, rows, _ = report
     parts = collections.defaultdict(collections.Counter)
     for phase, stage, vector, va, insns, times in rows:
         parts[part_of(phase, stage, vector, symbols)][symbols.name(va)] += insns * times / marks
@@ -155,18 +155,16 @@ def functions(most, insns, symbols, names):
                 print("%10.1f %s" % (n, function))
 
 
-def calls(insns, symbols, names):
-    for report, name in zip(insns, names):
-        parts = count(report, symbols)
-        print("%s\t%.0f" % (name, sum(sum(c.values()) for p, c in parts.items()
-                                      if p not in ("interrupt", "others"))))
+def calls(insns, names):
+    for (_, _, call), name in zip(insns, names):
+        print("%s\t%d" % (name, call))
 
 
 def main(args):
     if args[0] == "--functions":
         functions(int(args[1]), read_insns(args[2]), Symbols(args[3]), args[4:])
     elif args[0] == "--calls":
-        calls(read_insns(args[1]), Symbols(args[2]), args[3:])
+        calls(read_insns(args[1]), args[2:])
     else:
         table(read_insns(args[0]), read_hops(args[1]), Symbols(args[2]), args[3:])
 

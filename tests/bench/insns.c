@@ -2,8 +2,8 @@
 /*
  * A plugin of QEMU that counts the instructions of a guest with one processor while a program of it
  * is in a phase (phase.h), by block, and apart what comes before and after the first store to a device (or
- * the mark that it waits), after a halt, and in interrupts.  For each report it writes a line "marks N", the number of
- * times that something was sent, and lines "phase stage vector-address block instructions times".
+ * the mark that it waits), after a halt, and in interrupts.  For each report it writes a line "marks N M": how
+ * often something was sent, and the median of the instructions that sending took by itself; and lines "phase stage vector-address block instructions times".
  *   -plugin insns.so,out=FILE
  */
 #include <stdlib.h>
@@ -14,6 +14,7 @@ EXPORT int qemu_plugin_version = 7;
 
 #define MOST_CONTEXTS	48
 #define MOST_NESTED	8
+#define MOST_CALLS	65536
 
 enum stage { BEFORE_STORE, AFTER_STORE, AFTER_HALT };
 
@@ -34,6 +35,7 @@ static struct context contexts[MOST_CONTEXTS];
 static unsigned int n_contexts;
 static struct block *blocks;
 static unsigned long sent;
+static uint64_t call, calls[MOST_CALLS];	/* instructions of PHASE_SEND, but for interrupts */
 
 static struct context now;
 static uint64_t vectors[MOST_NESTED];	/* what was interrupted */
@@ -57,9 +59,19 @@ static void changed(void)
 	index_now = i;
 }
 
+static int ascending(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 static void report(void)
 {
-	fprintf(out, "marks %lu\n", sent);
+	unsigned long n = sent < MOST_CALLS ? sent : MOST_CALLS;
+
+	qsort(calls, n, sizeof(calls[0]), ascending);
+	fprintf(out, "marks %lu %llu\n", sent, n ? (unsigned long long)calls[n / 2] : 0);
 	sent = 0;
 	for (struct block *b = blocks; b; b = b->next)
 		for (unsigned int i = 0; i < n_contexts; i++) {
@@ -84,6 +96,9 @@ static void seen(unsigned int cpu, void *data)
 		if (nested)		/* else from a system call */
 			now.vector = vectors[--nested];
 	} else {
+		if (now.phase == PHASE_SEND && sent && sent <= MOST_CALLS)
+			calls[sent - 1] = call;
+		call = 0;
 		now = (struct context) {
 			.phase = kind, .stage = kind == PHASE_WAIT ? AFTER_STORE : BEFORE_STORE,
 		};
@@ -130,6 +145,8 @@ static void executed(unsigned int cpu, void *data)
 	(void)cpu;
 	if (now.phase)
 		b->times[index_now]++;
+	if (!now.vector)
+		call += b->insns;
 }
 
 static void translated(struct tb *tb, void *data)
