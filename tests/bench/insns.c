@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * A plugin of QEMU that counts the instructions of a guest with one processor while a program of it
- * is in a phase (phase.h), by block, and apart what comes before and after the first store to a device (or
- * the mark that it waits), after a halt, and in interrupts.  For each report it writes a line "marks N M": how
- * often something was sent, and the median of the instructions that sending took by itself; and lines "phase stage vector-address block instructions times".
+ * is in a phase (phase.h), by block, and apart what comes before and after the first store to a
+ * device (or the mark that it waits), after a halt, and in interrupts.  For each report it writes a
+ * line "marks N M", how often something was sent, and the median of the instructions that sending
+ * took by itself; then lines "phase stage vector-address block instructions times".
  *   -plugin insns.so,out=FILE
  */
 #include <stdlib.h>
