@@ -91,26 +91,26 @@ def hops(trips, symbols):
     """{hop: [us]}"""
     found = collections.defaultdict(list)
     for t in trips:
-        stores = [e for e in t if e[2] == "W"]
-        irqs = [i for i, e in enumerate(t) if e[2] == "I" and kind_of(e[3], symbols) == "interrupt"]
-        found["whole"].append(t[-1][0] - t[0][0])
-        if not stores:
-            continue        # a shadow doorbell was enough
-        found["bells"].append(0)
-        bell = stores[0]
-        began = max(e[0] for e in t if e[2] == "S" and e[1] == bell[1] and e[0] <= bell[0])
-        irqs = [i for i in irqs if t[i][0] > began]
-        if not irqs:
-            continue        # it was seen before
-        irq = t[irqs[0]]
-        ends = [e[0] for e in t[irqs[0]:] if e[2] == "R" and e[1] == irq[1]]
-        if not ends:
-            continue
-        found["to the doorbell"].append(began - t[0][0])
-        found["doorbell"].append(bell[0] - began)
-        found["doorbell begins .. interrupt"].append(irq[0] - began)
-        found["interrupt"].append(ends[0] - irq[0])
-        found["after it"].append(t[-1][0] - ends[0])
+        start, end = t[0][0], t[-1][0]
+        found["whole"].append(end - start)
+        bell = next((e for e in t if e[2] == "W"), None)
+        if bell:            # else a shadow doorbell was enough
+            began = max(e[0] for e in t if e[2] == "S" and e[1] == bell[1] and e[0] <= bell[0])
+            found["to the doorbell"].append(began - start)
+            found["doorbell"].append(bell[0] - began)
+        sent = next((e for e in t if e[2] == str(WAIT)), None)
+        if sent:
+            found["call that sends"].append(sent[0] - start)
+        first = bell[0] if bell else start
+        for i, irq in enumerate(t):
+            if irq[2] != "I" or irq[0] < first or kind_of(irq[3], symbols) != "interrupt":
+                continue
+            left = [e[0] for e in t[i:] if e[2] == "R" and e[1] == irq[1]]
+            if left:
+                found["to the interrupt"].append(irq[0] - start)
+                found["interrupt"].append(left[0] - irq[0])
+                found["after it"].append(end - left[0])
+            break
     return found
 
 
@@ -138,10 +138,10 @@ def table(insns, times, symbols, names):
     row("ticks and other interrupts", ["%.0f" % total(n, ["others"]) for n in columns])
     print()
     row("microseconds, medians", columns)
-    for hop in ("to the doorbell", "doorbell", "doorbell begins .. interrupt", "interrupt",
+    for hop in ("to the doorbell", "doorbell", "call that sends", "to the interrupt", "interrupt",
                 "after it", "whole"):
         row(hop, ["%.1f" % (median(took[n][hop]) / 1e3) for n in columns])
-    row("round trips without a doorbell %", ["%.0f" % (100 - 100 * len(took[n]["bells"]) /
+    row("round trips without a doorbell %", ["%.0f" % (100 - 100 * len(took[n]["doorbell"]) /
                                                        max(1, len(took[n]["whole"]))) for n in columns])
 
 
