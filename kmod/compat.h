@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The one place for differences between kernels.  Driver code is written as for 7.3; each
- * entry names the kernel from which on it can be deleted.  OCTANS_HAVE_* come from the
- * compile probes in Kbuild.
+ * The one place for differences between kernels.  Kbuild has it included before every file, so the
+ * driver is written as for 7.3 and knows nothing of it: who takes the driver into a kernel's tree
+ * leaves this file behind (packaging/kernel).  Each entry names the kernel from which on it can be
+ * deleted.  OCTANS_HAVE_* come from the compile probes in Kbuild.
  */
 #ifndef OCTANS_COMPAT_H
 #define OCTANS_COMPAT_H
 
+#include <linux/module.h>
 #include <linux/pci.h>
 
+#include <drm/drm_drv.h>
 #include <drm/drm_gpuvm.h>
 
 /* 6.18: struct drm_gpuvm_map_req */
@@ -34,23 +37,32 @@ static inline int octans_compat_sm_map(struct drm_gpuvm *gpuvm, void *priv,
 
 /* 6.14: drm_driver.date is gone; until then drm_version() warns if it is NULL */
 #ifdef OCTANS_HAVE_DRIVER_DATE
-#define OCTANS_COMPAT_DRIVER_DATE .date = "20261124",
-#else
-#define OCTANS_COMPAT_DRIVER_DATE
+static inline const struct drm_driver *octans_compat_dated(const struct drm_driver *driver)
+{
+	static struct drm_driver dated;
+
+	if (!dated.date) {
+		dated = *driver;
+		dated.date = "20261124";
+	}
+	return &dated;
+}
+
+#undef devm_drm_dev_alloc
+#define devm_drm_dev_alloc(parent, driver, type, member) \
+	((type *)__devm_drm_dev_alloc(parent, octans_compat_dated(driver), sizeof(type), \
+				      offsetof(type, member)))
 #endif
 
 /* 6.16: DRIVER_GEM_GPUVA is gone, every object has a list of mappings */
 #ifdef OCTANS_HAVE_DRIVER_GEM_GPUVA
-#define OCTANS_COMPAT_FEATURES DRIVER_GEM_GPUVA
-#else
-#define OCTANS_COMPAT_FEATURES 0
+#define DRIVER_GEM (DRIVER_GEM | DRIVER_GEM_GPUVA)
 #endif
 
 /* 6.13: MODULE_IMPORT_NS() takes a string, no word that it quotes */
 #ifdef OCTANS_HAVE_IMPORT_NS_WORD
-#define OCTANS_COMPAT_NS_DMA_BUF DMA_BUF
-#else
-#define OCTANS_COMPAT_NS_DMA_BUF "DMA_BUF"
+#undef MODULE_IMPORT_NS
+#define MODULE_IMPORT_NS(ns) MODULE_INFO(import_ns, ns)
 #endif
 
 /* 6.12.107: pci_resize_resource() takes a mask of BARs to leave alone */

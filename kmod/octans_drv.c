@@ -12,7 +12,6 @@
 #include <drm/drm_ioctl.h>
 #include <drm/octans_accel.h>
 
-#include "compat.h"
 #include "octans_debugfs.h"
 #include "octans_device.h"
 #include "octans_drv.h"
@@ -217,7 +216,7 @@ static void octans_show_fdinfo(struct drm_printer *p, struct drm_file *file)
  */
 static const struct drm_driver octans_driver = {
 	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
-			   DRIVER_SYNCOBJ_TIMELINE | OCTANS_COMPAT_FEATURES,
+			   DRIVER_SYNCOBJ_TIMELINE,
 	.open = octans_open,
 	.postclose = octans_postclose,
 	.gem_create_object = octans_gem_create_object,
@@ -229,7 +228,6 @@ static const struct drm_driver octans_driver = {
 	.fops = &octans_fops,
 	.name = "octans",
 	.desc = "Octans AI processor",
-	OCTANS_COMPAT_DRIVER_DATE
 	.major = OCTANS_UAPI_MAJOR,
 	.minor = OCTANS_UAPI_MINOR,
 };
@@ -372,4 +370,4 @@ module_exit(octans_exit);
 MODULE_DESCRIPTION("Octans AI processor");
 MODULE_AUTHOR("The Octans authors");
 MODULE_LICENSE("GPL");
-MODULE_IMPORT_NS(OCTANS_COMPAT_NS_DMA_BUF);
+MODULE_IMPORT_NS("DMA_BUF");

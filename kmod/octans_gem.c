@@ -11,7 +11,6 @@
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 
-#include "compat.h"
 #include "octans_device.h"
 #include "octans_drv.h"
 #include "octans_gem.h"

@@ -8,7 +8,6 @@
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 
-#include "compat.h"
 #include "octans_device.h"
 
 /* Memory is cleared piece by piece, so that whoever waits for us to leave does not wait long. */

@@ -6,7 +6,6 @@
 
 #include <drm/drm_file.h>
 
-#include "compat.h"
 #include "octans_device.h"
 #include "octans_drv.h"
 #include "octans_gem.h"
