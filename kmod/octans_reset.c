@@ -282,8 +282,8 @@ void octans_reset_tell(struct work_struct *work)
 {
 	struct octans_device *dev = container_of(work, struct octans_device, wedged_work);
 	/* drm_dev_wedged_event() wants a primary node, which accel devices lack. */
-	static char wedged[] = "WEDGED=rebind,bus-reset";
-	char *env[] = { wedged, NULL };
+	char wedged[] = "WEDGED=rebind,bus-reset";
+	char *env[2] = { wedged };
 
 	if (dev->drm.accel && dev->drm.accel->kdev)
 		kobject_uevent_env(&dev->drm.accel->kdev->kobj, KOBJ_CHANGE, env);
