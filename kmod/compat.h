@@ -10,9 +10,16 @@
 
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/slab.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_gpuvm.h>
+
+/* 7.0: kzalloc_obj(), kzalloc_flex() */
+#ifndef kzalloc_obj
+#define kzalloc_obj(P, gfp) kzalloc(sizeof(P), gfp)
+#define kzalloc_flex(P, fam, n, gfp) kzalloc(struct_size_t(typeof(P), fam, n), gfp)
+#endif
 
 /* 6.18: struct drm_gpuvm_map_req */
 #ifndef OCTANS_HAVE_GPUVM_MAP_REQ

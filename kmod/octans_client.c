@@ -25,7 +25,7 @@ struct octans_client *octans_client_new(u32 rings)
 	struct octans_client *client;
 	u32 r, l;
 
-	client = kzalloc(struct_size(client, turns, rings), GFP_KERNEL_ACCOUNT);
+	client = kzalloc_flex(*client, turns, rings, GFP_KERNEL_ACCOUNT);
 	if (!client)
 		return NULL;
 	kref_init(&client->ref);

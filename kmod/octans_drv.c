@@ -44,7 +44,7 @@ static int octans_open(struct drm_device *drm, struct drm_file *file)
 
 	if (octans_device_down(to_octans(drm)))
 		return -ENODEV;
-	ofile = kzalloc(sizeof(*ofile), GFP_KERNEL_ACCOUNT);
+	ofile = kzalloc_obj(*ofile, GFP_KERNEL_ACCOUNT);
 	if (!ofile)
 		return -ENOMEM;
 	ofile->client = octans_client_new(to_octans(drm)->info.rings);

@@ -199,7 +199,7 @@ static const struct drm_gem_object_funcs host_funcs = {
  */
 struct drm_gem_object *octans_gem_create_object(struct drm_device *drm, size_t size)
 {
-	struct octans_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
+	struct octans_bo *bo = kzalloc_obj(*bo, GFP_KERNEL_ACCOUNT);
 
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
@@ -338,7 +338,7 @@ static const struct drm_gem_object_funcs local_funcs = {
 
 static struct octans_bo *local_alloc(struct octans_device *dev, u64 size)
 {
-	struct octans_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL_ACCOUNT);
+	struct octans_bo *bo = kzalloc_obj(*bo, GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	if (!bo)

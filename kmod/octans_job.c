@@ -123,7 +123,7 @@ void octans_job_exit(void)
  */
 struct octans_job *octans_job_new(struct octans_queue *queue, u32 max_waits)
 {
-	struct octans_job *job = kzalloc(struct_size(job, waits, max_waits), GFP_KERNEL_ACCOUNT);
+	struct octans_job *job = kzalloc_flex(*job, waits, max_waits, GFP_KERNEL_ACCOUNT);
 
 	if (!job)
 		return NULL;

@@ -62,7 +62,7 @@ static void table_free(struct octans_pt *pt, struct octans_table *t)
 
 static struct octans_table *table_alloc(struct octans_pt *pt, unsigned int level)
 {
-	struct octans_table *t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
+	struct octans_table *t = kzalloc_obj(*t, GFP_KERNEL_ACCOUNT);
 
 	if (!t)
 		return NULL;

@@ -133,7 +133,7 @@ static int queue_level(u32 priority)
 static struct octans_queue *queue_new(struct octans_client *client, struct octans_vm *vm, int level,
 				      u32 timeout_ms)
 {
-	struct octans_queue *queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
+	struct octans_queue *queue = kzalloc_obj(*queue, GFP_KERNEL_ACCOUNT);
 
 	if (!queue)
 		return NULL;

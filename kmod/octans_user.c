@@ -108,7 +108,7 @@ struct octans_user *octans_user_find(struct octans_device *dev)
 			goto out;
 		}
 	}
-	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	user = kzalloc_obj(*user, GFP_KERNEL_ACCOUNT);
 	if (user) {
 		kref_init(&user->ref);
 		user->dev = dev;

@@ -307,7 +307,7 @@ static struct octans_vm *vm_alloc(struct octans_device *dev, struct octans_user 
 	ret = octans_user_charge(user, OCTANS_SPACES, 1);
 	if (ret)
 		return ERR_PTR(ret);
-	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	vm = kzalloc_obj(*vm, GFP_KERNEL_ACCOUNT);
 	if (!vm) {
 		octans_user_uncharge(user, OCTANS_SPACES, 1);
 		return ERR_PTR(-ENOMEM);
@@ -463,7 +463,7 @@ static int prepare_vas(struct bind *b)
 
 	for (i = 0; i < ARRAY_SIZE(vas); i++) {
 		if (!*vas[i])
-			*vas[i] = kzalloc(sizeof(**vas[i]), GFP_KERNEL_ACCOUNT);
+			*vas[i] = kzalloc_obj(**vas[i], GFP_KERNEL_ACCOUNT);
 		if (!*vas[i])
 			return -ENOMEM;
 	}

@@ -8,7 +8,7 @@
 static void *test_alloc(size_t size);
 static void test_free(void *p);
 
-#define kzalloc(size, gfp)	test_alloc(size)
+#define kzalloc_obj(p, gfp)	test_alloc(sizeof(p))
 #define kcalloc(n, size, gfp)	test_alloc((n) * (size))
 #define kfree(p)		test_free(p)
 
