@@ -59,21 +59,24 @@ struct octans_user {
 	atomic64_t used[OCTANS_SHARES];
 };
 
+static u64 pages(unsigned int mb, u64 otherwise)
+{
+	return mb ? (u64)mb * (SZ_1M / PAGE_SIZE) : otherwise;
+}
+
 static u64 share_limit(struct octans_device *dev, enum octans_share share)
 {
-	const u64 mb = SZ_1M / PAGE_SIZE;
-
 	switch (share) {
 	case OCTANS_SPACES:
 		return READ_ONCE(user_spaces) ?: dev->info.asids / 4;
 	case OCTANS_QUEUES:
 		return READ_ONCE(user_queues);
 	case OCTANS_TABLES:
-		return READ_ONCE(user_tables_mb) * mb ?: totalram_pages() / 64;
+		return pages(READ_ONCE(user_tables_mb), totalram_pages() / 64);
 	case OCTANS_HOST:
-		return READ_ONCE(user_host_mb) * mb ?: totalram_pages() / 4 * 3;
+		return pages(READ_ONCE(user_host_mb), totalram_pages() / 4 * 3);
 	case OCTANS_CARD:
-		return READ_ONCE(user_card_mb) * mb ?: U64_MAX;
+		return pages(READ_ONCE(user_card_mb), U64_MAX);
 	default:
 		return 0;
 	}
