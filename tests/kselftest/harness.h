@@ -104,7 +104,7 @@ static int test_one(struct test_metadata *m, int *status)
 }
 
 #ifndef HARNESS_NO_MAIN
-/* kernel-log.re, the same list that tests/vm/run has. */
+/* What kernel-log.re lists (tests/vm/run has it, too). */
 #ifndef KERNEL_LOG_RE
 #define KERNEL_LOG_RE "BUG|WARNING|Call Trace"
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Sleep with work: what runs ends well, what waits runs later, nobody is banned, and the card's
- * memory holds what it held, or those who need it are told.  Runs from memory alone (tests/vm/run
- * --alone), because the root of the other tests does not survive a sleep.
+ * memory holds what it held, or those who need it are told.  Runs from memory alone
+ * (tests/vm/run --alone), because the root of the other tests does not survive a sleep.
  */
 #include "octans_admin.h"
 
