@@ -9,7 +9,7 @@
  *  - Structures grow at the end only; zero in a new field means the old behaviour.
  *    A shorter or longer structure of another version is accepted; in array elements
  *    the bytes that the kernel does not know must be zero.
- *  - Ids are never 0.  Ioctl numbers are appended, never re-used.
+ *  - Ids are never 0.  Ioctl numbers are appended, never reused.
  *  - The minor version grows with each flag, field or ioctl.
  *
  * Synchronisation is explicit only: syncobjs (binary or timeline) on SUBMIT.
