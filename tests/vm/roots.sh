@@ -73,10 +73,25 @@ begin() {	# SUITE: an empty root in $dir
 	EOF
 	as_root tee "$dir/apt/sources" >/dev/null <<-EOF
 		deb [signed-by=$keyring] $m $1 main
+	EOF
+	[ "$1" = sid ] || as_root tee -a "$dir/apt/sources" >/dev/null <<-EOF
 		deb [signed-by=$keyring] $m $1-backports main
 	EOF
 	as_root touch "$dir/apt/status"
 	foreign apt-get -q update
+}
+
+# The newest kernel's headers of a suite.  They depend on an image that nobody here boots, or
+# not by installing it: apt is told that it is there.
+headers() {	# SUITE
+	local h image
+	h=$(foreign apt-cache show "linux-headers-amd64/$1" | grep -oE 'linux-headers-[0-9][^ ,]*' | sort -u) || true
+	[ -n "$h" ] || die "no kernel headers found in $1"
+	for image in $(foreign apt-cache show "$h" | grep -oE 'linux-image-[0-9][^ ,]*-amd64' | sort -u); do
+		foreign apt-cache show "$image" |
+			awk '/^Package:/ { print "\n" $0 "\nStatus: install ok installed" } /^(Version|Architecture):/'
+	done | as_root tee -a "$dir/apt/status" >/dev/null
+	echo "$h"
 }
 
 # Unpacks all that was fetched, without documentation and without modules for hardware that no
