@@ -464,8 +464,8 @@ static void notice_overrun(struct octans_sched *sched)
  * octans_job_watchdog() - &octans_sched.watchdog
  * @work: of a scheduler
  *
- * Finds lost interrupts, doorbells and records, and jobs that run for too long.  The registers are read
- * before the lock is taken: what they show only gets older.
+ * Finds lost interrupts, doorbells and records, and jobs that run for too long.  The registers are
+ * read before the lock is taken: what they show only gets older.
  */
 void octans_job_watchdog(struct work_struct *work)
 {

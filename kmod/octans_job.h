@@ -43,7 +43,7 @@ struct octans_job {
 	struct octans_queue *queue;
 	/** @sched: that it was pushed to */
 	struct octans_sched *sched;
-	/** @node: in @queue->jobs or ->back (@sched's lock), or in somebody's list of jobs to end */
+	/** @node: in @queue->jobs or ->back (@sched's lock), or in a list of jobs to end */
 	struct list_head node;
 	u64 va, tag, param_va;
 	u32 size, param_count;
