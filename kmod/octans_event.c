@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The event queue: what the device tells besides the ends of jobs. */
 #include <linux/dma-mapping.h>
+#include <linux/string_choices.h>
 
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
@@ -101,7 +102,7 @@ static void job_fault(struct octans_device *dev, const struct octans_event *e)
 		octans_vm_fault(vm, &f);
 	xa_unlock(&dev->vms);
 	drm_dbg(&dev->drm, "job 0x%llx: %s of 0x%llx refused (%u), asid %u\n", f.tag,
-		f.write ? "write" : "read", f.va, f.code, asid);
+		str_write_read(f.write), f.va, f.code, asid);
 }
 
 /**
