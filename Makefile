@@ -10,6 +10,7 @@
 # make fuzz       FUZZ_SECONDS=60 of hostile streams, clients, machine monitors and control lines each
 # make stress     SECONDS=600 of honest clients beside others, in a VM (KERNEL=7.3)
 # make check-debug  every kernel test on a debug kernel, which is built once: an hour and 6 GB
+# make lint-kmod  the driver as patches in a kernel's tree (build/series), under all checkers: 4 GB
 # make tsan       engines and their threads under ThreadSanitizer, 15 to 25 minutes
 # make bench      speed and memory beside the peers: as make check
 # make install    into $(DESTDIR)$(PREFIX), PREFIX=/usr/local (LIBDIR= STATIC=1)
@@ -229,6 +230,11 @@ check-debug: all
 	@tests/vm/debug-kernel
 	@tests/vm/check-kernel debug
 
+lint-kmod:
+	@packaging/install-deps --test
+	@tests/upstream/mkroot
+	@tests/upstream/check
+
 bench:
 	@packaging/install-deps --test
 	@$(MAKE) --no-print-directory all
@@ -307,7 +313,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-.PHONY: all tools run unit unit-build check same fuzz stress check-debug tsan bench modules modules_clean deps relink install uninstall clean help
+.PHONY: all tools run unit unit-build check same fuzz stress check-debug lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
