@@ -86,6 +86,8 @@ void octans_client_punish(struct octans_client *client)
 /**
  * octans_client_banned() - has it failed too often?
  * @client: client
+ *
+ * Return: whether it has.
  */
 bool octans_client_banned(struct octans_client *client)
 {

@@ -29,6 +29,7 @@ struct octans_lane {
 
 /**
  * struct octans_turn - a client at one ring; protected by octans_sched.lock of that ring
+ * @lanes: its queues that may run, by level
  */
 struct octans_turn {
 	struct octans_lane lanes[OCTANS_LEVELS];
@@ -38,6 +39,8 @@ struct octans_turn {
 
 /**
  * struct octans_client - an open file, as long as it or a queue of it lives
+ * @ref: each queue has a reference, and the file
+ * @since: when @score was last counted down
  */
 struct octans_client {
 	struct kref ref;

@@ -88,6 +88,22 @@ struct octans_local {
 
 /**
  * struct octans_info - what the capability registers said at probe, checked
+ * @version: major << 16 | minor
+ * @rings: hardware rings
+ * @ring_log2: of the most descriptors of a ring
+ * @asids: entries of the ASID table
+ * @macs_int8: multiplications of a clock, int8
+ * @macs_f16: the same, F16
+ * @macs_f32: the same, F32
+ * @local_bpc: bytes of on-card memory of a clock
+ * @pcie_bpc: bytes over PCIe of a clock
+ * @max_ctx: most positions that a row of an attention command attends to
+ * @ops: bit n: opcode n is implemented
+ * @types: bit n: GGML weight type n is
+ * @clock_hz: clock
+ * @serial: serial number
+ * @sram_size: bytes of SRAM
+ * @profile: name of its profile
  */
 struct octans_info {
 	u32 version;
@@ -101,6 +117,8 @@ struct octans_info {
 
 /**
  * struct octans_vector - an MSI-X vector, as its handler sees it
+ * @dev: whose it is
+ * @index: which one
  *
  * pci_irq_vector() takes a mutex, so a handler cannot ask which one it is.
  */
@@ -111,6 +129,14 @@ struct octans_vector {
 
 /**
  * struct octans_device - one processor
+ * @info: what it can do
+ * @local: its memory
+ * @vectors: one for events, one for each ring, or fewer
+ * @submits: SUBMITs that were accepted so far
+ * @submitted_jobs: the jobs in them
+ * @asid_table_dma: bus address of @asid_table
+ * @events_dma: bus address of @events
+ * @event_head: next event to take; protected by @event_lock
  *
  * Lives as long as its &drm_device, that is until the last file, exported buffer and job that has
  * not ended are gone; the hardware may be gone long before.
@@ -146,7 +172,6 @@ struct octans_device {
 	atomic_t withdrawn;
 	/** @placed: rings chosen for new queues so far */
 	atomic_t placed;
-	/** @submits, @submitted_jobs: SUBMITs that were accepted so far, and the jobs in them */
 	atomic64_t submits, submitted_jobs;
 
 	/** @asid_table: info.asids entries, read by the device MMU */

@@ -17,6 +17,9 @@ struct octans_user;
 
 /**
  * struct octans_bo - a buffer, in host memory or on the card
+ * @no_mmap: user space may not map it
+ * @node: where it is on the card
+ * @label: what its owner calls it
  */
 struct octans_bo {
 	/** @base: for on-card buffers only its drm_gem_object is used */

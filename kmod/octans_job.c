@@ -88,6 +88,8 @@ static void reap(struct work_struct *work)
 
 /**
  * octans_job_live() - how many jobs of all devices there are, and fences that were jobs
+ *
+ * Return: their number.
  */
 int octans_job_live(void)
 {

@@ -17,6 +17,8 @@ struct octans_sched;
 
 /**
  * struct octans_wait - a fence that a job waits for
+ * @cb: callback of @fence
+ * @job: who waits
  */
 struct octans_wait {
 	struct dma_fence_cb cb;
@@ -27,6 +29,13 @@ struct octans_wait {
 
 /**
  * struct octans_job - one command stream, and the fence that says that it has ended
+ * @va: address of the command stream
+ * @tag: what its owner calls it
+ * @param_va: address of its parameters
+ * @size: bytes of the command stream
+ * @param_count: u32 words of parameters
+ * @n_waits: how many of @waits are used
+ * @waits: the fences that it waits for
  *
  * Made by SUBMIT, waiting until its fences have come, ready, on a ring, ended, reaped.  What is
  * left then is the fence, for as long as anybody holds it.  That keeps the module, but neither

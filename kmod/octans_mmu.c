@@ -89,6 +89,8 @@ void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root)
  * @dev: device
  * @us: how long to wait for it before the answer
  * @asid: out: the address space
+ *
+ * Return: whether one does.
  */
 bool octans_mmu_late(struct octans_device *dev, u32 us, u32 *asid)
 {

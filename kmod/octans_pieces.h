@@ -16,6 +16,8 @@ struct octans_piece {
 
 /**
  * struct octans_pieces - where a buffer lies, as the device sees it
+ * @list: in the order of the buffer
+ * @n: how many there are
  *
  * Not locked: the owner serialises octans_pieces_add(); then it does not change.
  */

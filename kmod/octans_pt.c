@@ -172,6 +172,8 @@ void octans_pt_flushed(struct octans_pt *pt)
 /**
  * octans_pt_root() - bus address of the root table
  * @pt: tree
+ *
+ * Return: the address.
  */
 u64 octans_pt_root(const struct octans_pt *pt)
 {

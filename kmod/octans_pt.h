@@ -10,6 +10,8 @@ struct octans_user;
 
 /**
  * struct octans_pt - the page tables of one address space
+ * @dev: for which tables are mapped
+ * @root: table of the highest level
  *
  * Not locked: the owner serialises.
  *

@@ -60,6 +60,8 @@ void octans_queue_put(struct octans_queue *queue)
 /**
  * octans_queue_asid() - the address space of a queue's jobs, as the device knows it
  * @queue: queue
+ *
+ * Return: its number.
  */
 u32 octans_queue_asid(const struct octans_queue *queue)
 {

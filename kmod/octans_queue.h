@@ -19,6 +19,14 @@ struct octans_vm;
 
 /**
  * struct octans_queue - jobs of one client that run one after the other
+ * @ref: each job has a reference, and the file
+ * @dev: device
+ * @id: in its file
+ * @timeout_ms: how long a job may run
+ * @level: its priority
+ * @submitted: jobs so far
+ * @completed: those that have ended well
+ * @failed: those that have not
  *
  * While it has jobs it belongs to one scheduler, whose lock protects the second half.
  */
@@ -32,7 +40,8 @@ struct octans_queue {
 	u32 id;
 	u32 timeout_ms;
 	enum octans_level level;
-	/** @submit_lock: makes the jobs of one SUBMIT follow each other; protects @closed, @fences
+	/**
+	 * @submit_lock: makes the jobs of one SUBMIT follow each other; protects @closed, @fences
 	 * and who @sched is
 	 */
 	struct mutex submit_lock;

@@ -134,6 +134,8 @@ enum octans_news octans_ring_news(const struct octans_ring *ring, struct octans_
  * octans_ring_passed() - how many jobs on the ring the device has counted as ended
  * @ring: ring
  * @look: at its registers
+ *
+ * Return: their number.
  */
 u32 octans_ring_passed(const struct octans_ring *ring, const struct octans_look *look)
 {

@@ -23,6 +23,11 @@ struct octans_ring_words {
 
 /**
  * struct octans_ring - a hardware ring, and what is on it
+ * @descs_dma: bus address of @descs
+ * @cq_dma: bus address of @cq
+ * @words_dma: bus address of @words
+ * @log2: of the number of descriptors
+ * @vector: that it interrupts with
  *
  * Hardware and arithmetic, nothing else.  Not locked: the owner serialises, but for the functions
  * that only read registers.

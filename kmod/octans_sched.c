@@ -64,6 +64,8 @@ int octans_sched_init(struct octans_device *dev, u32 index)
  *
  * A guess: the counts are read without locks.  New queues begin at different rings, as those that
  * get no work for now count for nothing.
+ *
+ * Return: a scheduler of the device.
  */
 struct octans_sched *octans_sched_choose(struct octans_device *dev, struct octans_sched *last)
 {
@@ -500,6 +502,8 @@ void octans_sched_put_back(struct octans_sched *sched, struct list_head *ended)
  * octans_sched_crowded() - would somebody else be better off if the client that runs had nothing
  * but that on the ring?
  * @sched: scheduler that has a job on the ring
+ *
+ * Return: whether somebody would.
  */
 bool octans_sched_crowded(struct octans_sched *sched)
 {

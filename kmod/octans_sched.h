@@ -21,6 +21,10 @@ struct octans_queue;
 
 /**
  * struct octans_sched - a ring and what is to run on it
+ * @dev: device
+ * @index: of the ring
+ * @name: for whoever reads logs
+ * @ring: the ring
  */
 struct octans_sched {
 	struct octans_device *dev;

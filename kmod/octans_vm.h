@@ -18,6 +18,12 @@ struct octans_user;
 
 /**
  * struct octans_vm - an address space
+ * @dev: device
+ * @asid: its number in the ASID table
+ * @pt: its page tables
+ * @faults: the log, oldest first
+ * @n_faults: how many are in it
+ * @lost_faults: those that found it full
  */
 struct octans_vm {
 	/** @base: counts references: the file's, each queue's */
