@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# How root file systems are made of packages that are only unpacked, for mkroot and debug-kernel.
+# How root file systems are made of packages that are only unpacked: mkroot, debug-kernel, igt.
 # Sourced after lib.sh; $version names what is made, $dir is the root at work.
 
 # Debian's mirror, as this machine has it.
