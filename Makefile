@@ -9,7 +9,8 @@
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
 # make fuzz       FUZZ_SECONDS=60 of hostile streams, clients, machine monitors and control lines each
 # make stress     SECONDS=600 of honest clients beside others, in a VM (KERNEL=7.3)
-# make check-debug  every kernel test on a debug kernel, which is built once: an hour and 6 GB
+# make check-debug  every kernel test, and IGT, on a debug kernel, which is built once: an hour and 6 GB
+# make check-igt  those of IGT's tests that apply to the driver, in a VM (KERNEL=7.3)
 # make lint-kmod  the driver as patches in a kernel's tree (build/series), under all checkers: 4 GB
 # make tsan       engines and their threads under ThreadSanitizer, 15 to 25 minutes
 # make bench      speed and memory beside the peers: as make check
@@ -228,7 +229,14 @@ check-debug: all
 	@packaging/install-deps --test
 	@tests/vm/mkroot
 	@tests/vm/debug-kernel
-	@tests/vm/check-kernel debug
+	@tests/vm/build-module debug
+	@tests/vm/check-kernel debug; status=$$?; tests/vm/igt debug && exit $$status
+
+check-igt: all
+	@packaging/install-deps --test
+	@tests/vm/mkroot
+	@tests/vm/build-module $(KERNEL)
+	@tests/vm/igt $(KERNEL)
 
 lint-kmod:
 	@packaging/install-deps --test
@@ -313,7 +321,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-.PHONY: all tools run unit unit-build check same fuzz stress check-debug lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
+.PHONY: all tools run unit unit-build check same fuzz stress check-debug check-igt lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
