@@ -3,6 +3,8 @@
  * Every allocation of every call fails once, and everything is killed in the middle: nothing is
  * left behind, nothing breaks.  Failing needs a kernel with fault injection (the debug kernel).
  */
+#include <linux/udmabuf.h>
+
 #include "octans_admin.h"
 
 static const char *const kinds[] = { "buffers", "spaces", "tables", "queues", "jobs",
@@ -174,6 +176,139 @@ static int job(struct client *c)
 	return ret;
 }
 
+/* Several jobs that wait for a fence, and a point that comes after them. */
+static int batch(struct client *c)
+{
+	struct drm_octans_sync first = { .flags = DRM_OCTANS_SYNC_SIGNAL }, syncs[2];
+	struct drm_octans_job jobs[8];
+	struct drm_octans_submit s = {
+		.queue_id = c->queue,
+		.jobs = { sizeof(*jobs), 8, (uintptr_t)jobs },
+		.syncs = { sizeof(*syncs), 2, (uintptr_t)syncs },
+	};
+	struct drm_syncobj_destroy d = { 0 };
+	int ret = syncobj_create(c->fd, &first.handle);
+
+	for (int i = 0; i < 8; i++)
+		jobs[i] = (struct drm_octans_job) { .va = VA, .size = 16, .tag = i };
+	syncs[0] = (struct drm_octans_sync) { .handle = first.handle };
+	syncs[1] = (struct drm_octans_sync) {
+		.flags = DRM_OCTANS_SYNC_SIGNAL | DRM_OCTANS_SYNC_TIMELINE, .point = 1,
+	};
+	if (!ret)
+		ret = syncobj_create(c->fd, &syncs[1].handle);
+	if (!ret)
+		ret = submit(c->fd, c->queue, VA, 16, 0, &first, 1);
+	if (!ret)
+		ret = call(c->fd, DRM_IOCTL_OCTANS_SUBMIT, &s);
+	d.handle = first.handle;
+	call(c->fd, DRM_IOCTL_SYNCOBJ_DESTROY, &d);
+	d.handle = syncs[1].handle;
+	call(c->fd, DRM_IOCTL_SYNCOBJ_DESTROY, &d);
+	return ret;
+}
+
+static int queries(struct client *c)
+{
+	struct drm_octans_query_device info;
+	struct drm_octans_dev_query d = {
+		.type = DRM_OCTANS_QUERY_DEVICE, .size = sizeof(info), .ptr = (uintptr_t)&info,
+	};
+	struct drm_octans_queue_query q = { .id = c->queue };
+	struct drm_octans_bo_query b = { .handle = c->bo };
+	struct drm_octans_fault faults[16];
+	struct drm_octans_vm_get_faults f = {
+		.vm_id = c->vm, .faults = { sizeof(*faults), 16, (uintptr_t)faults },
+	};
+	int ret = call(c->fd, DRM_IOCTL_OCTANS_DEV_QUERY, &d);
+
+	ret = ret ?: call(c->fd, DRM_IOCTL_OCTANS_QUEUE_QUERY, &q);
+	ret = ret ?: call(c->fd, DRM_IOCTL_OCTANS_BO_QUERY, &b);
+	return ret ?: call(c->fd, DRM_IOCTL_OCTANS_VM_GET_FAULTS, &f);
+}
+
+static int label(struct client *c)
+{
+	static const char text[] = "weights";
+	struct drm_octans_bo_set_label l = {
+		.handle = c->bo, .len = sizeof(text) - 1, .label = (uintptr_t)text,
+	};
+
+	return call(c->fd, DRM_IOCTL_OCTANS_BO_SET_LABEL, &l);
+}
+
+/* Pages that cannot be had then are no error of mmap(): they come at the first access. */
+static int mapped(struct client *c, uint32_t flags)
+{
+	struct drm_octans_bo_mmap_offset o = { 0 };
+	int ret = bo_create(c->fd, 4 * PAGE, flags, &o.handle);
+	void *p;
+
+	if (ret)
+		return ret;
+	ret = call(c->fd, DRM_IOCTL_OCTANS_BO_MMAP_OFFSET, &o);
+	if (!ret) {
+		p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, c->fd,
+			 o.offset);
+		ret = p == MAP_FAILED ? -errno : munmap(p, 4 * PAGE);
+	}
+	gem_close(c, o.handle);
+	return ret;
+}
+
+static int mapped_host(struct client *c)
+{
+	return mapped(c, 0);
+}
+
+static int mapped_card(struct client *c)
+{
+	return mapped(c, DRM_OCTANS_BO_DEVICE);
+}
+
+static int exported(struct client *c)
+{
+	struct drm_prime_handle p = { .flags = DRM_CLOEXEC | DRM_RDWR, .fd = -1 };
+	int ret = bo_create(c->fd, 4 * PAGE, 0, &p.handle);
+
+	if (ret)
+		return ret;
+	ret = call(c->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &p);
+	if (!ret)
+		close(p.fd);
+	gem_close(c, p.handle);
+	return ret;
+}
+
+/* Somebody else's buffer, made before anything fails. */
+static int foreign = -1;
+
+static void foreign_buffer(void)
+{
+	struct udmabuf_create u = { .memfd = memfd_create("inject", MFD_ALLOW_SEALING) };
+	int fd = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+
+	u.size = 16 * PAGE;
+	if (!ftruncate(u.memfd, u.size) && !fcntl(u.memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+		foreign = ioctl(fd, UDMABUF_CREATE, &u);
+	close(u.memfd);
+	close(fd);
+}
+
+static int imported(struct client *c)
+{
+	struct drm_prime_handle p = { .fd = foreign };
+	int ret = call(c->fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &p);
+
+	if (ret)
+		return ret;
+	ret = vm_map(c->fd, c->vm, p.handle, 0, VA + (1ull << 41), 16 * PAGE, 0);
+	has_failed();
+	vm_unmap(c->fd, c->vm, VA + (1ull << 41), 16 * PAGE);
+	gem_close(c, p.handle);
+	return ret;
+}
+
 static int whole_client(struct client *c)
 {
 	struct client other = { .fd = -1 };
@@ -198,6 +333,13 @@ static const struct {
 	{ "VM_BIND", mapping },
 	{ "QUEUE_CREATE", queue },
 	{ "SUBMIT", job },
+	{ "SUBMIT, several jobs", batch },
+	{ "the queries", queries },
+	{ "BO_SET_LABEL", label },
+	{ "mmap, host", mapped_host },
+	{ "mmap, card", mapped_card },
+	{ "PRIME_HANDLE_TO_FD", exported },
+	{ "PRIME_FD_TO_HANDLE", imported },
 	{ "a client", whole_client },
 };
 #define THINGS (sizeof(things) / sizeof(*things))
@@ -209,6 +351,8 @@ TEST_F_TIMEOUT(inject, every_allocation_fails, 290)
 	/* what is made, and its handle then not told, goes with the file */
 	ASSERT_EQ(client_open(&c, 1000), 0);
 	put_nop(c.map);
+	foreign_buffer();
+	ASSERT_GE(foreign, 0);
 	for (size_t i = 0; i < THINGS; i++)
 		step_through(_metadata, things[i].name, &c, things[i].thing);
 	client_close(&c);
@@ -276,6 +420,7 @@ TEST_F_TIMEOUT(inject, sigkill_in_every_call, 120)
 			if (client_open(&c, 1000))
 				_exit(1);
 			put_nop(c.map);
+			foreign_buffer();
 			for (;;)
 				things[round % THINGS].thing(&c);
 		}
