@@ -186,7 +186,7 @@ TEST_F_TIMEOUT(races, kill_before_the_ring, 120)
 	for (int i = 0; i < 50 && objects("jobs"); i++)
 		usleep(100000);
 	EXPECT_EQ(objects("jobs"), 0);
-	EXPECT_LE(seconds_since(begin), 4);
+	EXPECT_SOON(seconds_since(begin), 4);
 	for (int i = 0; i < 100 && objects("jobs"); i++)
 		usleep(100000);
 }
