@@ -268,14 +268,14 @@ static int mapped_card(struct client *c)
 
 static int exported(struct client *c)
 {
-	struct drm_prime_handle p = { .flags = DRM_CLOEXEC | DRM_RDWR, .fd = -1 };
-	int ret = bo_create(c->fd, 4 * PAGE, 0, &p.handle);
+	struct drm_prime_handle p = { .flags = DRM_CLOEXEC | DRM_RDWR };
+	int fd = dup(c->fd), ret = bo_create(c->fd, 4 * PAGE, 0, &p.handle);
 
+	close(fd);
 	if (ret)
 		return ret;
 	ret = call(c->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &p);
-	if (!ret)
-		close(p.fd);
+	close(fd);	/* the lowest that was free, also if it was not told */
 	gem_close(c, p.handle);
 	return ret;
 }
@@ -424,7 +424,7 @@ TEST_F_TIMEOUT(inject, sigkill_in_every_call, 120)
 			for (;;)
 				things[round % THINGS].thing(&c);
 		}
-		usleep(30000 + round * 1237 % 20000);
+		usleep((30000 + round * 1237 % 20000) * slowness());
 		kill(pid, SIGKILL);
 		ASSERT_EQ(waitpid(pid, NULL, 0), pid);
 	}
