@@ -61,7 +61,7 @@ __attribute__((unused)) static struct test_metadata **test_tail = &test_list;
 #define TEST_F(f, name_) TEST_F_TIMEOUT(f, name_, 60)
 
 /* A debug kernel takes this many times as long, so time limits are as much longer there. */
-static inline int slowness(void)
+static inline long long slowness(void)
 {
 	static int slow;
 
