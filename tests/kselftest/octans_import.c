@@ -45,7 +45,7 @@ FIXTURE_SETUP(import)
 {
 	if (bounces())
 		SKIP("the device cannot use host memory here");
-	if (system("modprobe -q vgem || [ -e /sys/module/vgem ] || insmod /ko/vgem.ko"))
+	if (!load_vgem())
 		SKIP("no vgem");
 	self->vgem = open_vgem();
 	ASSERT_GE(self->vgem, 0);

@@ -23,7 +23,7 @@ static inline int vgem_fence(void)
 	struct vgem_attach attach = { .flags = 1 };
 	int fd;
 
-	if (system("modprobe vgem 2>/dev/null || insmod /ko/vgem.ko 2>/dev/null"))
+	if (!load_vgem())
 		return -1;
 	for (int i = 0; i < 20 && access("/dev/dri/card0", F_OK); i++)
 		usleep(50000);
