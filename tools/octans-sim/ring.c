@@ -5,8 +5,8 @@
 
 #include "job.h"
 
-#define MOMENT_NS	200000	/* longest look for a next job without a doorbell */
-#define CROWDED_NS	20000	/* who is away for so long has yielded to others */
+#define MOMENT_NS	500000	/* longest look for a next job without a doorbell */
+#define CROWDED_NS	300000	/* who is away for so long has yielded to others */
 
 uint64_t sim_time_ns(struct sim_core *core)
 {
