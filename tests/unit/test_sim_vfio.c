@@ -632,6 +632,37 @@ static void test_next_client(struct vfio_user *server)
 	munmap(spy, 1 << 20);
 }
 
+/* A machine's reset leaves on-card memory, unless it has cost the card its power. */
+static void test_power(struct vfio_user *server)
+{
+	struct { uint64_t before, kept, lost; } seen;
+	char reply[256];
+	struct client c;
+
+	connect_to(&c, server);
+	greet(&c);
+	region_write(&c, 0, OCTANS_REG_INVALIDATE, 8, OCTANS_INVALIDATE_ALL |
+		     OCTANS_INVALIDATE_TICKET(7));
+	region_write(&c, 2, 0, 8, 0x0123456789abcdef);
+	seen.before = region_read(&c, 0, OCTANS_REG_INVALIDATED, 4);
+	request(&c, VU_RESET, NULL, 0);
+	seen.kept = region_read(&c, 0, OCTANS_REG_INVALIDATED, 4);
+	ok(seen.before == 7 && seen.kept == 7 && region_read(&c, 2, 0, 8) == 0x0123456789abcdef,
+	   "a reset by message keeps on-card memory and INVALIDATED");
+	sim_control(vfio_user_device(server), "lose-power", reply, sizeof(reply));
+	region_write(&c, 7, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	request(&c, VU_RESET, NULL, 0);
+	seen.lost = region_read(&c, 0, OCTANS_REG_INVALIDATED, 4);
+	ok(!seen.lost && region_read(&c, 2, 0, 8) == UINT64_MAX &&
+	   !region_read(&c, 7, PCI_COMMAND, 2) &&
+	   region_read(&c, 0, OCTANS_REG_STATUS, 4) == OCTANS_STATUS_READY,
+	   "one that costs it its power loses both, and the function is as new");
+	region_write(&c, 2, 0, 8, 3);
+	request(&c, VU_RESET, NULL, 0);
+	ok(region_read(&c, 2, 0, 8) == 3, "the one after that does not");
+	hang_up(&c);
+}
+
 static double seconds(void)
 {
 	struct timespec t;
@@ -787,6 +818,7 @@ int main(void)
 	test_turns(server);
 	test_lost(server);
 	test_next_client(server);
+	test_power(server);
 	test_silent(server);
 	test_refused(server);
 	test_hostile(server);

@@ -279,6 +279,16 @@ static int do_away(struct line *l)
 		  (unsigned long long)ms);
 }
 
+static int do_lose_power(struct line *l)
+{
+	uint64_t n;
+
+	if (count_word(l, 1, 1, UINT32_MAX, &n))
+		return -EINVAL;
+	atomic_store(&l->dev->lose_power, n);
+	return ok(l, "the next %llu resets of the machine are power cycles", (unsigned long long)n);
+}
+
 static int do_fail_reset(struct line *l)
 {
 	struct sim_ring *ring;
@@ -391,7 +401,7 @@ static int do_help(struct line *l)
 		  "drop-doorbell N [COUNT] | fault N | corrupt-wb N xor VALUE | "
 		  "corrupt-cq N xor VALUE | fail-reset [ring N|device] [COUNT] | "
 		  "slow-reset [ring N|device] MILLISECONDS | away MILLISECONDS | "
-		  "flip local OFFSET BIT | device-error [CODE] | remove | restore | stat | undefined | "
+		  "lose-power [COUNT] | flip local OFFSET BIT | device-error [CODE] | remove | restore | stat | undefined | "
 		  "help");
 }
 
@@ -413,6 +423,7 @@ static const struct {
 	{ "slow-reset", do_slow_reset, false },
 	{ "away", do_away, false },
 	{ "fail-reset", do_fail_reset, false },
+	{ "lose-power", do_lose_power, false },
 	{ "flip", do_flip, false },
 	{ "device-error", do_device_error, false },
 	{ "remove", do_remove, true },

@@ -251,6 +251,16 @@ void sim_restore(struct sim_device *dev)
 	pthread_mutex_unlock(&dev->power_lock);
 }
 
+void sim_lose_power(struct sim_device *dev)
+{
+	pthread_mutex_lock(&dev->power_lock);
+	if (take_away(dev)) {
+		sim_local_lose(&dev->memory);
+		power_on(dev);
+	}
+	pthread_mutex_unlock(&dev->power_lock);
+}
+
 int sim_device_power_cycle(struct sim_device *dev)
 {
 	int ret;

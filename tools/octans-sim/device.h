@@ -59,7 +59,7 @@ struct sim_device {
 	struct sim_poll poll[SIM_POLLS];
 
 	/* injected; slow_reset and away in milliseconds */
-	atomic_uint fail_reset, drop_invalidate, slow_reset, away;
+	atomic_uint fail_reset, drop_invalidate, slow_reset, away, lose_power;
 	bool late;			/* a reset waits for its time */
 	uint64_t reset_due_ns;
 	uint64_t away_until_ns;		/* all-ones until then; 0 = not away */
@@ -120,6 +120,8 @@ void sim_remove(struct sim_device *dev);	/* by surprise; on-card memory is lost 
 /* Back, as after a power cycle, with the same (empty) on-card memory: who has it mapped is still
  * there. */
 void sim_restore(struct sim_device *dev);
+/* A power cycle that its client does not leave for; of on-card memory nothing is left but ones. */
+void sim_lose_power(struct sim_device *dev);
 /*
  * Between two clients: all that one left is gone, and what he has mapped is not what the next
  * will use.  On-card memory is new (dev->local_fd too), bus mastering off, every register
