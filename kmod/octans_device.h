@@ -66,7 +66,7 @@ enum octans_gate {
  * struct octans_local - on-card memory
  */
 struct octans_local {
-	/** @lock: protects @mm, @used, @clean and @gone */
+	/** @lock: protects @mm, @used, @losses, @clean and @gone */
 	struct mutex lock;
 	/** @mm: what is allocated */
 	struct drm_mm mm;
@@ -76,6 +76,8 @@ struct octans_local {
 	u64 visible;
 	/** @used: bytes allocated */
 	u64 used;
+	/** @losses: how often all that it held was lost */
+	u32 losses;
 	/** @clean: bit n: page n is free and holds nothing, as we have cleared it */
 	unsigned long *clean;
 	/** @gone: @map leads nowhere any more */
@@ -262,7 +264,7 @@ void octans_device_unplug(struct octans_device *dev);
 /* octans_local.c */
 void octans_local_resize(struct octans_device *dev);
 int octans_local_init(struct octans_device *dev);
-void octans_local_forget(struct octans_device *dev);
+void octans_local_lose(struct octans_device *dev);
 void octans_local_unplug(struct octans_device *dev);
 int octans_local_alloc(struct octans_device *dev, struct drm_mm_node *node, u64 size);
 void octans_local_free(struct octans_device *dev, struct drm_mm_node *node);

@@ -213,6 +213,7 @@ static void octans_show_fdinfo(struct drm_printer *p, struct drm_file *file)
  * 1.0: first version
  * 2.0: parameters of a job (struct drm_octans_job grew, its old size is refused); MACS_F16 and
  *	SRAM_SIZE of the device; commands of the second edition of the processor
+ * 2.1: what a card has lost in a sleep is told: DRM_OCTANS_BO_LOST, ENODATA
  */
 static const struct drm_driver octans_driver = {
 	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
@@ -282,11 +283,25 @@ static int octans_suspend(struct device *dev)
 
 static int octans_resume(struct device *dev)
 {
-	octans_reset_resume(dev_get_drvdata(dev));
+	octans_reset_resume(dev_get_drvdata(dev), false);
 	return 0;
 }
 
-static DEFINE_SIMPLE_DEV_PM_OPS(octans_pm, octans_suspend, octans_resume);
+/* From an image, which another kernel has read; this device may have been its. */
+static int octans_restore(struct device *dev)
+{
+	octans_reset_resume(dev_get_drvdata(dev), true);
+	return 0;
+}
+
+static const struct dev_pm_ops octans_pm = {
+	.suspend = pm_sleep_ptr(octans_suspend),
+	.resume = pm_sleep_ptr(octans_resume),
+	.freeze = pm_sleep_ptr(octans_suspend),
+	.thaw = pm_sleep_ptr(octans_resume),
+	.poweroff = pm_sleep_ptr(octans_suspend),
+	.restore = pm_sleep_ptr(octans_restore),
+};
 
 /* The link to the device failed.  The device lock keeps a removal, and other resets, away. */
 static pci_ers_result_t octans_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
@@ -344,7 +359,7 @@ static struct pci_driver octans_pci_driver = {
 	.remove = octans_remove,
 	.shutdown = octans_shutdown,
 	.err_handler = &octans_err_handlers,
-	.driver.pm = pm_sleep_ptr(&octans_pm),
+	.driver.pm = pm_ptr(&octans_pm),
 };
 
 static int __init octans_init(void)

@@ -89,8 +89,19 @@ void octans_gem_unplug(struct octans_device *dev)
 }
 
 /**
+ * octans_gem_lost() - has the card lost what this buffer held?
+ * @bo: buffer
+ *
+ * It holds nothing from then on, whatever is written to it.
+ */
+bool octans_gem_lost(struct octans_bo *bo)
+{
+	return bo->local && bo->losses != READ_ONCE(to_octans(bo->base.base.dev)->local.losses);
+}
+
+/**
  * octans_gem_revoke() - mappings of on-card memory lead to dummy pages from now on
- * @dev: device, dead
+ * @dev: device that is dead, or those of what it has lost
  */
 void octans_gem_revoke(struct octans_device *dev)
 {
@@ -139,8 +150,8 @@ static int make_pieces(struct octans_bo *bo, struct sg_table *sgt)
  *
  * Inside drm_dev_enter().
  *
- * Return: 0; -EIO: the kernel would copy it (swiotlb), so the device cannot use host memory; or
- * another negative errno.
+ * Return: 0; -EIO: the kernel would copy it (swiotlb), so the device cannot use host memory;
+ * -ENODATA: octans_gem_lost(); or another negative errno.
  */
 int octans_gem_pin(struct octans_bo *bo)
 {
@@ -148,7 +159,7 @@ int octans_gem_pin(struct octans_bo *bo)
 	int ret = 0;
 
 	if (bo->local)
-		return 0;
+		return octans_gem_lost(bo) ? -ENODATA : 0;
 	sgt = drm_gem_shmem_get_pages_sgt(&bo->base);
 	if (IS_ERR(sgt))
 		return PTR_ERR(sgt);
@@ -262,7 +273,7 @@ static void local_free(struct drm_gem_object *obj)
 }
 
 /*
- * When the device is gone a mapping stays readable and writable, never a signal: it shows one page
+ * When the device, or what was on it, is gone a mapping stays readable and writable, never a signal: it shows one page
  * for all of the buffer, and nothing of others' buffers.
  */
 static vm_fault_t dummy_fault(struct vm_fault *vmf, struct octans_bo *bo)
@@ -289,7 +300,7 @@ static vm_fault_t card_fault(struct vm_fault *vmf, struct octans_bo *bo, unsigne
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
 	mutex_lock(&dev->local.lock);
-	if (octans_device_down(dev))
+	if (octans_device_down(dev) || octans_gem_lost(bo))
 		ret = VM_FAULT_RETRY;
 	else if (at < dev->local.visible)
 		ret = vmf_insert_pfn(vmf->vma, vmf->address, PHYS_PFN(dev->local.bar + at));
@@ -354,6 +365,7 @@ static struct octans_bo *local_alloc(struct octans_device *dev, u64 size)
 		return ERR_PTR(ret);
 	}
 	spin_lock_init(&bo->label_lock);
+	bo->losses = READ_ONCE(dev->local.losses);
 	bo->local = true;
 	bo->base.base.funcs = &local_funcs;
 	return bo;
@@ -486,6 +498,7 @@ int octans_ioctl_bo_query(struct drm_device *drm, void *data, struct drm_file *f
 	args->size = obj->size;
 	args->flags = (bo->local ? DRM_OCTANS_BO_DEVICE : 0) |
 		      (bo->no_mmap ? DRM_OCTANS_BO_NO_MMAP : 0) |
+		      (octans_gem_lost(bo) ? DRM_OCTANS_BO_LOST : 0) |
 		      (drm_gem_is_imported(obj) ? DRM_OCTANS_BO_IMPORTED : 0);
 	drm_gem_object_put(obj);
 	return 0;

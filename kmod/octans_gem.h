@@ -28,6 +28,8 @@ struct octans_bo {
 	bool local;
 	bool no_mmap;
 	struct drm_mm_node node;
+	/** @losses: octans_local.losses when it was made: see octans_gem_lost() */
+	u32 losses;
 	/** @user: whose share it is, a reference; NULL: imported */
 	struct octans_user *user;
 	/** @in_dev: in octans_device.bos; protected by bos_lock */
@@ -49,6 +51,7 @@ struct octans_bo {
 int octans_gem_init(struct octans_device *dev);
 void octans_gem_unplug(struct octans_device *dev);
 void octans_gem_revoke(struct octans_device *dev);
+bool octans_gem_lost(struct octans_bo *bo);
 int octans_gem_pin(struct octans_bo *bo);
 struct drm_gem_object *octans_gem_create_object(struct drm_device *drm, size_t size);
 struct drm_gem_object *octans_gem_prime_import(struct drm_device *drm, struct dma_buf *buf);

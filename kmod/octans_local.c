@@ -232,12 +232,13 @@ void octans_local_free(struct octans_device *dev, struct drm_mm_node *node)
 }
 
 /**
- * octans_local_forget() - nobody knows what is on the card now: it may have been without power
+ * octans_local_lose() - nobody knows what is on the card now: it was without power
  * @dev: device
  */
-void octans_local_forget(struct octans_device *dev)
+void octans_local_lose(struct octans_device *dev)
 {
 	mutex_lock(&dev->local.lock);
+	dev->local.losses++;
 	bitmap_zero(dev->local.clean, dev->local.visible >> PAGE_SHIFT);
 	mutex_unlock(&dev->local.lock);
 }

@@ -48,8 +48,9 @@ static u32 invalidate(struct octans_device *dev, u64 what)
 	u32 ticket;
 
 	spin_lock(&dev->mmu_lock);
-	if (++dev->ticket == U32_MAX)	/* reads like a device that is gone */
-		++dev->ticket;
+	/* neither reads like a device that is gone, nor like one that was without power */
+	while (++dev->ticket == U32_MAX || !dev->ticket)
+		;
 	ticket = dev->ticket;
 	wmb();	/* entries before the command that makes them count */
 	octans_write64(dev, OCTANS_REG_INVALIDATE, what | OCTANS_INVALIDATE_TICKET(ticket));
@@ -71,6 +72,27 @@ int octans_mmu_start(struct octans_device *dev)
 	octans_write64(dev, OCTANS_REG_ASID_BASE, dev->asid_table_dma);
 	octans_write32(dev, OCTANS_REG_MMU_CTRL, OCTANS_MMU_ENABLE);
 	return wait_flushed(dev, invalidate(dev, OCTANS_INVALIDATE_ALL), LATE_US) ? 0 : -EIO;
+}
+
+/**
+ * octans_mmu_mark() - leave a mark on the card that goes with what its memory holds
+ * @dev: device, on which nothing runs
+ *
+ * That is the newest ticket: of all registers it alone outlives resets, and it does not outlive a
+ * loss of power.
+ */
+void octans_mmu_mark(struct octans_device *dev)
+{
+	wait_flushed(dev, invalidate(dev, OCTANS_INVALIDATE_ALL), LATE_US);
+}
+
+/**
+ * octans_mmu_marked() - has the card had power since octans_mmu_mark()?
+ * @dev: device, that has not been used since
+ */
+bool octans_mmu_marked(struct octans_device *dev)
+{
+	return octans_read32(dev, OCTANS_REG_INVALIDATED) == dev->ticket;
 }
 
 /**

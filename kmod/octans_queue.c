@@ -91,6 +91,22 @@ void octans_queue_ban(struct octans_queue *queue, int error)
 		octans_client_punish(queue->client);
 }
 
+/**
+ * octans_queue_stop_lost() - stop the queues whose address spaces have lost something
+ * @file: file
+ */
+void octans_queue_stop_lost(struct octans_file *file)
+{
+	struct octans_queue *queue;
+	unsigned long id;
+
+	xa_lock(&file->queues);
+	xa_for_each(&file->queues, id, queue)
+		if (queue->vm->lost)
+			octans_queue_stop(queue, -ENODATA);
+	xa_unlock(&file->queues);
+}
+
 /* Ends what is queued or runs.  The caller has taken the queue out of its file. */
 static void queue_kill(struct octans_queue *queue)
 {
@@ -185,7 +201,7 @@ int octans_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_fil
 	vm = octans_vm_get(ofile, args->vm_id);
 	if (!vm)
 		return -ENOENT;
-	ret = octans_user_charge(vm->user, OCTANS_QUEUES, 1);
+	ret = vm->lost ? -ENODATA : octans_user_charge(vm->user, OCTANS_QUEUES, 1);
 	if (ret) {
 		octans_vm_put(vm);
 		return ret;

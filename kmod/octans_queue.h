@@ -82,6 +82,7 @@ void octans_queue_put(struct octans_queue *queue);
 u32 octans_queue_asid(const struct octans_queue *queue);
 bool octans_queue_stop(struct octans_queue *queue, int error);
 void octans_queue_ban(struct octans_queue *queue, int error);
+void octans_queue_stop_lost(struct octans_file *file);
 void octans_queue_close_all(struct octans_file *file);
 int octans_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *file);
 int octans_ioctl_queue_destroy(struct drm_device *drm, void *data, struct drm_file *file);

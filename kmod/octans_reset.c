@@ -18,6 +18,7 @@
 #include <linux/iopoll.h>
 
 #include <drm/drm_accel.h>
+#include <drm/drm_file.h>
 #include <drm/drm_print.h>
 
 #include "octans_device.h"
@@ -27,6 +28,7 @@
 #include "octans_mmu.h"
 #include "octans_queue.h"
 #include "octans_reset.h"
+#include "octans_vm.h"
 
 #define DEVICE_RESET_TIMEOUT_US	2000000
 #define QUIESCE_MS		1000
@@ -108,7 +110,20 @@ static void settle(struct octans_sched *sched, struct list_head *ended)
 	octans_sched_put_back(sched, ended);
 }
 
-/* The ring was reset.  Whatever it was frozen for is done. */
+/* The ring was reset: nothing is left on it, in our books too. */
+static void empty(struct octans_sched *sched)
+{
+	bool cookie = dma_fence_begin_signalling();
+	LIST_HEAD(ended);
+
+	spin_lock_irq(&sched->lock);
+	settle(sched, &ended);
+	spin_unlock_irq(&sched->lock);
+	octans_job_end(&ended);
+	dma_fence_end_signalling(cookie);
+}
+
+/* The same, and whatever it was frozen for is done. */
 static void restart(struct octans_sched *sched)
 {
 	bool cookie = dma_fence_begin_signalling();
@@ -556,6 +571,52 @@ static void wait_for_limits(struct octans_device *dev)
 	octans_event_drain(dev);
 }
 
+/*
+ * Nothing is left of what the card held.  Nobody is told that by looking at it: CPUs see zeros from
+ * now on, and an address space that has such a buffer gets no further job.
+ */
+static void lose_card(struct octans_device *dev)
+{
+	struct drm_file *file;
+	u32 i;
+
+	if (dev->local.used)
+		drm_notice(&dev->drm, "the card was without power: %llu bytes are lost\n",
+			   dev->local.used);
+	octans_local_lose(dev);
+	octans_gem_revoke(dev);
+	octans_vm_lose(dev);
+	mutex_lock(&dev->drm.filelist_mutex);
+	list_for_each_entry(file, &dev->drm.filelist, lhead)
+		octans_queue_stop_lost(file->driver_priv);
+	mutex_unlock(&dev->drm.filelist_mutex);
+	for (i = 0; i < dev->info.rings; i++) {
+		struct octans_sched *sched = &dev->scheds[i];
+		struct octans_queue *queue, *next;
+		LIST_HEAD(ended);
+
+		spin_lock_irq(&sched->lock);
+		list_for_each_entry_safe(queue, next, &sched->queues, member)
+			octans_sched_flush(sched, queue, -ENODATA, &ended);
+		spin_unlock_irq(&sched->lock);
+		octans_job_end(&ended);
+	}
+}
+
+/* Of the device nothing is known but whether it has @lost what it held. */
+static void wake(struct octans_device *dev, bool lost)
+{
+	if (!octans_device_down(dev)) {
+		if (lost)
+			lose_card(dev);
+		if (octans_reset_hw(dev))
+			wedge(dev, "it could not be reset after a sleep");
+		else if (octans_reset_start(dev))
+			wedge(dev, "it did not start after a sleep");
+	}
+	enable_works(dev);
+}
+
 /**
  * octans_reset_suspend() - the system goes to sleep
  * @dev: device
@@ -566,32 +627,32 @@ static void wait_for_limits(struct octans_device *dev)
  */
 int octans_reset_suspend(struct octans_device *dev)
 {
+	u32 i;
+
 	disable_works(dev);
 	if (octans_device_down(dev))
 		return 0;
 	freeze(dev, OCTANS_FROZEN_RESET);
 	octans_gate_set(dev, OCTANS_GATE_SUSPENDED);
 	wait_for_limits(dev);
-	if (!stop_rings(dev))
-		return 0;
-	octans_reset_resume(dev);
-	return -EBUSY;
+	if (stop_rings(dev)) {
+		wake(dev, false);
+		return -EBUSY;
+	}
+	for (i = 0; i < dev->info.rings; i++)
+		empty(&dev->scheds[i]);
+	octans_mmu_mark(dev);
+	return 0;
 }
 
 /**
  * octans_reset_resume() - the system is awake again
- * @dev: device, of which nothing is known
+ * @dev: device
+ * @other: maybe another one, or used by another kernel meanwhile: what it holds is not ours
  */
-void octans_reset_resume(struct octans_device *dev)
+void octans_reset_resume(struct octans_device *dev, bool other)
 {
-	octans_local_forget(dev);
-	if (!octans_device_down(dev)) {
-		if (octans_reset_hw(dev))
-			wedge(dev, "it could not be reset after a sleep");
-		else if (octans_reset_start(dev))
-			wedge(dev, "it did not start after a sleep");
-	}
-	enable_works(dev);
+	wake(dev, other || !octans_mmu_marked(dev));
 }
 
 /**

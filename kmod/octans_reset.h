@@ -13,7 +13,7 @@ void octans_reset_down(struct octans_device *dev);
 void octans_reset_prepare(struct octans_device *dev);
 void octans_reset_done(struct octans_device *dev);
 int octans_reset_suspend(struct octans_device *dev);
-void octans_reset_resume(struct octans_device *dev);
+void octans_reset_resume(struct octans_device *dev, bool other);
 void octans_reset_leave(struct octans_device *dev);
 
 #endif

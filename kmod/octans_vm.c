@@ -277,26 +277,51 @@ void octans_vm_close_all(struct octans_file *file)
 	xa_destroy(&file->vms);
 }
 
-/**
- * octans_vm_unplug() - free what is mapped for DMA while the device is still bound
- * @dev: device, cut off from memory
- */
-void octans_vm_unplug(struct octans_device *dev)
+/* Calls @fn for all that are not on their way out: those close themselves. */
+static void each_vm(struct octans_device *dev, void (*fn)(struct octans_vm *vm))
 {
 	struct octans_vm *vm;
 	unsigned long asid;
 
 	xa_lock(&dev->vms);
 	xa_for_each(&dev->vms, asid, vm) {
-		/* one on its way out closes itself */
 		if (!kref_get_unless_zero(&vm->base.kref))
 			continue;
 		xa_unlock(&dev->vms);
-		vm_close(vm);
+		fn(vm);
 		octans_vm_put(vm);
 		xa_lock(&dev->vms);
 	}
 	xa_unlock(&dev->vms);
+}
+
+static void vm_lose(struct octans_vm *vm)
+{
+	struct drm_gpuva *va;
+
+	mutex_lock(&vm->lock);
+	drm_gpuvm_for_each_va(va, &vm->base)
+		if (va->gem.obj && octans_gem_lost(to_octans_bo(va->gem.obj)))
+			vm->lost = true;
+	mutex_unlock(&vm->lock);
+}
+
+/**
+ * octans_vm_lose() - find the address spaces that have something of which nothing is left
+ * @dev: device, after octans_local_lose(); nobody is in a call
+ */
+void octans_vm_lose(struct octans_device *dev)
+{
+	each_vm(dev, vm_lose);
+}
+
+/**
+ * octans_vm_unplug() - free what is mapped for DMA while the device is still bound
+ * @dev: device, cut off from memory
+ */
+void octans_vm_unplug(struct octans_device *dev)
+{
+	each_vm(dev, vm_close);
 }
 
 static struct octans_vm *vm_alloc(struct octans_device *dev, struct octans_user *user)

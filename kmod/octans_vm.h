@@ -37,6 +37,8 @@ struct octans_vm {
 	struct octans_pt pt;
 	/** @closed: destroyed by its owner, or the device is gone; holds no mappings */
 	bool closed;
+	/** @lost: the card has lost what a buffer held that was mapped; for good */
+	bool lost;
 	/** @queues: of the owner's that use it */
 	atomic_t queues;
 
@@ -53,6 +55,7 @@ struct octans_vm *octans_vm_get(struct octans_file *file, u32 id);
 void octans_vm_put(struct octans_vm *vm);
 void octans_vm_fault(struct octans_vm *vm, const struct drm_octans_fault *fault);
 void octans_vm_close_all(struct octans_file *file);
+void octans_vm_lose(struct octans_device *dev);
 void octans_vm_unplug(struct octans_device *dev);
 int octans_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *file);
 int octans_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *file);

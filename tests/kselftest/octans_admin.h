@@ -155,6 +155,7 @@ static inline void faults_end(void)
 	control_rings("drop-irq", " 0");
 	control("fail-reset device 0");
 	control("drop-invalidate 0");
+	control("lose-power 0");
 	widen_end();
 }
 

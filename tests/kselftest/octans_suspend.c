@@ -41,21 +41,50 @@ FIXTURE_TEARDOWN(suspend)
 	EXPECT_EQ(device_works(), 0);
 }
 
+/*
+ * Where the chipset has its power management, and that it is there.  QEMU's firmware (SeaBIOS, q35)
+ * does not set it up again when the machine wakes: without it only the first sleep is one.
+ */
+static const char chipset[] = "/sys/bus/pci/devices/0000:00:1f.0/config";
+#define PMBASE 0x40	/* and ACPI_CNTL, 4 bytes later */
+
+static int pm_setup(uint64_t *v, bool restore)
+{
+	int fd = open(chipset, O_RDWR | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = restore ? pwrite(fd, v, sizeof(*v), PMBASE) : pread(fd, v, sizeof(*v), PMBASE);
+	close(fd);
+	return n == sizeof(*v) ? 0 : -EIO;
+}
+
 /* 0: slept and woke.  A test ("devices") wakes by itself, a real sleep by the clock. */
 static int fall_asleep(const char *how, const char *test)
 {
+	bool real = !strcmp(test, "none");
+	uint64_t setup;
 	int fd, ret = 0;
+	long from, took;
 
 	if (!write_file("/sys/power/mem_sleep", how) || !write_file("/sys/power/pm_test", test))
 		return -EOPNOTSUPP;
-	write_file("/sys/class/rtc/rtc0/wakealarm", "0");
-	if (!strcmp(test, "none") && !write_file("/sys/class/rtc/rtc0/wakealarm", "+4"))
+	if (real && pm_setup(&setup, false))
 		return -EOPNOTSUPP;
+	write_file("/sys/class/rtc/rtc0/wakealarm", "0");
+	if (real && !write_file("/sys/class/rtc/rtc0/wakealarm", "+4"))
+		return -EOPNOTSUPP;
+	from = read_number("/sys/class/rtc/rtc0/since_epoch");
 	fd = open("/sys/power/state", O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "mem", 3) != 3)
 		ret = -errno;
 	close(fd);
-	return ret;
+	took = read_number("/sys/class/rtc/rtc0/since_epoch") - from;
+	if (real)
+		pm_setup(&setup, true);
+	/* it has slept until the alarm, or not at all */
+	return !ret && real && took < 3 ? -EINTR : ret;
 }
 
 /* Afterwards the device does everything, for old clients and new. */
@@ -181,10 +210,113 @@ TEST_F_TIMEOUT(suspend, again_and_again, 200)
 	card_is_honest(_metadata, &self->c, self->map);
 }
 
-/* Really to sleep: registers and page tables on the card are as after power-on. */
-TEST_F_TIMEOUT(suspend, deep_idle, 90)
+/* Does the buffer hold what the fixture has put into it, or nothing but @zeros? */
+static bool card_holds(const uint32_t *map, bool zeros)
 {
-	idle(_metadata, &self->c, &self->d, self->map, "deep", "none");
+	for (uint32_t i = 0; i < WORDS; i++)
+		if (map[i] != (zeros ? 0 : i * 2654435761u))
+			return false;
+	return true;
+}
+
+static uint32_t bo_flags(int fd, uint32_t handle)
+{
+	struct drm_octans_bo_query q = { .handle = handle };
+
+	return call(fd, DRM_IOCTL_OCTANS_BO_QUERY, &q) ? ~0u : q.flags;
+}
+
+/* The card's memory is gone: who has some is refused, by name; who has none notices nothing. */
+static void lost_is_told(struct test_metadata *_metadata, struct client *c, struct client *d,
+			 uint32_t card, const uint32_t *map)
+{
+	struct drm_octans_queue_query q;
+	uint32_t id, fresh, *again;
+
+	EXPECT_TRUE(card_holds(map, true));
+	((volatile uint32_t *)map)[0] = 1;	/* harmless */
+	EXPECT_EQ(bo_flags(c->fd, card), DRM_OCTANS_BO_DEVICE | DRM_OCTANS_BO_LOST);
+	EXPECT_EQ(bo_flags(c->fd, c->bo), 0);
+	EXPECT_EQ(queue_state(c, &q), 0);
+	EXPECT_EQ(q.state, DRM_OCTANS_QUEUE_BANNED);
+	EXPECT_EQ(q.error, ENODATA);
+	EXPECT_EQ(run(c->fd, c->queue, VA, put_nop(c->map), 0), -ECANCELED);
+	EXPECT_EQ(queue_create(c->fd, c->vm, 2000, &id), -ENODATA);
+	/* nor can it be brought in anew */
+	ASSERT_EQ(vm_create(c->fd, &id), 0);
+	EXPECT_EQ(vm_map(c->fd, id, card, 0, CARD, PAGE, 0), -ENODATA);
+	EXPECT_EQ(vm_map(c->fd, id, c->bo, 0, VA, 16 * PAGE, 0), 0);
+	/* the card itself is as good as ever: a new buffer holds what it is given */
+	ASSERT_EQ(bo_create(c->fd, WORDS * 4, DRM_OCTANS_BO_DEVICE, &fresh), 0);
+	EXPECT_EQ(bo_flags(c->fd, fresh), DRM_OCTANS_BO_DEVICE);
+	again = bo_map(c->fd, fresh, WORDS * 4);
+	ASSERT_NE(again, MAP_FAILED);
+	EXPECT_TRUE(card_holds(again, true));
+	for (uint32_t i = 0; i < WORDS; i++)
+		again[i] = i * 2654435761u;
+	EXPECT_TRUE(card_holds(again, false));
+	ASSERT_EQ(vm_map(c->fd, id, fresh, 0, CARD, WORDS * 4, 0), 0);
+	ASSERT_EQ(queue_create(c->fd, id, 2000, &id), 0);
+	EXPECT_EQ(run(c->fd, id, VA, put_copy(c->map, VA + 8 * PAGE, CARD + 4096, 4), 0), 0);
+	EXPECT_EQ(*(volatile uint32_t *)(c->map + 8 * PAGE), 1024 * 2654435761u);
+	munmap(again, WORDS * 4);
+	EXPECT_EQ(queue_state(d, &q), 0);
+	EXPECT_EQ(q.state, 0);
+	all_is_well(_metadata, d);
+}
+
+TEST_F_TIMEOUT(suspend, power_lost_idle, 90)
+{
+	if (!control("lose-power"))
+		SKIP("no control socket");
+	EXPECT_EQ(fall_asleep("deep", "none"), 0);
+	lost_is_told(_metadata, &self->c, &self->d, self->card, self->map);
+}
+
+/* What runs ends before; what waits ends with the reason, if it belongs to who has lost something. */
+TEST_F_TIMEOUT(suspend, power_lost_with_work, 90)
+{
+	struct client *who[2] = { &self->c, &self->d };
+	struct drm_octans_sync out[2][12];
+	uint32_t queue, size = slow_job(self->c.map, 1.5);
+	int ends[2][3] = { 0 }, ret;
+
+	memcpy(self->d.map, self->c.map, 16 * PAGE);
+	for (int i = 0; i < 24; i++) {
+		struct client *c = who[i % 2];
+		struct drm_octans_sync *o = &out[i % 2][i / 2];
+
+		*o = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL };
+		ASSERT_EQ(syncobj_create(c->fd, &o->handle), 0);
+		ASSERT_EQ(queue_create(c->fd, c->vm, 10000, &queue), 0);
+		ASSERT_EQ(submit(c->fd, queue, VA, i < 4 ? size : 160, 0, o, 1), 0);
+	}
+	usleep(300000);
+	if (!control("lose-power"))
+		SKIP("no control socket");
+	EXPECT_EQ(fall_asleep("deep", "none"), 0);
+	for (int i = 0; i < 24; i++) {
+		ret = sync_result(who[i % 2]->fd, out[i % 2][i / 2].handle, 20);
+		ends[i % 2][!ret ? 0 : ret == -ENODATA ? 1 : 2]++;
+	}
+	printf("# with card memory: %d ended well, %d with -ENODATA; without: %d well\n", ends[0][0],
+	       ends[0][1], ends[1][0]);
+	EXPECT_GE(ends[0][0], 2);	/* those that ran */
+	EXPECT_GE(ends[0][1], 1);
+	EXPECT_EQ(ends[0][2], 0);
+	EXPECT_EQ(ends[1][0], 12);
+	slow_end();
+	lost_is_told(_metadata, &self->c, &self->d, self->card, self->map);
+}
+
+/* The card has kept its power: nothing is lost, and nobody hears of anything. */
+TEST_F_TIMEOUT(suspend, power_kept, 90)
+{
+	EXPECT_EQ(fall_asleep("deep", "none"), 0);
+	EXPECT_TRUE(card_holds(self->map, false));
+	EXPECT_EQ(bo_flags(self->c.fd, self->card), DRM_OCTANS_BO_DEVICE);
+	card_is_honest(_metadata, &self->c, self->map);
+	all_is_well(_metadata, &self->c);
 }
 
 TEST_F_TIMEOUT(suspend, deep_with_work, 90)

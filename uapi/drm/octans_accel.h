@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 #define OCTANS_UAPI_MAJOR 2
-#define OCTANS_UAPI_MINOR 0
+#define OCTANS_UAPI_MINOR 1
 
 enum drm_octans_ioctl_id {
 	DRM_OCTANS_DEV_QUERY = 0,
@@ -169,6 +169,11 @@ struct drm_octans_bo_mmap_offset {
 	__u64 offset;
 };
 
+/**
+ * @DRM_OCTANS_BO_LOST: the card was without power while the machine slept, and has lost what the
+ *	buffer held; what is written to it is not kept either (BO_QUERY)
+ */
+#define DRM_OCTANS_BO_LOST	0x40000000
 /** @DRM_OCTANS_BO_IMPORTED: came from another driver as a dma-buf (BO_QUERY) */
 #define DRM_OCTANS_BO_IMPORTED	0x80000000
 
@@ -263,6 +268,8 @@ struct drm_octans_bind_op {
  *
  * Synchronous: on return the processor uses the new mappings, and no longer
  * reaches what was unmapped.  A job that still uses it faults.
+ *
+ * -ENODATA: a buffer to be mapped is BO_LOST.
  */
 struct drm_octans_vm_bind {
 	__u32 vm_id;
@@ -330,6 +337,7 @@ enum drm_octans_priority {
  *
  * -EACCES: too many jobs of this client failed lately; SUBMIT says the same.  A failure is
  * forgiven every five seconds, 32 may be open.
+ * -ENODATA: a buffer that the address space has, or had, is BO_LOST; make a new address space.
  */
 struct drm_octans_queue_create {
 	__u32 vm_id;
@@ -351,7 +359,7 @@ struct drm_octans_queue_destroy {
 	__u32 pad;
 };
 
-/** @DRM_OCTANS_QUEUE_BANNED: a job timed out or failed; SUBMIT gives -ECANCELED */
+/** @DRM_OCTANS_QUEUE_BANNED: it takes no jobs any more: SUBMIT gives -ECANCELED */
 #define DRM_OCTANS_QUEUE_BANNED	0x1
 
 /**
@@ -359,7 +367,8 @@ struct drm_octans_queue_destroy {
  * @id: queue
  * @state: out: DRM_OCTANS_QUEUE_*
  * @error: out: why it was banned: ETIME (timeout), EFAULT (MMU fault), EIO (bad
- *	command or bus error), EACCES (too many failures of its client), 0 = not banned
+ *	command or bus error), EACCES (too many failures of its client), ENODATA (its address
+ *	space has lost what the card held), 0 = not banned
  * @pad: zero
  * @submitted: out: jobs accepted
  * @completed: out: jobs that ended without an error
@@ -429,7 +438,7 @@ struct drm_octans_job {
  * Jobs of one queue run one after the other in the order of submission.
  * A fence ends with the error of the job: -ETIME (it ran longer than the queue's
  * timeout), -EFAULT (MMU fault), -EIO (bad command), -ECANCELED (an earlier job
- * of its queue failed, or the queue was destroyed), -ENODEV (device gone).
+ * of its queue failed, or the queue was destroyed), -ENODATA (see BO_LOST), -ENODEV (device gone).
  * A job runs also if a fence that it waited for ended with an error.
  *
  * -EAGAIN: the queue has 1024 jobs that have not ended, or the client 8192; wait for one.
