@@ -64,6 +64,10 @@ static int read_info(struct octans_device *dev)
 void octans_gate_set(struct octans_device *dev, enum octans_gate gate)
 {
 	spin_lock(&dev->gate_wait.lock);
+	if (dev->gate == OCTANS_GATE_UP && gate != OCTANS_GATE_UP) {
+		WRITE_ONCE(dev->absences, dev->absences + 1);
+		smp_wmb();	/* whoever sees @gate sees it counted: octans_gate_absences() */
+	}
 	if (dev->gate != OCTANS_GATE_DOWN)
 		WRITE_ONCE(dev->gate, gate);
 	wake_up_all_locked(&dev->gate_wait);
@@ -81,6 +85,24 @@ bool octans_gate_wait(struct octans_device *dev)
 	wait_event(dev->gate_wait, READ_ONCE(dev->gate) == OCTANS_GATE_UP ||
 		   octans_device_down(dev));
 	return !octans_device_down(dev);
+}
+
+/**
+ * octans_gate_absences() - octans_gate_wait(), and how often was that necessary?
+ * @dev: device
+ *
+ * Return: a count that is the same later if card and registers could be used all the time.
+ */
+u32 octans_gate_absences(struct octans_device *dev)
+{
+	u32 n;
+
+	do {
+		octans_gate_wait(dev);
+		n = READ_ONCE(dev->absences);
+		smp_rmb();	/* pairs with octans_gate_set() */
+	} while (READ_ONCE(dev->gate) != OCTANS_GATE_UP && !octans_device_down(dev));
+	return n;
 }
 
 static void free_wq(struct drm_device *drm, void *wq)

@@ -12,9 +12,9 @@
 
 #include <drm/drm_device.h>
 #include <drm/drm_drv.h>
-#include <drm/drm_mm.h>
 
 #include <octans/regs.h>
+#include "octans_local.h"
 #include "octans_sched.h"
 
 #ifndef CONFIG_64BIT
@@ -60,32 +60,6 @@ enum octans_gate {
 	OCTANS_GATE_RESETTING,
 	OCTANS_GATE_SUSPENDED,
 	OCTANS_GATE_DOWN,
-};
-
-/**
- * struct octans_local - on-card memory
- */
-struct octans_local {
-	/** @lock: protects @mm, @used, @losses, @clean and @gone */
-	struct mutex lock;
-	/** @mm: what is allocated */
-	struct drm_mm mm;
-	/** @size: bytes on the card */
-	u64 size;
-	/** @visible: bytes that the BAR shows, from 0 on */
-	u64 visible;
-	/** @used: bytes allocated */
-	u64 used;
-	/** @losses: how often all that it held was lost */
-	u32 losses;
-	/** @clean: bit n: page n is free and holds nothing, as we have cleared it */
-	unsigned long *clean;
-	/** @gone: @map leads nowhere any more */
-	bool gone;
-	/** @bar: physical address of the BAR */
-	resource_size_t bar;
-	/** @map: all of the BAR, write combined */
-	void __iomem *map;
 };
 
 /**
@@ -152,6 +126,8 @@ struct octans_device {
 	struct octans_local local;
 	/** @gate: enum octans_gate; DOWN is written when DMA is cut and each scheduler frozen */
 	enum octans_gate gate;
+	/** @absences: how often it was UP and then was not */
+	u32 absences;
 	/** @gate_wait: woken when @gate has changed */
 	wait_queue_head_t gate_wait;
 	/** @frozen: the link failed and a reset was prepared; protected by the device lock */
@@ -258,15 +234,8 @@ static inline void octans_reset_request(struct octans_device *dev)
 
 void octans_gate_set(struct octans_device *dev, enum octans_gate gate);
 bool octans_gate_wait(struct octans_device *dev);
+u32 octans_gate_absences(struct octans_device *dev);
 int octans_device_init(struct octans_device *dev);
 void octans_device_unplug(struct octans_device *dev);
-
-/* octans_local.c */
-void octans_local_resize(struct octans_device *dev);
-int octans_local_init(struct octans_device *dev);
-void octans_local_lose(struct octans_device *dev);
-void octans_local_unplug(struct octans_device *dev);
-int octans_local_alloc(struct octans_device *dev, struct drm_mm_node *node, u64 size);
-void octans_local_free(struct octans_device *dev, struct drm_mm_node *node);
 
 #endif

@@ -273,8 +273,8 @@ static void local_free(struct drm_gem_object *obj)
 }
 
 /*
- * When the device, or what was on it, is gone a mapping stays readable and writable, never a signal: it shows one page
- * for all of the buffer, and nothing of others' buffers.
+ * When the device, or what was on it, is gone a mapping stays readable and writable, never a
+ * signal: it shows one page for all of the buffer, and nothing of others' buffers.
  */
 static vm_fault_t dummy_fault(struct vm_fault *vmf, struct octans_bo *bo)
 {

@@ -15,6 +15,9 @@
 #define CLEAR_RETRY_MS	50
 #define CLEAR_TRIES	100	/* longer than any reset of the function */
 
+/* Page tables may have this part of the card; then they go to host memory. */
+#define TABLES_PART	64
+
 static void local_fini(struct drm_device *drm, void *arg)
 {
 	struct octans_local *local = arg;
@@ -178,6 +181,47 @@ static void remove(struct octans_local *local, struct drm_mm_node *node, bool cl
 	drm_mm_remove_node(node);
 }
 
+/* Tables lie at the other end, so that they do not stand where large pages could be. */
+static int insert_table(struct octans_local *local, struct drm_mm_node *node, u64 size)
+{
+	if (local->tables + size > local->visible / TABLES_PART)
+		return -ENOSPC;
+	return drm_mm_insert_node_in_range(&local->mm, node, size, 0, 0, 0, U64_MAX,
+					   DRM_MM_INSERT_HIGH);
+}
+
+static int alloc(struct octans_device *dev, struct drm_mm_node *node, u64 size, bool table)
+{
+	struct octans_local *local = &dev->local;
+	int ret;
+
+	/* One that is cut off from the host may still write to its card. */
+	if (octans_device_down(dev))
+		return -ENODEV;
+	mutex_lock(&local->lock);
+	if (local->gone)
+		ret = -ENODEV;
+	else
+		ret = table ? insert_table(local, node, size) : insert(&local->mm, node, size);
+	if (!ret)
+		local->used += size;
+	if (!ret && table)
+		local->tables += size;
+	mutex_unlock(&local->lock);
+	if (ret)
+		return ret;
+	ret = clear_dirty(dev, node);
+	mutex_lock(&local->lock);
+	if (ret && table)
+		local->tables -= size;
+	if (ret)
+		remove(local, node, false);
+	else
+		bitmap_clear(local->clean, node->start >> PAGE_SHIFT, size >> PAGE_SHIFT);
+	mutex_unlock(&local->lock);
+	return ret;
+}
+
 /**
  * octans_local_alloc() - allocate on-card memory that is clear
  * @dev: device
@@ -188,27 +232,31 @@ static void remove(struct octans_local *local, struct drm_mm_node *node, bool cl
  */
 int octans_local_alloc(struct octans_device *dev, struct drm_mm_node *node, u64 size)
 {
-	struct octans_local *local = &dev->local;
-	int ret;
+	return alloc(dev, node, size, false);
+}
 
-	/* One that is cut off from the host may still write to its card. */
-	if (octans_device_down(dev))
-		return -ENODEV;
-	mutex_lock(&local->lock);
-	ret = local->gone ? -ENODEV : insert(&local->mm, node, size);
-	if (!ret)
-		local->used += size;
-	mutex_unlock(&local->lock);
-	if (ret)
-		return ret;
-	ret = clear_dirty(dev, node);
-	mutex_lock(&local->lock);
-	if (ret)
-		remove(local, node, false);
-	else
-		bitmap_clear(local->clean, node->start >> PAGE_SHIFT, size >> PAGE_SHIFT);
-	mutex_unlock(&local->lock);
-	return ret;
+/**
+ * octans_local_alloc_table() - allocate a clear page for a page table
+ * @dev: device
+ * @node: where it is; all zero before
+ *
+ * Return: where the CPU writes it, or NULL.
+ */
+void __iomem *octans_local_alloc_table(struct octans_device *dev, struct drm_mm_node *node)
+{
+	return alloc(dev, node, PAGE_SIZE, true) ? NULL : dev->local.map + node->start;
+}
+
+/**
+ * octans_local_arrived() - wait until what this CPU has written to the card is there
+ * @dev: device
+ *
+ * If its function was away meanwhile it is not.
+ */
+void octans_local_arrived(struct octans_device *dev)
+{
+	wmb();		/* out of the write combining buffers */
+	readl(dev->local.map);	/* and there: nothing overtakes it */
 }
 
 /**
@@ -229,6 +277,19 @@ void octans_local_free(struct octans_device *dev, struct drm_mm_node *node)
 		memset_io(local->map + node->start, 0, node->size);
 	remove(local, node, clean);
 	mutex_unlock(&local->lock);
+}
+
+/**
+ * octans_local_free_table() - clear a page table and give it back
+ * @dev: device
+ * @node: from octans_local_alloc_table()
+ */
+void octans_local_free_table(struct octans_device *dev, struct drm_mm_node *node)
+{
+	mutex_lock(&dev->local.lock);
+	dev->local.tables -= node->size;
+	mutex_unlock(&dev->local.lock);
+	octans_local_free(dev, node);
 }
 
 /**

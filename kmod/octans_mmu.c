@@ -99,7 +99,7 @@ bool octans_mmu_marked(struct octans_device *dev)
  * octans_mmu_set() - let an ASID lead to page tables, or nowhere
  * @dev: device
  * @asid: 1 .. info.asids - 1
- * @root: bus address of the root table, 0 = none; the caller flushes
+ * @root: where the root table is, as octans_pt_root() says; 0 = none; the caller flushes
  */
 void octans_mmu_set(struct octans_device *dev, u32 asid, u64 root)
 {

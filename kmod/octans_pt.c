@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Page tables of the device MMU. */
 #include <linux/dma-mapping.h>
+#include <linux/io.h>
 #include <linux/slab.h>
 
+#include "octans_local.h"
 #include "octans_pt.h"
 #include "octans_user.h"
 #include <octans/regs.h>
@@ -18,8 +20,11 @@
 /*
  * struct octans_table - one page of entries
  *
- * @entries: what the device reads
- * @dma: its bus address
+ * @entries: what the device reads, or what it reads a copy of
+ * @card: that copy, or NULL
+ * @addr: where the device reads it, as in an entry of the table above
+ * @dma: bus address of @entries, if there is no copy
+ * @node: of @card
  * @children: the tables below, NULL in the last level.  One that no entry leads to, because a large
  *	leaf or nothing stands there, is reserved: it is empty
  * @used: slots that have an entry, a child or both; a table without any is pruned
@@ -27,7 +32,10 @@
  */
 struct octans_table {
 	__le64 *entries;
+	void __iomem *card;
+	u64 addr;
 	dma_addr_t dma;
+	struct drm_mm_node node;
 	struct octans_table **children;
 	struct octans_table *next;
 	unsigned int used;
@@ -44,6 +52,48 @@ static u64 span(unsigned int level)
 	return PT_PAGE << (9 * level);
 }
 
+/* One write for us and one for the device, which reads an entry as a whole. */
+static void set(struct octans_table *t, unsigned int i, u64 entry)
+{
+	WRITE_ONCE(t->entries[i], cpu_to_le64(entry));
+	if (t->card)
+		writeq_relaxed(entry, t->card + i * sizeof(entry));
+}
+
+static bool alloc_on_card(struct octans_pt *pt, struct octans_table *t)
+{
+	t->entries = kcalloc(ENTRIES, sizeof(*t->entries), GFP_KERNEL_ACCOUNT);
+	if (!t->entries)
+		return false;
+	t->card = octans_local_alloc_table(pt->card, &t->node);
+	if (!t->card) {
+		kfree(t->entries);
+		t->entries = NULL;
+		return false;
+	}
+	t->addr = t->node.start | OCTANS_PTE_LOCAL;
+	pt->on_card++;
+	return true;
+}
+
+static bool alloc_in_host(struct octans_pt *pt, struct octans_table *t)
+{
+	t->entries = dma_alloc_coherent(pt->dev, PT_PAGE, &t->dma, GFP_KERNEL_ACCOUNT);
+	t->addr = t->dma;
+	return t->entries;
+}
+
+static void free_entries(struct octans_pt *pt, struct octans_table *t)
+{
+	if (!t->card) {
+		dma_free_coherent(pt->dev, PT_PAGE, t->entries, t->dma);
+		return;
+	}
+	octans_local_free_table(pt->card, &t->node);
+	pt->on_card--;
+	kfree(t->entries);
+}
+
 static void table_free(struct octans_pt *pt, struct octans_table *t)
 {
 	unsigned int i;
@@ -52,7 +102,7 @@ static void table_free(struct octans_pt *pt, struct octans_table *t)
 		if (t->children[i])
 			table_free(pt, t->children[i]);
 	if (t->entries) {
-		dma_free_coherent(pt->dev, PT_PAGE, t->entries, t->dma);
+		free_entries(pt, t);
 		octans_user_uncharge(pt->user, OCTANS_TABLES, 1);
 		atomic_dec(pt->count);
 	}
@@ -69,9 +119,7 @@ static struct octans_table *table_alloc(struct octans_pt *pt, unsigned int level
 	/* Apart from @t: together they would take two pages. */
 	if (level)
 		t->children = kcalloc(ENTRIES, sizeof(*t->children), GFP_KERNEL_ACCOUNT);
-	if (!level || t->children)
-		t->entries = dma_alloc_coherent(pt->dev, PT_PAGE, &t->dma, GFP_KERNEL_ACCOUNT);
-	if (!t->entries) {
+	if ((level && !t->children) || (!alloc_on_card(pt, t) && !alloc_in_host(pt, t))) {
 		kfree(t->children);
 		kfree(t);
 		return NULL;
@@ -123,18 +171,21 @@ static void retire(struct octans_pt *pt, struct octans_table *t, unsigned int i)
 /**
  * octans_pt_init() - make an empty tree
  * @pt: to be initialised
- * @dev: that the tables are mapped for
+ * @dev: that tables in host memory are mapped for
+ * @card: has room for others, maybe
  * @user: who is charged for them
  * @count: is kept up to the number of tables
  *
  * Return: 0, -ENOMEM or -EDQUOT.
  */
-int octans_pt_init(struct octans_pt *pt, struct device *dev, struct octans_user *user,
-		   atomic_t *count)
+int octans_pt_init(struct octans_pt *pt, struct device *dev, struct octans_device *card,
+		   struct octans_user *user, atomic_t *count)
 {
 	struct octans_table *root;
 
-	*pt = (struct octans_pt) { .dev = dev, .user = user, .count = count };
+	*pt = (struct octans_pt) {
+		.dev = dev, .card = card, .user = user, .count = count,
+	};
 	root = table_new(pt, LEVELS - 1);
 	if (IS_ERR(root))
 		return PTR_ERR(root);
@@ -169,15 +220,41 @@ void octans_pt_flushed(struct octans_pt *pt)
 	pt->stale = false;
 }
 
+/* Before the one that leads to it, as everywhere: it may be in use. */
+static void rewrite_table(struct octans_table *t)
+{
+	unsigned int i;
+
+	for (i = 0; t->children && i < ENTRIES; i++)
+		if (t->children[i])
+			rewrite_table(t->children[i]);
+	if (!t->card)
+		return;
+	wmb();		/* those below, which this one leads to */
+	for (i = 0; i < ENTRIES; i++)
+		writeq_relaxed(le64_to_cpu(t->entries[i]), t->card + i * sizeof(u64));
+	cond_resched();
+}
+
 /**
- * octans_pt_root() - bus address of the root table
+ * octans_pt_rewrite() - write again what lies on the card; it may not have arrived, or be lost
+ * @pt: tree
+ */
+void octans_pt_rewrite(struct octans_pt *pt)
+{
+	if (pt->root)
+		rewrite_table(pt->root);
+}
+
+/**
+ * octans_pt_root() - where the device finds the root table, as in an entry
  * @pt: tree
  *
  * Return: the address.
  */
 u64 octans_pt_root(const struct octans_pt *pt)
 {
-	return pt->root->dma;
+	return pt->root->addr;
 }
 
 /* The level of the largest leaf that may stand at @va, for @left bytes at @addr. */
@@ -200,8 +277,8 @@ static bool hooked(const struct octans_table *t, unsigned int i)
 /* Points the entry at its child.  The child's entries must be there before it. */
 static void hook(struct octans_table *t, unsigned int i)
 {
-	dma_wmb();
-	WRITE_ONCE(t->entries[i], cpu_to_le64(t->children[i]->dma | OCTANS_PTE_VALID));
+	wmb();		/* either may be on the card, whose BAR is write combining */
+	set(t, i, t->children[i]->addr | OCTANS_PTE_VALID);
 }
 
 /**
@@ -244,9 +321,8 @@ static void write_small(struct octans_table *t, u64 va, u64 size, u64 addr, u64 
 		bool cont = group >= va && group + CONT_SIZE <= va + size &&
 			    IS_ALIGNED(addr + (group - va), CONT_SIZE);
 
-		WRITE_ONCE(t->entries[slot(va + done, 0)],
-			   cpu_to_le64((addr + done) | flags | OCTANS_PTE_VALID |
-				       (cont ? OCTANS_PTE_CONT : 0)));
+		set(t, slot(va + done, 0), (addr + done) | flags | OCTANS_PTE_VALID |
+					   (cont ? OCTANS_PTE_CONT : 0));
 	}
 }
 
@@ -259,7 +335,7 @@ static void write_large(struct octans_pt *pt, struct octans_table *t, unsigned i
 		retire(pt, t, i);
 	else
 		t->used++;
-	WRITE_ONCE(t->entries[i], cpu_to_le64(entry));
+	set(t, i, entry);
 }
 
 /**
@@ -318,7 +394,7 @@ static void unmap_table(struct octans_pt *pt, struct octans_table *t, unsigned i
 			unmap_table(pt, t->children[i], level - 1, va, next_slot(va, end, level));
 			cond_resched();
 		} else if (t->entries[i]) {
-			WRITE_ONCE(t->entries[i], 0);
+			set(t, i, 0);
 			pt->stale = true;
 			if (!t->children || !t->children[i])
 				t->used--;
@@ -353,7 +429,7 @@ static void prune_table(struct octans_pt *pt, struct octans_table *t, unsigned i
 		if (t->children[i]->used)
 			continue;
 		if (hooked(t, i)) {
-			WRITE_ONCE(t->entries[i], 0);
+			set(t, i, 0);
 			pt->stale = true;
 		}
 		if (!t->entries[i])
@@ -381,7 +457,7 @@ static void split_cont(struct octans_table *t, u64 va)
 	unsigned int first = slot(ALIGN_DOWN(va, CONT_SIZE), 0), i;
 
 	for (i = first; i < first + CONT_PAGES; i++)
-		WRITE_ONCE(t->entries[i], t->entries[i] & ~cpu_to_le64(OCTANS_PTE_CONT));
+		set(t, i, le64_to_cpu(t->entries[i]) & ~OCTANS_PTE_CONT);
 }
 
 /* Hooks the child in the place of a large page, with smaller ones that map the same. */
@@ -396,8 +472,8 @@ static void split_large(struct octans_pt *pt, struct octans_table *t, unsigned i
 	if (level == 1)
 		write_small(c, 0, span(1), addr, flags);
 	for (n = 0; level > 1 && n < ENTRIES; n++)
-		c->entries[n] = cpu_to_le64((addr + n * span(level - 1)) | flags |
-					    OCTANS_PTE_VALID | OCTANS_PTE_LARGE);
+		set(c, n, (addr + n * span(level - 1)) | flags | OCTANS_PTE_VALID |
+			  OCTANS_PTE_LARGE);
 	c->used = ENTRIES;
 	hook(t, i);
 	pt->stale = true;

@@ -585,7 +585,7 @@ static void lose_card(struct octans_device *dev)
 			   dev->local.used);
 	octans_local_lose(dev);
 	octans_gem_revoke(dev);
-	octans_vm_lose(dev);
+	octans_vm_restore(dev);
 	mutex_lock(&dev->drm.filelist_mutex);
 	list_for_each_entry(file, &dev->drm.filelist, lhead)
 		octans_queue_stop_lost(file->driver_priv);

@@ -182,6 +182,25 @@ static void release_dead(struct bind *b)
 }
 
 /*
+ * What is written to tables on the card while the function is being reset does not arrive.  On
+ * return all has, or the device is down.
+ */
+static void write_through(struct octans_vm *vm)
+{
+	struct octans_device *dev = vm->dev;
+	u32 n;
+
+	if (!vm->pt.on_card)
+		return;
+	octans_local_arrived(dev);
+	while (n = octans_gate_absences(dev), n != vm->absences && !octans_device_down(dev)) {
+		vm->absences = n;
+		octans_pt_rewrite(&vm->pt);
+		octans_local_arrived(dev);
+	}
+}
+
+/*
  * Ends a change: on return the device reaches nothing any more that was unmapped, and what that
  * held is free.  It need not be told if entries have only become valid.
  */
@@ -192,6 +211,7 @@ static void settle(struct bind *b)
 
 	list_for_each_entry(va, &b->dead, dead)
 		octans_pt_prune(&vm->pt, va->base.va.addr, va->base.va.range);
+	write_through(vm);	/* and only then it forgets what was there before */
 	if (vm->pt.stale)
 		octans_mmu_flush(vm->dev, vm->asid);
 	octans_pt_flushed(&vm->pt);
@@ -295,11 +315,12 @@ static void each_vm(struct octans_device *dev, void (*fn)(struct octans_vm *vm))
 	xa_unlock(&dev->vms);
 }
 
-static void vm_lose(struct octans_vm *vm)
+static void vm_restore(struct octans_vm *vm)
 {
 	struct drm_gpuva *va;
 
 	mutex_lock(&vm->lock);
+	octans_pt_rewrite(&vm->pt);
 	drm_gpuvm_for_each_va(va, &vm->base)
 		if (va->gem.obj && octans_gem_lost(to_octans_bo(va->gem.obj)))
 			vm->lost = true;
@@ -307,12 +328,12 @@ static void vm_lose(struct octans_vm *vm)
 }
 
 /**
- * octans_vm_lose() - find the address spaces that have something of which nothing is left
- * @dev: device, after octans_local_lose(); nobody is in a call
+ * octans_vm_restore() - the card has lost everything: write what was ours, note what was not
+ * @dev: device, after octans_local_lose(); nobody is in a call, nothing runs
  */
-void octans_vm_lose(struct octans_device *dev)
+void octans_vm_restore(struct octans_device *dev)
 {
-	each_vm(dev, vm_lose);
+	each_vm(dev, vm_restore);
 }
 
 /**
@@ -354,7 +375,7 @@ static int vm_start(struct octans_vm *vm)
 	struct drm_gem_object *resv_obj;
 	int ret;
 
-	ret = octans_pt_init(&vm->pt, dev->drm.dev, vm->user, &dev->objects.tables);
+	ret = octans_pt_init(&vm->pt, dev->drm.dev, dev, vm->user, &dev->objects.tables);
 	if (ret)
 		return ret;
 	resv_obj = drm_gpuvm_resv_object_alloc(&dev->drm);
@@ -579,7 +600,10 @@ static int bind_all(struct octans_vm *vm, struct drm_octans_vm_bind *args,
 	int ret = 0;
 
 	mutex_lock(&vm->lock);
+	vm->absences = octans_gate_absences(vm->dev);
 	while (!ret && args->done < args->ops.count) {
+		if (READ_ONCE(vm->dev->absences) != vm->absences)
+			write_through(vm);
 		ret = may_go_on(vm);
 		if (!ret)
 			ret = bind_one(&b, &ops[args->done], file);

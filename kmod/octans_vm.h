@@ -32,9 +32,11 @@ struct octans_vm {
 	/** @user: whose share it is; a reference */
 	struct octans_user *user;
 	u32 asid;
-	/** @lock: protects the mappings, @pt and @closed */
+	/** @lock: protects the mappings, @pt, @absences and @closed */
 	struct mutex lock;
 	struct octans_pt pt;
+	/** @absences: octans_gate_absences() when all of @pt was known to have arrived */
+	u32 absences;
 	/** @closed: destroyed by its owner, or the device is gone; holds no mappings */
 	bool closed;
 	/** @lost: the card has lost what a buffer held that was mapped; for good */
@@ -55,7 +57,7 @@ struct octans_vm *octans_vm_get(struct octans_file *file, u32 id);
 void octans_vm_put(struct octans_vm *vm);
 void octans_vm_fault(struct octans_vm *vm, const struct drm_octans_fault *fault);
 void octans_vm_close_all(struct octans_file *file);
-void octans_vm_lose(struct octans_device *dev);
+void octans_vm_restore(struct octans_device *dev);
 void octans_vm_unplug(struct octans_device *dev);
 int octans_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *file);
 int octans_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *file);

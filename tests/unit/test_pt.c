@@ -62,6 +62,70 @@ static void dma_free_coherent(struct device *dev, size_t size, void *p, dma_addr
 	test_free(p);
 }
 
+static unsigned int rnd(unsigned int n)
+{
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 16) % n;
+}
+
+/* The card's: what the CPU writes there arrives, unless the function is away. */
+static u64 *card[MAX_TABLES];
+static bool away, no_card;
+static int on_card;
+
+static void writeq(u64 value, void *at)
+{
+	if (!away)
+		*(u64 *)at = value;
+}
+
+/* Nothing is read back. */
+static __attribute__((unused)) void writel(u32 value, void *at)
+{
+	(void)value, (void)at;
+	test_warned++;
+}
+
+static __attribute__((unused)) u32 readl(const void *at)
+{
+	(void)at;
+	return ++test_warned;
+}
+
+static __attribute__((unused)) u64 readq(const void *at)
+{
+	return readl(at);
+}
+
+void *octans_local_alloc_table(struct octans_device *dev, struct drm_mm_node *node)
+{
+	(void)dev;
+	for (u64 i = 1; i < MAX_TABLES && !no_card && rnd(4); i++) {
+		if (card[i])
+			continue;
+		card[i] = test_alloc(PAGE);
+		node->start = i << 12;
+		on_card += !!card[i];
+		return card[i];
+	}
+	return NULL;
+}
+
+void octans_local_free_table(struct octans_device *dev, struct drm_mm_node *node)
+{
+	(void)dev;
+	test_free(card[node->start >> 12]);
+	card[node->start >> 12] = NULL;
+	on_card--;
+}
+
+static void lose_card(void)
+{
+	for (int i = 0; i < MAX_TABLES; i++)
+		if (card[i])
+			memset(card[i], 0xff, PAGE);
+}
+
 static long long charged;
 
 int octans_user_charge(struct octans_user *user, enum octans_share share, u64 n)
@@ -82,19 +146,15 @@ void octans_user_uncharge(struct octans_user *user, enum octans_share share, u64
 	charged -= n;
 }
 
-static unsigned int rnd(unsigned int n)
-{
-	seed = seed * 1103515245 + 12345;
-	return (seed >> 16) % n;
-}
-
 /* What the processor finds at @va: address | WRITE | LOCAL, or 0.  ~0: the tables are broken. */
 static u64 walk(const struct octans_pt *pt, u64 va)
 {
 	u64 table = octans_pt_root(pt);
 
 	for (int level = LEVELS - 1; ; level--) {
-		const u64 *t = table >> 12 < MAX_TABLES ? tables[table >> 12] : NULL;
+		u64 n = (table & OCTANS_ADDR_MASK) >> 12;
+		const u64 *t = n >= MAX_TABLES ? NULL :
+			       table & OCTANS_PTE_LOCAL ? card[n] : tables[n];
 		u64 e, low = (1ULL << (12 + 9 * level)) - 1;
 
 		if (!t)
@@ -103,9 +163,9 @@ static u64 walk(const struct octans_pt *pt, u64 va)
 		if (!(e & OCTANS_PTE_VALID))
 			return e ? ~0ULL : 0;
 		if (level && !(e & OCTANS_PTE_LARGE)) {
-			if (e & ~(OCTANS_ADDR_MASK | OCTANS_PTE_VALID))
+			if (e & ~(OCTANS_ADDR_MASK | OCTANS_PTE_VALID | OCTANS_PTE_LOCAL))
 				return ~0ULL;
-			table = e & OCTANS_ADDR_MASK;
+			table = e;
 			continue;
 		}
 		if (level > 2 || (!level && e & OCTANS_PTE_LARGE) ||
@@ -181,10 +241,10 @@ static void random_changes(bool starved)
 {
 	struct octans_pt pt;
 	atomic_t count = { 0 };
-	bool good = true, told = true, skipped = false, freed_early = false;
+	bool good = true, told = true, skipped = false, freed_early = false, mixed = false;
 
 	memset(want, 0, sizeof(want));
-	octans_pt_init(&pt, NULL, NULL, &count);
+	octans_pt_init(&pt, NULL, NULL, NULL, &count);
 	for (int i = 0; i < 2000 && good; i++) {
 		static u64 before[2][WINDOW];
 		int n;
@@ -192,9 +252,18 @@ static void random_changes(bool starved)
 		memcpy(before, want, sizeof(want));
 		n = count.counter;
 		fail_after = starved ? (int)rnd(32) : -1;
+		away = !rnd(8);
 		random_change(&pt);
 		fail_after = -1;
-		good = right(&pt);
+		if (away) {
+			away = false;
+			octans_pt_rewrite(&pt);
+		} else if (!rnd(16)) {
+			lose_card();
+			octans_pt_rewrite(&pt);
+		}
+		mixed |= pt.on_card && (int)pt.on_card < count.counter;
+		good = right(&pt) && (int)pt.on_card == on_card;
 		freed_early |= pt.stale && count.counter < n;
 		told &= pt.stale || !lost(before);
 		skipped |= !pt.stale && memcmp(before, want, sizeof(want));
@@ -202,6 +271,8 @@ static void random_changes(bool starved)
 			octans_pt_flushed(&pt);
 	}
 	ok(good, "%s: each page leads where it should", starved ? "short of memory" : "random changes");
+	ok(mixed == !no_card, "%s", no_card ? "all tables are in host memory" :
+	   "tables are on the card, too, and written again when that lost them or was away");
 	ok(told, "what changed that was there before is told");
 	ok(skipped, "what is only new is not");
 	ok(!freed_early, "no table is freed before the processor has forgotten it");
@@ -211,7 +282,7 @@ static void random_changes(bool starved)
 	ok(right(&pt) && count.counter == 1, "empty tables are freed: %d stay, the root",
 	   count.counter);
 	octans_pt_fini(&pt);
-	ok(!count.counter && !allocated && !charged && !test_warned, "and at the end everything");
+	ok(!count.counter && !allocated && !on_card && !charged && !test_warned, "and at the end everything");
 }
 
 /* A map and an unmap at ever new addresses. */
@@ -221,7 +292,7 @@ static void no_growth(void)
 	atomic_t count = { 0 };
 	int most = 0;
 
-	octans_pt_init(&pt, NULL, NULL, &count);
+	octans_pt_init(&pt, NULL, NULL, NULL, &count);
 	for (u64 i = 0; i < 100000; i++) {
 		u64 va = i * 0x40200000ULL % (1ULL << OCTANS_VA_BITS) & ~0xfffULL;
 
@@ -245,7 +316,7 @@ static void leaves(void)
 	atomic_t count = { 0 };
 	u64 va = 0x10000000000ULL, gib = 1 << 30;
 
-	octans_pt_init(&pt, NULL, NULL, &count);
+	octans_pt_init(&pt, NULL, NULL, NULL, &count);
 	octans_pt_reserve(&pt, va, 4 * gib, 8 * gib);
 	octans_pt_map(&pt, va, 4 * gib, 8 * gib, OCTANS_PTE_WRITE);
 	ok(count.counter == 2 &&
@@ -275,6 +346,9 @@ static void leaves(void)
 int main(void)
 {
 	random_changes(false);
+	no_card = true;
+	random_changes(false);
+	no_card = false;
 	random_changes(true);
 	no_growth();
 	leaves();

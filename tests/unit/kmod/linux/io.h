@@ -15,9 +15,14 @@
 #define cpu_to_le16(x)		((__le16)(x))
 #define cpu_to_le32(x)		((__le32)(x))
 #endif
+#ifndef wmb
+#define wmb()			__sync_synchronize()
+#endif
 #ifndef dma_rmb
 #define dma_rmb()		__sync_synchronize()
 #endif
+
+#define writeq_relaxed		writeq
 
 static void writel(u32 value, void *reg);
 static void writeq(u64 value, void *reg);

@@ -15,6 +15,7 @@ typedef uint16_t u16;
 typedef uint32_t u32;
 typedef __u64 u64;
 typedef u64 dma_addr_t;
+typedef u64 resource_size_t;
 typedef unsigned int gfp_t;
 typedef struct { int counter; } atomic_t;
 
