@@ -5,6 +5,7 @@
 #include <linux/io.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/pm_runtime.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -224,6 +225,21 @@ static inline void octans_write64(struct octans_device *dev, u32 reg, u64 val)
 static inline bool octans_device_down(struct octans_device *dev)
 {
 	return READ_ONCE(dev->gate) == OCTANS_GATE_DOWN;
+}
+
+/*
+ * Power: while it is held the device is awake.  An open file, an address space and a buffer on the
+ * card hold it; who keeps one of these need not.  It may be dropped after the device was unbound.
+ */
+static inline void octans_power_hold(struct octans_device *dev)
+{
+	pm_runtime_get_noresume(dev->drm.dev);
+}
+
+static inline void octans_power_drop(struct octans_device *dev)
+{
+	pm_runtime_mark_last_busy(dev->drm.dev);
+	pm_runtime_put_autosuspend(dev->drm.dev);
 }
 
 /* Have octans_reset.c look at what is frozen, or late. */

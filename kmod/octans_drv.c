@@ -38,28 +38,38 @@ static const struct kernel_param_ops timeout_ops = {
 module_param_cb(max_timeout_ms, &timeout_ops, &octans_max_timeout_ms, 0644);
 MODULE_PARM_DESC(max_timeout_ms, "largest timeout of a queue, 100 .. 60000 (default 10000)");
 
-static int octans_open(struct drm_device *drm, struct drm_file *file)
+static struct octans_file *file_new(struct octans_device *dev)
 {
-	struct octans_file *ofile;
+	struct octans_file *ofile = kzalloc_obj(*ofile, GFP_KERNEL_ACCOUNT);
 
-	if (octans_device_down(to_octans(drm)))
-		return -ENODEV;
-	ofile = kzalloc_obj(*ofile, GFP_KERNEL_ACCOUNT);
 	if (!ofile)
-		return -ENOMEM;
-	ofile->client = octans_client_new(to_octans(drm)->info.rings);
-	ofile->user = octans_user_find(to_octans(drm));
+		return NULL;
+	ofile->client = octans_client_new(dev->info.rings);
+	ofile->user = octans_user_find(dev);
 	if (!ofile->client || !ofile->user) {
 		if (ofile->client)
 			octans_client_put(ofile->client);
 		octans_user_put(ofile->user);
 		kfree(ofile);
-		return -ENOMEM;
+		return NULL;
 	}
 	xa_init_flags(&ofile->vms, XA_FLAGS_ALLOC1);
 	xa_init_flags(&ofile->queues, XA_FLAGS_ALLOC1);
-	file->driver_priv = ofile;
-	return 0;
+	return ofile;
+}
+
+static int octans_open(struct drm_device *drm, struct drm_file *file)
+{
+	struct octans_device *dev = to_octans(drm);
+	int ret = pm_runtime_resume_and_get(drm->dev);
+
+	if (ret)
+		return ret;
+	file->driver_priv = octans_device_down(dev) ? NULL : file_new(dev);
+	if (file->driver_priv)
+		return 0;
+	octans_power_drop(dev);
+	return octans_device_down(dev) ? -ENODEV : -ENOMEM;
 }
 
 static void octans_postclose(struct drm_device *drm, struct drm_file *file)
@@ -71,6 +81,7 @@ static void octans_postclose(struct drm_device *drm, struct drm_file *file)
 	octans_client_put(ofile->client);
 	octans_user_put(ofile->user);
 	kfree(ofile);
+	octans_power_drop(to_octans(drm));
 }
 
 /*
@@ -233,6 +244,25 @@ static const struct drm_driver octans_driver = {
 	.minor = OCTANS_UAPI_MINOR,
 };
 
+#define IDLE_MS		1000	/* until it sleeps that nobody has open */
+
+/* The PCI core has kept it awake for the probe, and by a setting that user space may change. */
+static void let_sleep(struct device *dev)
+{
+	pm_runtime_set_autosuspend_delay(dev, IDLE_MS);
+	pm_runtime_use_autosuspend(dev);
+	pm_runtime_allow(dev);
+	pm_runtime_mark_last_busy(dev);
+	pm_runtime_put_autosuspend(dev);
+}
+
+static void keep_awake(struct device *dev)
+{
+	pm_runtime_get_noresume(dev);
+	pm_runtime_forbid(dev);
+	pm_runtime_dont_use_autosuspend(dev);
+}
+
 static int octans_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct octans_device *dev;
@@ -252,11 +282,13 @@ static int octans_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		octans_device_unplug(dev);
 		return ret;
 	}
+	let_sleep(&pdev->dev);
 	return 0;
 }
 
 static void octans_remove(struct pci_dev *pdev)
 {
+	keep_awake(&pdev->dev);
 	octans_device_unplug(pci_get_drvdata(pdev));
 }
 
@@ -294,6 +326,21 @@ static int octans_restore(struct device *dev)
 	return 0;
 }
 
+/*
+ * Nobody has it open, and no address space and nothing on the card is left: nothing can be lost,
+ * whatever the platform does with its power.
+ */
+static int octans_runtime_suspend(struct device *dev)
+{
+	return octans_reset_suspend(dev_get_drvdata(dev));
+}
+
+static int octans_runtime_resume(struct device *dev)
+{
+	octans_reset_resume(dev_get_drvdata(dev), false);
+	return 0;
+}
+
 static const struct dev_pm_ops octans_pm = {
 	.suspend = pm_sleep_ptr(octans_suspend),
 	.resume = pm_sleep_ptr(octans_resume),
@@ -301,6 +348,7 @@ static const struct dev_pm_ops octans_pm = {
 	.thaw = pm_sleep_ptr(octans_resume),
 	.poweroff = pm_sleep_ptr(octans_suspend),
 	.restore = pm_sleep_ptr(octans_restore),
+	RUNTIME_PM_OPS(octans_runtime_suspend, octans_runtime_resume, NULL)
 };
 
 /* The link to the device failed.  The device lock keeps a removal, and other resets, away. */

@@ -265,6 +265,7 @@ static void local_free(struct drm_gem_object *obj)
 	struct octans_bo *bo = to_octans_bo(obj);
 
 	octans_local_free(to_octans(obj->dev), &bo->node);
+	octans_power_drop(to_octans(obj->dev));
 	untrack(bo, OCTANS_CARD);
 	if (bo->dummy)
 		__free_page(bo->dummy);
@@ -387,6 +388,7 @@ static struct drm_gem_object *local_create(struct octans_device *dev, struct oct
 		octans_user_uncharge(user, OCTANS_CARD, size >> PAGE_SHIFT);
 		return ERR_CAST(bo);
 	}
+	octans_power_hold(dev);
 	track(bo, user);
 	return &bo->base.base;
 }

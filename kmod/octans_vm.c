@@ -153,6 +153,7 @@ static void vm_free(struct drm_gpuvm *gpuvm)
 	octans_pt_fini(&vm->pt);
 	xa_erase(&vm->dev->vms, vm->asid);
 	atomic_dec(&vm->dev->objects.spaces);
+	octans_power_drop(vm->dev);
 	vm_discard(vm);
 }
 
@@ -393,6 +394,7 @@ static int vm_start(struct octans_vm *vm)
 	/* It was invalid, and nobody remembers that: there is nothing to forget. */
 	octans_mmu_set(dev, vm->asid, octans_pt_root(&vm->pt));
 	atomic_inc(&dev->objects.spaces);
+	octans_power_hold(dev);
 	/* Nobody but us may use this ASID, so the slot is still there. */
 	xa_store(&dev->vms, vm->asid, vm, GFP_KERNEL_ACCOUNT);
 	return 0;

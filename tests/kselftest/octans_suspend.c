@@ -73,7 +73,7 @@ static int fall_asleep(const char *how, const char *test)
 	if (real && pm_setup(&setup, false))
 		return -EOPNOTSUPP;
 	write_file("/sys/class/rtc/rtc0/wakealarm", "0");
-	if (real && !write_file("/sys/class/rtc/rtc0/wakealarm", "+4"))
+	if (real && !write_file("/sys/class/rtc/rtc0/wakealarm", "+8"))
 		return -EOPNOTSUPP;
 	from = read_number("/sys/class/rtc/rtc0/since_epoch");
 	fd = open("/sys/power/state", O_WRONLY | O_CLOEXEC);
@@ -84,7 +84,7 @@ static int fall_asleep(const char *how, const char *test)
 	if (real)
 		pm_setup(&setup, true);
 	/* it has slept until the alarm, or not at all */
-	return !ret && real && took < 3 ? -EINTR : ret;
+	return !ret && real && took < 4 ? -EINTR : ret;
 }
 
 /* Afterwards the device does everything, for old clients and new. */
