@@ -24,6 +24,7 @@ static int objects_show(struct seq_file *m, void *data)
 	seq_printf(m, "fences %d\n", octans_job_live());
 	mutex_lock(&dev->local.lock);
 	seq_printf(m, "card_bytes %llu\n", dev->local.used);
+	seq_printf(m, "card_table_bytes %llu\n", dev->local.tables);
 	seq_printf(m, "card_losses %u\n", dev->local.losses);
 	mutex_unlock(&dev->local.lock);
 	seq_printf(m, "resets %d\n", atomic_read(&dev->resets));

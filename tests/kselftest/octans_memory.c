@@ -168,6 +168,51 @@ TEST_F(mem, fills_and_empties)
 	EXPECT_EQ(objects("card_bytes"), before);
 }
 
+/* Page tables have a part of the card; the others are in host memory, in the same address space. */
+TEST_F(mem, page_tables_have_a_part_of_the_card)
+{
+	enum { N = 600, FROM = 14 * PAGE, TO = 15 * PAGE };
+	struct drm_octans_query_memory m = { 0 };
+	struct drm_octans_dev_query q = {
+		.type = DRM_OCTANS_QUERY_MEMORY, .size = sizeof(m), .ptr = (uintptr_t)&m,
+	};
+	struct drm_octans_bind_op *ops = calloc(N, sizeof(*ops));
+	const uint64_t at = 1ull << 40, gib = 1 << 30;
+	long long before = objects("card_table_bytes"), card, all;
+	uint32_t size = 0;
+
+	ASSERT_TRUE(ops);
+	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_OCTANS_DEV_QUERY, &q), 0);
+	if (m.visible_size > 256 << 20)
+		SKIP("a large card has room for all");
+	EXPECT_GE(before, 4 * (long long)PAGE);	/* of the fixture's address space */
+	for (int i = 0; i < N; i++)
+		ops[i] = (struct drm_octans_bind_op) {
+			.kind = DRM_OCTANS_BIND_MAP, .handle = self->c.bo, .offset = FROM,
+			.va = at + i * gib, .size = PAGE,
+		};
+	ASSERT_EQ(vm_bind(self->c.fd, self->c.vm, ops, N), 0);
+	card = objects("card_table_bytes");
+	all = objects("tables") * (long long)PAGE;
+	printf("# page tables: %lld KiB, %lld of them on a card that shows %lld\n", all >> 10, card >> 10,
+	       (long long)m.visible_size >> 10);
+	EXPECT_LE(card, (long long)m.visible_size / 64);
+	EXPECT_GE(card, (long long)m.visible_size / 64 - (long long)PAGE);
+	EXPECT_GE(all, card + (long long)PAGE);
+	/* the processor finds its way through both */
+	for (int i = 0; i < 1024; i++)
+		((uint32_t *)(self->c.map + FROM))[i] = i * 2654435761u;
+	memset(self->c.map + TO, 0, PAGE);
+	for (int i = 0; i < N; i++)
+		size += put_copy(self->c.map + size, VA + TO + i * 4, at + i * gib + i * 4, 4);
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, size, 0), 0);
+	EXPECT_EQ(memcmp(self->c.map + TO, self->c.map + FROM, N * 4), 0);
+	ASSERT_EQ(vm_unmap(self->c.fd, self->c.vm, at, N * gib), 0);
+	EXPECT_EQ(objects("card_table_bytes"), before);
+	EXPECT_EQ(run(self->c.fd, self->c.queue, VA, put_copy(self->c.map, VA + TO, at, 4), 0), -EFAULT);
+	free(ops);
+}
+
 TEST_F(mem, no_mmap)
 {
 	struct drm_octans_bo_mmap_offset o = { 0 };

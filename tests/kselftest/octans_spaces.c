@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Address spaces, while the device goes, a process is killed, or others wait. */
+#include "octans_admin.h"
 #include "pci.h"
 
 FIXTURE(spaces) {
@@ -38,6 +39,66 @@ TEST_F(spaces, new_mappings_wait_for_nobody)
 	control_rings("slow", " 0");
 	EXPECT_EQ(run(self->c.fd, self->c.queue, VA,
 		      put_copy(self->c.map, 2 * VA + PAGE, VA, 64), 0), 0);
+}
+
+struct mapping {
+	struct client *c;
+	uint64_t va;
+	int ret;
+};
+
+static void *mapping_thread(void *arg)
+{
+	struct mapping *m = arg;
+
+	m->ret = vm_map(m->c->fd, m->c->vm, m->c->bo, 0, m->va, 16 * PAGE, 0);
+	return NULL;
+}
+
+/*
+ * What is written to tables on the card while the function is being reset does not arrive: a mapping
+ * that is made in that moment is there all the same, and what is taken away is away.
+ */
+TEST_F_TIMEOUT(spaces, bound_while_the_card_is_away, 120)
+{
+	static const char *const map[] = { "octans_pt_map", NULL };
+	static const char *const unmap[] = { "octans_pt_unmap", NULL };
+	volatile uint32_t *seen = (uint32_t *)(self->c.map + 8 * PAGE);
+	struct mapping m = { .c = &self->c };
+	struct unmapping u;
+	pthread_t t;
+	int met = 0;
+
+	if (!widen(map, 1, 1))
+		SKIP("no octans_widen.ko");
+	widen_end();
+	for (uint32_t i = 0; i < 5; i++) {
+		m.va = 2 * VA + i * (1ull << 31);
+		/* entries are written when the reset is under way, which takes 0.1 s and more */
+		ASSERT_TRUE(widen(map, 100 + i * 50, 1));
+		ASSERT_EQ(pthread_create(&t, NULL, mapping_thread, &m), 0);
+		usleep(50000);
+		EXPECT_TRUE(pci_do("reset"));
+		pthread_join(t, NULL);
+		met += widen_end();
+		EXPECT_EQ(m.ret, 0);
+		*(uint32_t *)(self->c.map + 4 * PAGE) = 1000 + i;
+		EXPECT_EQ(run(self->c.fd, self->c.queue, VA,
+			      put_copy(self->c.map, VA + 8 * PAGE, m.va + 4 * PAGE, 4), 0), 0);
+		EXPECT_EQ(*seen, 1000 + i);
+
+		ASSERT_TRUE(widen(unmap, 100 + i * 50, 1));
+		ASSERT_EQ(unmapping_start(&u, &self->c, m.va), 0);
+		usleep(50000);
+		EXPECT_TRUE(pci_do("reset"));
+		pthread_join(u.thread, NULL);
+		met += widen_end();
+		EXPECT_EQ(u.ret, 0);
+		EXPECT_EQ(run(self->c.fd, self->c.queue, VA,
+			      put_copy(self->c.map, VA + 8 * PAGE, m.va, 4), 0), -EFAULT);
+		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 0, &self->c.queue), 0);
+	}
+	EXPECT_GE(met, 10);
 }
 
 /* A process that is killed in a call of 4,096 large mappings ends soon. */
