@@ -228,9 +228,10 @@ TEST_F(fences, another_drivers_fence_is_waited_for)
 	ASSERT_EQ(submit(self->c.fd, self->c.queue, VA, put_time(self->c.map, VA + PAGE), 0, s, 2), 0);
 	usleep(500000);
 	EXPECT_EQ(cell[0], 0);
-	sync_result(self->c.fd, s[1].handle, 20);
-	/* vgem lets a fence that nobody signals end with an error, and says when */
+	EXPECT_EQ(sync_result(self->c.fd, s[1].handle, 20), 0);
+	/* vgem lets a fence that nobody signals end by itself, and says when */
 	EXPECT_TRUE(signalled(file, 0));
+	EXPECT_TRUE(cell[0]);
 }
 
 /* The device goes while jobs wait for a fence that comes later, and comes then. */
