@@ -36,7 +36,7 @@ static void line(char *out, size_t size)
 		"slow 1 0", "drop-irq 1 3", "drop-invalidate 2", "fault 0",
 		"corrupt-wb 0 xor 0x10", "fail-reset ring 1 1", "fail-reset device 1",
 		"flip local 4096 3", "device-error 7", "corrupt-cq 0 xor 1", "late 0 10",
-		"late 0 0", "drop-doorbell 0 2", "slow-reset ring 1 20", "slow-reset device 20",
+		"late 0 0", "hang tag 1", "hang tag 0", "drop-doorbell 0 2", "slow-reset ring 1 20", "slow-reset device 20",
 		"slow-reset device 0", "away 20", "away 0",
 		 "remove", "restore", "stat", "undefined",
 	};

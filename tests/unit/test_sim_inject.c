@@ -40,6 +40,28 @@ static void test_late(struct rig *rig)
 	rig_control(rig, "late 0 0");
 }
 
+static void test_hang_tag(struct rig *rig)
+{
+	struct octans_desc *d;
+
+	rig_control(rig, "hang tag 0x77");
+	ok(rig_run(rig, 0, ++seqno, 1, CODE, 16) == OCTANS_JOB_OK, "a job with another tag ends");
+	d = rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	d->tag = 0x77;
+	rig_bell(rig, 0);
+	rig_until(rd64(rig, OCTANS_RING(0) + OCTANS_RING_SEQNO) == seqno);
+	rig_nap(20000);
+	ok(rd64(rig, OCTANS_RING(0) + OCTANS_RING_SEQNO) == seqno, "one with that tag does not");
+	ok(rig_reset_ring(rig, 0) && rig_run(rig, 0, ++seqno, 1, CODE, 16) == OCTANS_JOB_OK,
+	   "until the ring is reset");
+	rig_control(rig, "hang tag 0");
+	d = rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	d->tag = 0x77;
+	rig_bell(rig, 0);
+	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_OK, "nor any more");
+	ok(!rig_control(rig, "hang tag") && !rig_control(rig, "hang tag x"), "which tag has to be said");
+}
+
 static void test_doorbells(struct rig *rig)
 {
 	rig_control(rig, "drop-doorbell 0 2");
@@ -123,6 +145,7 @@ int main(void)
 	memcpy(rig.mem + RIG_DATA, &nop, sizeof(nop));
 	rig_start(&rig);
 	test_late(&rig);
+	test_hang_tag(&rig);
 	test_doorbells(&rig);
 	test_corrupt(&rig);
 	test_slow_reset(&rig);

@@ -107,11 +107,26 @@ static struct sim_ring *ring_switch(struct line *l, bool *on)
 	return ring;
 }
 
+/* "tag VALUE", 0 ends it. */
+static int hang_tag(struct line *l)
+{
+	uint64_t tag;
+
+	if (l->n != 3 || !number(l->word[2], UINT64_MAX, &tag))
+		return error(l, "say \"hang tag VALUE\", VALUE being a 64-bit number; 0 ends it");
+	atomic_store(&l->dev->core.hang_tag, tag);
+	return tag ? ok(l, "jobs with tag 0x%llx hang until reset", (unsigned long long)tag)
+		   : ok(l, "no job hangs for its tag");
+}
+
 static int do_hang(struct line *l)
 {
+	struct sim_ring *ring;
 	bool on;
-	struct sim_ring *ring = ring_switch(l, &on);
 
+	if (l->n > 1 && !strcmp(l->word[1], "tag"))
+		return hang_tag(l);
+	ring = ring_switch(l, &on);
 	if (!ring)
 		return -EINVAL;
 	atomic_store(&ring->mem.hang, on);
@@ -396,7 +411,7 @@ static int do_undefined(struct line *l)
 
 static int do_help(struct line *l)
 {
-	return ok(l, "hang ring N [off] | hold ring N [off] | slow N MICROSECONDS | "
+	return ok(l, "hang ring N [off] | hang tag VALUE | hold ring N [off] | slow N MICROSECONDS | "
 		  "late N MICROSECONDS | drop-irq VECTOR [COUNT] | drop-invalidate [COUNT] | "
 		  "drop-doorbell N [COUNT] | fault N | corrupt-wb N xor VALUE | "
 		  "corrupt-cq N xor VALUE | fail-reset [ring N|device] [COUNT] | "

@@ -178,6 +178,8 @@ static void run_job(struct sim_ring *ring, struct octans_desc *d, struct sim_out
 	ring->since = o->start_ns;
 	pthread_mutex_unlock(&core->lock);
 	sim_mem_job(&ring->mem, d->asid);
+	if (d->tag && d->tag == atomic_load(&core->hang_tag))
+		atomic_store(&ring->mem.hang, true);
 	run(ring, d, o);
 }
 

@@ -35,6 +35,7 @@ struct sim_core {
 	struct sim_undefined undefined;
 	struct sim_stats stats;
 	_Atomic uint64_t epoch_ns;	/* CLOCK_MONOTONIC at device reset */
+	_Atomic uint64_t hang_tag;	/* injected: jobs with this tag hang; 0 = none */
 
 	pthread_mutex_t lock;
 	bool stopped;			/* rings start nothing */
