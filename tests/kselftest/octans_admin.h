@@ -154,6 +154,12 @@ static inline void faults_end(void)
 	control_rings("fault", " off");
 	control_rings("drop-irq", " 0");
 	control("fail-reset device 0");
+	control_rings("late", " 0");
+	control_rings("drop-doorbell", " 0");
+	control_rings("slow-reset ring", " 0");
+	control("slow-reset device 0");
+	control("away 0");
+	control("hang tag 0");
 	control("drop-invalidate 0");
 	control("lose-power 0");
 	widen_end();
