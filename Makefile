@@ -9,6 +9,7 @@
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
 # make fuzz       FUZZ_SECONDS=60 of hostile streams, clients, machine monitors and control lines each
 # make stress     SECONDS=600 of honest clients beside others, in a VM (KERNEL=7.3)
+# make campaign   HANGS=1000 FAULTS=1000 UNPLUGS=200 SLEEPS=200 beside others, in VMs (KERNEL=7.3)
 # make check-debug  every kernel test, and IGT, on a debug kernel, which is built once: an hour and 6 GB
 # make check-igt  those of IGT's tests that apply to the driver, in a VM (KERNEL=7.3)
 # make lint-kmod  the driver as patches in a kernel's tree (build/series), under all checkers: 4 GB
@@ -27,6 +28,10 @@ KDIR	?= /lib/modules/$(shell uname -r)/build
 MILLIONS ?= 500
 FUZZ_SECONDS ?= 60
 SECONDS	?= 600
+HANGS	?= 1000
+FAULTS	?= 1000
+UNPLUGS	?= 200
+SLEEPS	?= 200
 KERNEL	?= 7.3
 SEED	?= 1
 MODEL	:= models/octans-demo.gguf
@@ -225,6 +230,9 @@ tsan: tools
 stress: all
 	@tests/vm/stress $(KERNEL) $(SECONDS)
 
+campaign: all
+	@tests/vm/campaign $(KERNEL) hangs $(HANGS) faults $(FAULTS) unplugs $(UNPLUGS) sleeps $(SLEEPS)
+
 check-debug: all
 	@packaging/install-deps --test
 	@tests/vm/mkroot
@@ -321,7 +329,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-.PHONY: all tools run unit unit-build check same fuzz stress check-debug check-igt lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
+.PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

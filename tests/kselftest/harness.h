@@ -4,6 +4,8 @@
  * FIXTURE, FIXTURE_SETUP, TEST_F, ASSERT_* and EXPECT_*, KTAP on stdout, exit status 0, 1 or
  * 4 (all skipped).  Each test runs in a process of its own, with a time limit.  After each the
  * kernel's log is searched: what a kernel must not say fails the test that made it say so.
+ *
+ *	PROGRAM [PART OF A NAME [COUNT]]	COUNT: how often, for tests that are repetitions
  */
 #ifndef OCTANS_KSELFTEST_HARNESS_H
 #define OCTANS_KSELFTEST_HARNESS_H
@@ -115,12 +117,22 @@ static int test_one(struct test_metadata *m, int *status)
 	return pid < 0 || waitpid(pid, status, 0) != pid ? -1 : 0;
 }
 
+/* How often a test that is a repetition does what it does. */
+__attribute__((unused))
+static int test_count(int usual)
+{
+	const char *count = getenv("COUNT");
+
+	return count ? atoi(count) : usual;
+}
+
 #ifndef HARNESS_NO_MAIN
 /* What kernel-log.re lists (tests/vm/run has it, too). */
 #ifndef KERNEL_LOG_RE
 #define KERNEL_LOG_RE "BUG|WARNING|Call Trace"
 #endif
 static regex_t log_bad;
+static int log_fd = -1;		/* shared with the process of each test */
 
 /* At the log's end; -1: there is no log to be read here. */
 static int log_open(void)
@@ -132,7 +144,10 @@ static int log_open(void)
 	return fd;
 }
 
-/* Whether the kernel has said nothing bad since the last call.  One read is one record. */
+/*
+ * Whether the kernel has said nothing bad since the last call.  One read is one record.  A test that
+ * makes the kernel say more than its log holds looks itself, now and then.
+ */
 static bool log_is_clean(int fd)
 {
 	char record[2048], *text;
@@ -154,11 +169,11 @@ static bool log_is_clean(int fd)
 }
 
 /* Runs a test: NULL if it passed, "SKIP", or what is wrong. */
-static const char *verdict(struct test_metadata *m, int log)
+static const char *verdict(struct test_metadata *m)
 {
 	int status = 0, ret = test_one(m, &status);
 
-	if (!log_is_clean(log))
+	if (!log_is_clean(log_fd))
 		return "the kernel's log";
 	if (ret)
 		return "cannot fork";
@@ -191,7 +206,7 @@ static bool known_failure(const char *name)
 
 int main(int argc, char **argv)
 {
-	int n = 0, pass = 0, skip = 0, fail = 0, xfail = 0, xpass = 0, log;
+	int n = 0, pass = 0, skip = 0, fail = 0, xfail = 0, xpass = 0;
 	const char *why;
 	bool known;
 
@@ -199,7 +214,9 @@ int main(int argc, char **argv)
 		printf("Bail out! kernel-log.re is no regular expression\n");
 		return KSFT_FAIL;
 	}
-	log = log_open();
+	log_fd = log_open();
+	if (argc > 2)
+		setenv("COUNT", argv[2], 1);
 	for (struct test_metadata *m = test_list; m; m = m->next)
 		n++;
 	printf("TAP version 13\n1..%d\n", n);
@@ -208,7 +225,7 @@ int main(int argc, char **argv)
 		n++;
 		if (argc > 1 && !strstr(m->name, argv[1]))
 			continue;
-		why = verdict(m, log);
+		why = verdict(m);
 		known = known_failure(m->name);
 		if (why && !strcmp(why, "SKIP")) {
 			printf("ok %d %s # SKIP\n", n, m->name);
