@@ -25,6 +25,7 @@ static void line(char *out, size_t size)
 	static const char *const words[] = {
 		"hang", "hold", "slow", "drop-irq", "drop-invalidate", "fault", "corrupt-wb", "fail-reset",
 		"flip", "device-error", "corrupt-cq", "late", "drop-doorbell", "slow-reset", "away",
+		"corrupt-event", "lie", "storm", "tag", "index", "CAPS", "RING1_HEAD", "RING9_HEAD",
 		"remove", "restore", "stat", "undefined", "help", "ring", "device",
 		"local", "xor", "off",
 		"0", "1", "3", "4", "7", "8", "4096", "16777215", "16777216", "0x10", "-1", "1e3",
@@ -35,8 +36,10 @@ static void line(char *out, size_t size)
 		"hang ring 0", "hang ring 0 off", "hold ring 0", "hold ring 0 off", "slow 1 100",
 		"slow 1 0", "drop-irq 1 3", "drop-invalidate 2", "fault 0",
 		"corrupt-wb 0 xor 0x10", "fail-reset ring 1 1", "fail-reset device 1",
-		"flip local 4096 3", "device-error 7", "corrupt-cq 0 xor 1", "late 0 10",
-		"late 0 0", "hang tag 1", "hang tag 0", "drop-doorbell 0 2", "slow-reset ring 1 20", "slow-reset device 20",
+		"flip local 4096 3", "device-error 7", "corrupt-cq 0 seqno xor 1", "late 0 10",
+		"corrupt-event asid xor 3", "corrupt-event index xor 2", "lie CAPS 7", "lie RING1_HEAD 3",
+		"lie off", "storm 1 3", "hang tag 1", "hang tag 0",
+		"late 0 0", "drop-doorbell 0 2", "slow-reset ring 1 20", "slow-reset device 20",
 		"slow-reset device 0", "away 20", "away 0",
 		 "remove", "restore", "stat", "undefined",
 	};

@@ -603,7 +603,8 @@ static void inject(void)
 	static const char *const lines[] = {
 		"remove", "restore", "restore", "hang ring 0", "hang ring 0 off", "fault 1",
 		"device-error 3",
-		"slow 1 300", "slow 1 0", "late 0 200", "late 0 0", "corrupt-cq 0 xor 7",
+		"slow 1 300", "slow 1 0", "late 0 200", "late 0 0", "corrupt-cq 0 status xor 7",
+		"corrupt-event index xor 1", "lie RING0_HEAD 9", "lie off", "storm 2 5",
 		"drop-doorbell 1 2", "slow-reset ring 0 3", "slow-reset device 3",
 		"slow-reset device 0", "away 3", "away 0", "corrupt-wb 0 xor 77", "stat",
 		"fail-reset ring 2",

@@ -82,13 +82,71 @@ static void test_corrupt(struct rig *rig)
 	wr64(rig, OCTANS_RING(0) + OCTANS_RING_CQ_BASE, RIG_IOVA + CQ);
 	wr32(rig, OCTANS_RING(0) + OCTANS_RING_CQ_LOG2, 4);
 	rig_reset_ring(rig, 0);
-	rig_control(rig, "corrupt-cq 0 xor 0x10000");
+	rig_control(rig, "corrupt-cq 0 seqno xor 0x10000");
 	rig_run(rig, 0, ++seqno, 1, CODE, 16);
 	ok(c->index == 1 && c->seqno == (seqno ^ 0x10000) &&
 	   rig_ended(rig, 0, seqno) == OCTANS_JOB_OK,
 	   "a corrupt record, a right writeback");
 	rig_run(rig, 0, ++seqno, 1, CODE, 16);
 	ok(c[1].seqno == seqno, "once");
+	rig_control(rig, "corrupt-cq 0 xor 0x10000");
+	rig_control(rig, "corrupt-cq 0 xor 0");
+	rig_control(rig, "corrupt-cq 0 status xor 0x80");
+	rig_control(rig, "corrupt-cq 0 commands xor 0x40");
+	rig_control(rig, "corrupt-cq 0 index xor 0x20");
+	rig_run(rig, 0, ++seqno, 1, CODE, 16);
+	ok(c[2].seqno == seqno && c[2].status == 0x80 && c[2].commands == (1 ^ 0x40) &&
+	   c[2].index == (3 ^ 0x20), "any field, and several at once");
+}
+
+static void test_corrupt_event(struct rig *rig)
+{
+	uint32_t n = rd32(rig, OCTANS_REG_EVT_TAIL);
+	const struct octans_event *e = rig_event(rig, n);
+
+	rig_control(rig, "corrupt-event ring xor 0x8000");
+	rig_control(rig, "corrupt-event asid xor 0x4000");
+	rig_control(rig, "corrupt-event code xor 0x100");
+	rig_control(rig, "device-error 7");
+	ok(e->type == OCTANS_EVT_DEVICE_ERROR && e->ring == 0x8000 && e->asid == 0x4000 &&
+	   e->code == 0x107 && e->index == n + 1, "an event with three wrong fields");
+	rig_control(rig, "corrupt-event index xor 0x8");
+	rig_control(rig, "device-error 8");
+	ok(e[1].code == 8 && e[1].index == ((n + 2) ^ 8), "one with a wrong index");
+}
+
+static void test_lies(struct rig *rig)
+{
+	uint64_t caps = rd64(rig, OCTANS_REG_CAPS);
+	char line[64];
+	bool good = true;
+
+	good &= rig_control(rig, "lie CAPS 0x1234567890");
+	good &= rig_control(rig, "lie RING1_HEAD 77");
+	ok(good && rd64(rig, OCTANS_REG_CAPS) == 0x1234567890 &&
+	   rd32(rig, OCTANS_RING(1) + OCTANS_RING_HEAD) == 77 &&
+	   !rd32(rig, OCTANS_RING(0) + OCTANS_RING_STATUS), "two registers lie");
+	good = rig_control(rig, "lie CAPS 5");
+	ok(good && rd64(rig, OCTANS_REG_CAPS) == 5, "the newest lie counts");
+	rig_control(rig, "lie CAPS off");
+	ok(rd64(rig, OCTANS_REG_CAPS) == caps &&
+	   rd32(rig, OCTANS_RING(1) + OCTANS_RING_HEAD) == 77, "one tells the truth again");
+	for (int i = 0; i < 7 && good; i++) {
+		snprintf(line, sizeof(line), "lie RING%d_%s 1", i % 4, i < 4 ? "SEQNO" : "PROGRESS");
+		good &= rig_control(rig, line);
+	}
+	ok(good && !rig_control(rig, "lie ID 1"), "8 can lie at a time, no more");
+	rig_control(rig, "lie off");
+	ok(!rd32(rig, OCTANS_RING(1) + OCTANS_RING_HEAD) && rig_control(rig, "lie ID 1") &&
+	   rd32(rig, OCTANS_REG_ID) == 1 && rig_control(rig, "lie off"), "then all tell the truth");
+}
+
+static void test_storm(struct rig *rig)
+{
+	unsigned int before = atomic_load(&rig->irqs[2]);
+
+	ok(rig_control(rig, "storm 2 1000") && atomic_load(&rig->irqs[2]) == before + 1000,
+	   "a thousand messages for nothing");
 }
 
 static void test_slow_reset(struct rig *rig)
@@ -148,6 +206,9 @@ int main(void)
 	test_hang_tag(&rig);
 	test_doorbells(&rig);
 	test_corrupt(&rig);
+	test_corrupt_event(&rig);
+	test_lies(&rig);
+	test_storm(&rig);
 	test_slow_reset(&rig);
 	test_away(&rig);
 	rig_free(&rig);

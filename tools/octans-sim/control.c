@@ -174,17 +174,35 @@ static int do_slow(struct line *l)
 		  (unsigned long long)us);
 }
 
+/* The vector in word 1, and the count after it. */
+static int vector_words(struct line *l, uint64_t max, uint64_t *vector, uint64_t *n)
+{
+	if (l->n < 2 || !number(l->word[1], l->dev->rings, vector))
+		return error(l, "\"%s\" is not a vector; they are 0 (events) to %u (last ring)",
+			     l->n < 2 ? "" : l->word[1], l->dev->rings);
+	return count_word(l, 2, 1, max, n);
+}
+
 static int do_drop_irq(struct line *l)
 {
 	uint64_t vector, n;
 
-	if (l->n < 2 || !number(l->word[1], l->dev->rings, &vector))
-		return error(l, "\"%s\" is not a vector; they are 0 (events) to %u (last ring)",
-			     l->n < 2 ? "" : l->word[1], l->dev->rings);
-	if (count_word(l, 2, 1, UINT32_MAX, &n))
+	if (vector_words(l, UINT32_MAX, &vector, &n))
 		return -EINVAL;
 	atomic_store(&l->dev->core.irq.drop[vector], n);
 	return ok(l, "the next %llu interrupts of vector %llu are lost", (unsigned long long)n,
+		  (unsigned long long)vector);
+}
+
+static int do_storm(struct line *l)
+{
+	uint64_t vector, n;
+
+	if (vector_words(l, 1000000, &vector, &n))
+		return -EINVAL;
+	for (uint64_t i = 0; i < n; i++)
+		sim_irq_raise(&l->dev->core.irq, vector);
+	return ok(l, "%llu messages of vector %llu were sent", (unsigned long long)n,
 		  (unsigned long long)vector);
 }
 
@@ -200,8 +218,7 @@ static int do_fault(struct line *l)
 		  : ok(l, "no access of ring %u faults", ring->index);
 }
 
-/* What @of is called, and where in a ring it is injected. */
-static int corrupt(struct line *l, const char *of, size_t offset)
+static int do_corrupt_wb(struct line *l)
 {
 	struct sim_ring *ring;
 	uint64_t value;
@@ -212,21 +229,102 @@ static int corrupt(struct line *l, const char *of, size_t offset)
 		return -EINVAL;
 	if (at + 1 != l->n - 1 || strcmp(l->word[at], "xor") ||
 	    !number(l->word[at + 1], UINT64_MAX, &value))
-		return error(l, "say \"%s %u xor VALUE\", VALUE being a 64-bit number", l->word[0],
+		return error(l, "say \"corrupt-wb %u xor VALUE\", VALUE being a 64-bit number",
 			     ring->index);
-	atomic_store((_Atomic uint64_t *)((char *)ring + offset), value);
-	return ok(l, "the next %s of ring %u is corrupted by 0x%llx", of, ring->index,
+	atomic_store(&ring->corrupt, value);
+	return ok(l, "the next writeback of ring %u is corrupted by 0x%llx", ring->index,
 		  (unsigned long long)value);
 }
 
-static int do_corrupt_wb(struct line *l)
+/* Where in a record a field is.  The first of each table is meant if none is named. */
+struct field {
+	const char *name;
+	unsigned int word, shift, bits;
+};
+
+static const struct field completion_fields[] = {
+	{ "seqno", 0, 0, 64 }, { "status", 1, 0, 32 }, { "commands", 1, 32, 32 },
+	{ "tag", 2, 0, 64 }, { "start_ns", 3, 0, 64 }, { "end_ns", 4, 0, 64 },
+	{ "cycles", 5, 0, 64 }, { "reserved", 6, 0, 64 }, { "index", 7, 0, 64 }, { 0 },
+};
+
+static const struct field event_fields[] = {
+	{ "index", 7, 0, 64 }, { "type", 0, 0, 32 }, { "ring", 0, 32, 16 }, { "asid", 0, 48, 16 },
+	{ "seqno", 1, 0, 64 },
+	{ "va", 2, 0, 64 }, { "code", 3, 0, 32 }, { "write", 3, 32, 32 },
+	{ "cmd_offset", 4, 0, 64 }, { "tag", 5, 0, 64 }, { "time_ns", 6, 0, 64 },
+	{ 0 },
+};
+
+/* In place of what was injected there before. */
+static void corrupt_field(struct sim_corrupt *c, const struct field *f, uint64_t value)
 {
-	return corrupt(l, "writeback", offsetof(struct sim_ring, corrupt));
+	uint64_t mask = UINT64_MAX >> (64 - f->bits) << f->shift;
+	uint64_t old = atomic_load(&c->xor[f->word]);
+
+	while (!atomic_compare_exchange_weak(&c->xor[f->word], &old,
+					     (old & ~mask) | value << f->shift))
+		;
+}
+
+/* "[FIELD] xor VALUE" from word @at on, to be applied to the next of @records; 0 ends it. */
+static int corrupt(struct line *l, int at, const struct field *fields, struct sim_corrupt *c,
+		   const char *records)
+{
+	const struct field *f = fields;
+	uint64_t value;
+
+	if (at < l->n && strcmp(l->word[at], "xor")) {
+		while (f->name && strcmp(f->name, l->word[at]))
+			f++;
+		if (!f->name)
+			return error(l, "\"%s\" is not a field of these records", l->word[at]);
+		at++;
+	}
+	if (at + 2 != l->n || strcmp(l->word[at], "xor") ||
+	    !number(l->word[at + 1], UINT64_MAX >> (64 - f->bits), &value))
+		return error(l, "say \"%s xor VALUE\" at last, VALUE being a number of %u bits",
+			     f->name, f->bits);
+	corrupt_field(c, f, value);
+	return ok(l, "%s of the next %s is corrupted by 0x%llx", f->name, records,
+		  (unsigned long long)value);
 }
 
 static int do_corrupt_cq(struct line *l)
 {
-	return corrupt(l, "record", offsetof(struct sim_ring, corrupt_cq));
+	struct sim_ring *ring;
+	int at = 1;
+
+	ring = ring_word(l, &at);
+	return ring ? corrupt(l, at, completion_fields, &ring->corrupt_cq, "record") : -EINVAL;
+}
+
+static int do_corrupt_event(struct line *l)
+{
+	return corrupt(l, 1, event_fields, &l->dev->core.events.corrupt, "event");
+}
+
+static int do_lie(struct line *l)
+{
+	bool end = l->n > 1 && !strcmp(l->word[l->n - 1], "off");
+	uint64_t value;
+	int ret;
+
+	if (l->n == 2 && end) {
+		sim_reg_tell_truth(l->dev, NULL);
+		return ok(l, "no register lies");
+	}
+	if (l->n != 3 || (!end && !number(l->word[2], UINT64_MAX, &value)))
+		return error(l, "say \"lie REGISTER VALUE\", \"lie REGISTER off\" or \"lie off\"");
+	ret = end ? sim_reg_tell_truth(l->dev, l->word[1])
+		  : sim_reg_lie(l->dev, l->word[1], value);
+	if (ret == -ENOENT)
+		return error(l, "\"%s\" is not a register; say CAPS, or RING0_HEAD, as registers.rst names them",
+			     l->word[1]);
+	if (ret)
+		return error(l, "%d registers lie already; \"lie off\" ends that", SIM_LIES);
+	return end ? ok(l, "%s tells the truth", l->word[1])
+		   : ok(l, "%s reads 0x%llx", l->word[1], (unsigned long long)value);
 }
 
 static int do_late(struct line *l)
@@ -414,7 +512,8 @@ static int do_help(struct line *l)
 	return ok(l, "hang ring N [off] | hang tag VALUE | hold ring N [off] | slow N MICROSECONDS | "
 		  "late N MICROSECONDS | drop-irq VECTOR [COUNT] | drop-invalidate [COUNT] | "
 		  "drop-doorbell N [COUNT] | fault N | corrupt-wb N xor VALUE | "
-		  "corrupt-cq N xor VALUE | fail-reset [ring N|device] [COUNT] | "
+		  "corrupt-cq N [FIELD] xor VALUE | corrupt-event [FIELD] xor VALUE | "
+		  "lie REGISTER VALUE|off | storm VECTOR [COUNT] | fail-reset [ring N|device] [COUNT] | "
 		  "slow-reset [ring N|device] MILLISECONDS | away MILLISECONDS | "
 		  "lose-power [COUNT] | flip local OFFSET BIT | device-error [CODE] | remove | restore | stat | undefined | "
 		  "help");
@@ -433,6 +532,9 @@ static const struct {
 	{ "fault", do_fault, false },
 	{ "corrupt-wb", do_corrupt_wb, false },
 	{ "corrupt-cq", do_corrupt_cq, false },
+	{ "corrupt-event", do_corrupt_event, false },
+	{ "lie", do_lie, false },
+	{ "storm", do_storm, false },
 	{ "late", do_late, false },
 	{ "drop-doorbell", do_drop_doorbell, false },
 	{ "slow-reset", do_slow_reset, false },

@@ -37,6 +37,14 @@ struct sim_poll {
 
 #define SIM_POLLS	8
 
+/* A register that is injected to read something else. */
+struct sim_lie {
+	bool on;
+	uint64_t offset, value;
+};
+
+#define SIM_LIES	8
+
 struct sim_device {
 	struct sim_core core;
 	struct sim_profile profile;
@@ -63,6 +71,7 @@ struct sim_device {
 	bool late;			/* a reset waits for its time */
 	uint64_t reset_due_ns;
 	uint64_t away_until_ns;		/* all-ones until then; 0 = not away */
+	struct sim_lie lie[SIM_LIES];
 	uint32_t ticket;		/* that INVALIDATED showed last: injected holds keep it */
 	atomic_uint ring_resets, device_resets;
 
@@ -82,6 +91,11 @@ void sim_device_reset_ring(struct sim_device *dev, struct sim_ring *ring);
 void sim_device_invalidate(struct sim_device *dev, uint64_t value);
 uint32_t sim_device_ticket(struct sim_device *dev);	/* INVALIDATED */
 void sim_device_settle(struct sim_device *dev);		/* ends resets whose time has come */
+
+/* For control.c, which takes core.lock by calling these: what is injected into reading. */
+/* @name: "CAPS", "RING0_HEAD".  0, -ENOENT, or -ENOSPC: SIM_LIES registers lie already. */
+int sim_reg_lie(struct sim_device *dev, const char *name, uint64_t value);
+int sim_reg_tell_truth(struct sim_device *dev, const char *name);	/* NULL: all do */
 
 /*
  * For the front doors.

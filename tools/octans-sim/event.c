@@ -21,6 +21,7 @@ bool sim_event(struct sim_events *ev, struct octans_event *e, uint32_t *vector)
 		goto out;
 	}
 	e->index = (uint64_t)ev->tail + 1;
+	sim_corrupt(&ev->corrupt, e);
 	memcpy(p, e, offsetof(struct octans_event, index));
 	/* The index makes the record valid: after everything else of it. */
 	atomic_store_explicit((_Atomic uint64_t *)(p + offsetof(struct octans_event, index)),

@@ -7,12 +7,14 @@
 #include <pthread.h>
 
 #include "bus.h"
+#include "corrupt.h"
 #include <octans/regs.h>
 
 #define SIM_EVENT_LOG2_MAX	12
 
 struct sim_events {
 	struct sim_dma *dma;
+	struct sim_corrupt corrupt;	/* injected: of the next record */
 	pthread_mutex_t lock;
 	uint64_t base;
 	uint32_t log2, tail, head, dropped, vector;

@@ -224,22 +224,24 @@ static bool write_record(struct sim_ring *ring, const struct octans_desc *d,
 			 const struct sim_outcome *o, uint64_t addr, uint64_t index)
 {
 	struct octans_completion c = {
-		.seqno = o->seqno ^ atomic_exchange(&ring->corrupt_cq, 0),
+		.seqno = o->seqno,
 		.status = o->status,
 		.commands = o->commands,
 		.tag = d->tag,
 		.start_ns = o->start_ns,
 		.end_ns = sim_time_ns(ring->core),
 		.cycles = o->cycles,
+		.index = index,
 	};
 	uint8_t *p = sim_bus_ptr(&ring->core->dma, addr, sizeof(c), true);
 
 	if (!p)
 		return false;
+	sim_corrupt(&ring->corrupt_cq, &c);
 	memcpy(p, &c, offsetof(struct octans_completion, index));
 	/* The index makes the record valid: after everything else of it. */
 	atomic_store_explicit((_Atomic uint64_t *)(p + offsetof(struct octans_completion, index)),
-			      index, memory_order_release);
+			      c.index, memory_order_release);
 	return true;
 }
 

@@ -86,7 +86,8 @@ struct sim_ring {
 	atomic_uint slow_reset;		/* milliseconds */
 	uint64_t reset_due_ns;		/* core->lock */
 	atomic_bool hold;		/* of invalidations, while a job runs */
-	_Atomic uint64_t corrupt, corrupt_cq;	/* 0 = off */
+	_Atomic uint64_t corrupt;	/* of the writeback; 0 = off */
+	struct sim_corrupt corrupt_cq;
 
 	struct sim_mem mem;		/* of the thread that is active */
 };
