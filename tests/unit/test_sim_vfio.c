@@ -800,6 +800,34 @@ static void test_hostile(struct vfio_user *server)
 	close(c.stop);
 }
 
+/* One vector for everything, and a window too small for the registers. */
+static void test_odd(void)
+{
+	struct sim_config config = {
+		.local_size = 16 << 20, .threads = 1, .vectors = 1, .regs_size = 0x4000,
+	};
+	struct vu_irq_info irq = { .argsz = sizeof(irq), .index = VU_IRQ_MSIX };
+	struct vfio_user *server;
+	struct client c;
+	char err[256];
+
+	if (vfio_user_new(&config, false, &server, err, sizeof(err))) {
+		printf("Bail out! %s\n", err);
+		exit(1);
+	}
+	connect_to(&c, server);
+	greet(&c);
+	region_write(&c, 7, PCI_BASE_ADDRESS_0, 8, UINT64_MAX);
+	ok(region_read(&c, 7, PCI_BASE_ADDRESS_0, 8) == 0xffffffffffffc004, "BAR 0: 16 KiB");
+	ok(region_read(&c, 0, OCTANS_REG_ID, 4) == OCTANS_ID_MAGIC &&
+	   region_read(&c, 0, 0x4000, 4) == 0xbad, "and no more");
+	ok(!request(&c, VU_GET_IRQ_INFO, &irq, sizeof(irq)) &&
+	   ((struct vu_irq_info *)c.body)->count == 1 &&
+	   !(region_read(&c, 7, 0xa0 + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE), "one MSI-X vector");
+	hang_up(&c);
+	vfio_user_free(server);
+}
+
 int main(void)
 {
 	struct sim_config config = { .local_size = 16 << 20, .threads = 1 };
@@ -823,5 +851,6 @@ int main(void)
 	test_refused(server);
 	test_hostile(server);
 	vfio_user_free(server);
+	test_odd();
 	return done();
 }

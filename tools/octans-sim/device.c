@@ -335,6 +335,7 @@ static int configure(struct sim_device *dev, const struct sim_config *c, char *e
 		return -EINVAL;
 	}
 	dev->poll_limit_ns = c->poll_limit_s * 1e9;
+	dev->regs_size = c->regs_size ? c->regs_size : OCTANS_BAR_REGS_SIZE;
 	dev->core.timing_only = c->timing_only;
 	return configure_memory(dev, c, err, errlen);
 }
@@ -374,13 +375,16 @@ static int make_memory(struct sim_device *dev, char *err, size_t errlen)
 	return 0;
 }
 
-static void start_irq(struct sim_device *dev, const struct sim_bus *bus)
+static void start_irq(struct sim_device *dev, const struct sim_config *config,
+		      const struct sim_bus *bus)
 {
 	struct sim_irq *irq = &dev->core.irq;
 
 	irq->send = bus->irq;
 	irq->ctx = bus->ctx;
 	irq->vectors = OCTANS_VECTORS(dev->profile.rings);
+	if (config->vectors && config->vectors < irq->vectors)
+		irq->vectors = config->vectors;
 	pthread_rwlock_init(&irq->lock, NULL);
 }
 
@@ -421,7 +425,7 @@ int sim_device_new(const struct sim_config *config, const struct sim_bus *bus,
 	if (ret)
 		goto free_clock;
 	sim_events_init(&core->events, &core->dma);
-	start_irq(dev, bus);
+	start_irq(dev, config, bus);
 	pthread_mutex_init(&core->undefined.lock, NULL);
 	pthread_mutex_init(&core->lock, NULL);
 	pthread_mutex_init(&dev->power_lock, NULL);

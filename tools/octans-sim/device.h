@@ -48,7 +48,7 @@ struct sim_lie {
 struct sim_device {
 	struct sim_core core;
 	struct sim_profile profile;
-	uint64_t bar_size;
+	uint64_t bar_size, regs_size;
 	uint64_t serial;
 
 	struct sim_local memory;	/* max(local_size, bar_size) bytes */
@@ -105,6 +105,8 @@ struct sim_config {
 	uint64_t local_size;	/* 0 = the profile's */
 	uint64_t bar_size;	/* 0 = all of it */
 	unsigned int rings;	/* 0 = the profile's */
+	unsigned int vectors;	/* 0 = as many as the manual says; at most so many */
+	uint64_t regs_size;	/* 0 = 128 KiB, as the manual says; a power of two */
 	unsigned int threads;	/* per command, with the ring's own; 0 = one per online CPU */
 	bool timing_only;	/* cycles are counted, data is not touched */
 	/* A register that is polled for so long while nothing runs reads all-ones; 0 = off. */

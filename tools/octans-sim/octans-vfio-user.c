@@ -35,6 +35,9 @@ static const char usage[] =
 	"  --bar SIZE       the part of it that the CPU sees, a power of two; default all\n"
 	"                   of it, 256M at most\n"
 	"  --rings N        1 to 16; default the profile's\n"
+	"  --vectors N      at most so many interrupt vectors: rings then share them\n"
+	"  --regs SIZE      the window of the registers, a power of two from 4K on; the manual's is\n"
+	"                   128K, and a driver refuses less\n"
 	"  --threads N      threads that one command may use; default one per CPU\n"
 	"  --poll-limit S   a register that is read over and over for S seconds although\n"
 	"                   nothing runs is reported, and reads all-ones; default never\n"
@@ -82,6 +85,14 @@ static int parse_seconds(const char *text, double *out)
 	return 0;
 }
 
+static int parse_window(const char *text, uint64_t *out)
+{
+	if (sim_parse_size(text, out) || *out < 4096 || *out > OCTANS_BAR_REGS_SIZE ||
+	    (*out & (*out - 1)))
+		return -EINVAL;
+	return 0;
+}
+
 /* The window if none is asked for: a power of two that holds on-card memory, or DEFAULT_BAR. */
 static uint64_t default_bar(const struct sim_config *config)
 {
@@ -98,7 +109,7 @@ static uint64_t default_bar(const struct sim_config *config)
 /* 0, or the exit code + 1. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { SOCKET = 1, CONTROL, PROFILE, LOCAL, BAR, RINGS, THREADS, POLL, PERSIST, LOG, HELP };
+	enum { SOCKET = 1, CONTROL, PROFILE, LOCAL, BAR, RINGS, VECTORS, REGS, THREADS, POLL, PERSIST, LOG, HELP };
 	static const struct option longs[] = {
 		{ "socket", required_argument, NULL, SOCKET },
 		{ "control", required_argument, NULL, CONTROL },
@@ -106,6 +117,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{ "local", required_argument, NULL, LOCAL },
 		{ "bar", required_argument, NULL, BAR },
 		{ "rings", required_argument, NULL, RINGS },
+		{ "vectors", required_argument, NULL, VECTORS },
+		{ "regs", required_argument, NULL, REGS },
 		{ "threads", required_argument, NULL, THREADS },
 		{ "poll-limit", required_argument, NULL, POLL },
 		{ "persist", no_argument, NULL, PERSIST },
@@ -140,6 +153,16 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case RINGS:
 			if (parse_count(optarg, OCTANS_MAX_RINGS, &o->config.rings))
 				return 1 + complain("--rings \"%s\" is not a number from 1 to 16",
+						    optarg);
+			break;
+		case VECTORS:
+			if (parse_count(optarg, SIM_VECTORS, &o->config.vectors))
+				return 1 + complain("--vectors \"%s\" is not a number from 1 to 17",
+						    optarg);
+			break;
+		case REGS:
+			if (parse_window(optarg, &o->config.regs_size))
+				return 1 + complain("--regs \"%s\" is not a power of two from 4K to 128K",
 						    optarg);
 			break;
 		case THREADS:

@@ -32,7 +32,7 @@ static void header(struct sim_pci *pci)
 	field(pci, PCI_CLASS_REVISION, 4, 0x12000001, 0);
 	field(pci, PCI_CACHE_LINE_SIZE, 1, 0, 0xff);
 	field(pci, PCI_BASE_ADDRESS_0, 8, PCI_BASE_ADDRESS_MEM_TYPE_64,
-	      ~(uint64_t)(OCTANS_BAR_REGS_SIZE - 1));
+	      ~(uint64_t)(pci->dev->regs_size - 1));
 	field(pci, PCI_BASE_ADDRESS_2, 8,
 	      PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH, bar2_mask);
 	field(pci, PCI_BASE_ADDRESS_4, 4, 0, ~(OCTANS_BAR_MSIX_SIZE - 1U));
@@ -66,7 +66,7 @@ static void capabilities(struct sim_pci *pci)
 	field(pci, CAP_EXP + PCI_EXP_LNKCTL2, 2, PCI_EXP_LNKCTL2_TLS_16_0GT, PCI_EXP_LNKCTL2_TLS);
 
 	field(pci, CAP_MSIX, 2, PCI_CAP_ID_MSIX, 0);
-	field(pci, CAP_MSIX + PCI_MSIX_FLAGS, 2, OCTANS_VECTORS(pci->dev->rings) - 1,
+	field(pci, CAP_MSIX + PCI_MSIX_FLAGS, 2, pci->dev->core.irq.vectors - 1,
 	      PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	field(pci, CAP_MSIX + PCI_MSIX_TABLE, 4, OCTANS_BAR_MSIX, 0);
 	field(pci, CAP_MSIX + PCI_MSIX_PBA, 4, OCTANS_MSIX_PBA | OCTANS_BAR_MSIX, 0);
@@ -97,7 +97,7 @@ static void initial_values(struct sim_pci *pci)
 	capabilities(pci);
 	extended_capabilities(pci);
 	memset(pci->msix, 0, sizeof(pci->msix));
-	for (unsigned int i = 0; i < OCTANS_VECTORS(pci->dev->rings); i++)
+	for (unsigned int i = 0; i < pci->dev->core.irq.vectors; i++)
 		pci->msix[i * MSIX_ENTRY + PCI_MSIX_ENTRY_VECTOR_CTRL] =
 			PCI_MSIX_ENTRY_CTRL_MASKBIT;
 	sim_set_bus_master(pci->dev, false);
@@ -165,7 +165,7 @@ void sim_pci_msix_read(struct sim_pci *pci, uint32_t offset, void *data, size_t 
 
 void sim_pci_msix_write(struct sim_pci *pci, uint32_t offset, const void *data, size_t len)
 {
-	uint32_t table = OCTANS_VECTORS(pci->dev->rings) * MSIX_ENTRY;
+	uint32_t table = pci->dev->core.irq.vectors * MSIX_ENTRY;
 
 	if (!present(pci) || offset >= table)
 		return;		/* the pending bits are read only */

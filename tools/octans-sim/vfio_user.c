@@ -194,7 +194,7 @@ static uint64_t region_size(const struct vfio_user *s, uint32_t index)
 {
 	switch (index) {
 	case OCTANS_BAR_REGS:
-		return OCTANS_BAR_REGS_SIZE;
+		return s->dev->regs_size;
 	case OCTANS_BAR_LOCAL:
 		return s->dev->bar_size;
 	case OCTANS_BAR_MSIX:
@@ -242,7 +242,7 @@ static int do_get_irq_info(struct vfio_user *s, size_t *out)
 	info.count = 0;
 	if (info.index == VU_IRQ_MSIX) {
 		info.flags = VU_IRQ_F_EVENTFD | VU_IRQ_F_NORESIZE;
-		info.count = OCTANS_VECTORS(s->dev->rings);
+		info.count = s->dev->core.irq.vectors;
 	} else if (info.index == VU_IRQ_ERR) {
 		/* Never signalled; without it QEMU warns that it cannot recover from errors. */
 		info.flags = VU_IRQ_F_EVENTFD;
@@ -255,7 +255,7 @@ static int do_get_irq_info(struct vfio_user *s, size_t *out)
 
 static int do_set_irqs(struct vfio_user *s, size_t *out)
 {
-	uint32_t vectors = OCTANS_VECTORS(s->dev->rings), data;
+	uint32_t vectors = s->dev->core.irq.vectors, data;
 	struct vu_irq_set set;
 
 	(void)out;
