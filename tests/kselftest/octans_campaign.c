@@ -523,7 +523,7 @@ static int fall_asleep(const char *how, bool really)
 	return ret;
 }
 
-/* Every tenth really to sleep, half of those without power. */
+/* Every tenth really: without power, as nothing wakes QEMU from s2idle by the clock. */
 TEST_F(campaign, sleeps)
 {
 	int count = test_count(0), done = 0, slept = 0;
@@ -540,7 +540,7 @@ TEST_F(campaign, sleeps)
 			bool really = i % 10 == 9;
 
 			usleep(i * 7919 % 200000);
-			EXPECT_EQ(fall_asleep((i / (really ? 10 : 1)) % 2 ? "s2idle" : "deep", really), 0);
+			EXPECT_EQ(fall_asleep(i % 2 && !really ? "s2idle" : "deep", really), 0);
 			slept += really;
 			EXPECT_EQ(device_works(), 0);
 			EXPECT_TRUE(loads_go_on(&self->loads));
