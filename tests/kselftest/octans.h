@@ -339,7 +339,7 @@ static inline int client_open(struct client *c, uint32_t timeout_ms)
 {
 	int ret;
 
-	c->fd = node_open();
+	*c = (struct client) { .fd = node_open() };
 	if (c->fd < 0)
 		return -errno;
 	ret = vm_create(c->fd, &c->vm);
