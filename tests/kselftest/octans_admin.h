@@ -160,9 +160,31 @@ static inline void faults_end(void)
 	control("slow-reset device 0");
 	control("away 0");
 	control("hang tag 0");
+	control("lie off");
 	control("drop-invalidate 0");
 	control("lose-power 0");
 	widen_end();
+}
+
+/* A number of the model's "stat", -1 = not there. */
+static inline long long control_stat(const char *key)
+{
+	char reply[4096] = "", word[64];
+	size_t n = 0;
+	ssize_t got;
+	char *at;
+	int fd = open("/dev/virtio-ports/octans.control.0", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	if (dprintf(fd, "stat\n") > 0)
+		while (!strchr(reply, '\n') && n < sizeof(reply) - 1 &&
+		       (got = read(fd, reply + n, sizeof(reply) - 1 - n)) > 0)
+			reply[n += got] = 0;
+	close(fd);
+	snprintf(word, sizeof(word), " %s=", key);
+	at = strstr(reply, word);
+	return at ? atoll(at + strlen(word)) : -1;
 }
 
 /* Whether a new client's job runs. */
