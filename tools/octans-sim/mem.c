@@ -175,13 +175,17 @@ bool sim_yield(struct sim_mem *m)
 
 void sim_nap(struct sim_mem *m, unsigned int us)
 {
-	while (us && !atomic_load_explicit(&m->abort, memory_order_relaxed)) {
-		unsigned int n = us < 1000 ? us : 1000;
+	uint64_t until, now;
 
+	if (!us)
+		return;
+	now = sim_monotonic_ns();
+	until = now + us * 1000ull;
+	while (now < until && !atomic_load_explicit(&m->abort, memory_order_relaxed)) {
 		look_at_the_clock(m);
-		nap(n * 1000L);
+		nap(until - now < 1000000 ? until - now : 1000000);
 		pass(m);
-		us -= n;
+		now = sim_monotonic_ns();
 	}
 }
 
