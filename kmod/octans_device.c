@@ -19,7 +19,8 @@ static int read_info(struct octans_device *dev)
 {
 	struct octans_info *i = &dev->info;
 	u64 caps = octans_read64(dev, OCTANS_REG_CAPS);
-	u32 id = octans_read32(dev, OCTANS_REG_ID), asid_bits, n;
+	u32 id = octans_read32(dev, OCTANS_REG_ID), asid_bits, pa_bits, n;
+	int ret;
 
 	if (id != OCTANS_ID_MAGIC)
 		return dev_err_probe(dev->drm.dev, -ENODEV, "id 0x%x is not an Octans's\n", id);
@@ -31,8 +32,10 @@ static int read_info(struct octans_device *dev)
 	i->rings = OCTANS_CAPS_RINGS(caps);
 	i->ring_log2 = OCTANS_CAPS_RING_LOG2(caps);
 	asid_bits = OCTANS_CAPS_ASID_BITS(caps);
+	pa_bits = OCTANS_CAPS_PA_BITS(caps);
 	if (!i->rings || i->rings > OCTANS_MAX_RINGS || !i->ring_log2 ||
-	    OCTANS_CAPS_VA_BITS(caps) != OCTANS_VA_BITS || asid_bits < 10 || asid_bits > 16)
+	    OCTANS_CAPS_VA_BITS(caps) != OCTANS_VA_BITS || asid_bits < OCTANS_MIN_ASID_BITS ||
+	    asid_bits > OCTANS_MAX_ASID_BITS || pa_bits < 32)
 		return dev_err_probe(dev->drm.dev, -ENODEV, "capabilities 0x%llx make no sense\n",
 				     caps);
 	i->asids = 1 << asid_bits;
@@ -52,8 +55,11 @@ static int read_info(struct octans_device *dev)
 
 		memcpy(i->profile + n, &part, 8);
 	}
-	return dma_set_mask_and_coherent(dev->drm.dev,
-					 DMA_BIT_MASK(min(OCTANS_CAPS_PA_BITS(caps), 52u)));
+	ret = dma_set_mask_and_coherent(dev->drm.dev, DMA_BIT_MASK(min(pa_bits, 52u)));
+	if (ret)
+		return dev_err_probe(dev->drm.dev, ret, "bus addresses of %u bits are not enough\n",
+				     pa_bits);
+	return 0;
 }
 
 /**
