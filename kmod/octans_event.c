@@ -42,6 +42,18 @@ int octans_event_init(struct octans_device *dev)
 	return drmm_mutex_init(&dev->drm, &dev->event_lock);
 }
 
+/* With event_lock held. */
+static void start(struct octans_device *dev)
+{
+	octans_write32(dev, OCTANS_REG_EVT_CTRL, 0);
+	octans_read32(dev, OCTANS_REG_EVT_CTRL);	/* no record is under way any more */
+	memset(dev->events, 0, EVENTS * sizeof(*dev->events));
+	dev->event_head = 0;
+	octans_write64(dev, OCTANS_REG_EVT_BASE, dev->events_dma);
+	octans_write32(dev, OCTANS_REG_EVT_LOG2, EVENT_LOG2);
+	octans_write32(dev, OCTANS_REG_EVT_CTRL, OCTANS_EVT_ENABLE);
+}
+
 /**
  * octans_event_start() - program the queue after a reset
  * @dev: device
@@ -49,12 +61,8 @@ int octans_event_init(struct octans_device *dev)
 void octans_event_start(struct octans_device *dev)
 {
 	mutex_lock(&dev->event_lock);
-	memset(dev->events, 0, EVENTS * sizeof(*dev->events));
-	dev->event_head = 0;
+	start(dev);
 	mutex_unlock(&dev->event_lock);
-	octans_write64(dev, OCTANS_REG_EVT_BASE, dev->events_dma);
-	octans_write32(dev, OCTANS_REG_EVT_LOG2, EVENT_LOG2);
-	octans_write32(dev, OCTANS_REG_EVT_CTRL, OCTANS_EVT_ENABLE);
 }
 
 /*
@@ -105,22 +113,33 @@ static void job_fault(struct octans_device *dev, const struct octans_event *e)
 		str_write_read(f.write), f.va, f.code, asid);
 }
 
+/* Is the record in a slot the next one?  Else it is the one of a lap before, or none. */
+static bool is_next(struct octans_device *dev, const struct octans_event *slot, bool *nonsense)
+{
+	u64 index = le64_to_cpu(READ_ONCE(slot->index)), next = dev->event_head + 1ULL;
+
+	*nonsense = index != next && index && index + EVENTS != next;
+	return index == next;
+}
+
 /**
  * octans_event_drain() - take what is in the queue
  * @dev: device, registers reachable
  *
  * The records are the device's to write at any time: each field is read once, and what
- * makes no sense is dropped.
+ * makes no sense is dropped.  If that is the index, with all that is in the queue: no later record
+ * would be found.
  */
 void octans_event_drain(struct octans_device *dev)
 {
 	struct octans_event *slot, e;
+	bool nonsense = false;
 	u32 n;
 
 	mutex_lock(&dev->event_lock);
 	for (n = 0; n < EVENTS; n++) {
 		slot = &dev->events[dev->event_head % EVENTS];
-		if (le64_to_cpu(READ_ONCE(slot->index)) != dev->event_head + 1ULL)
+		if (!is_next(dev, slot, &nonsense))
 			break;
 		dma_rmb();	/* the index is written last */
 		memcpy(&e, slot, sizeof(e));
@@ -139,6 +158,10 @@ void octans_event_drain(struct octans_device *dev)
 		octans_write32(dev, OCTANS_REG_EVT_HEAD, dev->event_head);
 	if (n == EVENTS && octans_read32(dev, OCTANS_REG_EVT_DROPPED))
 		drm_notice_once(&dev->drm, "fault records were lost, the event queue was full\n");
+	if (nonsense) {
+		drm_notice_once(&dev->drm, "an event record makes no sense, the queue starts anew\n");
+		start(dev);
+	}
 	mutex_unlock(&dev->event_lock);
 }
 
