@@ -72,9 +72,265 @@ TEST_F(hostile, events)
 	EXPECT_EQ(one_job(), 0);
 }
 
-/* Everything that the model can do wrong, in any order, beside clients that do not stop for it. */
+/* ---- records that are wrong ---- */
+
+/* One that reads what is not there, or 0: another client's. */
+static int faulting_job(struct client *c, uint64_t tag)
+{
+	return run(c->fd, c->queue, VA, put_copy(c->map, VA + 8 * PAGE, 2 * VA, 64), tag);
+}
+
+static int fault_records(struct client *c, struct drm_octans_fault *f, int room)
+{
+	struct drm_octans_vm_get_faults get = {
+		.vm_id = c->vm, .faults = { sizeof(*f), room, (uintptr_t)f },
+	};
+	int ret = call(c->fd, DRM_IOCTL_OCTANS_VM_GET_FAULTS, &get);
+
+	return ret ? ret : (int)get.faults.count;
+}
+
+/*
+ * An event says what is not so.  How the job ended is told elsewhere; what is wrong must not put
+ * anything of one client into another's log, nor keep later records from coming.
+ */
+TEST_F_TIMEOUT(hostile, every_field_of_an_event, 200)
+{
+	static const struct { const char *name; int bits; } fields[] = {
+		{ "type", 32 }, { "ring", 16 }, { "asid", 16 }, { "seqno", 64 }, { "va", 64 },
+		{ "code", 32 }, { "write", 32 }, { "cmd_offset", 64 }, { "tag", 64 }, { "time_ns", 64 },
+		{ "index", 64 },
+	};
+	const uint64_t secret = 0x5ec4e7;
+	struct drm_octans_fault f[16];
+	struct client other, c;
+	char line[96];
+
+	ASSERT_EQ(client_open(&other, 1000), 0);
+	for (unsigned int i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		for (int bit = 0; bit <= fields[i].bits; bit += fields[i].bits > 16 ? 8 : 1) {
+			uint64_t xor = bit < fields[i].bits ? 1ull << bit : ~0ull >> (64 - fields[i].bits);
+
+			ASSERT_EQ(client_open(&c, 500), 0);
+			snprintf(line, sizeof(line), "corrupt-event %s xor 0x%llx", fields[i].name,
+				 (unsigned long long)xor);
+			ASSERT_TRUE(control(line));
+			EXPECT_EQ(faulting_job(&c, secret), -EFAULT);
+			EXPECT_LE(fault_records(&c, f, 16), 1);
+			client_close(&c);
+		}
+	}
+	/* what the device mistook for its may be there, with nothing of whose it was */
+	for (int n = fault_records(&other, f, 16), i = 0; i < n; i++) {
+		EXPECT_NE(f[i].tag, secret);
+		EXPECT_EQ(f[i].queue_id, 0);
+	}
+	/* it stops, and the next is told: nobody has to bind the device anew for that */
+	ASSERT_EQ(client_open(&c, 500), 0);
+	EXPECT_EQ(faulting_job(&c, 7), -EFAULT);
+	EXPECT_EQ(fault_records(&c, f, 16), 1);
+	EXPECT_EQ(f[0].tag, 7);
+	EXPECT_EQ(f[0].va, 2 * VA);
+	client_close(&c);
+	client_close(&other);
+}
+
+/* Records of the completion ring, if the driver has one: jobs may seem to fail, or be late. */
+TEST_F_TIMEOUT(hostile, every_field_of_a_completion, 300)
+{
+	static const struct { const char *name; int bits, step; } fields[] = {
+		{ "seqno", 64, 3 }, { "status", 32, 3 }, { "index", 64, 3 }, { "commands", 32, 31 },
+		{ "tag", 64, 21 }, { "start_ns", 64, 21 }, { "end_ns", 64, 21 }, { "cycles", 64, 21 },
+		{ "reserved", 64, 63 },
+	};
+	char after[48];
+
+	for (unsigned int i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		for (int bit = 0; bit < fields[i].bits; bit += fields[i].step) {
+			int64_t begin = now_ns();
+			int ret;
+
+			snprintf(after, sizeof(after), " %s xor 0x%llx", fields[i].name, 1ull << bit);
+			ASSERT_TRUE(control_rings("corrupt-cq", after));
+			ret = one_job();
+			EXPECT_TRUE(bounded(ret));
+			EXPECT_LE(seconds_since(begin), 10);
+			/* the next on that ring is right, or the same is left for one on another */
+			if (ret)
+				EXPECT_TRUE(bounded(one_job()));
+		}
+	}
+	for (int i = 0; i < 40; i++) {
+		int ret = one_job();	/* one of each is left for each ring */
+
+		if (i >= 30)
+			EXPECT_EQ(ret, 0);
+	}
+}
+
+/* ---- registers that lie ---- */
+
+/* Resets are asked for, and registers are what they are judged by. */
+static int hang_one(void)
+{
+	struct octans_cmd_wait wait = {
+		.cmd = { .op = OCTANS_OP_WAIT, .size = sizeof(wait) }, .va = VA + 8 * PAGE, .value = 1,
+	};
+	struct client c;
+	int ret = client_open(&c, 50);
+
+	if (ret)
+		return ret;
+	memcpy(c.map, &wait, sizeof(wait));
+	ret = run(c.fd, c.queue, VA, sizeof(wait), 0);
+	client_close(&c);
+	return ret;
+}
+
+static int map_one(void)
+{
+	struct client c;
+	int ret = client_open(&c, 500);
+
+	if (ret)
+		return ret;
+	ret = vm_map(c.fd, c.vm, c.bo, 0, 2 * VA, PAGE, 0);
+	if (!ret)
+		ret = vm_unmap(c.fd, c.vm, 2 * VA, PAGE);
+	client_close(&c);
+	return ret;
+}
+
+static bool lies_on_every_ring(const char *reg, unsigned long long value)
+{
+	char line[96];
+
+	for (int r = 0; r < 4; r++) {
+		snprintf(line, sizeof(line), "lie RING%d_%s 0x%llx", r, reg, value);
+		if (!control(line))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * What the driver reads while it works says anything.  Who calls gets an answer in time, be it
+ * that the device is cut off, and one that tells the truth again can be bound.
+ */
+static void lying(struct test_metadata *_metadata, const char *reg)
+{
+	static const unsigned long long values[] = { 0, 1, 3, 0x80000001, ~0ull };
+	char line[96];
+
+	for (int i = 0; i < 5; i++) {
+		int64_t begin = now_ns();
+		int ret[3];
+
+		if (strncmp(reg, "RING", 4)) {
+			snprintf(line, sizeof(line), "lie %s 0x%llx", reg, values[i]);
+			ASSERT_TRUE(control(line));
+		} else {
+			ASSERT_TRUE(lies_on_every_ring(reg + 4, values[i]));
+		}
+		ret[0] = one_job();
+		ret[1] = hang_one();
+		ret[2] = map_one();
+		printf("# %s 0x%llx: a job %d, a hang %d, a mapping %d, in %.1f s\n", reg, values[i],
+		       ret[0], ret[1], ret[2], seconds_since(begin));
+		for (int k = 0; k < 3; k++)
+			EXPECT_TRUE(bounded(ret[k]) || ret[k] == -ENODEV);
+		EXPECT_LE(seconds_since(begin), 30);
+		control("lie off");
+		ASSERT_TRUE(device_fresh());
+	}
+}
+
+TEST_F_TIMEOUT(hostile, device_registers_lie, 280)
+{
+	lying(_metadata, "STATUS");
+	lying(_metadata, "ID");
+	lying(_metadata, "INVALIDATED");
+	lying(_metadata, "EVT_DROPPED");
+	lying(_metadata, "EVT_TAIL");
+}
+
+TEST_F_TIMEOUT(hostile, ring_registers_lie, 280)
+{
+	lying(_metadata, "RINGSTATUS");
+	lying(_metadata, "RINGHEAD");
+	lying(_metadata, "RINGSEQNO");
+	lying(_metadata, "RINGPROGRESS");
+	lying(_metadata, "RINGCTRL");
+}
+
+/* ---- interrupts for nothing, doorbells for nothing ---- */
+
 static volatile bool stop;
 
+static void *well_loop(void *arg)
+{
+	long *jobs = arg;
+	struct client c;
+	long ret = client_open(&c, 10000);
+
+	while (!stop && !ret) {
+		ret = run(c.fd, c.queue, VA, put_nop(c.map), 0);
+		++*jobs;
+	}
+	client_close(&c);
+	return (void *)ret;
+}
+
+/* Messages without end are no failure of any job, and jobs still end. */
+TEST_F_TIMEOUT(hostile, storm, 60)
+{
+	long long resets = objects("resets");
+	int64_t begin = now_ns();
+	long jobs[3] = { 0 };
+	pthread_t t[3];
+	char line[64];
+	void *ret;
+
+	stop = false;
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(pthread_create(&t[i], NULL, well_loop, &jobs[i]), 0);
+	for (int i = 0; seconds_since(begin) < 6; i++) {
+		snprintf(line, sizeof(line), "storm %d 20000", i % 5);
+		ASSERT_TRUE(control(line));
+	}
+	stop = true;
+	for (int i = 0; i < 3; i++) {
+		pthread_join(t[i], &ret);
+		EXPECT_EQ((long)ret, 0);
+		EXPECT_GE(jobs[i], 5);
+	}
+	printf("# %ld jobs ended meanwhile\n", jobs[0] + jobs[1] + jobs[2]);
+	EXPECT_EQ(objects("resets"), resets);
+}
+
+/* A ring takes doorbells and fetches nothing: each job ends with its limit, and others go on later. */
+TEST_F_TIMEOUT(hostile, doorbells_unheard, 120)
+{
+	int64_t begin = now_ns();
+
+	ASSERT_TRUE(control_rings("drop-doorbell", " 1000000"));
+	for (int i = 0; i < 8; i++)
+		EXPECT_EQ(one_job(), -ETIME);
+	printf("# 8 limits of 0.5 s took %.1f s\n", seconds_since(begin));
+	EXPECT_LE(seconds_since(begin), 30);
+	control_rings("drop-doorbell", " 0");
+	EXPECT_EQ(one_job(), 0);
+	/* one that is lost is not the end of the ring */
+	ASSERT_TRUE(control_rings("drop-doorbell", " 1"));
+	for (int i = 0; i < 12; i++) {
+		int ret = one_job();
+
+		EXPECT_TRUE(!ret || ret == -ETIME);
+	}
+	EXPECT_EQ(one_job(), 0);
+}
+
+/* Everything that the model can do wrong, in any order, beside clients that do not stop for it. */
 static void *client_loop(void *arg)
 {
 	long *worst = arg;
@@ -95,7 +351,10 @@ TEST_F_TIMEOUT(hostile, everything_at_once, 120)
 		"hang ring %u", "hang ring %u off", "hold ring %u", "hold ring %u off", "slow %u 300",
 		"slow %u 0", "drop-irq %u 2", "fault %u", "corrupt-cq %u xor 0x300000001",
 		"corrupt-cq %u xor 0x8000000000000000", "fail-reset ring %u", "drop-invalidate 1",
-		"device-error %u",
+		"device-error %u", "corrupt-cq %u status xor 4", "corrupt-cq %u index xor 0x10001",
+		"storm %u 1000", "drop-doorbell %u 2", "late %u 300", "late %u 0", "hang tag %u",
+		"corrupt-event asid xor %u", "corrupt-event index xor %u", "slow-reset ring %u 30",
+		"slow-reset ring %u 0",
 	};
 	int64_t begin = now_ns();
 	unsigned int seed = 1;
