@@ -146,8 +146,42 @@ static void *load_thread(void *arg)
 	return NULL;
 }
 
+/* Who looks, all the time, at what the kernel tells about the device. */
+static void read_all(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[4096];
+
+	while (fd >= 0 && read(fd, text, sizeof(text)) > 0)
+		;
+	if (fd >= 0)
+		close(fd);
+}
+
+static void *observer(void *arg)
+{
+	char path[64];
+	glob_t g;
+
+	(void)arg;
+	while (!stop) {
+		if (!glob("/sys/kernel/debug/accel/*/*", 0, NULL, &g)) {
+			for (size_t i = 0; i < g.gl_pathc; i++)
+				read_all(g.gl_pathv[i]);
+			globfree(&g);
+		}
+		for (int fd = 3; fd < 20; fd++) {
+			snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+			read_all(path);
+		}
+		usleep(20000);
+	}
+	return NULL;
+}
+
 struct loads {
 	struct load of[LOADS];
+	pthread_t observer;
 	long long rest[7];
 	long right, lost;
 };
@@ -184,6 +218,7 @@ static void loads_begin(struct test_metadata *_metadata, struct loads *l)
 	}
 	for (int i = 0; i < LOADS; i++)
 		ASSERT_EQ(pthread_create(&l->of[i].thread, NULL, load_thread, &l->of[i]), 0);
+	ASSERT_EQ(pthread_create(&l->observer, NULL, observer, NULL), 0);
 }
 
 static bool loads_are_well(const struct loads *l)
@@ -214,6 +249,7 @@ static bool loads_go_on(struct loads *l)
 static void loads_end(struct test_metadata *_metadata, struct loads *l)
 {
 	stop = true;
+	pthread_join(l->observer, NULL);
 	for (int i = 0; i < LOADS; i++) {
 		pthread_join(l->of[i].thread, NULL);
 		l->right += l->of[i].right;

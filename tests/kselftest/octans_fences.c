@@ -290,6 +290,53 @@ TEST_F(fences, points_out_of_order)
 	EXPECT_EQ(objects("jobs"), 0);
 }
 
+/* One that failed is one that has come: the job runs, and looks for itself if it cares. */
+TEST_F(fences, failed_dependency)
+{
+	struct drm_octans_sync s[2] = { { .flags = DRM_OCTANS_SYNC_SIGNAL },
+					{ .flags = DRM_OCTANS_SYNC_SIGNAL } };
+	volatile uint64_t *cell = (uint64_t *)(self->c.map + PAGE);
+	struct client other;
+
+	ASSERT_EQ(client_open(&other, 10000), 0);
+	memset(other.map, 0xff, 16);
+	ASSERT_EQ(syncobj_create(other.fd, &s[0].handle), 0);
+	ASSERT_EQ(submit(other.fd, other.queue, VA, 16, 0, s, 1), 0);
+	ASSERT_EQ(sync_result(other.fd, s[0].handle, 10), -EIO);
+	/* as it is now, and as one that is to come */
+	for (int i = 0; i < 2; i++) {
+		int file;
+
+		if (i) {
+			uint32_t queue;
+
+			ASSERT_EQ(queue_create(other.fd, other.vm, 300, &queue), 0);
+			if (!control_rings("hang ring", ""))
+				SKIP("no control port");
+			ASSERT_EQ(submit(other.fd, queue, VA, 16, 0, s, 1), 0);
+		}
+		file = sync_file(other.fd, s[0].handle);
+		ASSERT_GE(file, 0);
+		s[0].flags = 0;
+		ASSERT_EQ(syncobj_create(self->c.fd, &s[0].handle), 0);
+		ASSERT_EQ(syncobj_create(self->c.fd, &s[1].handle), 0);
+		ASSERT_EQ(import_sync_file(self->c.fd, s[0].handle, file), 0);
+		cell[0] = 0;
+		ASSERT_EQ(submit(self->c.fd, self->c.queue, VA, put_time(self->c.map, VA + PAGE), 0, s, 2), 0);
+		if (i) {
+			usleep(100000);
+			EXPECT_EQ(cell[0], 0);
+			control_rings("hang ring", " off");	/* those that have none yet */
+		}
+		EXPECT_EQ(sync_result(self->c.fd, s[1].handle, 10), 0);
+		EXPECT_NE(cell[0], 0);
+		close(file);
+		s[0].flags = DRM_OCTANS_SYNC_SIGNAL;
+		ASSERT_EQ(syncobj_create(other.fd, &s[0].handle), 0);
+	}
+	client_close(&other);
+}
+
 static volatile bool stop;
 
 static void *load(void *arg)

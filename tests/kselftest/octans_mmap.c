@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What the CPU sees of buffers, by whichever way, and what nobody sees of another's. */
+#include <sys/ptrace.h>
 #include <sys/uio.h>
 
 #include "pci.h"
@@ -111,6 +112,65 @@ TEST_F(map, fork_move_protect_forget)
 	v = (struct iovec) { p, PAGE };
 	EXPECT_EQ(vmsplice(pipes[1], &v, 1, 0), -1);
 	EXPECT_EQ(errno, EFAULT);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+/* A debugger may look at it or not, but takes no hold of a page of the card. */
+TEST_F(map, others_reach_in)
+{
+	struct iovec local, remote;
+	uint8_t *p, seen = 0;
+	uint32_t bo;
+	int status;
+	pid_t pid;
+	long word;
+
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, DRM_OCTANS_BO_DEVICE, &bo), 0);
+	p = bo_map(self->c.fd, bo, PAGE);
+	ASSERT_NE(p, MAP_FAILED);
+	memset(p, 7, 16);
+	pid = fork();
+	if (!pid) {
+		raise(SIGSTOP);
+		_exit(p[0]);
+	}
+	ASSERT_EQ(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+	ASSERT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+	local = (struct iovec) { &seen, 1 };
+	remote = (struct iovec) { p, 1 };
+	EXPECT_EQ(process_vm_readv(pid, &local, 1, &remote, 1, 0), -1);
+	EXPECT_EQ(errno, EFAULT);
+	errno = 0;
+	word = ptrace(PTRACE_PEEKDATA, pid, p, NULL);
+	EXPECT_TRUE(errno == EIO || word == 0x0707070707070707);
+	if (!errno) {	/* then it can write, too, and the processor sees that */
+		EXPECT_EQ(ptrace(PTRACE_POKEDATA, pid, p, 0x0909090909090909), 0);
+		EXPECT_EQ(p[0], 9);
+	}
+	kill(pid, SIGKILL);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+}
+
+/* Files are read into it by copying, not by another device's DMA. */
+TEST_F(map, direct_io)
+{
+	int fd = open("/dev/nvme0n1", O_RDONLY | O_DIRECT | O_CLOEXEC);
+	uint8_t *p, *q;
+	uint32_t bo;
+
+	if (fd < 0)
+		SKIP("no block device");
+	ASSERT_EQ(bo_create(self->c.fd, PAGE, DRM_OCTANS_BO_DEVICE, &bo), 0);
+	p = bo_map(self->c.fd, bo, PAGE);
+	ASSERT_NE(p, MAP_FAILED);
+	EXPECT_EQ(read(fd, p, PAGE), -1);
+	EXPECT_EQ(errno, EFAULT);
+	/* nor are buffers in host memory held; what is any program's own is */
+	EXPECT_EQ(read(fd, self->c.map, PAGE), -1);
+	q = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	EXPECT_EQ(read(fd, q, PAGE), PAGE);
+	close(fd);
 }
 
 /* What one stores after the device is gone another does not read. */

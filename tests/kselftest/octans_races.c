@@ -597,3 +597,146 @@ TEST_F_TIMEOUT(races, function_reset_with_work, 60)
 	slow_end();
 	client_close(&other);
 }
+
+/* ---- what was unmapped ---- */
+
+struct writer {
+	struct client c;
+	pthread_t thread[2];
+	long unmapped, late;
+	int error;
+};
+
+/* Stores the time on a page of its own, all the time that there is one. */
+static void *store_loop(void *arg)
+{
+	struct writer *w = arg;
+	uint32_t size = 0, queue = w->c.queue;
+
+	for (int i = 0; i < 64; i++)
+		size += put_time(w->c.map + size, FAR + 15 * PAGE);
+	while (!stop) {
+		int ret = run(w->c.fd, queue, VA, size, 0);
+
+		if (ret == -ENODEV)
+			break;
+		/* of course: the page was not there; its queue is banned for that */
+		if (ret && (ret = queue_create(w->c.fd, w->c.vm, 10000, &queue)) == -EACCES)
+			usleep(100000);
+	}
+	return NULL;
+}
+
+/* Takes the page away, and looks whether it is still written. */
+static void *unmap_loop(void *arg)
+{
+	volatile uint64_t *cell;
+	struct writer *w = arg;
+	uint64_t seen;
+
+	cell = (uint64_t *)(w->c.map + 15 * PAGE);
+	while (!stop && !w->error) {
+		w->error = vm_map(w->c.fd, w->c.vm, w->c.bo, 0, FAR, 16 * PAGE, 0);
+		usleep(2000);
+		if (!w->error)
+			w->error = vm_unmap(w->c.fd, w->c.vm, FAR, 16 * PAGE);
+		seen = cell[0];
+		usleep(500);
+		w->late += cell[0] != seen;
+		w->unmapped++;
+	}
+	return NULL;
+}
+
+static void written_after_unmap(struct test_metadata *_metadata, int rounds,
+				void (*reset)(struct test_metadata *_metadata, struct client *c),
+				struct client *c)
+{
+	struct writer w = { 0 };
+
+	if (!control("stat"))
+		SKIP("no control port");
+	ASSERT_EQ(client_open(&w.c, 10000), 0);
+	stop = false;
+	ASSERT_EQ(pthread_create(&w.thread[0], NULL, store_loop, &w), 0);
+	ASSERT_EQ(pthread_create(&w.thread[1], NULL, unmap_loop, &w), 0);
+	for (int i = 0; i < rounds; i++) {
+		usleep(50000);
+		reset(_metadata, c);
+	}
+	threads_end(w.thread, 2);
+	printf("# unmapped %ld times, written later %ld times, at last %d\n", w.unmapped, w.late,
+	       w.error);
+	EXPECT_EQ(w.late, 0);
+	EXPECT_GE(w.unmapped, rounds);
+	EXPECT_TRUE(!w.error || w.error == -ENODEV);
+	client_close(&w.c);
+}
+
+TEST_F_TIMEOUT(races, nothing_is_written_after_unmap_and_function_reset, 120)
+{
+	written_after_unmap(_metadata, 8, function_reset, &self->c);
+}
+
+/* For a hang that nobody else has, or a fault of the writer before that: no ring reset ends either. */
+static void device_reset_of_one(struct test_metadata *_metadata, struct client *c)
+{
+	uint32_t queue;
+	int ret;
+
+	ASSERT_TRUE(control_rings("fail-reset ring", ""));
+	ASSERT_TRUE(control("hang tag 0x777"));
+	ASSERT_EQ(queue_create(c->fd, c->vm, 300, &queue), 0);
+	ret = run(c->fd, queue, VA, put_nop(c->map), 0x777);
+	EXPECT_TRUE(ret == -ETIME || ret == -ECANCELED);
+	control_rings("fail-reset ring", " 0");
+	queue_destroy(c->fd, queue);
+}
+
+TEST_F_TIMEOUT(races, nothing_is_written_after_unmap_and_device_reset, 120)
+{
+	long long resets = control_stat("device_resets");
+
+	written_after_unmap(_metadata, 4, device_reset_of_one, &self->c);
+	EXPECT_GE(control_stat("device_resets"), resets + 4);
+}
+
+/* Cut off, a device reaches nothing; and all who wait for it are told. */
+static void wedge(struct test_metadata *_metadata, struct client *c)
+{
+	uint32_t queue;
+
+	ASSERT_TRUE(control_rings("fail-reset ring", " 100"));
+	ASSERT_TRUE(control("fail-reset device 100"));
+	ASSERT_TRUE(control_rings("hang ring", ""));
+	ASSERT_EQ(queue_create(c->fd, c->vm, 300, &queue), 0);
+	EXPECT_EQ(run(c->fd, queue, VA, put_nop(c->map), 0), -ENODEV);
+	usleep(200000);
+}
+
+TEST_F_TIMEOUT(races, nothing_is_written_after_unmap_and_the_end, 120)
+{
+	pthread_t t[2];
+	struct client b[2];
+	int64_t begin;
+	void *done;
+
+	stop = false;
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(client_open(&b[i], 1000), 0);
+		ASSERT_EQ(pthread_create(&t[i], NULL, bind_loop, &b[i]), 0);
+	}
+	written_after_unmap(_metadata, 1, wedge, &self->c);
+	begin = now_ns();
+	for (int i = 0; i < 2; i++) {
+		pthread_join(t[i], &done);
+		EXPECT_EQ(vm_map(b[i].fd, b[i].vm, b[i].bo, 0, FAR, PAGE, 0), -ENODEV);
+		client_close(&b[i]);
+	}
+	EXPECT_LE(seconds_since(begin), 2);
+	client_close(&self->c);
+	faults_end();
+	ASSERT_TRUE(unbind());
+	ASSERT_TRUE(bind_again());
+	ASSERT_EQ(client_open(&self->c, 1000), 0);
+}

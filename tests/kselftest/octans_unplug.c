@@ -291,3 +291,44 @@ TEST_F_TIMEOUT(unplug, cut_off_while_an_invalidation_is_late, 60)
 	ASSERT_TRUE(unbind());
 	ASSERT_TRUE(bind_again());
 }
+
+/*
+ * A dma-buf of the card that is mapped when the device goes: what comes after it is as far away,
+ * with another client's data in the same place of the same card.
+ */
+TEST_F_TIMEOUT(unplug, dma_buf_mapping_across_rebind, 60)
+{
+	struct drm_prime_handle prime = { .flags = DRM_CLOEXEC | DRM_RDWR };
+	volatile uint32_t *old, *new;
+	struct client c, other;
+	uint32_t bo, wrong = 0;
+
+	ASSERT_EQ(client_open(&c, 1000), 0);
+	ASSERT_EQ(bo_create(c.fd, 64 * PAGE, DRM_OCTANS_BO_DEVICE, &prime.handle), 0);
+	ASSERT_EQ(call(c.fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime), 0);
+	old = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, prime.fd, 0);
+	ASSERT_NE((void *)old, MAP_FAILED);
+	for (int i = 0; i < 64; i += 2)		/* the others are touched later for the first time */
+		old[i * 1024] = 0x0111;
+	ASSERT_TRUE(unbind());
+	ASSERT_TRUE(bind_again());
+	ASSERT_EQ(client_open(&other, 1000), 0);
+	ASSERT_EQ(bo_create(other.fd, 64 * PAGE, DRM_OCTANS_BO_DEVICE, &bo), 0);
+	new = bo_map(other.fd, bo, 64 * PAGE);
+	ASSERT_NE((void *)new, MAP_FAILED);
+	for (int i = 0; i < 64; i++)
+		new[i * 1024] = 0x5ec4e7;
+	for (int i = 0; i < 64; i++) {
+		wrong += old[i * 1024] == 0x5ec4e7;
+		old[i * 1024] = 0xbad;
+	}
+	EXPECT_EQ(wrong, 0);
+	for (int i = 0; i < 64; i++)
+		wrong += new[i * 1024] != 0x5ec4e7;
+	EXPECT_EQ(wrong, 0);
+	munmap((void *)old, 64 * PAGE);
+	close(prime.fd);
+	client_close(&c);
+	munmap((void *)new, 64 * PAGE);
+	client_close(&other);
+}
