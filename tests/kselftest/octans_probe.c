@@ -212,3 +212,28 @@ TEST_F(probe, rings_that_run)
 
 	LIES(list, 10);
 }
+
+static volatile bool stop;
+
+static void *storm_loop(void *arg)
+{
+	(void)arg;
+	while (!stop)
+		control("storm 0 200");
+	return NULL;
+}
+
+/* Messages that come while a probe fails start nothing that outlives it. */
+TEST_F_TIMEOUT(probe, storm_while_it_fails, 60)
+{
+	pthread_t t;
+
+	ASSERT_TRUE(control("lie INVALIDATED 0xffffffff"));
+	stop = false;
+	ASSERT_EQ(pthread_create(&t, NULL, storm_loop, NULL), 0);
+	for (int i = 0; i < 6; i++)
+		EXPECT_NE(try_bind(), 0);
+	stop = true;
+	pthread_join(t, NULL);
+	EXPECT_TRUE(!bound());
+}
