@@ -299,7 +299,7 @@ static void progress(struct campaign_data *self, const char *what, int done, int
 /* What was injected too often is taken out by a time limit, not by luck. */
 static void limit(int count, double seconds_each)
 {
-	alarm(60 + count * seconds_each);
+	alarm((60 + count * seconds_each) * slowness());
 }
 
 /* Several who do one after the other until there have been enough. */
