@@ -17,6 +17,7 @@
 
 #define GRACE_MS	5	/* for a job whose queue is gone to end by itself */
 #define GRACE		(msecs_to_jiffies(GRACE_MS) + 1)
+#define SKIP_MS		1000	/* for a job to be skipped */
 #define PATIENCE_MS	100	/* of others behind a job that takes longer than predicted */
 
 /*
@@ -361,8 +362,13 @@ void octans_job_kill(struct octans_queue *queue)
  */
 static int verdict(struct octans_sched *sched, enum octans_news news, u32 status)
 {
-	struct octans_queue *queue = octans_sched_first(sched)->queue;
+	struct octans_job *job = octans_sched_first(sched);
 	s64 ran = ktime_ms_delta(ktime_get(), sched->since);
+	struct octans_queue *queue;
+
+	if (!job)	/* to skip one takes no time */
+		return news == OCTANS_NEWS_NONSENSE || ran > SKIP_MS ? -EIO : 0;
+	queue = job->queue;
 
 	if (news == OCTANS_NEWS_FAILED && !queue->killed)
 		return octans_ring_errno(status);
@@ -390,7 +396,7 @@ static void look(struct octans_sched *sched, struct list_head *ended)
 	int error;
 
 	news = octans_sched_collect(sched, &status, ended);
-	if (!sched->frozen && octans_sched_first(sched)) {
+	if (!sched->frozen && octans_ring_count(&sched->ring)) {
 		error = verdict(sched, news, status);
 		if (error)
 			octans_sched_freeze(sched, error, news != OCTANS_NEWS_NONSENSE);
@@ -425,7 +431,7 @@ static void notice_lost(struct octans_sched *sched, const struct octans_look *lo
 {
 	u64 first = sched->ring.done + 1;
 
-	if (sched->frozen || !octans_sched_first(sched))
+	if (sched->frozen || !octans_ring_count(&sched->ring))
 		return;
 	if (!octans_ring_passed(&sched->ring, look) && !(look->status & OCTANS_RING_HALTED))
 		return;
@@ -439,7 +445,7 @@ static void notice_lost(struct octans_sched *sched, const struct octans_look *lo
  */
 static void notice_rest(struct octans_sched *sched, const struct octans_look *look)
 {
-	if (!sched->frozen && octans_sched_first(sched) && look->status != U32_MAX &&
+	if (!sched->frozen && octans_ring_count(&sched->ring) && look->status != U32_MAX &&
 	    !(look->status & (OCTANS_RING_BUSY | OCTANS_RING_HALTED)) &&
 	    !octans_ring_passed(&sched->ring, look))
 		octans_ring_bell(&sched->ring);
@@ -451,14 +457,10 @@ static void notice_rest(struct octans_sched *sched, const struct octans_look *lo
  */
 static void notice_overrun(struct octans_sched *sched)
 {
-	struct octans_job *job = octans_sched_first(sched);
-	u32 n;
-
-	if (sched->frozen || !job || !octans_sched_crowded(sched) ||
+	if (sched->frozen || !octans_sched_first(sched) || !octans_sched_crowded(sched) ||
 	    ktime_ms_delta(ktime_get(), sched->since) < PATIENCE_MS)
 		return;
-	n = octans_sched_withdraw(sched, job->queue->client, NULL);
-	atomic_add(n, &sched->dev->withdrawn);
+	atomic_add(octans_sched_overrun(sched), &sched->dev->withdrawn);
 	octans_sched_fill(sched);
 }
 

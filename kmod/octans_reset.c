@@ -58,9 +58,12 @@ static bool busy(struct octans_sched *sched)
 /* Ends the oldest job on the ring.  Its client answers for it, or the device.  Lock held. */
 static void pop(struct octans_sched *sched, int error, bool blame, struct list_head *ended)
 {
-	struct octans_queue *queue = octans_sched_first(sched)->queue;
+	struct octans_job *job = octans_sched_first(sched);
+	struct octans_queue *queue = job ? job->queue : NULL;
 
-	if (error && queue->killed)
+	if (!queue)
+		error = 0;	/* it was taken back long since */
+	else if (error && queue->killed)
 		error = -ECANCELED;
 	/* Banned first: who sees the fence may submit again at once. */
 	if (error && error != -ECANCELED) {
@@ -101,7 +104,7 @@ static void settle(struct octans_sched *sched, struct list_head *ended)
 	}
 	for (; passed; passed--)
 		pop(sched, ring->done + 1 == guilty ? error : 0, blame, ended);
-	if (octans_sched_first(sched)) {
+	if (octans_ring_count(ring)) {
 		if (ring->done + 1 == guilty)
 			pop(sched, error, blame, ended);
 		else if (ring->done + 1 == sched->look.seqno)
@@ -280,7 +283,7 @@ void octans_reset_down(struct octans_device *dev)
 
 		spin_lock_irq(&sched->lock);
 		octans_sched_collect(sched, &status, &ended);
-		while (octans_sched_first(sched))
+		while (octans_ring_count(&sched->ring))
 			octans_sched_pop(sched, -ENODEV, &ended);
 		list_for_each_entry_safe(queue, next, &sched->queues, member)
 			octans_sched_flush(sched, queue, -ENODEV, &ended);

@@ -101,6 +101,23 @@ void octans_ring_bell(const struct octans_ring *ring)
 }
 
 /**
+ * octans_ring_recorded() - is there a record of a job?
+ * @ring: ring
+ * @seqno: @ring->done + 1 .. @ring->seqno
+ *
+ * As long as there is none the device has not read the next descriptor.  So if that was withdrawn
+ * before (and a full barrier is between) it is certain not to be run.
+ *
+ * Return: whether there is one, good or not.
+ */
+bool octans_ring_recorded(const struct octans_ring *ring, u64 seqno)
+{
+	u64 n = seqno - 1 - ring->base;
+
+	return le64_to_cpu(READ_ONCE(ring->cq[octans_ring_index(ring, n)].index)) > n;
+}
+
+/**
  * octans_ring_news() - look at the record of the oldest job
  * @ring: ring that has one
  * @end: out: how it has ended, unless there is none, or nonsense

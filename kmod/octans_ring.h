@@ -46,7 +46,7 @@ struct octans_ring {
 	struct octans_completion *cq;
 	/** @words: @shadow.event and @wb are the device's, too */
 	struct octans_ring_words *words;
-	/** @jobs: whose they are */
+	/** @jobs: whose they are; NULL: withdrawn, and certain not to be run */
 	struct octans_job **jobs;
 	dma_addr_t descs_dma, cq_dma, words_dma;
 	u32 log2, vector;
@@ -134,6 +134,7 @@ u64 octans_ring_put(struct octans_ring *ring, struct octans_job *job,
 void octans_ring_withdraw(struct octans_ring *ring, u64 seqno);
 void octans_ring_tell(struct octans_ring *ring);
 void octans_ring_bell(const struct octans_ring *ring);
+bool octans_ring_recorded(const struct octans_ring *ring, u64 seqno);
 enum octans_news octans_ring_news(const struct octans_ring *ring, struct octans_end *end);
 u32 octans_ring_passed(const struct octans_ring *ring, const struct octans_look *look);
 void octans_ring_look(const struct octans_ring *ring, struct octans_look *look);

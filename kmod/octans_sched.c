@@ -195,6 +195,21 @@ static struct octans_queue *pick(struct octans_sched *sched)
 	return NULL;
 }
 
+/* What a job on the ring counts for. */
+static void count(struct octans_sched *sched, struct octans_job *job, u64 ns)
+{
+	job->ns = ns;
+	sched->ns += ns;
+	turn_of(sched, job->queue)->ns += ns;
+}
+
+static void uncount(struct octans_sched *sched, struct octans_job *job)
+{
+	sched->ns -= job->ns;
+	turn_of(sched, job->queue)->ns -= job->ns;
+	job->ns = 0;
+}
+
 /* Puts a job on the ring. */
 static void put(struct octans_sched *sched, struct octans_queue *queue, struct octans_job *job)
 {
@@ -212,9 +227,7 @@ static void put(struct octans_sched *sched, struct octans_queue *queue, struct o
 	if (!octans_ring_count(&sched->ring))
 		sched->since = ktime_get();
 	octans_ring_put(&sched->ring, job, &desc);
-	job->ns = queue->job_ns;
-	sched->ns += job->ns;
-	turn_of(sched, queue)->ns += job->ns;
+	count(sched, job, queue->job_ns);
 	queue->running++;
 	atomic_inc(&queue->client->running);
 }
@@ -279,7 +292,7 @@ void octans_sched_fill(struct octans_sched *sched)
  * octans_sched_first() - the oldest job on the ring, the one that runs
  * @sched: scheduler
  *
- * Return: the job or NULL.
+ * Return: the job or NULL: there is none, or it was withdrawn and is about to be skipped.
  */
 struct octans_job *octans_sched_first(struct octans_sched *sched)
 {
@@ -298,14 +311,6 @@ struct octans_job *octans_sched_find(struct octans_sched *sched, u64 seqno)
 	if (seqno <= sched->ring.done || seqno > sched->ring.seqno)
 		return NULL;
 	return *octans_ring_slot(&sched->ring, seqno);
-}
-
-/* What a job on the ring counts for, as long as it is to be run. */
-static void uncount(struct octans_sched *sched, struct octans_job *job)
-{
-	sched->ns -= job->ns;
-	turn_of(sched, job->queue)->ns -= job->ns;
-	job->ns = 0;
 }
 
 /* Takes a job off the ring's books. */
@@ -340,9 +345,12 @@ static void has_left(struct octans_sched *sched, struct octans_queue *queue,
 void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *ended)
 {
 	struct octans_job *job = octans_sched_first(sched);
-	bool too_late = job->withdrawn;
+	bool too_late;
 
 	sched->ring.done++;
+	if (!job)
+		return;
+	too_late = job->withdrawn;
 	leave(sched, job);
 	job->error = error;
 	job->over = true;
@@ -354,35 +362,55 @@ void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *e
 		octans_sched_flush(sched, job->queue, -ECANCELED, ended);
 }
 
+/* Marks them, from the newest on: so what follows one that is skipped is skipped, too. */
+static void mark_withdrawn(struct octans_sched *sched, const struct octans_client *client,
+			   const struct octans_queue *queue)
+{
+	struct octans_ring *ring = &sched->ring;
+	u64 seqno;
+
+	for (seqno = ring->seqno; seqno > ring->done + 1; seqno--) {
+		struct octans_job *job = *octans_ring_slot(ring, seqno);
+
+		if (!job || job->queue->client != client || (queue && job->queue != queue) ||
+		    job->withdrawn)
+			continue;
+		octans_ring_withdraw(ring, seqno);
+		job->withdrawn = true;
+		job->queue->withdrawn++;
+	}
+}
+
 /**
- * octans_sched_withdraw() - ask the device not to run jobs of a client that have not started
+ * octans_sched_withdraw() - take back jobs of a client that have not started
  * @sched: scheduler
  * @client: client
  * @queue: only those of this queue, or NULL
  *
- * The oldest job on the ring has.  The others come back when it is their turn, and are at the head
- * of their queues again; until then they count for nothing, so that others go on the ring.
+ * The oldest job on the ring has.  The others are at the head of their queues again, but for
+ * one that may be starting just now: its record will tell whether it was skipped.
  *
- * Return: how many are to come back.
+ * Return: how many were taken back.
  */
 u32 octans_sched_withdraw(struct octans_sched *sched, const struct octans_client *client,
 			  const struct octans_queue *queue)
 {
 	struct octans_ring *ring = &sched->ring;
-	u64 seqno;
+	u64 seqno, runs = ring->done + 1;
 	u32 n = 0;
 
-	/* from the newest on: so what follows one that is skipped is skipped, too */
-	for (seqno = ring->seqno; seqno > ring->done + 1; seqno--) {
-		struct octans_job *job = *octans_ring_slot(ring, seqno);
+	mark_withdrawn(sched, client, queue);
+	mb();	/* see octans_ring_recorded() */
+	while (runs < ring->seqno && octans_ring_recorded(ring, runs))
+		runs++;
+	for (seqno = ring->seqno; seqno > runs; seqno--) {
+		struct octans_job **slot = octans_ring_slot(ring, seqno), *job = *slot;
 
-		if (job->queue->client != client || (queue && job->queue != queue) ||
-		    job->withdrawn)
+		if (!job || !job->withdrawn)
 			continue;
-		octans_ring_withdraw(ring, seqno);
-		uncount(sched, job);
-		job->withdrawn = true;
-		job->queue->withdrawn++;
+		*slot = NULL;
+		leave(sched, job);
+		list_add(&job->node, &job->queue->jobs);
 		octans_sched_update(sched, job->queue);
 		n++;
 	}
@@ -454,14 +482,19 @@ enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,
 	struct octans_end end = {};
 	ktime_t now = 0;
 
-	while ((job = octans_sched_first(sched))) {
+	while (octans_ring_count(&sched->ring)) {
+		job = octans_sched_first(sched);
 		news = octans_ring_news(&sched->ring, &end);
-		if (news == OCTANS_NEWS_SKIPPED && !job->withdrawn)
+		/* it runs if, and only if, that was not to be prevented */
+		if (news == OCTANS_NEWS_SKIPPED ? job && !job->withdrawn :
+						  news != OCTANS_NEWS_NONE && !job)
 			news = OCTANS_NEWS_NONSENSE;
 		if (news != OCTANS_NEWS_ENDED && news != OCTANS_NEWS_SKIPPED)
 			break;
 		now = now ?: ktime_get();
-		if (news == OCTANS_NEWS_SKIPPED) {
+		if (!job) {
+			sched->ring.done++;
+		} else if (news == OCTANS_NEWS_SKIPPED) {
 			come_back(sched, ended);
 		} else {
 			/* the device's word, as far as that can be */
@@ -490,11 +523,14 @@ void octans_sched_put_back(struct octans_sched *sched, struct list_head *ended)
 	for (seqno = ring->seqno; seqno > ring->done; seqno--) {
 		struct octans_job *job = *octans_ring_slot(ring, seqno);
 
+		if (!job)
+			continue;
 		leave(sched, job);
 		list_add(&job->node, &job->queue->jobs);
 	}
 	for (seqno = ring->done + 1; seqno <= ring->seqno; seqno++)
-		has_left(sched, (*octans_ring_slot(ring, seqno))->queue, ended);
+		if (*octans_ring_slot(ring, seqno))
+			has_left(sched, (*octans_ring_slot(ring, seqno))->queue, ended);
 	ring->done = ring->seqno;
 }
 
@@ -515,12 +551,32 @@ bool octans_sched_crowded(struct octans_sched *sched)
 	for (; seqno <= sched->ring.seqno; seqno++) {
 		struct octans_job *job = octans_sched_find(sched, seqno);
 
+		if (!job)
+			continue;
 		if (job->queue->client != client)
 			others = true;
 		else if (!job->withdrawn)
 			behind++;
 	}
 	return others && behind;
+}
+
+/**
+ * octans_sched_overrun() - the oldest job on the ring takes longer than its queue's jobs did
+ * @sched: scheduler
+ *
+ * What its client has behind it is taken back.  It counts for as much as a ring can take, so that
+ * nothing follows it until it has ended, and then those who waited come first.
+ *
+ * Return: how many jobs were taken back.
+ */
+u32 octans_sched_overrun(struct octans_sched *sched)
+{
+	struct octans_job *job = octans_sched_first(sched);
+
+	uncount(sched, job);
+	count(sched, job, RING_NS);
+	return octans_sched_withdraw(sched, job->queue->client, NULL);
 }
 
 /**

@@ -72,6 +72,7 @@ enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,
 struct octans_job *octans_sched_first(struct octans_sched *sched);
 struct octans_job *octans_sched_find(struct octans_sched *sched, u64 seqno);
 void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *ended);
+u32 octans_sched_overrun(struct octans_sched *sched);
 u32 octans_sched_withdraw(struct octans_sched *sched, const struct octans_client *client,
 			  const struct octans_queue *queue);
 void octans_sched_put_back(struct octans_sched *sched, struct list_head *ended);

@@ -2,6 +2,8 @@
 /* Many jobs at once: whose turn it is, what is too many, and what a reset leaves alone. */
 #include <pthread.h>
 
+#include <octans/regs.h>
+
 #include "octans.h"
 
 FIXTURE(turns) {
@@ -101,6 +103,35 @@ TEST_F_TIMEOUT(turns, too_many, 60)
 		EXPECT_EQ(queue_destroy(self->b.fd, hung[r]), 0);
 	for (uint32_t r = 0; r < self->rings; r++)
 		EXPECT_EQ(sync_result(self->b.fd, out[r].handle, 5), -ECANCELED);
+	control_rings("hang ring", " off");
+}
+
+/* What waits on a ring behind somebody else's hang need not wait to be cancelled. */
+TEST_F_TIMEOUT(turns, destroyed_behind_a_hang, 60)
+{
+	uint32_t hung[OCTANS_MAX_RINGS], queue[2 * OCTANS_MAX_RINGS], size = put_nop(self->a.map);
+	struct drm_octans_sync out[OCTANS_MAX_RINGS], last[2 * OCTANS_MAX_RINGS];
+	uint32_t n = 2 * self->rings;
+	int64_t begin;
+
+	if (!control_rings("hang ring", ""))
+		SKIP("no control port");
+	ASSERT_EQ(hang_every_ring(&self->b, self->rings, 10000, hung, out), 0);
+	for (uint32_t i = 0; i < n; i++) {
+		last[i] = new_sync(self->a.fd);
+		ASSERT_EQ(queue_create(self->a.fd, self->a.vm, 10000, &queue[i]), 0);
+		ASSERT_EQ(submit_many(self->a.fd, queue[i], size, 3, &last[i]), 0);
+	}
+	begin = now_ns();
+	for (uint32_t i = 0; i < n; i++)
+		EXPECT_EQ(queue_destroy(self->a.fd, queue[i]), 0);
+	for (uint32_t i = 0; i < n; i++)
+		EXPECT_EQ(sync_result(self->a.fd, last[i].handle, 5), -ECANCELED);
+	EXPECT_SOON(now_ns() - begin, 2000000000ll);
+	for (uint32_t r = 0; r < self->rings; r++)
+		EXPECT_EQ(sync_result(self->b.fd, out[r].handle, 0), -ETIMEDOUT);
+	for (uint32_t r = 0; r < self->rings; r++)
+		EXPECT_EQ(queue_destroy(self->b.fd, hung[r]), 0);
 	control_rings("hang ring", " off");
 }
 
