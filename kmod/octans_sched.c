@@ -509,6 +509,17 @@ enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,
 	return news;
 }
 
+/* Who was on the ring had its turn, and lost it by no fault of its own. */
+static void go_first(struct octans_sched *sched, struct octans_queue *queue)
+{
+	struct octans_lane *lane = &turn_of(sched, queue)->lanes[queue->level];
+
+	if (list_empty(&queue->ready))
+		return;
+	list_move(&queue->ready, &lane->queues);
+	list_move(&lane->node, &sched->ready[queue->level]);
+}
+
 /**
  * octans_sched_put_back() - put jobs that have not started back into their queues
  * @sched: scheduler whose ring has been reset, or will never start
@@ -528,9 +539,14 @@ void octans_sched_put_back(struct octans_sched *sched, struct list_head *ended)
 		leave(sched, job);
 		list_add(&job->node, &job->queue->jobs);
 	}
-	for (seqno = ring->done + 1; seqno <= ring->seqno; seqno++)
-		if (*octans_ring_slot(ring, seqno))
-			has_left(sched, (*octans_ring_slot(ring, seqno))->queue, ended);
+	for (seqno = ring->seqno; seqno > ring->done; seqno--) {
+		struct octans_job *job = *octans_ring_slot(ring, seqno);
+
+		if (!job)
+			continue;
+		has_left(sched, job->queue, ended);
+		go_first(sched, job->queue);
+	}
 	ring->done = ring->seqno;
 }
 
