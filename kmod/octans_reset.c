@@ -102,8 +102,16 @@ static void settle(struct octans_sched *sched, struct list_head *ended)
 			blame = false;
 		}
 	}
-	for (; passed; passed--)
-		pop(sched, ring->done + 1 == guilty ? error : 0, blame, ended);
+	for (; passed; passed--) {
+		struct octans_job *job = octans_sched_first(sched);
+
+		if (ring->done + 1 == guilty)
+			pop(sched, error, blame, ended);
+		else if (job && job->withdrawn)
+			pop(sched, -EIO, false, ended);	/* run or skipped, who knows */
+		else
+			pop(sched, 0, false, ended);
+	}
 	if (octans_ring_count(ring)) {
 		if (ring->done + 1 == guilty)
 			pop(sched, error, blame, ended);

@@ -62,8 +62,8 @@ int octans_sched_init(struct octans_device *dev, u32 index)
  * @dev: device
  * @last: where it was, or NULL: it moves only if that is better
  *
- * A guess: the counts are read without locks.  New queues begin at different rings, as those that
- * get no work for now count for nothing.
+ * A guess: the counts are read without locks.  They are of jobs; so the search begins at another
+ * ring each time, or queues whose jobs end soon would all meet on the first.
  *
  * Return: a scheduler of the device.
  */
