@@ -5,10 +5,10 @@
 #include <drm/drm_debugfs.h>
 #include <drm/drm_file.h>
 
+#include "octans_batch.h"
 #include "octans_debugfs.h"
 #include "octans_device.h"
 #include "octans_gem.h"
-#include "octans_job.h"
 
 static int objects_show(struct seq_file *m, void *data)
 {
@@ -21,7 +21,7 @@ static int objects_show(struct seq_file *m, void *data)
 	seq_printf(m, "queues %d\n", atomic_read(&dev->objects.queues));
 	seq_printf(m, "jobs %d\n", atomic_read(&dev->objects.jobs));
 	/* these may outlive their devices, and count for all of them */
-	seq_printf(m, "fences %d\n", octans_job_live());
+	seq_printf(m, "fences %d\n", octans_batch_live());
 	mutex_lock(&dev->local.lock);
 	seq_printf(m, "card_bytes %llu\n", dev->local.used);
 	seq_printf(m, "card_table_bytes %llu\n", dev->local.tables);

@@ -12,11 +12,11 @@
 #include <drm/drm_ioctl.h>
 #include <drm/octans_accel.h>
 
+#include "octans_batch.h"
 #include "octans_debugfs.h"
 #include "octans_device.h"
 #include "octans_drv.h"
 #include "octans_gem.h"
-#include "octans_job.h"
 #include "octans_queue.h"
 #include "octans_reset.h"
 #include "octans_submit.h"
@@ -412,13 +412,13 @@ static struct pci_driver octans_pci_driver = {
 
 static int __init octans_init(void)
 {
-	int ret = octans_job_init();
+	int ret = octans_batch_init();
 
 	if (ret)
 		return ret;
 	ret = pci_register_driver(&octans_pci_driver);
 	if (ret)
-		octans_job_exit();
+		octans_batch_exit();
 	return ret;
 }
 module_init(octans_init);
@@ -426,7 +426,7 @@ module_init(octans_init);
 static void __exit octans_exit(void)
 {
 	pci_unregister_driver(&octans_pci_driver);
-	octans_job_exit();
+	octans_batch_exit();
 }
 module_exit(octans_exit);
 

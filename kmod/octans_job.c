@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A job's life: made and pushed by SUBMIT, waiting for fences, on a ring, ended, reaped.
+ * A job's life: pushed by SUBMIT, waiting for fences, on a ring, ended.
  *
  * Fences are signalled, and others' fences asked, with no lock of ours but a queue's submit_lock
  * held: who ends jobs collects them in a list under the scheduler's lock, and ends them after it.
  */
-#include <linux/module.h>
-#include <linux/slab.h>
-
 #include <drm/drm_drv.h>
 
+#include "octans_batch.h"
 #include "octans_device.h"
 #include "octans_job.h"
 #include "octans_queue.h"
@@ -20,198 +18,46 @@
 #define SKIP_MS		1000	/* for a job to be skipped */
 #define PATIENCE_MS	100	/* of others behind a job that takes longer than predicted */
 
-/*
- * The reaper drops what ended jobs held, and frees those that nobody holds any more.  Both may be
- * due in any context, and neither may be done there.  It belongs to the module, so that it can
- * drop the last reference of a device, and see the module go only after its own last line.
- */
-static struct workqueue_struct *reaper;
-static void reap(struct work_struct *work);
-static DECLARE_DELAYED_WORK(reap_work, reap);
-static LLIST_HEAD(ended_jobs);
-static LLIST_HEAD(free_jobs);
-static atomic_t live_jobs;
-
-/* Many jobs a second make few wakeups. */
-static void reap_soon(struct octans_job *job, struct llist_head *list)
-{
-	if (llist_add(&job->reap, list))
-		queue_delayed_work(reaper, &reap_work, 1);
-}
-
-static const char *fence_name(struct dma_fence *fence)
-{
-	return "octans";
-}
-
-static void fence_release(struct dma_fence *fence)
-{
-	reap_soon(container_of(fence, struct octans_job, fence), &free_jobs);
-}
-
-/* Whoever asks may hold nothing but the fence: the names are not the queue's or the device's. */
-static const struct dma_fence_ops fence_ops = {
-	.get_driver_name = fence_name,
-	.get_timeline_name = fence_name,
-	.release = fence_release,
-};
-
-/* What a job holds besides its own memory. */
-static void drop_held(struct octans_job *job)
-{
-	struct octans_device *dev = job->queue->dev;
-	u32 i;
-
-	for (i = 0; i < job->n_waits; i++) {
-		dma_fence_remove_callback(job->waits[i].fence, &job->waits[i].cb);
-		dma_fence_put(job->waits[i].fence);
-	}
-	atomic_dec(&dev->objects.jobs);
-	octans_queue_put(job->queue);
-}
-
-static void reap(struct work_struct *work)
-{
-	struct octans_job *job, *next;
-
-	llist_for_each_entry_safe(job, next, llist_del_all(&ended_jobs), reap) {
-		drop_held(job);
-		dma_fence_put(&job->fence);
-		cond_resched();
-	}
-	llist_for_each_entry_safe(job, next, llist_del_all(&free_jobs), reap) {
-		kfree_rcu(job, fence.rcu);
-		atomic_dec(&live_jobs);
-		module_put(THIS_MODULE);
-		cond_resched();
-	}
-}
-
-/**
- * octans_job_live() - how many jobs of all devices there are, and fences that were jobs
- *
- * Return: their number.
- */
-int octans_job_live(void)
-{
-	return atomic_read(&live_jobs);
-}
-
-/**
- * octans_job_init() - the module is loaded
- *
- * Return: 0 or -ENOMEM.
- */
-int octans_job_init(void)
-{
-	reaper = alloc_workqueue("octans-reaper", WQ_UNBOUND | WQ_MEM_RECLAIM, 1);
-	return reaper ? 0 : -ENOMEM;
-}
-
-/**
- * octans_job_exit() - the module is unloaded; every job has kept it, so there is none
- */
-void octans_job_exit(void)
-{
-	flush_delayed_work(&reap_work);
-	destroy_workqueue(reaper);
-}
-
-/**
- * octans_job_new() - make a job
- * @queue: its queue; a reference is taken
- * @max_waits: most fences that it will wait for
- *
- * Return: the job or NULL.
- */
-struct octans_job *octans_job_new(struct octans_queue *queue, u32 max_waits)
-{
-	struct octans_job *job = kzalloc_flex(*job, waits, max_waits, GFP_KERNEL_ACCOUNT);
-
-	if (!job)
-		return NULL;
-	__module_get(THIS_MODULE);
-	atomic_inc(&live_jobs);
-	kref_get(&queue->ref);
-	atomic_inc(&queue->dev->objects.jobs);
-	spin_lock_init(&job->lock);
-	INIT_LIST_HEAD(&job->node);
-	atomic_set(&job->unmet, 1);
-	job->queue = queue;
-	return job;
-}
-
-/**
- * octans_job_wait_for() - let a job wait for a fence
- * @job: that has not been pushed
- * @fence: the reference becomes the job's
- *
- * How the fence ends does not matter.
- */
-void octans_job_wait_for(struct octans_job *job, struct dma_fence *fence)
-{
-	job->waits[job->n_waits].job = job;
-	INIT_LIST_HEAD(&job->waits[job->n_waits].cb.node);
-	job->waits[job->n_waits++].fence = fence;
-}
-
-/**
- * octans_job_discard() - free a job that was not pushed
- * @job: job
- */
-void octans_job_discard(struct octans_job *job)
-{
-	u32 i;
-
-	for (i = 0; i < job->n_waits; i++)
-		dma_fence_put(job->waits[i].fence);
-	atomic_dec(&job->queue->dev->objects.jobs);
-	octans_queue_put(job->queue);
-	atomic_dec(&live_jobs);
-	kfree(job);
-	module_put(THIS_MODULE);	/* an open file still holds it */
-}
-
 /**
  * octans_job_end() - tell the world that jobs have ended
  * @jobs: off their rings and queues, in order; emptied
+ *
+ * Those of a batch mostly come together, and are counted together.
  */
 void octans_job_end(struct list_head *jobs)
 {
 	struct octans_job *job, *next;
+	u32 good = 0, bad = 0;
 	ktime_t now;
 
 	if (list_empty(jobs))
 		return;
 	now = ktime_get();
 	list_for_each_entry_safe(job, next, jobs, node) {
-		struct octans_queue *queue = job->queue;
+		struct octans_batch *batch = job->batch;
 
-		list_del_init(&job->node);
-		atomic_dec(&queue->client->jobs);
-		if (job->error) {
-			atomic64_inc(&queue->failed);
-			dma_fence_set_error(&job->fence, job->error);
-		} else {
-			atomic64_inc(&queue->completed);
-		}
-		dma_fence_signal_timestamp(&job->fence, now);
-		reap_soon(job, &ended_jobs);
+		job->error ? bad++ : good++;
+		if (!list_entry_is_head(next, jobs, node) && next->batch == batch)
+			continue;
+		octans_batch_end(batch, good, bad, now);
+		good = 0;
+		bad = 0;
 	}
+	INIT_LIST_HEAD(jobs);
 }
 
 /* ---- pushing ---- */
 
-/* The last fence that a job waited for has come, under that fence's lock, anywhere. */
-static void met(struct octans_job *job)
+/* The last fence that a batch waited for has come, under that fence's lock, anywhere. */
+static void met(struct octans_batch *batch)
 {
-	struct octans_sched *sched = job->sched;
+	struct octans_sched *sched = batch->sched;
 	unsigned long flags;
 
 	spin_lock_irqsave(&sched->lock, flags);
 	/* if it was cancelled meanwhile its queue may belong to another ring */
-	if (!job->over) {
-		octans_sched_update(sched, job->queue);
+	if (!batch->jobs[0].over) {
+		octans_sched_update(sched, batch->queue);
 		octans_sched_fill(sched);
 	}
 	spin_unlock_irqrestore(&sched->lock, flags);
@@ -219,27 +65,10 @@ static void met(struct octans_job *job)
 
 static void fence_came(struct dma_fence *fence, struct dma_fence_cb *cb)
 {
-	struct octans_job *job = container_of(cb, struct octans_wait, cb)->job;
+	struct octans_batch *batch = container_of(cb, struct octans_wait, cb)->batch;
 
-	if (atomic_dec_and_test(&job->unmet))
-		met(job);
-}
-
-/* From now on it may be met(); not before it is pushed, as there is one unmet more. */
-static void start_waiting(struct octans_job *job)
-{
-	u32 i;
-
-	for (i = 0; i < job->n_waits; i++) {
-		struct octans_wait *w = &job->waits[i];
-
-		/* jobs of a queue follow each other anyway */
-		if (w->fence->context == job->queue->context)
-			continue;
-		atomic_inc(&job->unmet);
-		if (dma_fence_add_callback(w->fence, &w->cb, fence_came))
-			atomic_dec(&job->unmet);
-	}
+	if (atomic_dec_and_test(&batch->unmet))
+		met(batch);
 }
 
 /* Lets a queue that has no jobs change to a ring that has fewer.  submit_lock held. */
@@ -281,44 +110,34 @@ static int admit(struct octans_queue *queue, u32 n)
 
 /**
  * octans_job_push() - put the jobs of one SUBMIT into their queue, all or none
- * @queue: queue
- * @jobs: jobs; no longer the caller's on success
- * @n: how many
- * @done: out: fence of the last one, a reference
+ * @batch: the jobs; no longer the caller's on success
+ * @done: out: their fence, a reference
  *
  * If nothing stands in their way they are on a ring when this returns.
  *
  * Return: 0 or a negative errno.
  */
-int octans_job_push(struct octans_queue *queue, struct octans_job **jobs, u32 n,
-		    struct dma_fence **done)
+int octans_job_push(struct octans_batch *batch, struct dma_fence **done)
 {
+	struct octans_queue *queue = batch->queue;
 	struct octans_sched *sched;
 	LIST_HEAD(ended);
 	bool cookie;
-	u32 i;
 	int ret;
 
 	mutex_lock(&queue->submit_lock);
-	ret = admit(queue, n);
+	ret = admit(queue, batch->n_jobs);
 	if (ret)
 		goto out;
 	sched = choose(queue);
-	for (i = 0; i < n; i++) {
-		jobs[i]->sched = sched;
-		dma_fence_init(&jobs[i]->fence, &fence_ops, &jobs[i]->lock, queue->context,
-			       ++queue->fences);
-		start_waiting(jobs[i]);
-	}
-	jobs[n - 1]->last = true;
-	*done = dma_fence_get(&jobs[n - 1]->fence);
-	atomic64_add(n, &queue->submitted);
+	octans_batch_start(batch, sched, fence_came);
+	*done = dma_fence_get(&batch->fence);
+	atomic64_add(batch->n_jobs, &queue->submitted);
 
 	cookie = dma_fence_begin_signalling();
 	spin_lock_irq(&sched->lock);
-	for (i = 0; i < n; i++)
-		atomic_dec(&jobs[i]->unmet);
-	octans_sched_add(sched, queue, jobs, n);
+	atomic_dec(&batch->unmet);
+	octans_sched_add(sched, batch);
 	octans_sched_fill(sched);
 	/* the device may have gone, or the queue been banned */
 	octans_sched_flush(sched, queue, -ECANCELED, &ended);

@@ -8,6 +8,7 @@
  */
 #include <linux/dma-mapping.h>
 
+#include "octans_batch.h"
 #include "octans_device.h"
 #include "octans_job.h"
 #include "octans_queue.h"
@@ -112,7 +113,7 @@ void octans_sched_update(struct octans_sched *sched, struct octans_queue *queue)
 {
 	struct octans_lane *lane = &turn_of(sched, queue)->lanes[queue->level];
 	struct octans_job *job = list_first_entry_or_null(&queue->jobs, struct octans_job, node);
-	bool ready = job && !queue->withdrawn && !atomic_read(&job->unmet);
+	bool ready = job && !queue->withdrawn && !atomic_read(&job->batch->unmet);
 
 	if (ready == !list_empty(&queue->ready))
 		return;
@@ -248,26 +249,24 @@ static void emit(struct octans_sched *sched, struct octans_queue *queue)
 /**
  * octans_sched_add() - add jobs to a queue
  * @sched: scheduler that the queue belongs to
- * @queue: queue
- * @jobs: jobs, of which only the first waits for fences
- * @n: how many
+ * @batch: jobs, of which only the first waits for fences
  *
  * If nobody's turn comes before they go on the ring at once, as far as there is room.
  */
-void octans_sched_add(struct octans_sched *sched, struct octans_queue *queue,
-		      struct octans_job **jobs, u32 n)
+void octans_sched_add(struct octans_sched *sched, struct octans_batch *batch)
 {
-	u32 i = 0;
+	struct octans_queue *queue = batch->queue;
+	u32 i = 0, n = batch->n_jobs;
 
 	add_count(sched, queue, n);
 	if (!sched->frozen && list_empty(&queue->jobs) && !queue->withdrawn &&
-	    !atomic_read(&jobs[0]->unmet) && !anybody_waits(sched))
+	    !atomic_read(&batch->unmet) && !anybody_waits(sched))
 		while (i < n && has_room(sched, queue))
-			put(sched, queue, jobs[i++]);
+			put(sched, queue, &batch->jobs[i++]);
 	if (i == n)
 		return;
 	for (; i < n; i++)
-		list_add_tail(&jobs[i]->node, &queue->jobs);
+		list_add_tail(&batch->jobs[i].node, &queue->jobs);
 	octans_sched_update(sched, queue);
 }
 

@@ -10,6 +10,7 @@
 #include "octans_client.h"
 #include "octans_ring.h"
 
+struct octans_batch;
 struct octans_device;
 struct octans_job;
 struct octans_queue;
@@ -63,8 +64,7 @@ struct octans_sched {
 
 int octans_sched_init(struct octans_device *dev, u32 index);
 struct octans_sched *octans_sched_choose(struct octans_device *dev, struct octans_sched *last);
-void octans_sched_add(struct octans_sched *sched, struct octans_queue *queue,
-		      struct octans_job **jobs, u32 n);
+void octans_sched_add(struct octans_sched *sched, struct octans_batch *batch);
 void octans_sched_update(struct octans_sched *sched, struct octans_queue *queue);
 void octans_sched_fill(struct octans_sched *sched);
 enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,

@@ -7,6 +7,7 @@
 #include <drm/drm_syncobj.h>
 #include <drm/octans_accel.h>
 
+#include "octans_batch.h"
 #include "octans_device.h"
 #include "octans_drv.h"
 #include "octans_job.h"
@@ -35,8 +36,7 @@ struct submit {
 	struct octans_queue *queue;
 	struct drm_octans_job *ujobs;
 	struct drm_octans_sync *usyncs;
-	struct octans_job **jobs;
-	u32 n_jobs;
+	struct octans_batch *batch;
 	struct signal *signals;
 	u32 n_signals;
 	/* if they are many */
@@ -49,7 +49,6 @@ struct submit {
 struct few {
 	struct drm_octans_job ujobs[FEW];
 	struct drm_octans_sync usyncs[FEW];
-	struct octans_job *jobs[FEW];
 	struct signal signals[FEW];
 };
 
@@ -73,24 +72,25 @@ static bool job_ok(const struct drm_octans_job *job)
 
 static int make_jobs(struct submit *s)
 {
-	u32 i;
+	u32 i, n = s->args->jobs.count;
 
-	for (i = 0; i < s->args->jobs.count; i++) {
-		struct octans_job *job;
-
+	for (i = 0; i < n; i++)
 		if (!job_ok(&s->ujobs[i]))
 			return refuse(s, i, -EINVAL);
-		/* the first one waits, and the others follow it */
-		job = octans_job_new(s->queue, i ? 0 : s->args->syncs.count);
-		if (!job)
-			return -ENOMEM;
-		job->va = s->ujobs[i].va;
-		job->size = s->ujobs[i].size;
-		job->tag = s->ujobs[i].tag;
-		job->param_va = s->ujobs[i].param_va;
-		job->param_count = s->ujobs[i].param_count;
-		s->jobs[s->n_jobs++] = job;
-	}
+	s->batch = octans_batch_new(s->queue, n, s->args->syncs.count);
+	if (!s->batch)
+		return -ENOMEM;
+	for (i = 0; i < n; i++)
+		s->batch->jobs[i] = (struct octans_job) {
+			.batch = s->batch,
+			.queue = s->queue,
+			.va = s->ujobs[i].va,
+			.size = s->ujobs[i].size,
+			.tag = s->ujobs[i].tag,
+			.param_va = s->ujobs[i].param_va,
+			.param_count = s->ujobs[i].param_count,
+			.last = i == n - 1,
+		};
 	return 0;
 }
 
@@ -101,7 +101,7 @@ static int add_wait(struct submit *s, const struct drm_octans_sync *sync)
 
 	ret = drm_syncobj_find_fence(s->file, sync->handle, sync->point, 0, &fence);
 	if (!ret)
-		octans_job_wait_for(s->jobs[0], fence);
+		octans_batch_wait_for(s->batch, fence);
 	return ret;
 }
 
@@ -149,12 +149,12 @@ static int push(struct submit *s)
 	u32 i;
 	int ret;
 
-	ret = octans_job_push(s->queue, s->jobs, s->n_jobs, &done);
+	ret = octans_job_push(s->batch, &done);
 	if (ret)
 		return ret;
+	s->batch = NULL;	/* no longer ours */
 	atomic64_inc(&dev->submits);
-	atomic64_add(s->n_jobs, &dev->submitted_jobs);
-	s->n_jobs = 0;		/* no longer ours */
+	atomic64_add(s->args->jobs.count, &dev->submitted_jobs);
 	for (i = 0; i < s->n_signals; i++) {
 		struct signal *sig = &s->signals[i];
 
@@ -171,23 +171,20 @@ static int push(struct submit *s)
 static int find_room(struct submit *s, struct few *few)
 {
 	u32 n = s->args->jobs.count, m = s->args->syncs.count;
-	size_t of_jobs = sizeof(*s->ujobs) + sizeof(*s->jobs);
 	size_t of_syncs = sizeof(*s->usyncs) + sizeof(*s->signals);
 
 	if (n <= FEW && m <= FEW) {
 		s->ujobs = few->ujobs;
 		s->usyncs = few->usyncs;
-		s->jobs = few->jobs;
 		s->signals = few->signals;
 		return 0;
 	}
-	s->memory = kmalloc(n * of_jobs + m * of_syncs, GFP_KERNEL_ACCOUNT);
+	s->memory = kmalloc(n * sizeof(*s->ujobs) + m * of_syncs, GFP_KERNEL_ACCOUNT);
 	if (!s->memory)
 		return -ENOMEM;
 	s->ujobs = s->memory;
 	s->usyncs = (void *)(s->ujobs + n);
 	s->signals = (void *)(s->usyncs + m);
-	s->jobs = (void *)(s->signals + m);
 	return 0;
 }
 
@@ -217,8 +214,8 @@ static void cleanup(struct submit *s)
 {
 	u32 i;
 
-	for (i = 0; i < s->n_jobs; i++)
-		octans_job_discard(s->jobs[i]);
+	if (s->batch)
+		octans_batch_discard(s->batch);
 	for (i = 0; i < s->n_signals; i++) {
 		dma_fence_chain_free(s->signals[i].chain);
 		drm_syncobj_put(s->signals[i].syncobj);

@@ -436,7 +436,7 @@ struct drm_octans_job {
  * @pad: zero
  *
  * Jobs of one queue run one after the other in the order of submission.
- * A fence ends with the error of the job: -ETIME (it ran longer than the queue's
+ * The fence ends with the last of them, and with its error: -ETIME (it ran longer than the queue's
  * timeout), -EFAULT (MMU fault), -EIO (bad command), -ECANCELED (an earlier job
  * of its queue failed, or the queue was destroyed), -ENODATA (see BO_LOST), -ENODEV (device gone).
  * A job runs also if a fence that it waited for ended with an error.
