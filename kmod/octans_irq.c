@@ -13,14 +13,33 @@ static irqreturn_t irq_handler(int irq, void *arg)
 	struct octans_vector *vector = arg;
 	struct octans_device *dev = vector->dev;
 	u32 r = vector->index - 1;
+	int cpu = smp_processor_id();
 
 	if (!vector->index) {
 		octans_event_kick(dev);
 		r = dev->n_vectors - 1;
 	}
-	for (; r < dev->info.rings; r += dev->n_vectors)
+	for (; r < dev->info.rings; r += dev->n_vectors) {
+		if (READ_ONCE(dev->scheds[r].cpu) != cpu)
+			WRITE_ONCE(dev->scheds[r].cpu, cpu);
 		octans_job_irq(&dev->scheds[r]);
+	}
 	return IRQ_HANDLED;
+}
+
+/* Rings far apart, so that each processor has one near; whoever knows better may change it. */
+static void spread(struct octans_device *dev)
+{
+	struct pci_dev *pdev = octans_pdev(dev);
+	u32 i;
+
+	for (i = 0; i < dev->info.rings; i++) {
+		int cpu = cpumask_local_spread(i, dev_to_node(&pdev->dev));
+
+		dev->scheds[i].cpu = cpu;
+		if (i + 1 < dev->n_vectors)
+			irq_set_affinity(pci_irq_vector(pdev, i + 1), cpumask_of(cpu));
+	}
 }
 
 /**
@@ -48,5 +67,6 @@ int octans_irq_init(struct octans_device *dev)
 		if (ret)
 			return ret;
 	}
+	spread(dev);
 	return 0;
 }

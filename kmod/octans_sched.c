@@ -58,6 +58,22 @@ int octans_sched_init(struct octans_device *dev, u32 index)
 	return ring->descs && ring->cq && ring->words && ring->jobs ? 0 : -ENOMEM;
 }
 
+/* Do its interrupts arrive where the caller runs?  Waking who waits there costs the least. */
+static bool near(const struct octans_sched *sched)
+{
+	return READ_ONCE(sched->cpu) == raw_smp_processor_id();
+}
+
+static bool better(const struct octans_sched *a, const struct octans_sched *b)
+{
+	bool a_stopped = READ_ONCE(a->frozen), b_stopped = READ_ONCE(b->frozen);
+	u32 a_count = READ_ONCE(a->count), b_count = READ_ONCE(b->count);
+
+	if (a_stopped != b_stopped)
+		return b_stopped;
+	return a_count != b_count ? a_count < b_count : near(a) && !near(b);
+}
+
 /**
  * octans_sched_choose() - where a queue that has no jobs should go
  * @dev: device
@@ -70,20 +86,15 @@ int octans_sched_init(struct octans_device *dev, u32 index)
  */
 struct octans_sched *octans_sched_choose(struct octans_device *dev, struct octans_sched *last)
 {
-	struct octans_sched *best = last;
-	u32 i;
+	u32 i, n = dev->info.rings, first = last ? last->index : atomic_inc_return(&dev->placed);
+	struct octans_sched *best = &dev->scheds[first % n];
 
-	if (last && !READ_ONCE(last->count) && !READ_ONCE(last->frozen))
+	if (last && !READ_ONCE(last->count) && !READ_ONCE(last->frozen) && near(last))
 		return last;
-	if (!best)
-		best = &dev->scheds[(u32)atomic_inc_return(&dev->placed) % dev->info.rings];
+	for (i = 1; i < n; i++) {
+		struct octans_sched *s = &dev->scheds[(first + i) % n];
 
-	for (i = 0; i < dev->info.rings; i++) {
-		struct octans_sched *s = &dev->scheds[i];
-		bool stopped = READ_ONCE(s->frozen), best_stopped = READ_ONCE(best->frozen);
-
-		if (stopped != best_stopped ? best_stopped :
-		    READ_ONCE(s->count) < READ_ONCE(best->count))
+		if (better(s, best))
 			best = s;
 	}
 	return best;

@@ -34,6 +34,8 @@ struct octans_sched {
 	/** @lock: protects the rest, and the second half of each queue that belongs here */
 	spinlock_t lock;
 	struct octans_ring ring;
+	/** @cpu: where the ring's last interrupt was handled; a hint, read without the lock */
+	int cpu;
 	/** @ready: lanes that have a job that may run, in turn */
 	struct list_head ready[OCTANS_LEVELS];
 	/** @picks: jobs put on the ring so far */

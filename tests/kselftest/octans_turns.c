@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Many jobs at once: whose turn it is, what is too many, and what a reset leaves alone. */
 #include <pthread.h>
+#include <sched.h>
 
 #include <octans/regs.h>
 
@@ -285,4 +286,50 @@ TEST_F(turns, ping_pong)
 			 sync, 2), 0);
 	EXPECT_EQ(sync_result(self->a.fd, last.handle, 20), 0);
 	EXPECT_EQ(cell[400], 0x1234);
+}
+
+/* How many interrupts of the driver each of the first two processors has handled. */
+static int count_interrupts(unsigned long n[2])
+{
+	FILE *f = fopen("/proc/interrupts", "r");
+	unsigned long a, b;
+	int lines = 0;
+	char line[512];
+
+	n[0] = 0;
+	n[1] = 0;
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, "octans") && sscanf(line, "%*s %lu %lu", &a, &b) == 2) {
+			n[0] += a;
+			n[1] += b;
+			lines++;
+		}
+	if (f)
+		fclose(f);
+	return lines;
+}
+
+/* The end of a job is told where its client runs, and that follows it. */
+TEST_F(turns, near)
+{
+	unsigned long before[2], after[2];
+	cpu_set_t all, one;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2 || count_interrupts(before) < 3)
+		SKIP("one processor, or one vector");
+	ASSERT_EQ(sched_getaffinity(0, sizeof(all), &all), 0);
+	for (int round = 0; round < 4; round++) {
+		int here = round % 2;
+
+		CPU_ZERO(&one);
+		CPU_SET(here, &one);
+		ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+		count_interrupts(before);
+		for (int i = 0; i < 100; i++)
+			ASSERT_EQ(run(self->a.fd, self->a.queue, VA, put_nop(self->a.map), 0), 0);
+		count_interrupts(after);
+		EXPECT_GE(after[here] - before[here], 95);
+		EXPECT_LE(after[!here] - before[!here], 5);
+	}
+	sched_setaffinity(0, sizeof(all), &all);
 }
