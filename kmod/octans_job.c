@@ -12,6 +12,7 @@
 #include "octans_job.h"
 #include "octans_queue.h"
 #include "octans_sched.h"
+#include "octans_vm.h"
 
 #define GRACE_MS	5	/* for a job whose queue is gone to end by itself */
 #define GRACE		(msecs_to_jiffies(GRACE_MS) + 1)
@@ -97,6 +98,9 @@ static int admit(struct octans_queue *queue, u32 n)
 		return -ENODEV;
 	if (octans_client_banned(queue->client))
 		return -EACCES;
+	/* made when its address space had just lost something */
+	if (READ_ONCE(queue->vm->lost))
+		octans_queue_stop(queue, -ENODATA);
 	if (atomic_read(&queue->error))
 		return -ECANCELED;
 	if (READ_ONCE(queue->count) + n > OCTANS_QUEUE_JOBS)

@@ -96,6 +96,18 @@ bool octans_mmu_marked(struct octans_device *dev)
 }
 
 /**
+ * octans_mmu_powered() - has the card had power since probe?
+ * @dev: device, which has been reset and is not used yet
+ *
+ * A function reset does not cost it, but one of the slot may.  Not octans_mmu_marked(): the newest
+ * invalidation may have met the reset.
+ */
+bool octans_mmu_powered(struct octans_device *dev)
+{
+	return octans_read32(dev, OCTANS_REG_INVALIDATED);
+}
+
+/**
  * octans_mmu_set() - let an ASID lead to page tables, or nowhere
  * @dev: device
  * @asid: 1 .. info.asids - 1

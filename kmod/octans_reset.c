@@ -527,17 +527,60 @@ void octans_reset_prepare(struct octans_device *dev)
 	stop_rings(dev);
 }
 
+/*
+ * Nothing is left of what the card held.  Nobody is told that by looking at it: CPUs see zeros from
+ * now on, and an address space that has such a buffer gets no further job.
+ */
+static void lose_card(struct octans_device *dev)
+{
+	struct drm_file *file;
+	u32 i;
+
+	if (dev->local.used)
+		drm_notice(&dev->drm, "the card was without power: %llu bytes are lost\n",
+			   dev->local.used);
+	octans_local_lose(dev);
+	octans_gem_revoke(dev);
+	octans_vm_restore(dev);
+	mutex_lock(&dev->drm.filelist_mutex);
+	list_for_each_entry(file, &dev->drm.filelist, lhead)
+		octans_queue_stop_lost(file->driver_priv);
+	mutex_unlock(&dev->drm.filelist_mutex);
+	for (i = 0; i < dev->info.rings; i++) {
+		struct octans_sched *sched = &dev->scheds[i];
+		struct octans_queue *queue, *next;
+		LIST_HEAD(ended);
+
+		spin_lock_irq(&sched->lock);
+		list_for_each_entry_safe(queue, next, &sched->queues, member)
+			octans_sched_flush(sched, queue, -ENODATA, &ended);
+		spin_unlock_irq(&sched->lock);
+		octans_job_end(&ended);
+	}
+}
+
 /**
  * octans_reset_done() - the function was reset
  * @dev: device
+ *
+ * If that has cost the card its power, clients are told as they are after a sleep that did.
  */
 void octans_reset_done(struct octans_device *dev)
 {
+	u32 i;
+
 	atomic_inc(&dev->resets);
-	if (octans_device_down(dev))
+	if (octans_device_down(dev)) {
 		pci_clear_master(octans_pdev(dev));	/* which was undone just now */
-	else if (octans_reset_start(dev))
-		wedge(dev, "it did not start after a function reset");
+	} else {
+		if (!octans_mmu_powered(dev)) {
+			for (i = 0; i < dev->info.rings; i++)
+				empty(&dev->scheds[i]);
+			lose_card(dev);
+		}
+		if (octans_reset_start(dev))
+			wedge(dev, "it did not start after a function reset");
+	}
 	enable_works(dev);
 }
 
@@ -580,38 +623,6 @@ static void wait_for_limits(struct octans_device *dev)
 		spin_unlock_irq(&sched->lock);
 	}
 	octans_event_drain(dev);
-}
-
-/*
- * Nothing is left of what the card held.  Nobody is told that by looking at it: CPUs see zeros from
- * now on, and an address space that has such a buffer gets no further job.
- */
-static void lose_card(struct octans_device *dev)
-{
-	struct drm_file *file;
-	u32 i;
-
-	if (dev->local.used)
-		drm_notice(&dev->drm, "the card was without power: %llu bytes are lost\n",
-			   dev->local.used);
-	octans_local_lose(dev);
-	octans_gem_revoke(dev);
-	octans_vm_restore(dev);
-	mutex_lock(&dev->drm.filelist_mutex);
-	list_for_each_entry(file, &dev->drm.filelist, lhead)
-		octans_queue_stop_lost(file->driver_priv);
-	mutex_unlock(&dev->drm.filelist_mutex);
-	for (i = 0; i < dev->info.rings; i++) {
-		struct octans_sched *sched = &dev->scheds[i];
-		struct octans_queue *queue, *next;
-		LIST_HEAD(ended);
-
-		spin_lock_irq(&sched->lock);
-		list_for_each_entry_safe(queue, next, &sched->queues, member)
-			octans_sched_flush(sched, queue, -ENODATA, &ended);
-		spin_unlock_irq(&sched->lock);
-		octans_job_end(&ended);
-	}
 }
 
 /* Of the device nothing is known but whether it has @lost what it held. */

@@ -309,6 +309,28 @@ TEST_F_TIMEOUT(suspend, power_lost_with_work, 90)
 	lost_is_told(_metadata, &self->c, &self->d, self->card, self->map);
 }
 
+/* Nobody sleeps, and yet: a reset of the slot has cost the card its power. */
+TEST_F_TIMEOUT(suspend, power_lost_in_a_reset, 90)
+{
+	struct drm_octans_sync out[2] = { { .flags = DRM_OCTANS_SYNC_SIGNAL } };
+	uint32_t size = slow_job(self->c.map, 1.5);
+
+	out[1] = out[0];
+	ASSERT_EQ(syncobj_create(self->c.fd, &out[0].handle), 0);
+	ASSERT_EQ(syncobj_create(self->c.fd, &out[1].handle), 0);
+	/* one runs, and is cut off; the other waits */
+	ASSERT_EQ(submit(self->c.fd, self->c.queue, VA, size, 0, &out[0], 1), 0);
+	ASSERT_EQ(submit(self->c.fd, self->c.queue, VA, size, 0, &out[1], 1), 0);
+	usleep(100000);
+	if (!control("lose-power"))
+		SKIP("no control socket");
+	ASSERT_TRUE(pci_do("reset"));
+	slow_end();
+	EXPECT_EQ(sync_result(self->c.fd, out[0].handle, 10), -ECANCELED);
+	EXPECT_EQ(sync_result(self->c.fd, out[1].handle, 10), -ENODATA);
+	lost_is_told(_metadata, &self->c, &self->d, self->card, self->map);
+}
+
 /* The card has kept its power: nothing is lost, and nobody hears of anything. */
 TEST_F_TIMEOUT(suspend, power_kept, 90)
 {

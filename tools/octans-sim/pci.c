@@ -110,10 +110,13 @@ void sim_pci_init(struct sim_pci *pci, struct sim_device *dev)
 	initial_values(pci);
 }
 
-void sim_pci_flr(struct sim_pci *pci)
+void sim_pci_reset(struct sim_pci *pci)
 {
 	sim_set_bus_master(pci->dev, false);
-	sim_flr(pci->dev);
+	if (sim_consume(&pci->dev->lose_power))
+		sim_lose_power(pci->dev);
+	else
+		sim_flr(pci->dev);
 	initial_values(pci);
 }
 
@@ -150,7 +153,7 @@ void sim_pci_write(struct sim_pci *pci, uint32_t offset, const void *data, size_
 		pci->config[offset + i] = (pci->config[offset + i] & ~mask) | (src[i] & mask);
 	}
 	if (offset <= flr && flr < offset + len && (src[flr - offset] & PCI_EXP_DEVCTL_BCR_FLR >> 8))
-		sim_pci_flr(pci);
+		sim_pci_reset(pci);
 	else
 		sim_set_bus_master(pci->dev, pci->config[PCI_COMMAND] & PCI_COMMAND_MASTER);
 }

@@ -18,7 +18,7 @@ struct sim_pci {
 /* One thread at a time calls these. */
 void sim_pci_init(struct sim_pci *pci, struct sim_device *dev);
 /* Function-level reset: the device and the configuration space. */
-void sim_pci_flr(struct sim_pci *pci);
+void sim_pci_reset(struct sim_pci *pci);
 /* The caller has checked that offset + len <= SIM_PCI_CONFIG_SIZE. */
 void sim_pci_read(struct sim_pci *pci, uint32_t offset, void *data, size_t len);
 void sim_pci_write(struct sim_pci *pci, uint32_t offset, const void *data, size_t len);

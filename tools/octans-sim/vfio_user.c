@@ -410,10 +410,7 @@ static int run_command(struct vfio_user *s, size_t *out)
 		return do_region_write(s, out);
 	case VU_RESET:
 		note(s, "reset by the client");
-		if (sim_consume(&s->dev->lose_power))
-			sim_lose_power(s->dev);
-		else
-			sim_pci_flr(&s->pci);
+		sim_pci_reset(&s->pci);
 		return 0;
 	}
 	return -ENOTSUP;
