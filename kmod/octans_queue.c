@@ -15,8 +15,6 @@
 #include "octans_user.h"
 #include "octans_vm.h"
 
-#define FIRST_JOB_NS	100000	/* the guess about a queue's first job */
-
 static void queue_free(struct kref *ref)
 {
 	struct octans_queue *queue = container_of(ref, struct octans_queue, ref);
@@ -163,7 +161,6 @@ static struct octans_queue *queue_new(struct octans_client *client, struct octan
 	queue->level = level;
 	queue->timeout_ms = timeout_ms;
 	queue->context = dma_fence_context_alloc(1);
-	queue->job_ns = FIRST_JOB_NS;
 	mutex_init(&queue->submit_lock);
 	INIT_LIST_HEAD(&queue->member);
 	INIT_LIST_HEAD(&queue->ready);

@@ -71,7 +71,7 @@ struct octans_queue {
 	u32 running;
 	/** @withdrawn: of those, not to be run there; none goes on the ring meanwhile */
 	u32 withdrawn;
-	/** @job_ns: what one takes, as far as is known */
+	/** @job_ns: what one takes, as far as is known; 0: not at all */
 	u64 job_ns;
 	/** @killed: by its owner: what has not started ends at once */
 	bool killed;

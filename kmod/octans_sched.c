@@ -17,6 +17,7 @@
 #define RING_NS		2000000ULL	/* at most on a ring, if it is more than one job */
 #define TURN_NS		200000ULL	/* of one client, if others wait */
 #define MIN_JOB_NS	2000ULL
+#define FIRST_JOB_NS	1000000ULL	/* of a queue of which nothing is known */
 #define LEVEL_PERIOD	8		/* each so many jobs, a lower priority goes first */
 #define IRQ_PERIOD	16		/* each so many jobs, an end is told at least */
 #define TICK		msecs_to_jiffies(250)
@@ -157,19 +158,24 @@ static bool others_wait(struct octans_sched *sched, const struct octans_client *
 	return false;
 }
 
+static u64 predicted(const struct octans_queue *queue)
+{
+	return queue->job_ns ?: FIRST_JOB_NS;
+}
+
 /* May this client put more on the ring?  Whoever has nothing there may. */
 static bool has_turn(struct octans_sched *sched, struct octans_queue *queue)
 {
 	u64 ns = turn_of(sched, queue)->ns;
 
-	return !ns || ns + queue->job_ns <= TURN_NS || !others_wait(sched, queue->client);
+	return !ns || ns + predicted(queue) <= TURN_NS || !others_wait(sched, queue->client);
 }
 
 /* Is there room on the ring, and time, for one more job of a queue? */
 static bool has_room(struct octans_sched *sched, struct octans_queue *queue)
 {
 	return !octans_ring_full(&sched->ring) &&
-	       (!sched->ns || sched->ns + queue->job_ns <= RING_NS);
+	       (!sched->ns || sched->ns + predicted(queue) <= RING_NS);
 }
 
 static bool anybody_waits(struct octans_sched *sched)
@@ -239,7 +245,7 @@ static void put(struct octans_sched *sched, struct octans_queue *queue, struct o
 	if (!octans_ring_count(&sched->ring))
 		sched->since = ktime_get();
 	octans_ring_put(&sched->ring, job, &desc);
-	count(sched, job, queue->job_ns);
+	count(sched, job, predicted(queue));
 	queue->running++;
 	atomic_inc(&queue->client->running);
 }
@@ -469,10 +475,12 @@ void octans_sched_flush(struct octans_sched *sched, struct octans_queue *queue, 
 	octans_sched_update(sched, queue);
 }
 
-/* A moving average; a new queue has a guess.  Each sample counts for a quarter. */
+/* A moving average.  Each sample counts for a quarter, but for the first. */
 static void learn(struct octans_queue *queue, u64 ns)
 {
-	queue->job_ns = max((3 * queue->job_ns + ns) / 4, MIN_JOB_NS);
+	u64 old = queue->job_ns ?: ns;
+
+	queue->job_ns = max((3 * old + ns) / 4, MIN_JOB_NS);
 }
 
 /**
