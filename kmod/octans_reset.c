@@ -497,8 +497,14 @@ static void enable_works(struct octans_device *dev)
 
 	enable_work(&dev->reset_work);
 	enable_work(&dev->event_work);
-	for (i = 0; i < dev->info.rings; i++)
-		enable_delayed_work(&dev->scheds[i].watchdog);
+	for (i = 0; i < dev->info.rings; i++) {
+		struct octans_sched *sched = &dev->scheds[i];
+
+		enable_delayed_work(&sched->watchdog);
+		spin_lock_irq(&sched->lock);
+		octans_sched_fill(sched);	/* what is on the ring already is not watched */
+		spin_unlock_irq(&sched->lock);
+	}
 	octans_reset_request(dev);	/* for what was asked for meanwhile */
 }
 

@@ -158,6 +158,30 @@ TEST_F(unplug, function_reset)
 	client_close(&c);
 }
 
+/* What is put on its ring again by the reset is watched, as anything else is. */
+TEST_F_TIMEOUT(unplug, hang_after_a_function_reset, 60)
+{
+	struct drm_octans_sync out[2] = {
+		{ .flags = DRM_OCTANS_SYNC_SIGNAL }, { .flags = DRM_OCTANS_SYNC_SIGNAL },
+	};
+	struct client c;
+
+	ASSERT_EQ(client_open(&c, 3000), 0);
+	if (!control("hang tag 0x77"))
+		SKIP("no control port");
+	put_nop(c.map);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(syncobj_create(c.fd, &out[i].handle), 0);
+		ASSERT_EQ(submit(c.fd, c.queue, VA, 16, 0x77, &out[i], 1), 0);
+	}
+	usleep(100000);
+	ASSERT_TRUE(pci_do("reset"));
+	EXPECT_EQ(sync_result(c.fd, out[0].handle, 5), -ECANCELED);
+	EXPECT_EQ(sync_result(c.fd, out[1].handle, 10), -ETIME);
+	EXPECT_TRUE(control("hang tag 0"));
+	client_close(&c);
+}
+
 TEST_F_TIMEOUT(unplug, unbind_and_bind, 120)
 {
 	for (int i = 0; i < 5; i++) {
