@@ -217,6 +217,8 @@ int octans_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_fil
 	if (ret) {
 		atomic_dec(&vm->queues);
 		octans_queue_put(queue);
+		if (ret == -EBUSY)
+			ret = -EDQUOT;
 	} else {
 		args->id = queue->id;
 	}

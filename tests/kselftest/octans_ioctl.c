@@ -329,6 +329,7 @@ TEST_F(args, queue)
 	while (!queue_create(self->c.fd, self->c.vm, 0, &id))
 		n++;
 	EXPECT_EQ(n, 256);
+	EXPECT_EQ(queue_create(self->c.fd, self->c.vm, 0, &id), -EDQUOT);
 	EXPECT_EQ(queue_create(self->other.fd, self->other.vm, 0, &id), 0);
 }
 
