@@ -61,10 +61,14 @@ static void pop(struct octans_sched *sched, int error, bool blame, struct list_h
 	struct octans_job *job = octans_sched_first(sched);
 	struct octans_queue *queue = job ? job->queue : NULL;
 
-	if (!queue)
+	if (!queue) {
 		error = 0;	/* it was taken back long since */
-	else if (error && queue->killed)
+	} else if (error && queue->killed) {
+		/* which does not hide that it has failed, and stopped the ring for everybody */
+		if (blame && error != -ECANCELED)
+			octans_client_punish(queue->client);
 		error = -ECANCELED;
+	}
 	/* Banned first: who sees the fence may submit again at once. */
 	if (error && error != -ECANCELED) {
 		if (blame)

@@ -136,6 +136,29 @@ TEST_F_TIMEOUT(turns, destroyed_behind_a_hang, 60)
 	control_rings("hang ring", " off");
 }
 
+/* It does not help to destroy the queue before its failure is noticed. */
+TEST_F_TIMEOUT(turns, fails_too_often_unseen, 60)
+{
+	struct octans_cmd *bad = (struct octans_cmd *)self->a.map;
+	struct drm_octans_sync out = new_sync(self->a.fd);
+	uint32_t queue;
+	int n, ret = 0;
+
+	put_nop(self->a.map);
+	bad->op = 999;
+	for (n = 0; n < 100; n++) {
+		ret = queue_create(self->a.fd, self->a.vm, 1000, &queue);
+		if (ret)
+			break;
+		ASSERT_EQ(submit(self->a.fd, queue, VA, 16, 0, &out, 1), 0);
+		ASSERT_EQ(queue_destroy(self->a.fd, queue), 0);
+		EXPECT_LE(sync_result(self->a.fd, out.handle, 10), -1);
+	}
+	printf("# stopped after %d\n", n);
+	EXPECT_EQ(ret, -EACCES);
+	EXPECT_EQ(run(self->b.fd, self->b.queue, VA, put_nop(self->b.map), 0), 0);
+}
+
 /* Who fails for ever, with a new queue each time, is stopped; nobody else is. */
 TEST_F_TIMEOUT(turns, fails_too_often, 60)
 {
