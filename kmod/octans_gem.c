@@ -111,6 +111,26 @@ void octans_gem_revoke(struct octans_device *dev)
 	unmap_mapping_range(dev->drm.anon_inode->i_mapping, 0, 0, 1);
 }
 
+/**
+ * octans_gem_hide() - whoever touches on-card memory by a mapping waits until the gate is UP again
+ * @dev: device, whose gate has been closed: what CPUs write now does not arrive
+ *
+ * Takes no lock under which somebody allocates: see octans_device.h.
+ */
+void octans_gem_hide(struct octans_device *dev)
+{
+	smp_mb();	/* pairs with card_fault() */
+	unmap_mapping_range(dev->drm.anon_inode->i_mapping, 0, 0, 1);
+}
+
+/* The gate, as who maps a page sees it. */
+static bool is_away(struct octans_device *dev)
+{
+	enum octans_gate gate = READ_ONCE(dev->gate);
+
+	return gate != OCTANS_GATE_UP && gate != OCTANS_GATE_DOWN;
+}
+
 static int make_pieces(struct octans_bo *bo, struct sg_table *sgt)
 {
 	struct octans_device *dev = to_octans(bo->base.base.dev);
@@ -306,20 +326,26 @@ static vm_fault_t card_fault(struct vm_fault *vmf, struct octans_bo *bo, unsigne
 	else if (at < dev->local.visible)
 		ret = vmf_insert_pfn(vmf->vma, vmf->address, PHYS_PFN(dev->local.bar + at));
 	mutex_unlock(&dev->local.lock);
+	smp_mb();	/* pairs with octans_gem_hide(): that finds the page, or we see why it is gone */
+	if (is_away(dev))
+		unmap_mapping_range(vmf->vma->vm_file->f_mapping, (loff_t)vmf->pgoff << PAGE_SHIFT,
+				    PAGE_SIZE, 1);
 	return ret;
 }
 
 static vm_fault_t local_fault(struct vm_fault *vmf)
 {
 	struct octans_bo *bo = to_octans_bo((struct drm_gem_object *)vmf->vma->vm_private_data);
+	struct octans_device *dev = to_octans(bo->base.base.dev);
 	unsigned long page = vmf->pgoff - drm_vma_node_start(&bo->base.base.vma_node);
 	vm_fault_t ret = VM_FAULT_RETRY;
 	int idx;
 
 	if (page >= bo->base.base.size >> PAGE_SHIFT)
 		return VM_FAULT_SIGBUS;
-	if (drm_dev_enter(bo->base.base.dev, &idx)) {
-		ret = card_fault(vmf, bo, page);
+	if (drm_dev_enter(&dev->drm, &idx)) {
+		ret = wait_event_killable(dev->gate_wait, !is_away(dev)) ? VM_FAULT_SIGBUS :
+		      card_fault(vmf, bo, page);
 		drm_dev_exit(idx);
 	}
 	return ret == VM_FAULT_RETRY ? dummy_fault(vmf, bo) : ret;

@@ -51,6 +51,7 @@ struct octans_bo {
 int octans_gem_init(struct octans_device *dev);
 void octans_gem_unplug(struct octans_device *dev);
 void octans_gem_revoke(struct octans_device *dev);
+void octans_gem_hide(struct octans_device *dev);
 bool octans_gem_lost(struct octans_bo *bo);
 int octans_gem_pin(struct octans_bo *bo);
 struct drm_gem_object *octans_gem_create_object(struct drm_device *drm, size_t size);

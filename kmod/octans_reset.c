@@ -202,6 +202,7 @@ static int reset_function(struct octans_device *dev)
 	int ret;
 
 	drm_notice(&dev->drm, "the device could not be reset, resetting the function\n");
+	octans_gem_hide(dev);
 	pci_save_state(pdev);
 	ret = pcie_flr(pdev);
 	pci_restore_state(pdev);
@@ -533,6 +534,7 @@ void octans_reset_prepare(struct octans_device *dev)
 		return;
 	freeze(dev, OCTANS_FROZEN_RESET);
 	octans_gate_set(dev, OCTANS_GATE_RESETTING);
+	octans_gem_hide(dev);
 	quiesce(dev);
 	stop_rings(dev);
 }

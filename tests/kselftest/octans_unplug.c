@@ -158,6 +158,50 @@ TEST_F(unplug, function_reset)
 	client_close(&c);
 }
 
+struct writer {
+	uint32_t *map;
+	uint32_t words;
+};
+
+/* Each word once, for a second or two. */
+static void *writer_loop(void *arg)
+{
+	struct writer *w = arg;
+
+	for (uint32_t i = 0; i < w->words; i++) {
+		w->map[i] = i ^ 0x5a5a5a5a;
+		if (i % 1024 == 1023)
+			usleep(300);
+	}
+	return NULL;
+}
+
+/* Who writes to the card by its mapping does not notice a reset of the function. */
+TEST_F_TIMEOUT(unplug, card_is_written_beside_a_function_reset, 60)
+{
+	struct writer w = { .words = 16 << 18 };
+	uint32_t bo, wrong = 0;
+	struct client c;
+	pthread_t t;
+
+	ASSERT_EQ(client_open(&c, 1000), 0);
+	ASSERT_EQ(bo_create(c.fd, w.words * 4, DRM_OCTANS_BO_DEVICE, &bo), 0);
+	w.map = bo_map(c.fd, bo, w.words * 4);
+	ASSERT_NE(w.map, MAP_FAILED);
+	ASSERT_EQ(pthread_create(&t, NULL, writer_loop, &w), 0);
+	for (int i = 0; i < 4; i++) {
+		usleep(100000);
+		if (!pci_do("reset"))
+			SKIP("no function reset here");
+	}
+	pthread_join(t, NULL);
+	for (uint32_t i = 0; i < w.words; i++)
+		wrong += w.map[i] != (i ^ 0x5a5a5a5a);
+	EXPECT_EQ(wrong, 0);
+	munmap(w.map, w.words * 4);
+	client_close(&c);
+}
+
 /* What is put on its ring again by the reset is watched, as anything else is. */
 TEST_F_TIMEOUT(unplug, hang_after_a_function_reset, 60)
 {
