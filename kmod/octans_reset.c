@@ -284,9 +284,12 @@ void octans_reset_down(struct octans_device *dev)
 {
 	u32 i;
 
-	/* Whatever the device still does, it does not reach memory; then others may rely on it. */
-	pci_clear_master(octans_pdev(dev));
+	/*
+	 * Frozen first: reset_function() may undo the next line, but starts no ring any more.
+	 * Whatever the device still does, it does not reach memory; then others may rely on it.
+	 */
 	freeze(dev, OCTANS_FROZEN_DOWN);
+	pci_clear_master(octans_pdev(dev));
 	octans_gate_set(dev, OCTANS_GATE_DOWN);
 	for (i = 0; i < dev->info.rings; i++) {
 		struct octans_sched *sched = &dev->scheds[i];
