@@ -359,7 +359,9 @@ static pci_ers_result_t octans_error_detected(struct pci_dev *pdev, pci_channel_
 	if (state == pci_channel_io_normal)
 		return PCI_ERS_RESULT_CAN_RECOVER;	/* nothing but a message was lost */
 	if (state == pci_channel_io_frozen) {
-		octans_reset_prepare(dev);
+		/* nobody says so if a recovery has failed, and then comes the next */
+		if (!dev->frozen)
+			octans_reset_prepare(dev);
 		dev->frozen = true;
 		return PCI_ERS_RESULT_NEED_RESET;
 	}
