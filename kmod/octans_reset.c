@@ -618,6 +618,7 @@ static ktime_t limit_of(struct octans_sched *sched)
 /* What runs may run for as long as it may; then it would be ended anyway. */
 static void wait_for_limits(struct octans_device *dev)
 {
+	bool wait;
 	u32 i;
 
 	for (i = 0; i < dev->info.rings; i++)
@@ -625,9 +626,10 @@ static void wait_for_limits(struct octans_device *dev)
 	for (i = 0; i < dev->info.rings; i++) {
 		struct octans_sched *sched = &dev->scheds[i];
 
-		while (busy(sched) && pause_until(limit_of(sched)))
-			;
-		octans_job_irq(sched);
+		do {
+			wait = busy(sched);
+			octans_job_irq(sched);	/* the limit is of what runs, not of what did */
+		} while (wait && pause_until(limit_of(sched)));
 		spin_lock_irq(&sched->lock);
 		if (sched->look.seqno && sched->look.seqno == sched->ring.done + 1) {
 			sched->frozen |= OCTANS_FROZEN_VERDICT;
