@@ -209,6 +209,21 @@ static void test_wrong(struct rig *rig)
 	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_OK, "and back to work");
 }
 
+/* Between the look and the question the bus goes away. */
+static void test_taken_away(struct rig *rig)
+{
+	rig_control(rig, "slow 0 100000");
+	begin_well(rig);
+	rig_nap(20000);
+	sim_set_bus_master(rig->dev, false);
+	atomic_store(&shadow(rig)[1], 0xca11ab1e);
+	ok(rig_until(!(rd32(rig, RING + OCTANS_RING_STATUS) & OCTANS_RING_BUSY)) &&
+	   atomic_load(&shadow(rig)[1]) == 0xca11ab1e,
+	   "a ring that is slow to ask does not ask where it may not write any more");
+	rig_control(rig, "slow 0 0");
+	sim_set_bus_master(rig->dev, true);
+}
+
 /* Nonsense at speed, while the ring is switched on and off. */
 static void test_wild(struct rig *rig)
 {
@@ -239,6 +254,7 @@ int main(void)
 	test_races(&rig, 8, true);
 	test_slow(&rig);
 	test_wrong(&rig);
+	test_taken_away(&rig);
 	test_wild(&rig);
 	rig_free(&rig);
 	return done();

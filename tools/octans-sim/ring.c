@@ -54,6 +54,13 @@ static uint32_t wait_a_moment(struct sim_ring *ring, _Atomic uint32_t *p, uint32
 	return tail;
 }
 
+/* The two words, which are there up to the next nap; NULL: the bus refuses. */
+static _Atomic uint32_t *shadow_at(struct sim_core *core, uint64_t addr)
+{
+	return (_Atomic uint32_t *)sim_bus_ptr(&core->dma, addr, sizeof(struct octans_shadow),
+					       true);
+}
+
 /*
  * Looks for what came without a doorbell.  If there is nothing, a doorbell is asked for, and
  * then it looks again: who wrote the tail before it could see the question will not ring.
@@ -61,19 +68,19 @@ static uint32_t wait_a_moment(struct sim_ring *ring, _Atomic uint32_t *p, uint32
 static void look(struct sim_ring *ring, uint64_t addr, uint32_t known, struct sim_outcome *o)
 {
 	struct sim_core *core = ring->core;
-	_Atomic uint32_t *p;
+	_Atomic uint32_t *p = shadow_at(core, addr);
 	uint32_t tail;
 
-	p = (_Atomic uint32_t *)sim_bus_ptr(&core->dma, addr, sizeof(struct octans_shadow), true);
-	if (!p) {
-		sim_job_none(ring, o, addr);
-		return;
-	}
+	if (!p)
+		goto refused;
 	tail = atomic_load_explicit(&p[0], memory_order_acquire);
 	if (tail == known)
 		tail = wait_a_moment(ring, &p[0], known);
 	if (tail == known) {
 		sim_nap(&ring->mem, atomic_load(&ring->slow_us));
+		p = shadow_at(core, addr);
+		if (!p)
+			goto refused;
 		atomic_store_explicit(&p[1], known, memory_order_relaxed);
 		atomic_thread_fence(memory_order_seq_cst);
 		tail = atomic_load_explicit(&p[0], memory_order_acquire);
@@ -85,6 +92,10 @@ static void look(struct sim_ring *ring, uint64_t addr, uint32_t known, struct si
 		ring->rest_ns = sim_monotonic_ns();
 	ring->busy = false;
 	pthread_mutex_unlock(&core->lock);
+	return;
+
+refused:
+	sim_job_none(ring, o, addr);
 }
 
 /* ---- the threads ---- */
