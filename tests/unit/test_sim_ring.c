@@ -255,11 +255,14 @@ static void test_no_seqno(struct rig *rig)
 	ok(rig_until(status(rig, 0) & OCTANS_RING_HALTED) &&
 	   rig_event(rig, tail)->code == OCTANS_JOB_BAD_DESC && !rig_event(rig, tail)->seqno &&
 	   rig_wb(rig, 0) == wb, "seqno 0: halt, event, no writeback");
+	ok(!rig_event(rig, tail)->asid && !rig_event(rig, tail)->tag,
+	   "an event without a seqno tells of no job");
 	rig_reset_ring(rig, 0);
 	rig_desc(rig, 0, 1ULL << 56, 1, CODE, 16);
 	rig_bell(rig, 0);
-	ok(rig_until(status(rig, 0) & OCTANS_RING_HALTED) && rig_wb(rig, 0) == wb,
-	   "seqno of 57 bits: the same");
+	ok(rig_until(status(rig, 0) & OCTANS_RING_HALTED) && rig_wb(rig, 0) == wb &&
+	   !rig_event(rig, tail + 1)->seqno && !rig_event(rig, tail + 1)->asid &&
+	   !rig_event(rig, tail + 1)->tag, "seqno of 57 bits: the same");
 	rig_reset_ring(rig, 0);
 
 	wr32(rig, r + OCTANS_RING_CTRL, 0);

@@ -163,13 +163,17 @@ static void run_job(struct sim_ring *ring, struct octans_desc *d, struct sim_out
 		return;
 	}
 	memcpy(d, p, sizeof(*d));
-	if (d->seqno && !(d->seqno >> 56))
-		o->seqno = d->seqno;
-	if (o->seqno && (d->flags & OCTANS_DESC_SKIP)) {
+	if (!d->seqno || d->seqno >> 56) {
+		memset(d, 0, sizeof(*d));	/* it is no job's, and the event says nothing of one */
+		o->status = OCTANS_JOB_BAD_DESC;
+		return;
+	}
+	o->seqno = d->seqno;
+	if (d->flags & OCTANS_DESC_SKIP) {
 		o->status = OCTANS_JOB_SKIPPED;
 		return;
 	}
-	if (!o->seqno || !desc_ok(d)) {
+	if (!desc_ok(d)) {
 		o->status = OCTANS_JOB_BAD_DESC;
 		return;
 	}
