@@ -131,6 +131,10 @@ static void test_lies(struct rig *rig)
 	rig_control(rig, "lie CAPS off");
 	ok(rd64(rig, OCTANS_REG_CAPS) == caps &&
 	   rd32(rig, OCTANS_RING(1) + OCTANS_RING_HEAD) == 77, "one tells the truth again");
+	ok(!rig_control(rig, "lie RING4_STATUS 2") && !rig_control(rig, "lie RING-1_ID 2") &&
+	   !rig_control(rig, "lie RING4294967296_HEAD 2") &&
+	   rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY,
+	   "none of a ring that is not there, and no other for it");
 	for (int i = 0; i < 7 && good; i++) {
 		snprintf(line, sizeof(line), "lie RING%d_%s 1", i % 4, i < 4 ? "SEQNO" : "PROGRESS");
 		good &= rig_control(rig, line);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "device.h"
@@ -300,17 +301,21 @@ static bool find_name(const struct sim_device *dev, const char *name, uint64_t *
 {
 	const struct reg *table = globals;
 	size_t count = COUNT(globals);
-	unsigned int ring;
-	int n = 0;
+	unsigned long ring;
+	char *end;
 
 	*off = 0;
-	if (sscanf(name, "RING%u_%n", &ring, &n) == 1 && n && ring < dev->rings) {
+	if (!strncmp(name, "RING", 4) && name[4] >= '0' && name[4] <= '9') {
+		ring = strtoul(name + 4, &end, 10);
+		if (ring >= dev->rings || *end != '_')
+			return false;
+		name = end + 1;
 		table = ring_regs;
 		count = COUNT(ring_regs);
 		*off = OCTANS_RING(ring);
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (strcmp(table[i].name, name + n))
+		if (strcmp(table[i].name, name))
 			continue;
 		*off += table[i].offset;
 		return true;
