@@ -99,6 +99,23 @@ static void test_corrupt(struct rig *rig)
 	   c[2].index == (3 ^ 0x20), "any field, and several at once");
 }
 
+/* The record is late, not what it says. */
+static void test_late_record(struct rig *rig)
+{
+	const struct octans_completion *c = (struct octans_completion *)(rig->mem + CQ);
+	uint64_t moved;
+
+	rig_reset_ring(rig, 0);
+	rig_control(rig, "late 0 200000");
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16);
+	rig_bell(rig, 0);
+	rig_until(rd32(rig, OCTANS_RING(0) + OCTANS_RING_HEAD));
+	moved = rd64(rig, OCTANS_REG_TIME_NS);
+	ok(rig_ended(rig, 0, seqno) == OCTANS_JOB_OK && c->seqno == seqno && c->end_ns < moved,
+	   "a late record tells when the job had ended, not when it was written");
+	rig_control(rig, "late 0 0");
+}
+
 static void test_corrupt_event(struct rig *rig)
 {
 	uint32_t n = rd32(rig, OCTANS_REG_EVT_TAIL);
@@ -210,6 +227,7 @@ int main(void)
 	test_hang_tag(&rig);
 	test_doorbells(&rig);
 	test_corrupt(&rig);
+	test_late_record(&rig);
 	test_corrupt_event(&rig);
 	test_lies(&rig);
 	test_storm(&rig);

@@ -233,7 +233,7 @@ static bool write_record(struct sim_ring *ring, const struct octans_desc *d,
 		.commands = o->commands,
 		.tag = d->tag,
 		.start_ns = o->start_ns,
-		.end_ns = sim_time_ns(ring->core),
+		.end_ns = o->end_ns,
 		.cycles = o->cycles,
 		.index = index,
 	};
@@ -324,6 +324,7 @@ void sim_job(struct sim_ring *ring, struct sim_outcome *o)
 	struct octans_desc d;
 
 	run_job(ring, &d, o);
+	o->end_ns = sim_time_ns(ring->core);
 	if (o->status == JOB_ABORTED)
 		atomic_fetch_add(&ring->core->stats.aborted, 1);
 	else

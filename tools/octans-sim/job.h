@@ -11,7 +11,7 @@ struct sim_outcome {
 	uint64_t desc;		/* bus address of the descriptor */
 	uint64_t seqno;		/* 0 = not known: no writeback */
 	uint64_t offset;	/* of the command that failed */
-	uint64_t start_ns, cycles;
+	uint64_t start_ns, end_ns, cycles;
 	uint32_t commands;
 	bool bad_doorbell;	/* there is no descriptor to run */
 	bool irq, event_irq;	/* to be sent */
