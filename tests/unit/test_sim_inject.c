@@ -165,9 +165,15 @@ static void test_lies(struct rig *rig)
 static void test_storm(struct rig *rig)
 {
 	unsigned int before = atomic_load(&rig->irqs[2]);
+	char reply[4096];
 
 	ok(rig_control(rig, "storm 2 1000") && atomic_load(&rig->irqs[2]) == before + 1000,
 	   "a thousand messages for nothing");
+	sim_set_bus_master(rig->dev, false);
+	ok(!sim_control(rig->dev, "storm 2 5", reply, sizeof(reply)) &&
+	   !strcmp(reply, "ok 0 messages of vector 2 were sent") &&
+	   atomic_load(&rig->irqs[2]) == before + 1000, "without the bus none, and it says so");
+	sim_set_bus_master(rig->dev, true);
 }
 
 static void test_slow_reset(struct rig *rig)

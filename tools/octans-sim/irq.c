@@ -12,18 +12,22 @@ bool sim_consume(atomic_uint *count)
 	return false;
 }
 
-void sim_irq_raise(struct sim_irq *irq, unsigned int vector)
+bool sim_irq_raise(struct sim_irq *irq, unsigned int vector)
 {
+	bool sent = false;
+
 	if (vector >= irq->vectors)
-		return;
+		return false;
 	pthread_rwlock_rdlock(&irq->lock);
 	if (irq->on && sim_consume(&irq->drop[vector])) {
 		atomic_fetch_add(&irq->dropped, 1);
 	} else if (irq->on) {
 		atomic_fetch_add(&irq->sent, 1);
 		irq->send(irq->ctx, vector);
+		sent = true;
 	}
 	pthread_rwlock_unlock(&irq->lock);
+	return sent;
 }
 
 void sim_irq_enable(struct sim_irq *irq, bool on)

@@ -22,10 +22,11 @@ struct sim_irq {
 	_Atomic uint64_t sent, dropped;
 };
 
-/* No lock of the device is held, and no window open: the front door may take its own locks. */
 /* True: one was left, and is taken.  For all that is injected a number of times. */
 bool sim_consume(atomic_uint *count);
-void sim_irq_raise(struct sim_irq *irq, unsigned int vector);
+/* No lock of the device is held, and no window open: the front door may take its own locks.  True:
+ * the message was sent. */
+bool sim_irq_raise(struct sim_irq *irq, unsigned int vector);
 /* Off: none is under way any more when this returns. */
 void sim_irq_enable(struct sim_irq *irq, bool on);
 
