@@ -170,7 +170,7 @@ struct octans_desc {
 };
 
 #define OCTANS_DESC_IRQ			0x1	/* interrupt after the writeback */
-#define OCTANS_DESC_SKIP		0x2	/* not run; only seqno and IRQ are looked at */
+#define OCTANS_DESC_SKIP		0x2	/* not run; only seqno, IRQ and tag are looked at */
 #define OCTANS_CMD_MAX			0x1000000
 #define OCTANS_PARAM_MAX		64
 
