@@ -23,10 +23,10 @@ bool sim_event(struct sim_events *ev, struct octans_event *e, uint32_t *vector)
 	e->index = (uint64_t)ev->tail + 1;
 	sim_corrupt(&ev->corrupt, e);
 	memcpy(p, e, offsetof(struct octans_event, index));
+	ev->tail++;	/* who finds the record may write HEAD */
 	/* The index makes the record valid: after everything else of it. */
 	atomic_store_explicit((_Atomic uint64_t *)(p + offsetof(struct octans_event, index)),
 			      e->index, memory_order_release);
-	ev->tail++;
 	*vector = ev->vector;
 	sent = true;
 out:
