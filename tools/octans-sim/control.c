@@ -511,7 +511,7 @@ static int do_help(struct line *l)
 {
 	return ok(l, "hang ring N [off] | hang tag VALUE | hold ring N [off] | slow N MICROSECONDS | "
 		  "late N MICROSECONDS | drop-irq VECTOR [COUNT] | drop-invalidate [COUNT] | "
-		  "drop-doorbell N [COUNT] | fault N | corrupt-wb N xor VALUE | "
+		  "drop-doorbell N [COUNT] | fault N [off] | corrupt-wb N xor VALUE | "
 		  "corrupt-cq N [FIELD] xor VALUE | corrupt-event [FIELD] xor VALUE | "
 		  "lie REGISTER VALUE|off | storm VECTOR [COUNT] | fail-reset [ring N|device] [COUNT] | "
 		  "slow-reset [ring N|device] MILLISECONDS | away MILLISECONDS | "
