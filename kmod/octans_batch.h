@@ -28,7 +28,8 @@ struct octans_wait {
  * @jobs: the jobs, in order
  *
  * What is left of it when it has been reaped is the fence, for as long as anybody holds it.  That
- * keeps the module, but neither queue nor device.
+ * keeps the module, but neither queue nor device; and this memory, at most 9 KiB, which is charged
+ * to who submitted.
  */
 struct octans_batch {
 	/** @fence: first; freed by RCU */

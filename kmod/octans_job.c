@@ -37,7 +37,8 @@ void octans_job_end(struct list_head *jobs)
 	list_for_each_entry_safe(job, next, jobs, node) {
 		struct octans_batch *batch = job->batch;
 
-		job->error ? bad++ : good++;
+		good += !job->error;
+		bad += !!job->error;
 		if (!list_entry_is_head(next, jobs, node) && next->batch == batch)
 			continue;
 		octans_batch_end(batch, good, bad, now);
