@@ -352,15 +352,10 @@ static void has_left(struct octans_sched *sched, struct octans_queue *queue,
 	octans_sched_flush(sched, queue, -ECANCELED, ended);
 }
 
-/**
- * octans_sched_pop() - take the oldest job off the ring; it has ended, or is ended
- * @sched: scheduler that has a job on the ring
- * @error: how it ends
- * @ended: list for octans_job_end(), after the lock was dropped
- */
-void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *ended)
+/* Takes the oldest job off the ring, or the place of one. */
+static void take(struct octans_sched *sched, struct octans_job *job, int error,
+		 struct list_head *ended)
 {
-	struct octans_job *job = octans_sched_first(sched);
 	bool too_late;
 
 	sched->ring.done++;
@@ -376,6 +371,17 @@ void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *e
 		has_left(sched, job->queue, ended);
 	else
 		octans_sched_flush(sched, job->queue, -ECANCELED, ended);
+}
+
+/**
+ * octans_sched_pop() - take the oldest job off the ring; it has ended, or is ended
+ * @sched: scheduler that has a job on the ring
+ * @error: how it ends
+ * @ended: list for octans_job_end(), after the lock was dropped
+ */
+void octans_sched_pop(struct octans_sched *sched, int error, struct list_head *ended)
+{
+	take(sched, octans_sched_first(sched), error, ended);
 }
 
 /* Marks them, from the newest on: so what follows one that is skipped is skipped, too. */
@@ -501,7 +507,7 @@ enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,
 	ktime_t now = 0;
 
 	while (octans_ring_count(&sched->ring)) {
-		job = octans_sched_first(sched);
+		job = *octans_ring_slot(&sched->ring, sched->ring.done + 1);
 		news = octans_ring_news(&sched->ring, &end);
 		/* it runs if, and only if, that was not to be prevented */
 		if (news == OCTANS_NEWS_SKIPPED ? job && !job->withdrawn :
@@ -510,14 +516,13 @@ enum octans_news octans_sched_collect(struct octans_sched *sched, u32 *status,
 		if (news != OCTANS_NEWS_ENDED && news != OCTANS_NEWS_SKIPPED)
 			break;
 		now = now ?: ktime_get();
-		if (!job) {
-			sched->ring.done++;
-		} else if (news == OCTANS_NEWS_SKIPPED) {
+		if (job && news == OCTANS_NEWS_SKIPPED) {
 			come_back(sched, ended);
 		} else {
 			/* the device's word, as far as that can be */
-			learn(job->queue, min_t(u64, end.ns, ktime_sub(now, sched->since)));
-			octans_sched_pop(sched, 0, ended);
+			if (job)
+				learn(job->queue, min_t(u64, end.ns, ktime_sub(now, sched->since)));
+			take(sched, job, 0, ended);
 		}
 		news = OCTANS_NEWS_NONE;
 	}
