@@ -119,8 +119,8 @@ static void settle(struct octans_sched *sched, struct list_head *ended)
 	if (octans_ring_count(ring)) {
 		if (ring->done + 1 == guilty)
 			pop(sched, error, blame, ended);
-		else if (ring->done + 1 == sched->look.seqno)
-			pop(sched, -ECANCELED, false, ended);	/* cut off */
+		else if (ring->done + 1 == sched->look.seqno || sched->look.status == U32_MAX)
+			pop(sched, -ECANCELED, false, ended);	/* cut off, or nobody knows */
 	}
 	octans_sched_put_back(sched, ended);
 }

@@ -202,6 +202,33 @@ TEST_F_TIMEOUT(unplug, card_is_written_beside_a_function_reset, 60)
 	client_close(&c);
 }
 
+/* A link that has failed shows nothing but ones: what may have begun is not done twice. */
+TEST_F_TIMEOUT(unplug, function_reset_after_the_link_failed, 60)
+{
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct client c;
+	char line[64];
+
+	ASSERT_EQ(client_open(&c, 3000), 0);
+	if (!control("hang tag 0x77"))
+		SKIP("no control port");
+	put_nop(c.map);
+	ASSERT_EQ(syncobj_create(c.fd, &out.handle), 0);
+	ASSERT_EQ(submit(c.fd, c.queue, VA, 16, 0x77, &out, 1), 0);
+	usleep(100000);
+	for (int r = 0; r < 4; r++) {
+		snprintf(line, sizeof(line), "lie RING%d_SEQNO 0xffffffffffffffff", r);
+		ASSERT_TRUE(control(line));
+		snprintf(line, sizeof(line), "lie RING%d_STATUS 0xffffffff", r);
+		ASSERT_TRUE(control(line));
+	}
+	EXPECT_TRUE(pci_do("reset"));
+	EXPECT_TRUE(control("lie off"));
+	EXPECT_TRUE(control("hang tag 0"));
+	EXPECT_EQ(sync_result(c.fd, out.handle, 10), -ECANCELED);
+	client_close(&c);
+}
+
 /* What is put on its ring again by the reset is watched, as anything else is. */
 TEST_F_TIMEOUT(unplug, hang_after_a_function_reset, 60)
 {
