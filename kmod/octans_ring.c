@@ -17,15 +17,13 @@ void octans_ring_start(struct octans_ring *ring)
 	ring->done = ring->seqno;
 	ring->rung = ring->seqno;
 	memset(ring->cq, 0, sizeof(*ring->cq) << ring->log2);
-	memset(ring->words, 0, sizeof(*ring->words));
+	memset(ring->shadow, 0, sizeof(*ring->shadow));
 	writeq(ring->descs_dma, ring->regs + OCTANS_RING_BASE);
-	writeq(ring->words_dma + offsetof(struct octans_ring_words, wb),
-	       ring->regs + OCTANS_RING_WB);
+	writeq(0, ring->regs + OCTANS_RING_WB);		/* a record says all that it would */
 	writel(ring->log2, ring->regs + OCTANS_RING_LOG2);
 	writeq(ring->cq_dma, ring->regs + OCTANS_RING_CQ_BASE);
 	writel(ring->log2, ring->regs + OCTANS_RING_CQ_LOG2);
-	writeq((ring->words_dma + offsetof(struct octans_ring_words, shadow)) |
-	       OCTANS_SHADOW_ENABLE, ring->regs + OCTANS_RING_SHADOW);
+	writeq(ring->shadow_dma | OCTANS_SHADOW_ENABLE, ring->regs + OCTANS_RING_SHADOW);
 	writel(ring->vector, ring->regs + OCTANS_RING_VECTOR);
 	octans_ring_enable(ring);
 }
@@ -72,7 +70,7 @@ void octans_ring_withdraw(struct octans_ring *ring, u64 seqno)
  */
 void octans_ring_tell(struct octans_ring *ring)
 {
-	struct octans_shadow *shadow = &ring->words->shadow;
+	struct octans_shadow *shadow = ring->shadow;
 	u32 old = ring->rung - ring->base;
 	u32 tail = ring->seqno - ring->base;
 	u32 event;

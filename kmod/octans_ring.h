@@ -12,20 +12,10 @@ struct octans_job;
 #define OCTANS_RING_MOST_LOG2	8	/* more in flight than predicted time ever allows */
 
 /**
- * struct octans_ring_words - what ring and driver tell each other besides
- * @shadow: the shadow doorbell
- * @wb: the writeback; the completion ring says all that it does, and more
- */
-struct octans_ring_words {
-	struct octans_shadow shadow;
-	__le64 wb;
-};
-
-/**
  * struct octans_ring - a hardware ring, and what is on it
  * @descs_dma: bus address of @descs
  * @cq_dma: bus address of @cq
- * @words_dma: bus address of @words
+ * @shadow_dma: bus address of @shadow
  * @log2: of the number of descriptors
  * @vector: that it interrupts with
  *
@@ -44,11 +34,11 @@ struct octans_ring {
 	struct octans_desc *descs;
 	/** @cq: as many records, written by the device at any time and with anything */
 	struct octans_completion *cq;
-	/** @words: @shadow.event and @wb are the device's, too */
-	struct octans_ring_words *words;
+	/** @shadow: doorbell; what it says of the event is the device's */
+	struct octans_shadow *shadow;
 	/** @jobs: whose they are; NULL: withdrawn, and certain not to be run */
 	struct octans_job **jobs;
-	dma_addr_t descs_dma, cq_dma, words_dma;
+	dma_addr_t descs_dma, cq_dma, shadow_dma;
 	u32 log2, vector;
 	/** @base: seqno before the first descriptor since the ring was started */
 	u64 base;
@@ -116,10 +106,9 @@ static inline u32 octans_ring_count(const struct octans_ring *ring)
 	return ring->seqno - ring->done;
 }
 
-/* A ring that is full to the last descriptor could not be told from an empty one. */
 static inline bool octans_ring_full(const struct octans_ring *ring)
 {
-	return octans_ring_count(ring) >= (1u << ring->log2) - 1;
+	return octans_ring_count(ring) >= 1u << ring->log2;
 }
 
 /* How a job ends whose record has this status. */

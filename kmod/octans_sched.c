@@ -53,10 +53,10 @@ int octans_sched_init(struct octans_device *dev, u32 index)
 					  &ring->descs_dma, GFP_KERNEL);
 	ring->cq = dmam_alloc_coherent(dev->drm.dev, n * sizeof(*ring->cq), &ring->cq_dma,
 				       GFP_KERNEL);
-	ring->words = dmam_alloc_coherent(dev->drm.dev, sizeof(*ring->words), &ring->words_dma,
-					  GFP_KERNEL);
+	ring->shadow = dmam_alloc_coherent(dev->drm.dev, sizeof(*ring->shadow), &ring->shadow_dma,
+					   GFP_KERNEL);
 	ring->jobs = devm_kcalloc(dev->drm.dev, n, sizeof(struct octans_job *), GFP_KERNEL);
-	return ring->descs && ring->cq && ring->words && ring->jobs ? 0 : -ENOMEM;
+	return ring->descs && ring->cq && ring->shadow && ring->jobs ? 0 : -ENOMEM;
 }
 
 /* Do its interrupts arrive where the caller runs?  Waking who waits there costs the least. */

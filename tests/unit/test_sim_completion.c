@@ -99,6 +99,34 @@ static void test_records(struct rig *rig)
 	ok(!wrong, "a ring full of jobs, some skipped: each has its record");
 }
 
+/* Runs a job on a ring that has a completion ring or not, and the writeback at @wb. */
+static uint32_t status_with(struct rig *rig, uint32_t log2, uint64_t wb)
+{
+	uint64_t r = OCTANS_RING(0);
+
+	begin(rig, RIG_IOVA + CQ, log2);
+	wr32(rig, r + OCTANS_RING_CTRL, 0);
+	wr64(rig, r + OCTANS_RING_WB, wb);
+	wr32(rig, r + OCTANS_RING_CTRL, OCTANS_RING_ENABLE);
+	rig_desc(rig, 0, ++seqno, 1, CODE, 16)->flags = OCTANS_DESC_IRQ;
+	rig_bell(rig, 0);
+	rig_until(rd32(rig, r + OCTANS_RING_HEAD) == 1);
+	rig_nap(20000);
+	return rd32(rig, r + OCTANS_RING_STATUS);
+}
+
+static void test_quiet(struct rig *rig)
+{
+	uint64_t before = *rig_u64(rig, RIG_WB);
+
+	ok(status_with(rig, LOG2, 0) == 0 && index_of(rig, 0) == 1 && *rig_u64(rig, RIG_WB) == before,
+	   "a completion ring may be all that a ring writes");
+	ok(status_with(rig, 0, 0) == OCTANS_RING_HALTED,
+	   "without one 0 is an address like any other, here of nothing");
+	begin(rig, RIG_IOVA + CQ, LOG2);
+	seqno++;	/* of which no record is left */
+}
+
 static void test_failures(struct rig *rig)
 {
 	struct octans_cmd_copy c[2] = {
@@ -174,6 +202,7 @@ int main(void)
 	rig_start(&rig);
 	test_enable(&rig);
 	test_records(&rig);
+	test_quiet(&rig);
 	test_failures(&rig);
 	test_bus(&rig);
 	rig_free(&rig);

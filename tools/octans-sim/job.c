@@ -285,7 +285,7 @@ static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struc
 	struct sim_core *core = ring->core;
 	struct sim_fault fault;
 	uint64_t wb, record, index;
-	bool cq;
+	bool cq, quiet;
 
 	if (failed)
 		report_failure(ring, d, o, &fault);
@@ -303,6 +303,7 @@ static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struc
 	wb = ring->wb;
 	index = ring->records;
 	cq = ring->cq_log2;
+	quiet = cq && !wb;
 	record = ring->cq + ((index - 1) & ((1ULL << ring->cq_log2) - 1)) *
 			    sizeof(struct octans_completion);
 	pthread_mutex_unlock(&core->lock);
@@ -315,7 +316,7 @@ static void finish_job(struct sim_ring *ring, const struct octans_desc *d, struc
 	sim_nap(&ring->mem, atomic_load(&ring->late_us));
 	if (cq && !write_record(ring, d, o, record, index))
 		halt_unseen(ring, d, o, record);
-	if (!write_back(ring, o, wb))
+	if (!quiet && !write_back(ring, o, wb))
 		halt_unseen(ring, d, o, wb);
 }
 
