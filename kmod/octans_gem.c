@@ -4,6 +4,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -164,6 +165,19 @@ static int make_pieces(struct octans_bo *bo, struct sg_table *sgt)
 	return 0;
 }
 
+/* The helper gives up for any signal, if somebody else has the lock; we only if we are killed. */
+static struct sg_table *pages_of(struct octans_bo *bo)
+{
+	struct sg_table *sgt;
+
+	while (sgt = drm_gem_shmem_get_pages_sgt(&bo->base),
+	       sgt == ERR_PTR(-EINTR) && !fatal_signal_pending(current)) {
+		dma_resv_lock(bo->base.base.resv, NULL);
+		dma_resv_unlock(bo->base.base.resv);
+	}
+	return sgt;
+}
+
 /**
  * octans_gem_pin() - find out where host memory lies for the device
  * @bo: buffer; it stays there as long as it lives and the device is bound
@@ -180,7 +194,7 @@ int octans_gem_pin(struct octans_bo *bo)
 
 	if (bo->local)
 		return octans_gem_lost(bo) ? -ENODATA : 0;
-	sgt = drm_gem_shmem_get_pages_sgt(&bo->base);
+	sgt = pages_of(bo);
 	if (IS_ERR(sgt))
 		return PTR_ERR(sgt);
 	dma_resv_lock(bo->base.base.resv, NULL);
