@@ -19,11 +19,16 @@ static LLIST_HEAD(ended);
 static LLIST_HEAD(unheld);
 static atomic_t live;
 
-/* Many a second make few wakeups. */
+/*
+ * Many a second make few wakeups.  As soon as it is in the list a work that runs already may free
+ * the batch, and let the module go: octans_batch_exit() waits for who is between the two lines.
+ */
 static void reap_soon(struct octans_batch *batch, struct llist_head *list)
 {
+	rcu_read_lock();
 	if (llist_add(&batch->reap, list))
 		queue_delayed_work(reaper, &reap_work, 1);
+	rcu_read_unlock();
 }
 
 static const char *fence_name(struct dma_fence *fence)
@@ -101,6 +106,7 @@ int octans_batch_init(void)
  */
 void octans_batch_exit(void)
 {
+	synchronize_rcu();	/* see reap_soon() */
 	flush_delayed_work(&reap_work);
 	destroy_workqueue(reaper);
 }
@@ -153,12 +159,24 @@ void octans_batch_discard(struct octans_batch *batch)
  * @batch: that has not been started
  * @fence: the reference becomes the batch's
  *
- * How the fence ends does not matter.
+ * How the fence ends does not matter.  Of those that come one after the other the last is enough: a
+ * fence has to call all that wait for it, one by one, with interrupts off.
  */
 void octans_batch_wait_for(struct octans_batch *batch, struct dma_fence *fence)
 {
-	struct octans_wait *wait = &batch->waits[batch->n_waits++];
+	struct octans_wait *wait;
+	u32 i;
 
+	for (i = 0; i < batch->n_waits; i++) {
+		wait = &batch->waits[i];
+		if (wait->fence->context != fence->context)
+			continue;
+		if (dma_fence_is_later(fence, wait->fence))
+			swap(fence, wait->fence);
+		dma_fence_put(fence);
+		return;
+	}
+	wait = &batch->waits[batch->n_waits++];
 	wait->batch = batch;
 	INIT_LIST_HEAD(&wait->cb.node);
 	wait->fence = fence;

@@ -237,7 +237,7 @@ int octans_device_init(struct octans_device *dev)
 	ret = octans_irq_init(dev);
 	if (ret)
 		return ret;
-	ret = octans_reset_start(dev);
+	ret = octans_reset_start(dev, false);
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "the device is not ready\n");
 	return 0;

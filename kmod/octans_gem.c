@@ -168,12 +168,12 @@ static int make_pieces(struct octans_bo *bo, struct sg_table *sgt)
 /* The helper gives up for any signal, if somebody else has the lock; we only if we are killed. */
 static struct sg_table *pages_of(struct octans_bo *bo)
 {
-	struct sg_table *sgt;
+	struct sg_table *sgt = drm_gem_shmem_get_pages_sgt(&bo->base);
 
-	while (sgt = drm_gem_shmem_get_pages_sgt(&bo->base),
-	       sgt == ERR_PTR(-EINTR) && !fatal_signal_pending(current)) {
-		dma_resv_lock(bo->base.base.resv, NULL);
+	while (sgt == ERR_PTR(-EINTR) && !fatal_signal_pending(current)) {
+		dma_resv_lock(bo->base.base.resv, NULL);	/* until it is free */
 		dma_resv_unlock(bo->base.base.resv);
+		sgt = drm_gem_shmem_get_pages_sgt(&bo->base);
 	}
 	return sgt;
 }
@@ -396,6 +396,7 @@ static struct octans_bo *local_alloc(struct octans_device *dev, u64 size)
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
 	drm_gem_private_object_init(&dev->drm, &bo->base.base, size);
+	bo->losses = READ_ONCE(dev->local.losses);	/* also those of what is being cleared */
 	/* Now, as a dma-buf that is mapped would not notice an offset that comes later. */
 	ret = drm_gem_create_mmap_offset(&bo->base.base);
 	if (!ret)
@@ -406,7 +407,6 @@ static struct octans_bo *local_alloc(struct octans_device *dev, u64 size)
 		return ERR_PTR(ret);
 	}
 	spin_lock_init(&bo->label_lock);
-	bo->losses = READ_ONCE(dev->local.losses);
 	bo->local = true;
 	bo->base.base.funcs = &local_funcs;
 	return bo;

@@ -269,13 +269,14 @@ void octans_local_arrived(struct octans_device *dev)
 void octans_local_free(struct octans_device *dev, struct drm_mm_node *node)
 {
 	struct octans_local *local = &dev->local;
+	u32 losses = READ_ONCE(local->losses);
 	bool clean = !clear(dev, node->start, node->start + node->size, false);
 
 	mutex_lock(&local->lock);
 	/* Between drm_dev_unplug() and octans_local_unplug(), which would no longer find it. */
 	if (!clean && !local->gone)
 		memset_io(local->map + node->start, 0, node->size);
-	remove(local, node, clean);
+	remove(local, node, clean && losses == local->losses);
 	mutex_unlock(&local->lock);
 }
 

@@ -228,26 +228,75 @@ int octans_reset_hw(struct octans_device *dev)
 	return reset_function(dev);
 }
 
+/*
+ * Nothing is left of what the card held.  Nobody is told that by looking at it: CPUs see zeros from
+ * now on.
+ */
+static void lose_card(struct octans_device *dev)
+{
+	u32 i;
+
+	if (dev->local.used)
+		drm_notice(&dev->drm, "the card was without power: %llu bytes are lost\n",
+			   dev->local.used);
+	octans_local_lose(dev);
+	octans_gem_revoke(dev);
+	for (i = 0; i < dev->info.rings; i++)
+		empty(&dev->scheds[i]);
+}
+
+/*
+ * Tables are as they were, and an address space that has lost a buffer gets no further job.  Who
+ * holds the lock of one may wait for the gate, so it must be UP.
+ */
+static void restore_spaces(struct octans_device *dev)
+{
+	struct drm_file *file;
+	u32 i;
+
+	octans_vm_restore(dev);
+	mutex_lock(&dev->drm.filelist_mutex);
+	list_for_each_entry(file, &dev->drm.filelist, lhead)
+		octans_queue_stop_lost(file->driver_priv);
+	mutex_unlock(&dev->drm.filelist_mutex);
+	for (i = 0; i < dev->info.rings; i++) {
+		struct octans_sched *sched = &dev->scheds[i];
+		struct octans_queue *queue, *next;
+		LIST_HEAD(ended);
+
+		spin_lock_irq(&sched->lock);
+		list_for_each_entry_safe(queue, next, &sched->queues, member)
+			octans_sched_flush(sched, queue, -ENODATA, &ended);
+		spin_unlock_irq(&sched->lock);
+		octans_job_end(&ended);
+	}
+}
+
 /**
  * octans_reset_start() - program everything; after probe, and after a device reset
  * @dev: device, on which nothing runs
+ * @lost: it has been without power since it was used last
  *
  * Return: 0 or -EIO.
  */
-int octans_reset_start(struct octans_device *dev)
+int octans_reset_start(struct octans_device *dev, bool lost)
 {
 	u32 i;
 
 	if (octans_read32(dev, OCTANS_REG_ID) != OCTANS_ID_MAGIC ||
 	    !(octans_read32(dev, OCTANS_REG_STATUS) & OCTANS_STATUS_READY))
 		return -EIO;
+	if (lost)
+		lose_card(dev);
 	if (octans_mmu_start(dev))
 		return -EIO;
 	octans_write32(dev, OCTANS_REG_EVT_VECTOR, 0);
 	octans_event_start(dev);
+	octans_gate_set(dev, OCTANS_GATE_UP);
+	if (lost)
+		restore_spaces(dev);
 	for (i = 0; i < dev->info.rings; i++)
 		restart(&dev->scheds[i]);
-	octans_gate_set(dev, OCTANS_GATE_UP);
 	return 0;
 }
 
@@ -342,7 +391,9 @@ static void reset_device(struct octans_device *dev)
 	quiesce(dev);
 	if (octans_reset_hw(dev))
 		wedge(dev, "it could not be reset");
-	else if (!octans_device_down(dev) && octans_reset_start(dev))
+	else if (!octans_mmu_powered(dev))	/* to tell whom that concerns allocates */
+		wedge(dev, "the reset has cost it its power");
+	else if (!octans_device_down(dev) && octans_reset_start(dev, false))
 		wedge(dev, "it did not start after a reset");
 }
 
@@ -542,38 +593,6 @@ void octans_reset_prepare(struct octans_device *dev)
 	stop_rings(dev);
 }
 
-/*
- * Nothing is left of what the card held.  Nobody is told that by looking at it: CPUs see zeros from
- * now on, and an address space that has such a buffer gets no further job.
- */
-static void lose_card(struct octans_device *dev)
-{
-	struct drm_file *file;
-	u32 i;
-
-	if (dev->local.used)
-		drm_notice(&dev->drm, "the card was without power: %llu bytes are lost\n",
-			   dev->local.used);
-	octans_local_lose(dev);
-	octans_gem_revoke(dev);
-	octans_vm_restore(dev);
-	mutex_lock(&dev->drm.filelist_mutex);
-	list_for_each_entry(file, &dev->drm.filelist, lhead)
-		octans_queue_stop_lost(file->driver_priv);
-	mutex_unlock(&dev->drm.filelist_mutex);
-	for (i = 0; i < dev->info.rings; i++) {
-		struct octans_sched *sched = &dev->scheds[i];
-		struct octans_queue *queue, *next;
-		LIST_HEAD(ended);
-
-		spin_lock_irq(&sched->lock);
-		list_for_each_entry_safe(queue, next, &sched->queues, member)
-			octans_sched_flush(sched, queue, -ENODATA, &ended);
-		spin_unlock_irq(&sched->lock);
-		octans_job_end(&ended);
-	}
-}
-
 /**
  * octans_reset_done() - the function was reset
  * @dev: device
@@ -582,20 +601,11 @@ static void lose_card(struct octans_device *dev)
  */
 void octans_reset_done(struct octans_device *dev)
 {
-	u32 i;
-
 	atomic_inc(&dev->resets);
-	if (octans_device_down(dev)) {
+	if (octans_device_down(dev))
 		pci_clear_master(octans_pdev(dev));	/* which was undone just now */
-	} else {
-		if (!octans_mmu_powered(dev)) {
-			for (i = 0; i < dev->info.rings; i++)
-				empty(&dev->scheds[i]);
-			lose_card(dev);
-		}
-		if (octans_reset_start(dev))
-			wedge(dev, "it did not start after a function reset");
-	}
+	else if (octans_reset_start(dev, !octans_mmu_powered(dev)))
+		wedge(dev, "it did not start after a function reset");
 	enable_works(dev);
 }
 
@@ -646,11 +656,9 @@ static void wait_for_limits(struct octans_device *dev)
 static void wake(struct octans_device *dev, bool lost)
 {
 	if (!octans_device_down(dev)) {
-		if (lost)
-			lose_card(dev);
 		if (octans_reset_hw(dev))
 			wedge(dev, "it could not be reset after a sleep");
-		else if (octans_reset_start(dev))
+		else if (octans_reset_start(dev, lost))
 			wedge(dev, "it did not start after a sleep");
 	}
 	enable_works(dev);

@@ -6,7 +6,7 @@ struct octans_device;
 struct work_struct;
 
 int octans_reset_hw(struct octans_device *dev);
-int octans_reset_start(struct octans_device *dev);
+int octans_reset_start(struct octans_device *dev, bool lost);
 void octans_reset_work(struct work_struct *work);
 void octans_reset_tell(struct work_struct *work);
 void octans_reset_down(struct octans_device *dev);

@@ -330,7 +330,7 @@ static void vm_restore(struct octans_vm *vm)
 
 /**
  * octans_vm_restore() - the card has lost everything: write what was ours, note what was not
- * @dev: device, after octans_local_lose(); nothing runs
+ * @dev: device, after octans_local_lose(); nothing runs, and the gate is UP
  */
 void octans_vm_restore(struct octans_device *dev)
 {

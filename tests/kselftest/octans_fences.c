@@ -273,6 +273,39 @@ static int point_wait(int fd, uint32_t handle, uint64_t point, unsigned int seco
 	return call(fd, DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT, &w);
 }
 
+/* Of two fences of one queue the later counts, in whatever order they are named, and how often. */
+TEST_F(fences, later_of_one_queue)
+{
+	struct drm_octans_sync s[2] = { { .flags = DRM_OCTANS_SYNC_SIGNAL },
+					{ .flags = DRM_OCTANS_SYNC_SIGNAL } };
+	struct drm_octans_sync w[2][5], out[2];
+	uint32_t first, queue[2];
+
+	if (!control("hang tag 0x77"))
+		SKIP("no control port");
+	ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 10000, &first), 0);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(syncobj_create(self->c.fd, &s[i].handle), 0);
+		ASSERT_EQ(submit(self->c.fd, first, VA, 16, i ? 0x77 : 0, &s[i], 1), 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		out[i] = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL };
+		ASSERT_EQ(syncobj_create(self->c.fd, &out[i].handle), 0);
+		for (int n = 0; n < 4; n++)
+			w[i][n] = (struct drm_octans_sync) { .handle = s[(n + i) % 2].handle };
+		w[i][4] = out[i];
+		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 10000, &queue[i]), 0);
+		ASSERT_EQ(submit(self->c.fd, queue[i], VA, 16, 0, w[i], 5), 0);
+	}
+	EXPECT_EQ(sync_result(self->c.fd, s[0].handle, 10), 0);
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(sync_result(self->c.fd, out[i].handle, 1), -ETIMEDOUT);
+	ASSERT_EQ(queue_destroy(self->c.fd, first), 0);
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(sync_result(self->c.fd, out[i].handle, 10), 0);
+	EXPECT_TRUE(control("hang tag 0"));
+}
+
 /* Points of a timeline that are given out of order: whatever it is worth, all jobs end. */
 TEST_F(fences, points_out_of_order)
 {

@@ -331,6 +331,46 @@ TEST_F_TIMEOUT(suspend, power_lost_in_a_reset, 90)
 	lost_is_told(_metadata, &self->c, &self->d, self->card, self->map);
 }
 
+static void *binder(void *arg)
+{
+	struct client *c = arg;
+	long ret = 0;
+
+	/* what is unmapped has to be forgotten, for which one waits while the function is away */
+	while (!stop && !ret)
+		ret = vm_map(c->fd, c->vm, c->bo, 0, VA + (1 << 20), 16 * PAGE, 0) ?:
+		      vm_unmap(c->fd, c->vm, VA + (1 << 20), 16 * PAGE);
+	return (void *)ret;
+}
+
+/* Nobody waits for ever: who changes an address space then, has it locked. */
+TEST_F_TIMEOUT(suspend, power_lost_beside_binders, 90)
+{
+	struct client c[3];
+	pthread_t t[3];
+	void *ret;
+
+	stop = false;
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(client_open(&c[i], 10000), 0);
+		ASSERT_EQ(pthread_create(&t[i], NULL, binder, &c[i]), 0);
+	}
+	for (int i = 0; i < 5; i++) {
+		if (!control("lose-power"))
+			SKIP("no control socket");
+		usleep(50000);
+		EXPECT_TRUE(pci_do("reset"));
+	}
+	stop = true;
+	for (int i = 0; i < 3; i++) {
+		pthread_join(t[i], &ret);
+		EXPECT_EQ((long)ret, 0);
+		all_is_well(_metadata, &c[i]);
+		client_close(&c[i]);
+	}
+	lost_is_told(_metadata, &self->c, &self->d, self->card, self->map);
+}
+
 /* The card has kept its power: nothing is lost, and nobody hears of anything. */
 TEST_F_TIMEOUT(suspend, power_kept, 90)
 {
