@@ -332,14 +332,16 @@ TEST_F_TIMEOUT(jobs, late_invalidation, 60)
 		SKIP("there is one ring");
 	if (!control("hang ring 0"))
 		SKIP("no control port");
-	/* one for each ring: the one on ring 0 hangs */
+	/* one for each ring, as none ends before there are all: the one on ring 0 hangs */
+	ASSERT_TRUE(control_rings("slow", " 200000"));
 	for (uint32_t i = 0; i < self->rings; i++) {
 		out[i] = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL };
 		ASSERT_EQ(syncobj_create(self->c.fd, &out[i].handle), 0);
 		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 10000, &queue[i]), 0);
 		ASSERT_EQ(submit(self->c.fd, queue[i], VA, put_nop(self->c.map), 0, &out[i], 1), 0);
 	}
-	usleep(300000);
+	usleep(500000);
+	ASSERT_TRUE(control("slow 0 0"));
 	/* others: jobs of some seconds, and many short ones */
 	for (uint32_t i = 1; i < self->rings; i++) {
 		char line[32];
@@ -417,14 +419,14 @@ TEST_F(jobs, neighbour_of_a_hang)
 	int64_t end;
 
 	ASSERT_EQ(client_open(&other, 5000), 0);
-	if (!control("hang ring 0"))
+	if (!control("hang tag 0x77"))
 		SKIP("no control port");
 	/* fills every ring's scheduler with a queue of ours; one of them hangs */
 	for (uint32_t i = 0; i < self->rings; i++) {
 		uint32_t queue;
 
 		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &queue), 0);
-		ASSERT_EQ(submit(self->c.fd, queue, VA, size, 0, NULL, 0), 0);
+		ASSERT_EQ(submit(self->c.fd, queue, VA, size, i ? 0 : 0x77, NULL, 0), 0);
 	}
 	end = now_ns() + 6000000000ll;
 	put_nop(other.map);
@@ -433,7 +435,7 @@ TEST_F(jobs, neighbour_of_a_hang)
 		done++;
 	}
 	EXPECT_EQ(done, 20);
-	control("hang ring 0 off");
+	control("hang tag 0");
 	client_close(&other);
 }
 
