@@ -86,6 +86,26 @@ static inline bool rescan(void)
 	return write_file("/sys/bus/pci/rescan", "1") && wait_for_node();
 }
 
+/* A BAR, without a driver; @size: how much of it there is. */
+static inline volatile void *pci_bar(int bar, size_t *size)
+{
+	char path[128];
+	void *map = MAP_FAILED;
+	off_t end;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%d", bdf(), bar);
+	fd = open(path, O_RDWR | O_SYNC | O_CLOEXEC);
+	if (fd < 0)
+		return MAP_FAILED;
+	end = lseek(fd, 0, SEEK_END);
+	*size = end > 0 ? end : 0;
+	if (*size)
+		map = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return map;
+}
+
 /* References to octans.ko: by open files, and by whatever outlives them. */
 static inline long module_users(void)
 {

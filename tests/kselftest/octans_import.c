@@ -2,12 +2,11 @@
 /* Other drivers' buffers here, and ours there.  vgem is the other driver. */
 #include <drm_mode.h>
 
-#include "pci.h"
+#include "octans_admin.h"
 
 FIXTURE(import) {
 	struct client c;
 	int vgem;
-	char bdf[32];
 };
 
 /* A driver's version says its name. */
@@ -50,7 +49,7 @@ FIXTURE_SETUP(import)
 	self->vgem = open_vgem();
 	ASSERT_GE(self->vgem, 0);
 	ASSERT_EQ(client_open(&self->c, 0), 0);
-	ASSERT_TRUE(pci_find(self->bdf));
+	ASSERT_TRUE(*bdf());
 }
 
 FIXTURE_TEARDOWN(import)
@@ -148,8 +147,8 @@ TEST_F_TIMEOUT(import, card_memory_stays_here, 60)
 	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, out.fd, 0);
 	ASSERT_NE(p, MAP_FAILED);
 	p[0] = 1;
-	ASSERT_TRUE(pci_unbind(self->bdf));
-	ASSERT_TRUE(pci_bind(self->bdf));
+	ASSERT_TRUE(unbind());
+	ASSERT_TRUE(bind_again());
 	ASSERT_EQ(client_open(&later, 0), 0);
 	EXPECT_NE(take(later.fd, out.fd, &handle), 0);
 	EXPECT_EQ(p[0], 0);
@@ -167,8 +166,8 @@ TEST_F_TIMEOUT(import, closed_after_the_device, 60)
 	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, handle, 0, 2 * VA, 16 * PAGE, 0), 0);
 	ASSERT_EQ(bo_create(self->c.fd, 1 << 20, 0, &host), 0);
 	ASSERT_EQ(vm_map(self->c.fd, self->c.vm, host, 0, 3 * VA, 1 << 20, 0), 0);
-	ASSERT_TRUE(pci_unbind(self->bdf));
-	ASSERT_TRUE(pci_bind(self->bdf));
+	ASSERT_TRUE(unbind());
+	ASSERT_TRUE(bind_again());
 	late = foreign(self->vgem);
 	EXPECT_EQ(take(self->c.fd, late, &handle), -ENODEV);
 	close(late);
@@ -189,14 +188,15 @@ static long slots_used(void)
 }
 
 FIXTURE(bounce) {
-	char bdf[32];
+	int unused;
 };
 
 FIXTURE_SETUP(bounce)
 {
 	if (!bounces())
 		SKIP("not booted with swiotlb=force");
-	ASSERT_TRUE(pci_find(self->bdf));
+	(void)self;
+	ASSERT_TRUE(*bdf());
 }
 
 FIXTURE_TEARDOWN(bounce)
@@ -221,8 +221,8 @@ TEST_F_TIMEOUT(bounce, refused_and_unmapped, 60)
 	EXPECT_EQ(vm_map(fd, vm, bo, 0, VA, 16 * PAGE, 0), -EIO);
 	EXPECT_EQ(bo_create(fd, 16 * PAGE, DRM_OCTANS_BO_DEVICE, &bo), 0);
 	EXPECT_EQ(vm_map(fd, vm, bo, 0, VA, 16 * PAGE, 0), 0);
-	ASSERT_TRUE(pci_unbind(self->bdf));
+	ASSERT_TRUE(unbind());
 	EXPECT_LE(slots_used(), before);
-	ASSERT_TRUE(pci_bind(self->bdf));
+	ASSERT_TRUE(bind_again());
 	close(fd);
 }

@@ -2,7 +2,7 @@
 /* What a user may have, and that others have it still.  Users are uids: root, and NOBODY. */
 #include <sys/stat.h>
 
-#include "pci.h"
+#include "octans_admin.h"
 
 #define NOBODY 65534
 #define MIB 0x100000ull
@@ -22,7 +22,7 @@ static bool limit(const char *parameter, unsigned int value)
 
 	snprintf(path, sizeof(path), PARAMETERS "%s", parameter);
 	snprintf(text, sizeof(text), "%u", value);
-	return put_file(path, text);
+	return write_file(path, text);
 }
 
 FIXTURE_SETUP(limits)
@@ -46,7 +46,7 @@ FIXTURE_TEARDOWN(limits)
 		char path[128];
 
 		snprintf(path, sizeof(path), PARAMETERS "%s", parameters[i]);
-		EXPECT_TRUE(put_file(path, self->before[i]));
+		EXPECT_TRUE(write_file(path, self->before[i]));
 	}
 }
 

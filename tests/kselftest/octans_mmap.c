@@ -3,17 +3,18 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
-#include "pci.h"
+#include <octans/regs.h>
+
+#include "octans_admin.h"
 
 FIXTURE(map) {
 	struct client c;
-	char bdf[32];
 };
 
 FIXTURE_SETUP(map)
 {
 	ASSERT_EQ(client_open(&self->c, 0), 0);
-	ASSERT_TRUE(pci_find(self->bdf));
+	ASSERT_TRUE(*bdf());
 }
 
 FIXTURE_TEARDOWN(map)
@@ -189,23 +190,23 @@ TEST_F_TIMEOUT(map, dummy_pages_are_ones_own, 60)
 	ASSERT_NE(mine, MAP_FAILED);
 	ASSERT_NE(theirs, MAP_FAILED);
 	mine[0] = 0x11;
-	ASSERT_TRUE(pci_remove(self->bdf));
+	ASSERT_TRUE(pci_do("remove"));
 	EXPECT_EQ(mine[0], 0);
 	memset(mine, 0x5a, 2 * PAGE);
 	for (unsigned int i = 0; i < 2 * PAGE; i++)
 		seen += !!theirs[i];
 	EXPECT_EQ(seen, 0);
 	client_close(&other);
-	ASSERT_TRUE(pci_rescan());
+	ASSERT_TRUE(rescan());
 }
 
 #define PATTERN 0x6f637461u
 
-static unsigned int patterns(const char *bdf)
+static unsigned int patterns(void)
 {
 	unsigned int n = 0;
 	size_t size = 0;
-	volatile uint32_t *bar = pci_bar(bdf, OCTANS_BAR_LOCAL, &size);
+	volatile uint32_t *bar = pci_bar(OCTANS_BAR_LOCAL, &size);
 
 	if ((void *)bar == MAP_FAILED)
 		return ~0u;
@@ -240,9 +241,9 @@ TEST_F_TIMEOUT(map, nothing_stays_on_the_card, 60)
 	ASSERT_TRUE(fill(self->c.fd, &g.handle, 300));
 	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_GEM_CLOSE, &g), 0);
 	/* while it is bound, nobody else may map the card */
-	ASSERT_TRUE(pci_unbind(self->bdf));
-	EXPECT_EQ(patterns(self->bdf), 0);
-	ASSERT_TRUE(pci_bind(self->bdf));
+	ASSERT_TRUE(unbind());
+	EXPECT_EQ(patterns(), 0);
+	ASSERT_TRUE(bind_again());
 }
 
 /* Nor do registers lead to memory that is somebody else's now. */
@@ -252,15 +253,15 @@ TEST_F_TIMEOUT(map, nothing_runs_after_unbinding, 60)
 	size_t size = 0;
 
 	ASSERT_EQ(run(self->c.fd, self->c.queue, VA, put_nop(self->c.map), 0), 0);
-	ASSERT_TRUE(pci_unbind(self->bdf));
-	regs = pci_bar(self->bdf, OCTANS_BAR_REGS, &size);
+	ASSERT_TRUE(unbind());
+	regs = pci_bar(OCTANS_BAR_REGS, &size);
 	ASSERT_NE((void *)regs, MAP_FAILED);
 	EXPECT_EQ(regs[OCTANS_REG_ID / 4], OCTANS_ID_MAGIC);
 	EXPECT_EQ(regs[OCTANS_REG_MMU_CTRL / 4], 0);
 	EXPECT_EQ(*(volatile uint64_t *)(regs + OCTANS_REG_ASID_BASE / 4), 0);
 	EXPECT_EQ(regs[OCTANS_REG_EVT_CTRL / 4], 0);
 	munmap((void *)regs, size);
-	ASSERT_TRUE(pci_bind(self->bdf));
+	ASSERT_TRUE(bind_again());
 }
 
 /* A device that is cut off from the host still has its card: nobody is given any of it. */
@@ -293,6 +294,6 @@ TEST_F_TIMEOUT(map, cut_off, 60)
 	control_rings("hang ring", " off");
 	control_rings("fail-reset ring", " 0");
 	control("fail-reset device 0");
-	ASSERT_TRUE(pci_unbind(self->bdf));
-	ASSERT_TRUE(pci_bind(self->bdf));
+	ASSERT_TRUE(unbind());
+	ASSERT_TRUE(bind_again());
 }

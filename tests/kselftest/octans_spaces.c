@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Address spaces, while the device goes, a process is killed, or others wait. */
 #include "octans_admin.h"
-#include "pci.h"
 
 FIXTURE(spaces) {
 	struct client c;
@@ -167,15 +166,14 @@ static void *make_spaces(void *arg)
 TEST_F_TIMEOUT(spaces, made_while_the_device_goes, 240)
 {
 	pthread_t t[4];
-	char bdf[32];
 
-	ASSERT_TRUE(pci_find(bdf));
+	ASSERT_TRUE(*bdf());
 	for (int i = 0; i < 4; i++)
 		ASSERT_EQ(pthread_create(&t[i], NULL, make_spaces, NULL), 0);
 	for (int i = 0; i < 20; i++) {
 		usleep(20000 + i * 3000);
-		ASSERT_TRUE(pci_unbind(bdf));
-		ASSERT_TRUE(pci_bind(bdf));
+		ASSERT_TRUE(unbind());
+		ASSERT_TRUE(bind_again());
 	}
 	stop = true;
 	for (int i = 0; i < 4; i++)
