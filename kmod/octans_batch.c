@@ -6,6 +6,8 @@
 #include "octans_batch.h"
 #include "octans_device.h"
 #include "octans_queue.h"
+#include "octans_user.h"
+#include "octans_vm.h"
 
 /*
  * The reaper drops what ended batches held, and frees those that nobody holds any more.  Both may
@@ -223,6 +225,7 @@ void octans_batch_end(struct octans_batch *batch, u32 good, u32 bad, ktime_t now
 	int error;
 
 	atomic_sub(good + bad, &queue->client->jobs);
+	octans_user_uncharge(queue->vm->user, OCTANS_JOBS, good + bad);
 	if (good)
 		atomic64_add(good, &queue->completed);
 	if (bad)

@@ -27,10 +27,10 @@
  *
  *   drm_dev_enter() section (SRCU)
  *   vm->lock (mutex)		mappings and page tables of one address space
- *   dma_resv of one buffer	list of its mappings; never two at once
  *   queue->submit_lock (mutex)	order of the jobs of one queue
  *   dev->local.lock (mutex)	allocator of on-card memory; inside mmap_lock
  *   dev->bos_lock (mutex)	list of buffers
+ *   dma_resv of one buffer	list of its mappings; never two at once
  *   dev->users_lock (mutex)	list of users
  *   dev->event_lock (mutex)	consumer side of the event queue
  *   vms xarray lock

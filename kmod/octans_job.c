@@ -12,6 +12,7 @@
 #include "octans_job.h"
 #include "octans_queue.h"
 #include "octans_sched.h"
+#include "octans_user.h"
 #include "octans_vm.h"
 
 #define GRACE_MS	5	/* for a job whose queue is gone to end by itself */
@@ -90,9 +91,11 @@ static struct octans_sched *choose(struct octans_queue *queue)
 	return queue->sched;
 }
 
-/* submit_lock held. */
+/* Counts them.  submit_lock held. */
 static int admit(struct octans_queue *queue, u32 n)
 {
+	int ret;
+
 	if (queue->closed)
 		return -ENOENT;
 	if (octans_device_down(queue->dev))
@@ -110,7 +113,10 @@ static int admit(struct octans_queue *queue, u32 n)
 		atomic_sub(n, &queue->client->jobs);
 		return -EAGAIN;
 	}
-	return 0;
+	ret = octans_user_charge(queue->vm->user, OCTANS_JOBS, n);
+	if (ret)
+		atomic_sub(n, &queue->client->jobs);
+	return ret;
 }
 
 /**

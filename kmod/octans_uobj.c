@@ -88,12 +88,14 @@ void *octans_uobj_get_array(const struct drm_octans_array *in, u32 max, u32 min_
  *
  * What the caller has beyond @size is zeroed.
  *
- * Return: 0 or -EFAULT.
+ * Return: 0, -E2BIG or -EFAULT.
  */
 int octans_uobj_put(u64 ptr, u32 user_size, const void *obj, u32 size)
 {
 	void __user *to = u64_to_user_ptr(ptr);
 
+	if (user_size > PAGE_SIZE)
+		return -E2BIG;		/* no structure will ever be */
 	if (copy_to_user(to, obj, min(user_size, size)))
 		return -EFAULT;
 	if (user_size > size && clear_user(to + size, user_size - size))

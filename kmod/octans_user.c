@@ -30,6 +30,11 @@ static unsigned int user_queues = 16384;
 module_param(user_queues, uint, 0644);
 MODULE_PARM_DESC(user_queues, "most queues of one user on one processor (default 16384)");
 
+static unsigned int user_jobs = 131072;
+module_param(user_jobs, uint, 0644);
+MODULE_PARM_DESC(user_jobs,
+		 "most jobs of one user on one processor that have not ended (default 131072)");
+
 static unsigned int user_tables_mb;
 module_param(user_tables_mb, uint, 0644);
 MODULE_PARM_DESC(user_tables_mb,
@@ -71,6 +76,8 @@ static u64 share_limit(struct octans_device *dev, enum octans_share share)
 		return READ_ONCE(user_spaces) ?: dev->info.asids / 4;
 	case OCTANS_QUEUES:
 		return READ_ONCE(user_queues);
+	case OCTANS_JOBS:
+		return READ_ONCE(user_jobs);
 	case OCTANS_TABLES:
 		return pages(READ_ONCE(user_tables_mb), totalram_pages() / 64);
 	case OCTANS_HOST:

@@ -11,6 +11,7 @@ struct octans_user;
  * enum octans_share - what a user may have only so much of
  * @OCTANS_SPACES: address spaces
  * @OCTANS_QUEUES: queues
+ * @OCTANS_JOBS: jobs that have not ended
  * @OCTANS_TABLES: page tables, 4 KiB each for the device and as much for us
  * @OCTANS_HOST: pages of host memory, which cannot be swapped out
  * @OCTANS_CARD: pages of on-card memory
@@ -19,6 +20,7 @@ struct octans_user;
 enum octans_share {
 	OCTANS_SPACES,
 	OCTANS_QUEUES,
+	OCTANS_JOBS,
 	OCTANS_TABLES,
 	OCTANS_HOST,
 	OCTANS_CARD,

@@ -9,11 +9,11 @@
 #define PARAMETERS "/sys/module/octans/parameters/"
 
 static const char *const parameters[] = {
-	"user_spaces", "user_queues", "user_tables_mb", "user_host_mb", "user_card_mb",
+	"user_spaces", "user_queues", "user_jobs", "user_tables_mb", "user_host_mb", "user_card_mb",
 };
 
 FIXTURE(limits) {
-	char before[5][32];
+	char before[6][32];
 };
 
 static bool limit(const char *parameter, unsigned int value)
@@ -27,7 +27,7 @@ static bool limit(const char *parameter, unsigned int value)
 
 FIXTURE_SETUP(limits)
 {
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 6; i++) {
 		char path[128];
 		FILE *f;
 
@@ -42,7 +42,7 @@ FIXTURE_SETUP(limits)
 
 FIXTURE_TEARDOWN(limits)
 {
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 6; i++) {
 		char path[128];
 
 		snprintf(path, sizeof(path), PARAMETERS "%s", parameters[i]);
@@ -103,6 +103,49 @@ TEST_F(limits, queues)
 	EXPECT_EQ(queue_create(two, vm[1], 0, &id), 0);
 	close(two);
 	close(root);
+}
+
+/* What one client has queued another of the same user cannot, nobody else is concerned, and it ends. */
+TEST_F(limits, jobs)
+{
+	struct drm_octans_job jobs[64];
+	struct drm_octans_sync out = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	struct drm_octans_submit s = {
+		.jobs = { sizeof(jobs[0]), 64, (uintptr_t)jobs },
+		.syncs = { sizeof(out), 1, (uintptr_t)&out },
+	};
+	struct client c[2], root;
+
+	ASSERT_EQ(seteuid(NOBODY), 0);
+	ASSERT_EQ(client_open(&c[0], 10000), 0);
+	ASSERT_EQ(client_open(&c[1], 10000), 0);
+	ASSERT_EQ(seteuid(0), 0);
+	ASSERT_EQ(client_open(&root, 10000), 0);
+	ASSERT_TRUE(limit("user_jobs", 100));
+	put_nop(c[0].map);
+	for (int i = 0; i < 64; i++)
+		jobs[i] = (struct drm_octans_job) { .va = VA, .size = 16 };
+	ASSERT_EQ(syncobj_create(c[0].fd, &out.handle), 0);
+	s.queue_id = c[0].queue;
+	ASSERT_TRUE(control_rings("slow", " 20000"));
+	ASSERT_EQ(call(c[0].fd, DRM_IOCTL_OCTANS_SUBMIT, &s), 0);
+	put_nop(c[1].map);
+	put_nop(root.map);
+	s.syncs = (struct drm_octans_array) { 0 };
+	s.failed_index = 0;
+	s.queue_id = c[1].queue;
+	EXPECT_EQ(call(c[1].fd, DRM_IOCTL_OCTANS_SUBMIT, &s), -EDQUOT);
+	s.failed_index = 0;
+	s.jobs.count = 36;
+	EXPECT_EQ(call(c[1].fd, DRM_IOCTL_OCTANS_SUBMIT, &s), 0);
+	EXPECT_EQ(submit(c[1].fd, c[1].queue, VA, 16, 0, NULL, 0), -EDQUOT);
+	EXPECT_EQ(submit(root.fd, root.queue, VA, 16, 0, NULL, 0), 0);
+	slow_end();
+	EXPECT_EQ(sync_result(c[0].fd, out.handle, 20), 0);
+	EXPECT_EQ(submit(c[1].fd, c[1].queue, VA, 16, 0, NULL, 0), 0);
+	client_close(&c[0]);
+	client_close(&c[1]);
+	client_close(&root);
 }
 
 /* Two opens take from one share; the other user from his own. */

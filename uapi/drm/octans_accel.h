@@ -442,6 +442,7 @@ struct drm_octans_job {
  * A job runs also if a fence that it waited for ended with an error.
  *
  * -EAGAIN: the queue has 1024 jobs that have not ended, or the client 8192; wait for one.
+ * -EDQUOT: the user has as many as it may (user_jobs).
  * -ECANCELED: the queue is banned.  -EACCES: see QUEUE_CREATE.
  */
 struct drm_octans_submit {
