@@ -97,6 +97,12 @@ static void test_corrupt(struct rig *rig)
 	rig_run(rig, 0, ++seqno, 1, CODE, 16);
 	ok(c[2].seqno == seqno && c[2].status == 0x80 && c[2].commands == (1 ^ 0x40) &&
 	   c[2].index == (3 ^ 0x20), "any field, and several at once");
+	rig_control(rig, "corrupt-cq 0 status xor 0x80");
+	rig_control(rig, "corrupt-cq 0 index xor 0x20");
+	rig_control(rig, "corrupt-cq 0 off");
+	rig_run(rig, 0, ++seqno, 1, CODE, 16);
+	ok(c[3].seqno == seqno && c[3].status == OCTANS_JOB_OK && c[3].index == 4,
+	   "or none, after all");
 }
 
 /* The record is late, not what it says. */
@@ -127,6 +133,8 @@ static void test_corrupt_event(struct rig *rig)
 	rig_control(rig, "device-error 7");
 	ok(e->type == OCTANS_EVT_DEVICE_ERROR && e->ring == 0x8000 && e->asid == 0x4000 &&
 	   e->code == 0x107 && e->index == n + 1, "an event with three wrong fields");
+	rig_control(rig, "corrupt-event code xor 0x100");
+	rig_control(rig, "corrupt-event off");
 	rig_control(rig, "corrupt-event index xor 0x8");
 	rig_control(rig, "device-error 8");
 	ok(e[1].code == 8 && e[1].index == ((n + 2) ^ 8), "one with a wrong index");
@@ -134,6 +142,7 @@ static void test_corrupt_event(struct rig *rig)
 
 static void test_lies(struct rig *rig)
 {
+	static const char *const names[] = { "SEQNO", "PROGRESS", "STATUS", "CTRL" };
 	uint64_t caps = rd64(rig, OCTANS_REG_CAPS);
 	char line[64];
 	bool good = true;
@@ -152,11 +161,11 @@ static void test_lies(struct rig *rig)
 	   !rig_control(rig, "lie RING4294967296_HEAD 2") &&
 	   rd32(rig, OCTANS_REG_STATUS) == OCTANS_STATUS_READY,
 	   "none of a ring that is not there, and no other for it");
-	for (int i = 0; i < 7 && good; i++) {
-		snprintf(line, sizeof(line), "lie RING%d_%s 1", i % 4, i < 4 ? "SEQNO" : "PROGRESS");
+	for (int i = 0; i < 15 && good; i++) {
+		snprintf(line, sizeof(line), "lie RING%d_%s 1", i % 4, names[i / 4]);
 		good &= rig_control(rig, line);
 	}
-	ok(good && !rig_control(rig, "lie ID 1"), "8 can lie at a time, no more");
+	ok(good && !rig_control(rig, "lie ID 1"), "16 can lie at a time, no more");
 	rig_control(rig, "lie off");
 	ok(!rd32(rig, OCTANS_RING(1) + OCTANS_RING_HEAD) && rig_control(rig, "lie ID 1") &&
 	   rd32(rig, OCTANS_REG_ID) == 1 && rig_control(rig, "lie off"), "then all tell the truth");

@@ -156,7 +156,7 @@ static void test_control(struct bench *b)
 		"fail-reset ring", "fail-reset ring 7", "fail-reset device x", "flip local",
 		"flip local 0 8", "flip local 0x7fffffffffffffff 0", "flip host 0 0", "stat now",
 		"remove it", "help me",
-		"corrupt-cq 0", "corrupt-cq 0 seqno xor", "corrupt-cq 9 seqno xor 1", "corrupt-cq 0 xor",
+		"corrupt-cq 0", "corrupt-cq off", "corrupt-cq 0 seqno xor", "corrupt-cq 9 seqno xor 1", "corrupt-cq 0 xor",
 		"corrupt-cq 0 status xor 0x100000000", "corrupt-event", "corrupt-event colour xor 1",
 		"corrupt-event ring xor 65536", "corrupt-event ring or 1", "lie", "lie CAPS", "lie CAPS x",
 		"lie COLOUR 1", "lie RING4_HEAD 1", "lie RING0_CAPS 1", "lie COLOUR off", "lie on",

@@ -267,13 +267,18 @@ static void corrupt_field(struct sim_corrupt *c, const struct field *f, uint64_t
 		;
 }
 
-/* "[FIELD] xor VALUE" from word @at on, to be applied to the next of @records; 0 ends it. */
+/* "[FIELD] xor VALUE" from word @at on, to be applied to the next of @records; 0 or "off" ends it. */
 static int corrupt(struct line *l, int at, const struct field *fields, struct sim_corrupt *c,
 		   const char *records)
 {
 	const struct field *f = fields;
 	uint64_t value;
 
+	if (at + 1 == l->n && !strcmp(l->word[at], "off")) {
+		for (int i = 0; i < SIM_RECORD_WORDS; i++)
+			atomic_store(&c->xor[i], 0);
+		return ok(l, "the next %s is as it should be", records);
+	}
 	if (at < l->n && strcmp(l->word[at], "xor")) {
 		while (f->name && strcmp(f->name, l->word[at]))
 			f++;
@@ -512,7 +517,7 @@ static int do_help(struct line *l)
 	return ok(l, "hang ring N [off] | hang tag VALUE | hold ring N [off] | slow N MICROSECONDS | "
 		  "late N MICROSECONDS | drop-irq VECTOR [COUNT] | drop-invalidate [COUNT] | "
 		  "drop-doorbell N [COUNT] | fault N [off] | corrupt-wb N xor VALUE | "
-		  "corrupt-cq N [FIELD] xor VALUE | corrupt-event [FIELD] xor VALUE | "
+		  "corrupt-cq N [FIELD] xor VALUE|off | corrupt-event [FIELD] xor VALUE|off | "
 		  "lie REGISTER VALUE|off | storm VECTOR [COUNT] | fail-reset [ring N|device] [COUNT] | "
 		  "slow-reset [ring N|device] MILLISECONDS | away MILLISECONDS | "
 		  "lose-power [COUNT] | flip local OFFSET BIT | device-error [CODE] | remove | restore | stat | undefined | "

@@ -43,7 +43,7 @@ struct sim_lie {
 	uint64_t offset, value;
 };
 
-#define SIM_LIES	8
+#define SIM_LIES	OCTANS_MAX_RINGS	/* the same of each ring */
 
 struct sim_device {
 	struct sim_core core;
