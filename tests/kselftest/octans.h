@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include <octans/isa.h>
+#include <octans/regs.h>
 #include <drm/octans_accel.h>
 #include <linux/sync_file.h>
 
@@ -47,6 +48,17 @@ static inline int node_open(void)
 static inline int call(int fd, unsigned long request, void *arg)
 {
 	return ioctl(fd, request, arg) < 0 ? -errno : 0;
+}
+
+/* How many rings there are, at most OCTANS_MAX_RINGS; 0: that cannot be said. */
+static inline uint32_t rings_of(int fd)
+{
+	struct drm_octans_query_device d = { 0 };
+	struct drm_octans_dev_query q = {
+		.type = DRM_OCTANS_QUERY_DEVICE, .size = sizeof(d), .ptr = (uintptr_t)&d,
+	};
+
+	return call(fd, DRM_IOCTL_OCTANS_DEV_QUERY, &q) || d.rings > OCTANS_MAX_RINGS ? 0 : d.rings;
 }
 
 static inline int bo_create(int fd, uint64_t size, uint32_t flags, uint32_t *handle)
@@ -278,13 +290,13 @@ static inline bool control(const char *line)
 	return !strncmp(reply, "ok", 2);
 }
 
-/* The same for as many rings as there are; false: for none. */
+/* The same for as many rings, or vectors, as there are; false: for none. */
 static inline bool control_rings(const char *before, const char *after)
 {
 	bool any = false;
 	char line[64];
 
-	for (int r = 0; r < 8; r++) {
+	for (int r = 0; r < OCTANS_VECTORS(OCTANS_MAX_RINGS); r++) {
 		snprintf(line, sizeof(line), "%s %d%s", before, r, after);
 		if (!control(line))
 			break;

@@ -171,6 +171,8 @@ static inline void faults_end(void)
 	control_rings("slow", " 0");
 	control_rings("fail-reset ring", " 0");
 	control_rings("corrupt-wb", " xor 0");
+	control_rings("corrupt-cq", " off");
+	control("corrupt-event off");
 	control_rings("fault", " off");
 	control_rings("drop-irq", " 0");
 	control("fail-reset device 0");

@@ -154,7 +154,7 @@ static int queues_behind(struct client *c, int file, uint32_t *queues, int n)
 /* Nobody waits for a fence that is not ours, to destroy, to close or to exit. */
 static void behind(struct test_metadata *_metadata, struct client *c, int file)
 {
-	uint32_t queues[8];
+	uint32_t queues[OCTANS_MAX_RINGS];
 	int64_t begin;
 	int pipes[2];
 	pid_t pid;
@@ -172,7 +172,7 @@ static void behind(struct test_metadata *_metadata, struct client *c, int file)
 		struct client other;
 
 		_exit(client_open(&other, 1000) || !put_nop(other.map) ||
-		      queues_behind(&other, file, queues, 8) || write(pipes[1], "x", 1) != 1 || pause());
+		      queues_behind(&other, file, queues, OCTANS_MAX_RINGS) || write(pipes[1], "x", 1) != 1 || pause());
 	}
 	close(pipes[1]);
 	ASSERT_EQ(read(pipes[0], &byte, 1), 1);

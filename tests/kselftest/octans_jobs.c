@@ -11,14 +11,9 @@ FIXTURE(jobs) {
 
 FIXTURE_SETUP(jobs)
 {
-	struct drm_octans_query_device d;
-	struct drm_octans_dev_query q = {
-		.type = DRM_OCTANS_QUERY_DEVICE, .size = sizeof(d), .ptr = (uintptr_t)&d,
-	};
-
 	ASSERT_EQ(client_open(&self->c, 1000), 0);
-	ASSERT_EQ(call(self->c.fd, DRM_IOCTL_OCTANS_DEV_QUERY, &q), 0);
-	self->rings = d.rings;
+	self->rings = rings_of(self->c.fd);
+	ASSERT_GE(self->rings, 1);
 }
 
 FIXTURE_TEARDOWN(jobs)
@@ -38,6 +33,26 @@ static bool every_ring(uint32_t rings, const char *before, const char *after)
 		good &= control(line);
 	}
 	return good;
+}
+
+/* A job of ours on each ring: none ends before the last one has found its ring. */
+static int job_on_every_ring(struct client *c, uint32_t rings, uint32_t timeout_ms,
+			     struct drm_octans_sync *out)
+{
+	uint32_t queue, size = put_nops(c->map, 40);
+	int ret = 0;
+
+	control_rings("slow", " 50000");
+	for (uint32_t r = 0; r < rings && !ret; r++) {
+		out[r] = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL };
+		ret = syncobj_create(c->fd, &out[r].handle);
+		if (!ret)
+			ret = queue_create(c->fd, c->vm, timeout_ms, &queue);
+		if (!ret)
+			ret = submit(c->fd, queue, VA, size, 0, &out[r], 1);
+	}
+	control_rings("slow", " 0");
+	return ret;
 }
 
 static int state(struct client *c, struct drm_octans_queue_query *q)
@@ -320,28 +335,20 @@ TEST_F(jobs, hang)
  */
 TEST_F_TIMEOUT(jobs, late_invalidation, 60)
 {
-	struct drm_octans_sync out[8], other_out[8];
-	struct client other[8];
+	struct drm_octans_sync out[OCTANS_MAX_RINGS], other_out[OCTANS_MAX_RINGS];
+	struct client other[OCTANS_MAX_RINGS];
 	struct honest brief = { 0 };
 	struct unmapping u;
 	long long resets;
-	uint32_t queue[8];
 	int stopped = 0;
 
 	if (self->rings < 2)
 		SKIP("there is one ring");
 	if (!control("hang ring 0"))
 		SKIP("no control port");
-	/* one for each ring, as none ends before there are all: the one on ring 0 hangs */
-	ASSERT_TRUE(control_rings("slow", " 200000"));
-	for (uint32_t i = 0; i < self->rings; i++) {
-		out[i] = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL };
-		ASSERT_EQ(syncobj_create(self->c.fd, &out[i].handle), 0);
-		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 10000, &queue[i]), 0);
-		ASSERT_EQ(submit(self->c.fd, queue[i], VA, put_nop(self->c.map), 0, &out[i], 1), 0);
-	}
-	usleep(500000);
-	ASSERT_TRUE(control("slow 0 0"));
+	/* the one on ring 0 hangs */
+	ASSERT_EQ(job_on_every_ring(&self->c, self->rings, 10000, out), 0);
+	usleep(300000);
 	/* others: jobs of some seconds, and many short ones */
 	for (uint32_t i = 1; i < self->rings; i++) {
 		char line[32];
@@ -413,21 +420,16 @@ TEST_F_TIMEOUT(jobs, late_invalidation_and_reset_fails, 60)
 /* While one client hangs again and again, another gets its work done. */
 TEST_F(jobs, neighbour_of_a_hang)
 {
+	struct drm_octans_sync out[OCTANS_MAX_RINGS];
 	struct client other;
-	uint32_t size = put_nop(self->c.map);
-	int done = 0;
+	int hung = 0, done = 0;
 	int64_t end;
 
 	ASSERT_EQ(client_open(&other, 5000), 0);
-	if (!control("hang tag 0x77"))
+	if (!control("hang ring 0"))
 		SKIP("no control port");
-	/* fills every ring's scheduler with a queue of ours; one of them hangs */
-	for (uint32_t i = 0; i < self->rings; i++) {
-		uint32_t queue;
-
-		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 1000, &queue), 0);
-		ASSERT_EQ(submit(self->c.fd, queue, VA, size, i ? 0 : 0x77, NULL, 0), 0);
-	}
+	ASSERT_EQ(job_on_every_ring(&self->c, self->rings, 1000, out), 0);
+	usleep(100000);		/* one has hung by now */
 	end = now_ns() + 6000000000ll;
 	put_nop(other.map);
 	while (done < 20 && now_ns() < end) {
@@ -435,7 +437,10 @@ TEST_F(jobs, neighbour_of_a_hang)
 		done++;
 	}
 	EXPECT_EQ(done, 20);
-	control("hang tag 0");
+	for (uint32_t r = 0; r < self->rings; r++)
+		hung += sync_result(self->c.fd, out[r].handle, 10) == -ETIME;
+	EXPECT_EQ(hung, 1);
+	control("hang ring 0 off");
 	client_close(&other);
 }
 

@@ -3,8 +3,6 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
-#include <octans/regs.h>
-
 #include "octans_admin.h"
 
 FIXTURE(map) {

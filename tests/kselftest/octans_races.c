@@ -58,10 +58,10 @@ static const char *const between_verdict_and_reset[] = {
  */
 static void verdict_meets_end(struct test_metadata *_metadata, struct client *a, bool timeout)
 {
-	struct drm_octans_sync out[8];
-	uint32_t queue[8], n, rings = 4;
+	uint32_t queue[OCTANS_MAX_RINGS], n, rings = rings_of(a->fd);
+	struct drm_octans_sync out[OCTANS_MAX_RINGS];
+	struct client b[OCTANS_MAX_RINGS];
 	struct drm_octans_queue_query q;
-	struct client b[8];
 
 	n = slow_job(a->map, 0.35);
 	if (!control("stat"))
@@ -566,14 +566,14 @@ TEST_F_TIMEOUT(races, device_reset_beside_binders, 120)
 /* A function reset with jobs on every ring, and others that wait: what waited runs. */
 TEST_F_TIMEOUT(races, function_reset_with_work, 60)
 {
-	struct drm_octans_sync out[8], last = { .flags = DRM_OCTANS_SYNC_SIGNAL };
-	uint32_t queue[8], n = slow_job(self->c.map, 1), size;
+	struct drm_octans_sync out[2 * OCTANS_MAX_RINGS], last = { .flags = DRM_OCTANS_SYNC_SIGNAL };
+	uint32_t queue[2 * OCTANS_MAX_RINGS], n = slow_job(self->c.map, 1), size;
+	uint32_t rings = rings_of(self->c.fd), lost = 0;
 	struct client other;
-	int lost = 0;
 
 	if (!control("stat"))
 		SKIP("no control port");
-	for (int i = 0; i < 8; i++) {
+	for (uint32_t i = 0; i < 2 * rings; i++) {
 		out[i] = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL };
 		ASSERT_EQ(syncobj_create(self->c.fd, &out[i].handle), 0);
 		ASSERT_EQ(queue_create(self->c.fd, self->c.vm, 10000, &queue[i]), 0);
@@ -585,15 +585,15 @@ TEST_F_TIMEOUT(races, function_reset_with_work, 60)
 	ASSERT_EQ(submit(other.fd, other.queue, VA, size, 0, &last, 1), 0);
 	usleep(200000);
 	ASSERT_TRUE(pci_do("reset"));
-	for (int i = 0; i < 8; i++) {
+	for (uint32_t i = 0; i < 2 * rings; i++) {
 		int ret = sync_result(self->c.fd, out[i].handle, 20);
 
 		EXPECT_TRUE(!ret || ret == -ECANCELED);
 		lost += !!ret;
 	}
 	EXPECT_EQ(sync_result(other.fd, last.handle, 20), 0);
-	printf("# %d of 8 jobs were on a ring and are lost\n", lost);
-	EXPECT_LE(lost, 4);
+	printf("# %u of %u jobs ran and are lost\n", lost, 2 * rings);
+	EXPECT_LE(lost, rings);
 	slow_end();
 	client_close(&other);
 }

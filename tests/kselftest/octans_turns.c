@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <octans/regs.h>
-
 #include "octans.h"
+
+#define QUEUES	(2 * OCTANS_MAX_RINGS)	/* at least two for each ring */
 
 FIXTURE(turns) {
 	struct client a, b;
@@ -14,15 +14,10 @@ FIXTURE(turns) {
 
 FIXTURE_SETUP(turns)
 {
-	struct drm_octans_query_device d;
-	struct drm_octans_dev_query q = {
-		.type = DRM_OCTANS_QUERY_DEVICE, .size = sizeof(d), .ptr = (uintptr_t)&d,
-	};
-
 	ASSERT_EQ(client_open(&self->a, 10000), 0);
 	ASSERT_EQ(client_open(&self->b, 10000), 0);
-	ASSERT_EQ(call(self->a.fd, DRM_IOCTL_OCTANS_DEV_QUERY, &q), 0);
-	self->rings = d.rings;
+	self->rings = rings_of(self->a.fd);
+	ASSERT_GE(self->rings, 1);
 }
 
 FIXTURE_TEARDOWN(turns)
@@ -76,8 +71,8 @@ static int hang_every_ring(struct client *c, uint32_t rings, uint32_t timeout_ms
 /* More than the kernel keeps for a queue, or for a client, is refused and not queued. */
 TEST_F_TIMEOUT(turns, too_many, 60)
 {
-	uint32_t hung[8], queue[9], size = put_nop(self->a.map);
-	struct drm_octans_sync out[8], last;
+	uint32_t hung[OCTANS_MAX_RINGS], queue[9], size = put_nop(self->a.map);
+	struct drm_octans_sync out[OCTANS_MAX_RINGS], last;
 	int n;
 
 	if (!control_rings("hang ring", ""))
@@ -110,8 +105,8 @@ TEST_F_TIMEOUT(turns, too_many, 60)
 /* What waits on a ring behind somebody else's hang need not wait to be cancelled. */
 TEST_F_TIMEOUT(turns, destroyed_behind_a_hang, 60)
 {
-	uint32_t hung[OCTANS_MAX_RINGS], queue[2 * OCTANS_MAX_RINGS], size = put_nop(self->a.map);
-	struct drm_octans_sync out[OCTANS_MAX_RINGS], last[2 * OCTANS_MAX_RINGS];
+	uint32_t hung[OCTANS_MAX_RINGS], queue[QUEUES], size = put_nop(self->a.map);
+	struct drm_octans_sync out[OCTANS_MAX_RINGS], last[QUEUES];
 	uint32_t n = 2 * self->rings;
 	int64_t begin;
 
@@ -190,8 +185,8 @@ TEST_F_TIMEOUT(turns, fails_too_often, 60)
 /* Jobs behind one that hangs, on its ring, are none of its business. */
 TEST_F_TIMEOUT(turns, behind_a_hang, 60)
 {
-	uint32_t hung[8], queue[16], size = put_nop(self->a.map);
-	struct drm_octans_sync out[8], well[16];
+	uint32_t hung[OCTANS_MAX_RINGS], queue[QUEUES], size = put_nop(self->a.map);
+	struct drm_octans_sync out[OCTANS_MAX_RINGS], well[QUEUES];
 	struct drm_octans_queue_query q;
 	long long resets = objects("resets");
 
@@ -199,14 +194,14 @@ TEST_F_TIMEOUT(turns, behind_a_hang, 60)
 		SKIP("no control port");
 	ASSERT_EQ(hang_every_ring(&self->b, self->rings, 1000, hung, out), 0);
 	usleep(100000);
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < QUEUES; i++) {
 		well[i] = new_sync(self->a.fd);
 		ASSERT_EQ(queue_create(self->a.fd, self->a.vm, 1000, &queue[i]), 0);
 		ASSERT_EQ(submit_many(self->a.fd, queue[i], size, 20, &well[i]), 0);
 	}
 	for (uint32_t r = 0; r < self->rings; r++)
 		EXPECT_EQ(sync_result(self->b.fd, out[r].handle, 10), -ETIME);
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < QUEUES; i++) {
 		EXPECT_EQ(sync_result(self->a.fd, well[i].handle, 10), 0);
 		q = (struct drm_octans_queue_query) { .id = queue[i] };
 		ASSERT_EQ(call(self->a.fd, DRM_IOCTL_OCTANS_QUEUE_QUERY, &q), 0);
@@ -221,14 +216,14 @@ TEST_F_TIMEOUT(turns, behind_a_hang, 60)
 /* The same if the ring cannot be reset, so that the device is. */
 TEST_F_TIMEOUT(turns, behind_a_hang_and_reset_fails, 60)
 {
-	uint32_t hung[8], queue[16], size = put_nop(self->a.map);
-	struct drm_octans_sync out[8], well[16];
+	uint32_t hung[OCTANS_MAX_RINGS], queue[QUEUES], size = put_nop(self->a.map);
+	struct drm_octans_sync out[OCTANS_MAX_RINGS], well[QUEUES];
 
 	if (!control_rings("hang ring", "") || !control("fail-reset ring 0"))
 		SKIP("no control port");
 	ASSERT_EQ(hang_every_ring(&self->b, self->rings, 1000, hung, out), 0);
 	usleep(100000);
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < QUEUES; i++) {
 		well[i] = new_sync(self->a.fd);
 		ASSERT_EQ(queue_create(self->a.fd, self->a.vm, 1000, &queue[i]), 0);
 		ASSERT_EQ(submit_many(self->a.fd, queue[i], size, 20, &well[i]), 0);
@@ -238,7 +233,7 @@ TEST_F_TIMEOUT(turns, behind_a_hang_and_reset_fails, 60)
 
 		EXPECT_TRUE(ret == -ETIME || ret == -ECANCELED);
 	}
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < QUEUES; i++)
 		EXPECT_EQ(sync_result(self->a.fd, well[i].handle, 10), 0);
 	control("fail-reset ring 0 0");
 	control_rings("hang ring", " off");
@@ -250,8 +245,8 @@ TEST_F_TIMEOUT(turns, behind_a_hang_and_reset_fails, 60)
  */
 TEST_F_TIMEOUT(turns, short_jobs_become_long, 120)
 {
-	struct drm_octans_sync out[8];
-	uint32_t queue[8], size;
+	struct drm_octans_sync out[OCTANS_MAX_RINGS];
+	uint32_t queue[OCTANS_MAX_RINGS], size;
 	int64_t t;
 
 	if (!control_rings("slow", " 0"))

@@ -63,13 +63,8 @@ TEST_F(unplug, job_hangs)
 	struct pollfd p = { .events = POLLIN };
 
 	ASSERT_EQ(client_open(&c, 10000), 0);
-	for (int r = 0; r < 8; r++) {
-		char line[32];
-
-		snprintf(line, sizeof(line), "hang ring %d", r);
-		if (!control(line) && !r)
-			SKIP("no control port");
-	}
+	if (!control_rings("hang ring", ""))
+		SKIP("no control port");
 	ASSERT_EQ(syncobj_create(c.fd, &out.handle), 0);
 	ASSERT_EQ(submit(c.fd, c.queue, VA, put_nop(c.map), 0, &out, 1), 0);
 	h.handle = out.handle;
@@ -82,12 +77,7 @@ TEST_F(unplug, job_hangs)
 	EXPECT_EQ(info.status, -ENODEV);
 	close(h.fd);
 	client_close(&c);
-	for (int r = 0; r < 8; r++) {
-		char line[32];
-
-		snprintf(line, sizeof(line), "hang ring %d off", r);
-		control(line);
-	}
+	control_rings("hang ring", " off");
 	ASSERT_TRUE(rescan());
 }
 
