@@ -25,11 +25,15 @@ static unsigned long (*held)(unsigned long, unsigned long, unsigned long, unsign
 static unsigned long sleep_first(unsigned long a, unsigned long b, unsigned long c, unsigned long d,
 				 unsigned long e, unsigned long f)
 {
+	unsigned long ret;
+
 	if (preemptible())
 		msleep(delay_ms);
 	else
 		mdelay(delay_ms);
-	return held(a, b, c, d, e, f);
+	ret = held(a, b, c, d, e, f);
+	barrier();	/* a call, not a jump: divert() knows it by where it returns to */
+	return ret;
 }
 
 static int divert(struct kprobe *probe, struct pt_regs *regs)
