@@ -173,6 +173,133 @@ TEST_F_TIMEOUT(hostile, every_field_of_a_completion, 300)
 	}
 }
 
+/* ---- a record that is lost, beside a withdrawal ---- */
+
+/* On each ring one that waits, then one that is withdrawn, then one that has to do with neither. */
+struct trio {
+	struct client c;
+	uint32_t queue[OCTANS_MAX_RINGS];
+	struct drm_octans_sync out[OCTANS_MAX_RINGS];
+};
+
+static void trio_open(struct test_metadata *_metadata, struct trio *t, uint32_t rings)
+{
+	ASSERT_EQ(client_open(&t->c, 10000), 0);
+	for (uint32_t r = 0; r < rings; r++) {
+		t->out[r].flags = DRM_OCTANS_SYNC_SIGNAL;
+		ASSERT_EQ(syncobj_create(t->c.fd, &t->out[r].handle), 0);
+		ASSERT_EQ(queue_create(t->c.fd, t->c.vm, 10000, &t->queue[r]), 0);
+	}
+}
+
+/* Whoever has the fewest jobs is given the next: so each ring gets one. */
+static void trio_submit(struct test_metadata *_metadata, struct trio *t, uint32_t rings,
+			uint32_t size, uint32_t apart)
+{
+	for (uint32_t r = 0; r < rings; r++)
+		ASSERT_EQ(submit(t->c.fd, t->queue[r], VA + r * apart, size, 0, &t->out[r], 1), 0);
+}
+
+/* They end so, and whoever it was can go on. */
+static void trio_ends(struct test_metadata *_metadata, struct trio *t, uint32_t rings, int error)
+{
+	uint32_t queue;
+
+	for (uint32_t r = 0; r < rings; r++)
+		EXPECT_EQ(sync_result(t->c.fd, t->out[r].handle, 20), error);
+	for (uint32_t r = 0; r < rings && !error; r++) {
+		struct drm_octans_queue_query q = { .id = t->queue[r] };
+
+		EXPECT_EQ(call(t->c.fd, DRM_IOCTL_OCTANS_QUEUE_QUERY, &q), 0);
+		EXPECT_EQ(q.state, 0);
+	}
+	EXPECT_EQ(queue_create(t->c.fd, t->c.vm, 10000, &queue), 0);
+	EXPECT_EQ(run(t->c.fd, queue, VA, put_nop(t->c.map), 0), 0);
+	client_close(&t->c);
+}
+
+static long met(void)
+{
+	return read_number("/sys/module/octans_widen/parameters/met");
+}
+
+/*
+ * The queues in the middle are destroyed.  Either nothing of theirs has started, and the record that
+ * is lost is the one before; or (@late) what they have on the ring runs already, which only its own
+ * record could tell.
+ */
+static void lost_record(struct test_metadata *_metadata, uint32_t rings, bool late)
+{
+	static const char *const watchdog[] = { "octans_job_watchdog", NULL };
+	struct octans_cmd_wait wait = {
+		.cmd = { .op = OCTANS_OP_WAIT, .size = sizeof(wait) }, .va = VA + 8 * PAGE, .value = 1,
+	};
+	struct trio first = { 0 }, gone = { 0 }, behind = { 0 };
+	volatile uint64_t *go, *ran;
+	uint32_t n = 0, size = 0;
+
+	trio_open(_metadata, &first, rings);
+	trio_open(_metadata, &gone, rings);
+	trio_open(_metadata, &behind, rings);
+	go = (uint64_t *)(first.c.map + 8 * PAGE);
+	ran = (uint64_t *)(gone.c.map + 8 * PAGE);
+	memcpy(first.c.map, &wait, sizeof(wait));
+	for (uint32_t r = 0; r < rings; r++) {
+		size = put_nops(gone.c.map + r * 1024, 15);
+		size += put_time(gone.c.map + r * 1024 + size, VA + 8 * PAGE + 8 * r);
+	}
+	ASSERT_TRUE(pci_do("reset"));	/* records of each ring count from 1 again */
+	ASSERT_TRUE(control_rings("slow", " 20000"));
+	trio_submit(_metadata, &first, rings, sizeof(wait), 0);
+	trio_submit(_metadata, &gone, rings, size, 1024);
+	trio_submit(_metadata, &behind, rings, put_nop(behind.c.map), 0);
+	if (late) {
+		/* nobody looks until the reset: no interrupt arrives, and the watchdog is held up */
+		if (!widen(watchdog, 2000, 1))
+			SKIP("no octans_widen.ko");
+		for (int i = 0; i < 100 && met() < 1; i++)
+			usleep(10000);
+		EXPECT_GE(met(), 1);
+		ASSERT_TRUE(control_rings("drop-irq", " 100"));
+		*go = 1;
+		usleep(100000);
+		ASSERT_TRUE(control_rings("corrupt-cq", " index xor 2"));
+	} else {
+		ASSERT_TRUE(control_rings("corrupt-cq", " index xor 1"));
+	}
+	for (uint32_t r = 0; r < rings; r++)
+		EXPECT_EQ(queue_destroy(gone.c.fd, gone.queue[r]), 0);
+	if (late) {
+		for (uint32_t r = 0; r < rings; r++)
+			for (int i = 0; i < 100 && !ran[r]; i++)
+				usleep(10000);
+		usleep(100000);
+		EXPECT_TRUE(pci_do("reset"));
+		widen_end();
+		control_rings("drop-irq", " 0");
+	} else {
+		for (uint32_t r = 0; r < rings; r++)
+			EXPECT_EQ(sync_result(gone.c.fd, gone.out[r].handle, 5), -ECANCELED);
+		*go = 1;
+	}
+	trio_ends(_metadata, &first, rings, late ? 0 : -EIO);
+	trio_ends(_metadata, &behind, rings, 0);
+	for (uint32_t r = 0; r < rings; r++)
+		n += !!ran[r];
+	EXPECT_EQ(n, late ? rings : 0);
+	trio_ends(_metadata, &gone, rings, -ECANCELED);
+}
+
+TEST_F(hostile, record_before_a_withdrawn_job_is_lost)
+{
+	lost_record(_metadata, self->rings, false);
+}
+
+TEST_F(hostile, record_of_a_withdrawn_job_is_lost)
+{
+	lost_record(_metadata, self->rings, true);
+}
+
 /* ---- registers that lie ---- */
 
 /* Resets are asked for, and registers are what they are judged by. */

@@ -171,3 +171,62 @@ TEST_F_TIMEOUT(power, clients_come_and_go, 60)
 	}
 	EXPECT_TRUE(falls_asleep());
 }
+
+/* Comes, has a job that takes some milliseconds look at a number of its own, and goes. */
+static void *work_and_go(void *arg)
+{
+	unsigned int seed = (uintptr_t)arg;
+	struct client c;
+	long ret = 0;
+
+	while (!stop && !ret) {
+		uint32_t size, value = rand_r(&seed);
+
+		usleep(rand_r(&seed) % 100000);
+		ret = client_open(&c, 5000);
+		if (ret)
+			break;
+		size = put_nops(c.map, rand_r(&seed) % 20);
+		size += put_copy(c.map + size, VA + 2 * PAGE, VA + PAGE, 4);
+		memcpy(c.map + PAGE, &value, 4);
+		ret = run(c.fd, c.queue, VA, size, 0);
+		if (!ret && memcmp(c.map + 2 * PAGE, &value, 4))
+			ret = -EBADMSG;
+		client_close(&c);
+	}
+	return (void *)ret;
+}
+
+/* Others' resets while it falls asleep, wakes, and works: no job is lost, and none is wrong. */
+TEST_F_TIMEOUT(power, resets_beside_sleep_and_work, 90)
+{
+	long slept = read_number(attr("power/runtime_suspended_time"));
+	int64_t begin = now_ns();
+	unsigned int seed = 1;
+	int rounds = 0;
+	pthread_t t[2];
+	void *ret;
+
+	control_rings("slow", " 1000");
+	write_file(attr("power/autosuspend_delay_ms"), "5");
+	stop = false;
+	for (uintptr_t i = 0; i < 2; i++)
+		ASSERT_EQ(pthread_create(&t[i], NULL, work_and_go, (void *)(i + 1)), 0);
+	for (; seconds_since(begin) < 10; rounds++) {
+		usleep(rand_r(&seed) % 60000);
+		EXPECT_TRUE(pci_do("reset"));
+	}
+	stop = true;
+	for (int i = 0; i < 2; i++) {
+		pthread_join(t[i], &ret);
+		EXPECT_EQ((long)ret, 0);
+	}
+	slow_end();
+	slept = read_number(attr("power/runtime_suspended_time")) - slept;
+	printf("# %d resets, asleep for %ld ms meanwhile\n", rounds, slept);
+	EXPECT_GE(slept, 1);
+	self->resets += rounds;		/* each of them, and no other */
+	EXPECT_EQ(objects("resets"), self->resets);
+	EXPECT_TRUE(falls_asleep());
+	EXPECT_TRUE(reads("power_state", "D3hot"));
+}

@@ -563,6 +563,101 @@ TEST_F_TIMEOUT(races, device_reset_beside_binders, 120)
 	beside_binders(_metadata, 5, device_reset, &self->c);
 }
 
+/* For a hang that nobody else has, or a fault of another before that: no ring reset ends either. */
+static void device_reset_of_one(struct test_metadata *_metadata, struct client *c)
+{
+	uint32_t queue;
+	int ret;
+
+	ASSERT_TRUE(control_rings("fail-reset ring", ""));
+	ASSERT_TRUE(control("hang tag 0x777"));
+	ASSERT_EQ(queue_create(c->fd, c->vm, 300, &queue), 0);
+	ret = run(c->fd, queue, VA, put_nop(c->map), 0x777);
+	EXPECT_TRUE(ret == -ETIME || ret == -ECANCELED);
+	control_rings("fail-reset ring", " 0");
+	queue_destroy(c->fd, queue);
+}
+
+struct looker {
+	struct client c;
+	pthread_t thread;
+	long looks;
+	int error;
+};
+
+/*
+ * Many mappings in one call, each with a table of its own; then a job looks at all of them.  What it
+ * finds is what was mapped there last, another page each time.
+ */
+static void *look_loop(void *arg)
+{
+	enum { N = 32, APART = 2 << 20 };
+	struct looker *l = arg;
+	volatile uint32_t *seen = (uint32_t *)(l->c.map + 12 * PAGE);
+	struct drm_octans_bind_op ops[N];
+	struct client *c = &l->c;
+
+	for (uint32_t page = 4; page < 12; page++)
+		*(uint32_t *)(c->map + page * PAGE) = 1000 + page;
+	for (; !stop && !l->error; l->looks++) {
+		uint32_t size = 0;
+
+		for (uint64_t i = 0; i < N; i++) {
+			ops[i] = (struct drm_octans_bind_op) {
+				.kind = DRM_OCTANS_BIND_MAP, .handle = c->bo, .va = FAR + i * APART,
+				.offset = (4 + (l->looks + i) % 8) * PAGE, .size = PAGE,
+			};
+			size += put_copy(c->map + size, VA + 12 * PAGE + 4 * i, ops[i].va, 4);
+		}
+		l->error = vm_bind(c->fd, c->vm, ops, N);
+		if (!l->error)
+			l->error = run(c->fd, c->queue, VA, size, 0);
+		for (uint32_t i = 0; i < N && !l->error; i++)
+			if (seen[i] != 1004 + (l->looks + i) % 8)
+				l->error = -EBADMSG;
+		if (!l->error)
+			l->error = vm_unmap(c->fd, c->vm, FAR, (uint64_t)N * APART);
+	}
+	return NULL;
+}
+
+/* What `accelctl reset` does, and what the driver does by itself, with page tables on the card. */
+TEST_F_TIMEOUT(races, card_tables_beside_resets, 180)
+{
+	static const char *const commands =
+		"accelctl reset %s --force >/tmp/reset.log 2>&1 || { sed 's/^/# /' /tmp/reset.log; false; }";
+	static const char *const map[] = { "octans_pt_map", NULL };
+	long long resets = objects("resets"), own = control_stat("device_resets");
+	struct looker l[3] = { 0 };
+	char line[256];
+
+	if (system("command -v accelctl >/dev/null"))
+		SKIP("no accelctl");
+	widen(map, 1, 0);	/* so that most resets meet calls that write tables */
+	stop = false;
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(client_open(&l[i].c, 10000), 0);
+		ASSERT_EQ(pthread_create(&l[i].thread, NULL, look_loop, &l[i]), 0);
+	}
+	snprintf(line, sizeof(line), commands, strrchr(node(), '/') + 1);
+	for (int i = 0; i < 6; i++) {
+		EXPECT_GE(objects("card_table_bytes"), 1);
+		EXPECT_EQ(system(line), 0);
+		if (own >= 0)
+			device_reset_of_one(_metadata, &self->c);
+	}
+	stop = true;
+	for (int i = 0; i < 3; i++) {
+		pthread_join(l[i].thread, NULL);
+		printf("# looked %ld times, at last %d\n", l[i].looks, l[i].error);
+		EXPECT_EQ(l[i].error, 0);
+		EXPECT_GE(l[i].looks, 6);
+		client_close(&l[i].c);
+	}
+	widen_end();
+	EXPECT_EQ(objects("resets"), resets + (own >= 0 ? 12 : 6));
+}
+
 /* A function reset with jobs on every ring, and others that wait: what waited runs. */
 TEST_F_TIMEOUT(races, function_reset_with_work, 60)
 {
@@ -676,21 +771,6 @@ static void written_after_unmap(struct test_metadata *_metadata, int rounds,
 TEST_F_TIMEOUT(races, nothing_is_written_after_unmap_and_function_reset, 120)
 {
 	written_after_unmap(_metadata, 8, function_reset, &self->c);
-}
-
-/* For a hang that nobody else has, or a fault of the writer before that: no ring reset ends either. */
-static void device_reset_of_one(struct test_metadata *_metadata, struct client *c)
-{
-	uint32_t queue;
-	int ret;
-
-	ASSERT_TRUE(control_rings("fail-reset ring", ""));
-	ASSERT_TRUE(control("hang tag 0x777"));
-	ASSERT_EQ(queue_create(c->fd, c->vm, 300, &queue), 0);
-	ret = run(c->fd, queue, VA, put_nop(c->map), 0x777);
-	EXPECT_TRUE(ret == -ETIME || ret == -ECANCELED);
-	control_rings("fail-reset ring", " 0");
-	queue_destroy(c->fd, queue);
 }
 
 TEST_F_TIMEOUT(races, nothing_is_written_after_unmap_and_device_reset, 120)
