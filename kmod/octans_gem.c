@@ -147,8 +147,10 @@ static int make_pieces(struct octans_bo *bo, struct sg_table *sgt)
 		ret = octans_pieces_add(&p, sg_dma_address(sg), sg_dma_len(sg));
 		/* The device would work on a copy, behind everybody's back. */
 		if (!ret && !device_iommu_mapped(dev->drm.dev) &&
-		    dma_need_sync(dev->drm.dev, sg_dma_address(sg)))
+		    dma_need_sync(dev->drm.dev, sg_dma_address(sg))) {
+			drm_warn_once(&dev->drm, "the kernel would copy what the device reaches in host memory (swiotlb), so only on-card memory can be mapped: boot with an IOMMU, or without swiotlb=force\n");
 			ret = -EIO;
+		}
 		if (ret)
 			break;
 		cond_resched();
