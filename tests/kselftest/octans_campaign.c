@@ -6,7 +6,7 @@
  *
  *	octans_campaign hangs|faults|unplugs|sleeps COUNT
  *
- * Sleep needs a machine whose root survives it: tests/vm/run --alone.  tests/vm/campaign runs all.
+ * Sleep needs a machine whose root survives it, as one in memory does.
  */
 #include <stdatomic.h>
 
@@ -565,7 +565,7 @@ TEST_F(campaign, sleeps)
 	int count = test_count(0), done = 0, slept = 0;
 
 	if (!count || access("/sys/power/mem_sleep", W_OK))
-		SKIP("it is asked for by its count, on a machine that can sleep: tests/vm/run --alone");
+		SKIP("it is asked for by its count, on a machine whose root survives a sleep");
 	write_file("/sys/module/suspend/parameters/pm_test_delay", "0");
 	limit(count, 15);
 	while (done < count) {
