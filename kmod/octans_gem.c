@@ -94,6 +94,8 @@ void octans_gem_unplug(struct octans_device *dev)
  * @bo: buffer
  *
  * It holds nothing from then on, whatever is written to it.
+ *
+ * Return: whether it has.
  */
 bool octans_gem_lost(struct octans_bo *bo)
 {
@@ -342,7 +344,8 @@ static vm_fault_t card_fault(struct vm_fault *vmf, struct octans_bo *bo, unsigne
 	else if (at < dev->local.visible)
 		ret = vmf_insert_pfn(vmf->vma, vmf->address, PHYS_PFN(dev->local.bar + at));
 	mutex_unlock(&dev->local.lock);
-	smp_mb();	/* pairs with octans_gem_hide(): that finds the page, or we see why it is gone */
+	/* pairs with octans_gem_hide(): that finds the page, or we see why it is gone */
+	smp_mb();
 	if (is_away(dev))
 		unmap_mapping_range(vmf->vma->vm_file->f_mapping, (loff_t)vmf->pgoff << PAGE_SHIFT,
 				    PAGE_SIZE, 1);

@@ -89,6 +89,8 @@ void octans_mmu_mark(struct octans_device *dev)
 /**
  * octans_mmu_marked() - has the card had power since octans_mmu_mark()?
  * @dev: device, that has not been used since
+ *
+ * Return: whether it has.
  */
 bool octans_mmu_marked(struct octans_device *dev)
 {
@@ -101,6 +103,8 @@ bool octans_mmu_marked(struct octans_device *dev)
  *
  * A function reset does not cost it, but one of the slot may.  Not octans_mmu_marked(): the newest
  * invalidation may have met the reset.
+ *
+ * Return: whether it has.
  */
 bool octans_mmu_powered(struct octans_device *dev)
 {

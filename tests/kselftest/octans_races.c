@@ -716,7 +716,9 @@ static void *store_loop(void *arg)
 		if (ret == -ENODEV)
 			break;
 		/* of course: the page was not there; its queue is banned for that */
-		if (ret && (ret = queue_create(w->c.fd, w->c.vm, 10000, &queue)) == -EACCES)
+		if (ret)
+			ret = queue_create(w->c.fd, w->c.vm, 10000, &queue);
+		if (ret == -EACCES)
 			usleep(100000);
 	}
 	return NULL;

@@ -169,10 +169,7 @@ struct drm_octans_bo_mmap_offset {
 	__u64 offset;
 };
 
-/**
- * @DRM_OCTANS_BO_LOST: the card was without power while the machine slept, and has lost what the
- *	buffer held; what is written to it is not kept either (BO_QUERY)
- */
+/** @DRM_OCTANS_BO_LOST: the card was without power, and has lost what it held (BO_QUERY) */
 #define DRM_OCTANS_BO_LOST	0x40000000
 /** @DRM_OCTANS_BO_IMPORTED: came from another driver as a dma-buf (BO_QUERY) */
 #define DRM_OCTANS_BO_IMPORTED	0x80000000
