@@ -3,7 +3,7 @@
 # make            user space into build/: libaccel, accelctl, the processor model (O= CC= V=1)
 # make run        the main job: a model answers on the modelled processor (PROMPT="...")
 # make deps       installs what building needs (for tests, too: packaging/install-deps --test)
-# make check      every test, both kernels in a VM: a quarter of an hour, 2 GB in ~/.cache
+# make check      every test, both kernels in a VM: half an hour, 2 GB in ~/.cache
 # make unit       the tests that need neither root nor a VM, a minute
 # make modules    octans.ko for the kernel in KDIR (for those of the VM: tests/vm/build-module)
 # make same       MILLIONS=500 results of random commands, model against scalar and SIMD
