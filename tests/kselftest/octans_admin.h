@@ -170,7 +170,6 @@ static inline void faults_end(void)
 	control_rings("hold ring", " off");
 	control_rings("slow", " 0");
 	control_rings("fail-reset ring", " 0");
-	control_rings("corrupt-wb", " xor 0");
 	control_rings("corrupt-cq", " off");
 	control("corrupt-event off");
 	control_rings("fault", " off");
