@@ -15,34 +15,71 @@
 
 struct gguf;
 
-/* What a file says about a model; 0: nothing.  Tables name its fields, keys fill them in, tensors have
- * their sizes from them. */
+/*
+ * What a file says about a block of a model; 0: nothing.  Keys fill its fields in, the architecture's
+ * derive() the rest; tables of tensors name them for sizes.  What is the same for all blocks is the same in
+ * each.
+ */
 struct hparams {
-	uint32_t one;			/* rows of a vector */
-	uint32_t blocks, ctx, embd, ff, vocab;
-	uint32_t heads, kv_heads, key_dim, value_dim, window;
-	uint32_t q, kv;			/* columns of all heads; the architecture's derive() */
-	uint32_t q_end, k_end, qkv_end;	/* of the three in one tensor; q_end is where keys begin */
-	uint32_t zero;
+	uint32_t one, zero;		/* 1 and 0, for tables */
+	uint32_t block;			/* which */
+	uint32_t blocks, ctx, embd, ff;
+	uint32_t vocab;			/* tokens that may be given */
+	uint32_t out_vocab;		/* and that come out */
 	float eps;			/* of norms */
-	float scale;			/* of scores */
+	float eps2;			/* of LayerNorms where the others are RMSNorms */
+	float residual, logit_scale, embd_scale;
+	uint32_t activation;		/* enum octans_map, of feed-forward networks */
+	/* Attention */
+	uint32_t heads, kv_heads, key_dim, value_dim;
+	uint32_t q, kv, v, att;		/* columns of all heads: queries, keys, values, results */
+	uint32_t q_end, k_end, qkv_end;	/* of the three in one tensor; q_end is where keys begin */
+	uint32_t window;		/* positions; 0: all */
+	uint32_t slides;		/* whether this block's attention does; a key, or the architecture */
+	uint32_t window_pattern;
+	uint32_t key_dim_swa, value_dim_swa;	/* of blocks that slide */
+	uint32_t no_rope;		/* this block's positions are not told */
+	float scale, cap, clamp, out_cap, alibi;
+	struct {
+		float scale;
+		uint32_t every;		/* positions */
+		float offset;
+	} temperature;
 	struct {
 		uint32_t rot, original;
 		float base, factor, old_factor, magnitude;
 		float extrapolate, fast, slow;
+		float log_mul;
+		uint32_t rot_swa;
+		float base_swa;
 	} rope;
+	/* Latent attention */
+	uint32_t q_rank, kv_rank, nope_dim, mla_key_dim, mla_value_dim;
+	uint32_t kva;			/* columns: kv_rank and what is rotated */
+	uint32_t kvb;			/* columns of the old layout: keys and values of all heads */
+	uint32_t index_heads, index_dim, index_top, index_q;
+	/* Experts */
+	uint32_t experts, used, shared, expert_ff, shared_ff, dense, every;
+	uint32_t gating, groups, groups_used, weights_norm;
+	float weights_scale;
+	uint32_t expert_ff2;		/* gate and up in one */
+	/* State spaces, delta rules, convolutions */
+	uint32_t taps, inner, state, dt_rank, ssm_groups;
+	uint32_t ssm_in, ssm_conv;	/* columns of what comes in, and of it into the convolution */
+	uint32_t key_inner;
+	uint32_t full_every;		/* blocks of full attention */
 };
 
 #define ARCH_FIELD(f) offsetof(struct hparams, f)
 
 enum arch_key_kind {
-	ARCH_U32,		/* a whole number, or an array of equal ones */
-	ARCH_F32,
+	ARCH_U32,		/* a whole number (a bool is 0 or 1), or an array of them, one for each block */
+	ARCH_F32,		/* likewise */
 	ARCH_ONLY,		/* one of two values, with which nothing more is to be computed */
 	ARCH_KNOWN,		/* read elsewhere, or nothing is computed from it */
 };
 
-/* A key behind the architecture's prefix. */
+/* A key behind the architecture's prefix; or, with a dot before it, without that prefix. */
 struct arch_key {
 	const char *name;
 	enum arch_key_kind kind;
@@ -58,11 +95,17 @@ struct arch_key {
 #define KEY_ONLY(name, a, b) { name, ARCH_ONLY, 0, a, b, false }
 #define KEY_KNOWN(name) { name, ARCH_KNOWN, 0, 0, 0, false }
 
+enum arch_tensor_flags {
+	ARCH_OPTIONAL = 1,
+	ARCH_FLAT = 2,		/* so many numbers, whatever dimensions the file gives them */
+	ARCH_WIDE = 4,		/* F32, or made so, as vectors are */
+};
+
 struct arch_tensor {
-	const char *name;	/* behind "blk.N." if it is of a block */
+	const char *name;	/* behind "blk.N." if it is of a block; NULL: it is only a part of whole */
 	int slot;		/* of its layer's weights */
-	size_t rows, cols;	/* ARCH_FIELD()s; a vector has one row, and is F32 or made so */
-	bool optional;
+	size_t planes, rows, cols;	/* ARCH_FIELD()s; a vector has one row and one plane, and is F32 or made so */
+	unsigned int flags;
 	const char *otherwise;	/* the tensor to take if there is none of this name, or NULL */
 	/* The tensor of the block that holds this one among others, if there is none of this name, or
 	 * NULL; where in it this one begins, and how long it is: ARCH_FIELD()s of rows, or of numbers. */
@@ -70,37 +113,59 @@ struct arch_tensor {
 	size_t from, all;
 };
 
-#define MATRIX(name, slot, rows, cols) \
-	{ name, slot, ARCH_FIELD(rows), ARCH_FIELD(cols), false, NULL, NULL, 0, 0 }
+#define ARCH_TENSOR(name, slot, planes, rows, cols, flags) \
+	{ name, slot, ARCH_FIELD(planes), ARCH_FIELD(rows), ARCH_FIELD(cols), flags, NULL, NULL, 0, 0 }
+#define MATRIX(name, slot, rows, cols) ARCH_TENSOR(name, slot, one, rows, cols, 0)
+#define MATRIX_IF(name, slot, rows, cols) ARCH_TENSOR(name, slot, one, rows, cols, ARCH_OPTIONAL)
+/* Of F32, or made so */
+#define MATRIX_WIDE(name, slot, rows, cols) ARCH_TENSOR(name, slot, one, rows, cols, ARCH_WIDE)
+/* One matrix behind the other: experts, heads */
+#define PLANES(name, slot, planes, rows, cols) ARCH_TENSOR(name, slot, planes, rows, cols, 0)
+#define PLANES_IF(name, slot, planes, rows, cols) ARCH_TENSOR(name, slot, planes, rows, cols, ARCH_OPTIONAL)
+/* Rows of numbers, one for each plane */
+#define BIASES(name, slot, planes, cols) ARCH_TENSOR(name, slot, one, planes, cols, ARCH_OPTIONAL | ARCH_WIDE)
 #define MATRIX_OR(name, slot, rows, cols, other) \
-	{ name, slot, ARCH_FIELD(rows), ARCH_FIELD(cols), false, other, NULL, 0, 0 }
+	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(rows), ARCH_FIELD(cols), 0, other, NULL, 0, 0 }
 #define MATRIX_OF(name, slot, rows, cols, whole, from, all) \
-	{ name, slot, ARCH_FIELD(rows), ARCH_FIELD(cols), false, NULL, whole, ARCH_FIELD(from), ARCH_FIELD(all) }
-#define NORM(name, slot, cols) \
-	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(cols), false, NULL, NULL, 0, 0 }
-#define BIAS(name, slot, cols) \
-	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(cols), true, NULL, NULL, 0, 0 }
+	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(rows), ARCH_FIELD(cols), 0, NULL, whole, ARCH_FIELD(from), \
+	  ARCH_FIELD(all) }
+#define NORM(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, 0)
+#define BIAS(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, ARCH_OPTIONAL)
+#define FLAT(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, ARCH_FLAT)
+#define FLAT_IF(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, ARCH_FLAT | ARCH_OPTIONAL)
 #define BIAS_OF(name, slot, cols, whole, from, all) \
-	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(cols), true, NULL, whole, ARCH_FIELD(from), ARCH_FIELD(all) }
+	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(one), ARCH_FIELD(cols), ARCH_OPTIONAL, NULL, whole, \
+	  ARCH_FIELD(from), ARCH_FIELD(all) }
 
 #define ARCH_N(a) (sizeof(a) / sizeof((a)[0]))
+
+struct loader;
 
 struct arch_layer {
 	const struct layer_kind *kind;
 	const struct arch_tensor *tensors;
 	unsigned int n_tensors;
-	/* Parameters of the kind, and what it keeps of a sequence; NULL: it has none. */
-	void (*set)(struct layer *l, const struct hparams *h, const struct accel_model *m);
+	/* Parameters of the kind, and what it keeps of a sequence; its weights are there already.  NULL: it has
+	 * none.  -errno, with a sentence. */
+	int (*set)(struct layer *l, const struct hparams *h, struct loader *ld);
+	/* Whether a block has it; NULL: each. */
+	bool (*when)(const struct hparams *h);
 };
 
 struct arch {
 	const char *name;		/* general.architecture, and the prefix of keys */
 	const struct arch_key *keys;
 	unsigned int n_keys;
-	/* What is not said follows from what is; checks that concern several keys, which fail(). */
+	/* What is not said follows from what is; checks that concern several keys, which fail().  Of each block,
+	 * and at first of block 0 alone. */
 	int (*derive)(struct hparams *h, const char *path);
 	bool rope;			/* with rotary positions: their keys and tensors, arch/rope.c */
 	bool rope_half;			/* struct rope's half */
+	/* What is different for blocks that slide; NULL: nothing.  -errno, with a sentence. */
+	int (*rope_swa)(struct rope *r, const struct hparams *h);
+	/* What else the model's own rope is; NULL: nothing. */
+	int (*rope_set)(struct rope *r, const struct hparams *h, const char *path);
+	uint32_t norm;			/* OCTANS_ROW_RMS or OCTANS_ROW_LAYER */
 	const struct arch_layer *first, *last;	/* of the model */
 	const struct arch_layer *block;	/* [n_block]: of each block */
 	unsigned int n_block;
@@ -116,16 +181,21 @@ struct loader {
 	const struct gguf *g;
 	const struct arch *arch;
 	const char *path;
-	struct hparams h;
+	uint32_t vocab, out_vocab;	/* rows of the embedding, and of the output */
+	struct hparams h;		/* of block 0 */
 	bool *used;			/* [tensors of the file] */
 };
 
 /* A tensor of this name if the file has one, its shape and type checked, and noted as used.  -ENOENT,
  * without a sentence: it has none. */
 int loader_take(struct loader *ld, const char *name, uint32_t rows, uint32_t cols, struct weight *w);
+/* Memory of the model's for numbers that the file has otherwise; a weight of that shape, of F32. */
+int loader_convert(struct loader *ld, uint32_t planes, uint32_t rows, uint32_t cols, struct weight *w,
+		   float **data);
 /* The table of keys of rotary positions, and what they say. */
 extern const struct arch_key rope_keys[];
 extern const unsigned int n_rope_keys;
-int loader_rope(struct loader *ld, struct rope *r);
+/* The model's tables 0 and, if blocks that slide have another, 1. */
+int loader_rope(struct loader *ld);
 
 #endif

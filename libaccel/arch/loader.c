@@ -4,6 +4,7 @@
  * every tensor, is accounted for.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ static const struct arch *const architectures[] = {
 
 static const char *key_name(const struct loader *ld, const char *name, char room[KEY_ROOM])
 {
+	if (*name == '.')
+		return name + 1;
 	snprintf(room, KEY_ROOM, "%s.%s", ld->arch->name, name);
 	return room;
 }
@@ -42,38 +45,65 @@ static int missing(const struct loader *ld, const char *key)
 	return fail(-EINVAL, "%s: the key \"%s\" is missing", ld->path, key);
 }
 
-static int read_u32(struct loader *ld, const struct arch_key *k, const char *key)
+/* Which element of an array is the block's: *i.  A single number is every block's. */
+static int element(const struct loader *ld, const char *key, uint32_t block, uint64_t *i)
 {
-	uint32_t v;
-	int err = gguf_get_u32(ld->g, key, &v);
+	enum gguf_type type;
+	bool array;
+	uint64_t n;
+	int err = gguf_shape(ld->g, key, &type, &array, &n);
 
-	if (err == -ENOENT)
-		return k->needed ? missing(ld, key) : 0;
 	if (err)
-		return fail(-EINVAL, "%s: \"%s\" is %s, not one whole number", ld->path, key,
-			    gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
-	if (v < k->min || v > k->max)
-		return fail(-EINVAL, "%s: \"%s\" is %u, it must be from %.0f to %.0f", ld->path, key, v, k->min,
-			    k->max);
-	memcpy((char *)&ld->h + k->field, &v, sizeof(v));
+		return err;
+	*i = array && n != 1 ? block : 0;
+	if (array && n != 1 && n < ld->h.blocks)
+		return fail(-EINVAL, "%s: \"%s\" is %s, too short for %u blocks", ld->path, key,
+			    gguf_value_text(ld->g, key, (char [64]) { 0 }, 64), ld->h.blocks);
 	return 0;
 }
 
-static int read_f32(struct loader *ld, const struct arch_key *k, const char *key)
+static int read_u32(const struct loader *ld, const struct arch_key *k, const char *key, struct hparams *h)
 {
-	float v;
-	int err = gguf_get_f32(ld->g, key, &v);
+	int64_t v;
+	uint64_t i;
+	int err = element(ld, key, h->block, &i);
+	uint32_t u;
 
 	if (err == -ENOENT)
 		return k->needed ? missing(ld, key) : 0;
 	if (err)
+		return err;
+	if (gguf_int_at(ld->g, key, i, &v))
+		return fail(-EINVAL, "%s: \"%s\" is %s, not a whole number", ld->path, key,
+			    gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
+	if (v < k->min || v > k->max)
+		return fail(-EINVAL, "%s: \"%s\" is %lld, it must be from %.0f to %.0f", ld->path, key,
+			    (long long)v, k->min, k->max);
+	u = (uint32_t)v;
+	memcpy((char *)h + k->field, &u, sizeof(u));
+	return 0;
+}
+
+static int read_f32(const struct loader *ld, const struct arch_key *k, const char *key, struct hparams *h)
+{
+	double d;
+	uint64_t i;
+	float v;
+	int err = element(ld, key, h->block, &i);
+
+	if (err == -ENOENT)
+		return k->needed ? missing(ld, key) : 0;
+	if (err)
+		return err;
+	if (gguf_double_at(ld->g, key, i, &d) || !isfinite(d))
 		return fail(-EINVAL, "%s: \"%s\" is %s, not a number", ld->path, key,
 			    gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
+	v = (float)d;
 	/* As rounded: a limit may be no float. */
 	if (!(v >= (float)k->min && v <= (float)k->max))
 		return fail(-EINVAL, "%s: \"%s\" is %g, it must be from %g to %g", ld->path, key, v, k->min,
 			    k->max);
-	memcpy((char *)&ld->h + k->field, &v, sizeof(v));
+	memcpy((char *)h + k->field, &v, sizeof(v));
 	return 0;
 }
 
@@ -95,7 +125,7 @@ static int any_number(const struct gguf *g, const char *key, double *v)
 	return 0;
 }
 
-static int read_only(struct loader *ld, const struct arch_key *k, const char *key)
+static int read_only(const struct loader *ld, const struct arch_key *k, const char *key)
 {
 	char is[64], must[64];
 	double v;
@@ -116,16 +146,16 @@ static bool has(const struct gguf *g, const char *key)
 	return gguf_value_text(g, key, (char [8]) { 0 }, 8) != NULL;
 }
 
-static int read_key(struct loader *ld, const struct arch_key *k)
+static int read_key(const struct loader *ld, const struct arch_key *k, struct hparams *h)
 {
 	char room[KEY_ROOM];
 	const char *key = key_name(ld, k->name, room);
 
 	switch (k->kind) {
 	case ARCH_U32:
-		return read_u32(ld, k, key);
+		return read_u32(ld, k, key, h);
 	case ARCH_F32:
-		return read_f32(ld, k, key);
+		return read_f32(ld, k, key, h);
 	case ARCH_ONLY:
 		return has(ld->g, key) ? read_only(ld, k, key) : 0;
 	case ARCH_KNOWN:
@@ -134,15 +164,19 @@ static int read_key(struct loader *ld, const struct arch_key *k)
 	return 0;
 }
 
-static int read_keys(struct loader *ld)
+/* What the file says of a block, and what follows from it. */
+static int read_keys(const struct loader *ld, uint32_t block, struct hparams *h)
 {
 	int err = 0;
 
+	*h = (struct hparams) {
+		.one = 1, .block = block, .rope.extrapolate = -1, .vocab = ld->vocab, .out_vocab = ld->out_vocab,
+	};
 	for (unsigned int i = 0; i < ld->arch->n_keys && !err; i++)
-		err = read_key(ld, &ld->arch->keys[i]);
+		err = read_key(ld, &ld->arch->keys[i], h);
 	for (unsigned int i = 0; ld->arch->rope && i < n_rope_keys && !err; i++)
-		err = read_key(ld, &rope_keys[i]);
-	return err;
+		err = read_key(ld, &rope_keys[i], h);
+	return err ? err : ld->arch->derive(h, ld->path);
 }
 
 static bool in_table(const struct arch_key *keys, unsigned int n, const char *name)
@@ -173,20 +207,34 @@ static int check_keys(const struct loader *ld)
 
 /* ---- tensors ---- */
 
+int loader_convert(struct loader *ld, uint32_t planes, uint32_t rows, uint32_t cols, struct weight *w,
+		   float **data)
+{
+	const uint64_t n = (uint64_t)planes * rows * cols;
+	struct converted *c = malloc(sizeof(*c) + 4 * n);
+
+	if (!c)
+		return fail(-ENOMEM, "no memory for weights that are not used as the file has them");
+	c->next = ld->m->converted;
+	ld->m->converted = c;
+	*data = c->data;
+	*w = (struct weight) {
+		.data = c->data, .size = 4 * n, .stride = 4ull * cols, .rows = rows, .cols = cols,
+		.type = ACCEL_F32, .planes = planes,
+	};
+	return 0;
+}
+
 /* Norms and biases of half the size, exactly as F32: commands take them so. */
 static int widen(struct loader *ld, struct weight *w)
 {
-	struct converted *c = malloc(sizeof(*c) + 4ull * w->cols);
+	const struct weight was = *w;
+	float *data;
+	int err = loader_convert(ld, was.planes, was.rows, was.cols, w, &data);
 
-	if (!c)
-		return fail(-ENOMEM, "no memory for norms and biases");
-	c->next = ld->m->converted;
-	ld->m->converted = c;
-	type_widen(weight_type(w->type), c->data, w->data, w->cols);
-	w->data = c->data;
-	w->type = ACCEL_F32;
-	w->size = w->stride = 4ull * w->cols;
-	return 0;
+	if (!err)
+		type_widen(weight_type(was.type), data, was.data, was.planes * was.rows * was.cols);
+	return err;
 }
 
 static int wrong_type(const struct loader *ld, const struct gguf_tensor *t, const char *what)
@@ -195,29 +243,47 @@ static int wrong_type(const struct loader *ld, const struct gguf_tensor *t, cons
 		    PLAIN(t->name), accel_type_name(t->type), what);
 }
 
-int loader_take(struct loader *ld, const char *name, uint32_t rows, uint32_t cols, struct weight *w)
+static int wrong_shape(const struct loader *ld, const struct gguf_tensor *t, uint32_t planes, uint32_t rows,
+		       uint32_t cols)
+{
+	char must[48];
+
+	snprintf(must, sizeof(must), planes > 1 ? "%u x %u x %u" : "%u x %u", cols, rows, planes);
+	return fail(-EINVAL, "%s: the tensor \"%s\" is %llu x %llu x %llu x %llu, it must be %s", ld->path,
+		    PLAIN(t->name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1],
+		    (unsigned long long)t->ne[2], (unsigned long long)t->ne[3], must);
+}
+
+static int take(struct loader *ld, const char *name, uint32_t planes, uint32_t rows, uint32_t cols,
+		unsigned int flags, struct weight *w)
 {
 	const struct gguf_tensor *t = gguf_find_tensor(ld->g, name);
 	bool half = t && t->type != ACCEL_F32 && type_is_float(t->type);
+	bool wide = (rows == 1 && planes == 1) || flags & ARCH_WIDE;
 
 	if (!t)
 		return -ENOENT;
-	if (t->ne[0] != cols || t->ne[1] != rows || t->ne[2] != 1 || t->ne[3] != 1)
-		return fail(-EINVAL, "%s: the tensor \"%s\" is %llu x %llu x %llu x %llu, it must be %u x %u",
-			    ld->path, PLAIN(name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1],
-			    (unsigned long long)t->ne[2], (unsigned long long)t->ne[3], cols, rows);
-	if (rows == 1 && t->type != ACCEL_F32 && !half)
+	if (flags & ARCH_FLAT ? t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3] != cols :
+	    t->ne[0] != cols || t->ne[1] != rows || t->ne[2] != planes || t->ne[3] != 1)
+		return wrong_shape(ld, t, planes, rows, cols);
+	if (wide && t->type != ACCEL_F32 && !half)
 		return wrong_type(ld, t, " for norms and biases; F32, F16 and BF16 are");
-	if (rows != 1 && !cpu_type_supported(t->type))
+	if (!wide && !cpu_type_supported(t->type))
 		return wrong_type(ld, t, " here");
 	*w = (struct weight) {
-		.data = gguf_tensor_data(ld->g, t), .size = t->size, .stride = t->size / rows, .rows = rows,
-		.cols = cols, .type = t->type,
+		.data = gguf_tensor_data(ld->g, t), .size = t->size,
+		.stride = t->size / ((uint64_t)rows * planes), .rows = rows, .cols = cols, .type = t->type,
+		.planes = planes,
 	};
 	if (!ld->used[t - gguf_tensor_at(ld->g, 0)])
-		ld->m->n_params += (uint64_t)rows * cols;
+		ld->m->n_params += (uint64_t)planes * rows * cols;
 	ld->used[t - gguf_tensor_at(ld->g, 0)] = true;
-	return rows == 1 && half ? widen(ld, w) : 0;
+	return wide && half ? widen(ld, w) : 0;
+}
+
+int loader_take(struct loader *ld, const char *name, uint32_t rows, uint32_t cols, struct weight *w)
+{
+	return take(ld, name, 1, rows, cols, 0, w);
 }
 
 /* Where a download was never filled in, files hold zeros; no model has a norm of them. */
@@ -232,19 +298,20 @@ static int check_hole(const struct loader *ld, const char *name, const struct we
 		    ld->path, name);
 }
 
-static uint32_t size_of(const struct loader *ld, size_t field)
+static uint32_t size_of(const struct hparams *h, size_t field)
 {
 	uint32_t v;
 
-	memcpy(&v, (const char *)&ld->h + field, sizeof(v));
+	memcpy(&v, (const char *)h + field, sizeof(v));
 	return v;
 }
 
 /* Some of the rows of a matrix, or of the numbers of a vector. */
-static int take_part(struct loader *ld, const struct arch_tensor *t, const char *prefix, struct weight *w)
+static int take_part(struct loader *ld, const struct hparams *h, const struct arch_tensor *t, const char *prefix,
+		     struct weight *w)
 {
-	uint32_t from = size_of(ld, t->from), all = size_of(ld, t->all), rows = size_of(ld, t->rows);
-	uint32_t cols = size_of(ld, t->cols);
+	uint32_t from = size_of(h, t->from), all = size_of(h, t->all), rows = size_of(h, t->rows);
+	uint32_t cols = size_of(h, t->cols);
 	bool vector = t->rows == ARCH_FIELD(one);
 	char name[64];
 	int err;
@@ -262,38 +329,59 @@ static int take_part(struct loader *ld, const struct arch_tensor *t, const char 
 	return 0;
 }
 
-static int take_tensor(struct loader *ld, const struct arch_tensor *t, const char *prefix, struct layer *l)
+static int take_tensor(struct loader *ld, const struct hparams *h, const struct arch_tensor *t,
+		       const char *prefix, struct layer *l)
 {
-	uint32_t rows = size_of(ld, t->rows), cols = size_of(ld, t->cols);
+	const uint32_t planes = size_of(h, t->planes), rows = size_of(h, t->rows), cols = size_of(h, t->cols);
 	char name[64];
-	int err;
+	int err = -ENOENT;
 
-	snprintf(name, sizeof(name), "%s%s", prefix, t->name);
-	err = loader_take(ld, name, rows, cols, &l->w[t->slot]);
+	snprintf(name, sizeof(name), "%s%s", prefix, t->name ? t->name : t->whole);
+	if (t->name)
+		err = take(ld, name, planes, rows, cols, t->flags, &l->w[t->slot]);
 	if (err == -ENOENT && t->otherwise)
-		err = loader_take(ld, t->otherwise, rows, cols, &l->w[t->slot]);
+		err = take(ld, t->otherwise, planes, rows, cols, t->flags, &l->w[t->slot]);
 	if (err == -ENOENT && t->whole)
-		err = take_part(ld, t, prefix, &l->w[t->slot]);
-	if (!err && t->rows == ARCH_FIELD(one) && !t->optional)
+		err = take_part(ld, h, t, prefix, &l->w[t->slot]);
+	if (!err && t->rows == ARCH_FIELD(one) && !(t->flags & ARCH_OPTIONAL))
 		err = check_hole(ld, name, &l->w[t->slot]);
 	if (err == -ENOENT)
-		err = t->optional ? 0 : fail(-EINVAL, "%s: the tensor \"%s\" is missing", ld->path, name);
+		err = t->flags & ARCH_OPTIONAL ? 0 :
+		      fail(-EINVAL, "%s: the tensor \"%s\" is missing", ld->path, name);
 	return err;
 }
 
-static int read_layer(struct loader *ld, const struct arch_layer *a, const char *prefix, uint32_t block,
+static int read_layer(struct loader *ld, const struct arch_layer *a, const char *prefix, const struct hparams *h,
 		      struct layer *l)
 {
 	int err = 0;
 
 	l->kind = a->kind;
-	l->block = block;
-	l->embd = ld->h.embd;
-	l->eps = ld->h.eps;
-	if (a->set)
-		a->set(l, &ld->h, ld->m);
+	l->block = h->block;
+	l->embd = h->embd;
+	l->norm = ld->arch->norm;
+	l->eps = h->eps;
+	l->residual = h->residual == 1 ? 0 : h->residual;
 	for (unsigned int i = 0; i < a->n_tensors && !err; i++)
-		err = take_tensor(ld, &a->tensors[i], prefix, l);
+		err = take_tensor(ld, h, &a->tensors[i], prefix, l);
+	if (!err && a->set)
+		err = a->set(l, h, ld);
+	if (!err && l->kind->prepare)
+		err = l->kind->prepare(l, ld->m);
+	return err;
+}
+
+static int read_block(struct loader *ld, uint32_t block)
+{
+	const struct arch *a = ld->arch;
+	char prefix[16];
+	struct hparams h;
+	int err = read_keys(ld, block, &h);
+
+	snprintf(prefix, sizeof(prefix), "blk.%u.", block);
+	for (unsigned int i = 0; i < a->n_block && !err; i++)
+		if (!a->block[i].when || a->block[i].when(&h))
+			err = read_layer(ld, &a->block[i], prefix, &h, &ld->m->layers[ld->m->n_layers++]);
 	return err;
 }
 
@@ -301,21 +389,16 @@ static int read_layers(struct loader *ld)
 {
 	const struct arch *a = ld->arch;
 	struct accel_model *m = ld->m;
-	struct layer *l;
-	char prefix[16];
+	const uint32_t most = ld->h.blocks * a->n_block + 2;
 	int err;
 
-	m->n_layers = ld->h.blocks * a->n_block + 2;
-	l = m->layers = calloc(m->n_layers, sizeof(*m->layers));
-	if (!l)
-		return fail(-ENOMEM, "no memory for %u layers", m->n_layers);
-	err = read_layer(ld, a->first, "", 0, l++);
-	for (uint32_t b = 0; b < ld->h.blocks; b++) {
-		snprintf(prefix, sizeof(prefix), "blk.%u.", b);
-		for (unsigned int i = 0; i < a->n_block && !err; i++)
-			err = read_layer(ld, &a->block[i], prefix, b, l++);
-	}
-	return err ? err : read_layer(ld, a->last, "", 0, l);
+	m->layers = calloc(most, sizeof(*m->layers));
+	if (!m->layers)
+		return fail(-ENOMEM, "no memory for %u layers", most);
+	err = read_layer(ld, a->first, "", &ld->h, &m->layers[m->n_layers++]);
+	for (uint32_t b = 0; b < ld->h.blocks && !err; b++)
+		err = read_block(ld, b);
+	return err ? err : read_layer(ld, a->last, "", &ld->h, &m->layers[m->n_layers++]);
 }
 
 /* Files that go with models are taken for them; what they lack is not what is wrong with them. */
@@ -351,7 +434,11 @@ static int read_vocabulary(struct loader *ld)
 	if (t->ne[1] > OCTANS_MAX_ROWS)
 		return fail(-EINVAL, "%s: a vocabulary of %llu tokens is above the limit of %u", ld->path,
 			    (unsigned long long)t->ne[1], OCTANS_MAX_ROWS);
-	ld->h.vocab = t->ne[1];
+	ld->vocab = ld->out_vocab = t->ne[1];
+	/* Some models give fewer tokens than they take. */
+	t = gguf_find_tensor(ld->g, "output.weight");
+	if (t && t->ne[1] <= OCTANS_MAX_ROWS)
+		ld->out_vocab = t->ne[1];
 	return 0;
 }
 
@@ -388,7 +475,8 @@ static void tell_model(const struct loader *ld)
 	m->n_blocks = h->blocks;
 	m->n_ctx_train = h->ctx;
 	m->n_embd = h->embd;
-	m->n_vocab = h->vocab;
+	m->n_vocab = h->out_vocab;
+	m->n_tokens = h->vocab;
 	m->n_ff = h->ff;
 	m->n_heads = h->heads;
 	m->n_kv_heads = h->kv_heads;
@@ -400,13 +488,11 @@ static int load(struct loader *ld)
 	int err = read_vocabulary(ld);
 
 	if (!err)
-		err = read_keys(ld);
+		err = read_keys(ld, 0, &ld->h);
 	if (!err)
 		err = check_keys(ld);
-	if (!err)
-		err = ld->arch->derive(&ld->h, ld->path);
 	if (!err && ld->arch->rope)
-		err = loader_rope(ld, &ld->m->ropes[ld->m->n_ropes++]);
+		err = loader_rope(ld);
 	if (!err)
 		err = read_layers(ld);
 	if (!err)
@@ -437,8 +523,7 @@ static int not_supported(const struct accel_model *m, const char *path)
 
 int arch_load(struct accel_model *m, const char *path)
 {
-	struct loader ld = { .m = m, .g = m->file, .arch = find(m->arch), .path = path,
-			    .h = { .one = 1, .rope.extrapolate = -1 } };
+	struct loader ld = { .m = m, .g = m->file, .arch = find(m->arch), .path = path };
 	int err;
 
 	if (!ld.arch) {

@@ -103,7 +103,7 @@ static int check(const struct loader *ld, const struct rope *r)
 	return 0;
 }
 
-int loader_rope(struct loader *ld, struct rope *r)
+static int read_rope(struct loader *ld, struct rope *r)
 {
 	const struct hparams *h = &ld->h;
 	float factor = h->rope.factor ? h->rope.factor : h->rope.old_factor;
@@ -113,7 +113,7 @@ int loader_rope(struct loader *ld, struct rope *r)
 	if (err)
 		return err;
 	*r = (struct rope) {
-		.index = r - ld->m->ropes, .half = ld->arch->rope_half,
+		.half = ld->arch->rope_half,
 		.rot = h->rope.rot ? h->rope.rot : h->key_dim,
 		.base = h->rope.base ? h->rope.base : 10000,
 		.scale = factor && type != NONE ? factor : 1,
@@ -124,11 +124,27 @@ int loader_rope(struct loader *ld, struct rope *r)
 	/* Negative, or not said: all of it */
 	if (type == YARN)
 		r->extrapolate = h->rope.extrapolate < 0 ? 1 : h->rope.extrapolate;
-	err = check(ld, r);
+	if (ld->arch->rope_set)
+		err = ld->arch->rope_set(r, h, ld->path);
+	if (!err)
+		err = check(ld, r);
 	if (err)
 		return err;
 	if (type == LONGROPE)
 		return read_long(ld, r);
 	err = read_divisors(ld, r, "rope_freqs.weight", &r->divisor);
 	return err == -ENOENT ? 0 : err;
+}
+
+int loader_rope(struct loader *ld)
+{
+	struct table t = { .kind = TABLE_ROPE };
+	int err = read_rope(ld, &t.rope);
+
+	if (!err)
+		err = model_table(ld->m, &t);
+	if (err < 0 || !ld->arch->rope_swa)
+		return err;
+	err = ld->arch->rope_swa(&t.rope, &ld->h);
+	return err ? err : model_table(ld->m, &t) < 0 ? -EINVAL : 0;
 }

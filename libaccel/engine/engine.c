@@ -166,6 +166,7 @@ int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *dev
 	e->plan = plan;
 	e->m = plan_model(plan);
 	e->n_vocab = e->m->n_vocab;
+	e->n_tokens = e->m->n_tokens;
 	e->shape = *plan_shape(plan);
 	err = opts_read(&e->opts, sizeof(e->opts), opts, "engine options");
 	if (!err && e->opts.threads > MAX_THREADS)

@@ -123,7 +123,7 @@ struct accel_engine {
 	pthread_mutex_t lock;
 	pthread_cond_t ended, queued, turn;
 	_Atomic bool closed;		/* set with the lock */
-	uint32_t n_vocab;
+	uint32_t n_vocab, n_tokens;
 
 	/* with the lock */
 	uint32_t refs;

@@ -20,7 +20,7 @@ int pass_arrays_new(struct pass_arrays *a, const struct shape *s)
 	a->positions = calloc(s->batch, sizeof(*a->positions));
 	a->slots = calloc(s->batch, sizeof(*a->slots));
 	a->seqs = calloc(s->batch, sizeof(*a->seqs));
-	a->ranges = calloc(s->batch, 2 * sizeof(*a->ranges));
+	a->ranges = calloc(s->batch, (1 + s->windows) * 2 * sizeof(*a->ranges));
 	a->states = calloc(s->batch, 2 * sizeof(*a->states));
 	a->wanted = calloc(s->out, sizeof(*a->wanted));
 	a->pages = calloc(s->seqs, shape_seq_pages(s) * sizeof(*a->pages));
@@ -96,6 +96,27 @@ static void add_pages(struct accel_engine *e, const struct step_input *in, struc
 	e->arrays.pages_used[p->n_seqs] = used;
 }
 
+/* The first position that the one at pos attends to. */
+static uint32_t window_begin(const struct window *w, uint32_t pos)
+{
+	if (w->chunks)
+		return pos / w->size * w->size;
+	return pos + 1 > w->size ? pos + 1 - w->size : 0;
+}
+
+static void add_ranges(struct accel_engine *e, uint32_t row, uint32_t pos)
+{
+	int32_t *range = e->arrays.ranges + 2ull * row;
+
+	range[0] = 0;
+	range[1] = pos + 1;
+	for (uint32_t w = 0; w < e->m->n_windows; w++) {
+		range += 2ull * e->shape.batch;
+		range[0] = window_begin(&e->m->windows[w], pos);
+		range[1] = pos + 1;
+	}
+}
+
 /* The next tokens of an input; share_of() of them. */
 static void add_rows(struct accel_engine *e, struct step_input *in, struct pass *p, uint32_t n)
 {
@@ -110,8 +131,7 @@ static void add_rows(struct accel_engine *e, struct step_input *in, struct pass 
 		a->positions[row] = pos;
 		a->slots[row] = in->seq->pages[pos >> log2] << log2 | (pos & ((1u << log2) - 1));
 		a->seqs[row] = p->n_seqs;
-		a->ranges[2 * row] = 0;
-		a->ranges[2 * row + 1] = pos + 1;
+		add_ranges(e, row, pos);
 		a->states[2 * row] = i ? in->to : in->from;
 		a->states[2 * row + 1] = in->to;
 		p->load.pairs += pos + 1;
@@ -217,7 +237,7 @@ static int run_layers(struct accel_engine *e, const struct pass *p)
 	e->stats.block_bytes = 0;
 	for (int32_t d = -1; d < (int32_t)e->n_cards; d++)
 		if (d < 0 || e->cards[d].exec) {
-			size_t bytes = io_write(io_of(e, d), &e->shape, p);
+			size_t bytes = io_write(io_of(e, d), e->m, &e->shape, p);
 
 			if (d >= 0 || !e->stats.block_bytes)
 				e->stats.block_bytes = bytes;

@@ -51,14 +51,26 @@ static void add_rope(struct hash *h, const struct rope *r, uint32_t ctx)
 		hash_add(h, divisor, r->rot / 2 * sizeof(*divisor));
 }
 
+static void add_table(struct hash *h, const struct table *t, uint32_t ctx)
+{
+	const double numbers[] = {
+		t->kind, t->n, t->temperature.scale, t->temperature.every, t->temperature.offset,
+	};
+
+	if (t->kind == TABLE_ROPE)
+		add_rope(h, &t->rope, ctx);
+	else
+		hash_add(h, numbers, sizeof(numbers));
+}
+
 /* What else there is to a layer is in its commands, for a step of a fixed shape. */
-static int add_layer(struct hash *h, const struct layer *l)
+static int add_layer(struct hash *h, const struct accel_model *m, const struct layer *l)
 {
 	static const struct places nowhere;
 	const struct shape shape = { .ctx = 1, .seqs = 1, .pages = 1, .slots = 1, .batch = 1, .out = 1 };
 	struct build b;
 
-	stream_begin(&b, &shape, &nowhere);
+	stream_begin(&b, m, &shape, &nowhere);
 	layer_record(&b, 0, l, false);
 	b.r.base = malloc(b.r.size);
 	if (!b.r.base)
@@ -78,13 +90,18 @@ static int make_fingerprint(struct accel_engine *e)
 	if (e->fingerprint)
 		return 0;
 	hash_begin(&h, &key);
-	for (uint32_t i = 0; i < e->m->n_ropes; i++)
-		add_rope(&h, &e->m->ropes[i], e->shape.ctx);
+	for (uint32_t i = 0; i < e->m->n_tables; i++)
+		add_table(&h, &e->m->tables[i], e->shape.ctx);
+	for (uint32_t i = 0; i < e->m->n_windows; i++) {
+		const uint32_t window[2] = { e->m->windows[i].size, e->m->windows[i].chunks };
+
+		hash_add(&h, window, sizeof(window));
+	}
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++) {
-		err = add_layer(&h, &e->m->layers[i]);
+		err = add_layer(&h, e->m, &e->m->layers[i]);
 		for (int k = 0; k < LAYER_WEIGHTS; k++) {
 			const struct weight *w = &e->m->layers[i].w[k];
-			const uint32_t shape[4] = { i, w->type, w->rows, w->cols };
+			const uint32_t shape[5] = { i, w->type, w->rows, w->cols, w->planes };
 
 			if (!w->data)
 				continue;
@@ -350,7 +367,7 @@ static int check_end(struct accel_engine *e, struct stream *s, const struct acce
 	if (hash != expected)
 		return fail(-EINVAL, "the sequence is damaged: its hash does not agree");
 	for (uint32_t i = 0; i < seq->n; i++)
-		if (seq->tokens[i] < -1 || seq->tokens[i] >= (int32_t)e->n_vocab)
+		if (seq->tokens[i] < -1 || seq->tokens[i] >= (int32_t)e->n_tokens)
 			return fail(-EINVAL, "the sequence is damaged: token %d is not in the vocabulary",
 				    seq->tokens[i]);
 	return 0;

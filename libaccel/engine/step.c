@@ -152,9 +152,9 @@ static int check_input(const struct accel_engine *e, const struct accel_input *i
 	if (in->want == ACCEL_WANT_TOP && (!in->top || in->top > most))
 		return fail(-EINVAL, "the %u largest logits cannot be had, 1 to %u can", in->top, most);
 	for (uint32_t k = 0; k < in->n; k++)
-		if (in->tokens[k] < 0 || (uint32_t)in->tokens[k] >= e->n_vocab)
+		if (in->tokens[k] < 0 || (uint32_t)in->tokens[k] >= e->n_tokens)
 			return fail(-EINVAL, "token %d is not in the vocabulary of %u tokens", in->tokens[k],
-				    e->n_vocab);
+				    e->n_tokens);
 	return 0;
 }
 

@@ -15,7 +15,8 @@
 struct io {
 	uint32_t *params;		/* [P_COUNT] */
 	int32_t *tokens, *positions, *slots, *seqs;	/* [batch] */
-	int32_t *ranges, *states;	/* [batch][2] */
+	int32_t *ranges;		/* [1 + windows][batch][2] */
+	int32_t *states;		/* [batch][2] */
 	int32_t *pages;			/* [seqs][shape_seq_pages()] */
 	int32_t *wanted;		/* [out] */
 	float *x;			/* [batch][n_embd], where a run begins or ends */
@@ -44,7 +45,8 @@ struct pass {
 /* Places everything from base on; returns the bytes.  base NULL: only counts. */
 size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base);
 /* Parameters and arrays of a pass; returns the bytes written. */
-size_t io_write(const struct io *io, const struct shape *shape, const struct pass *pass);
+size_t io_write(const struct io *io, const struct accel_model *m, const struct shape *shape,
+		const struct pass *pass);
 /* Entries from row to row of io->top_ids and top_values. */
 uint32_t io_top_stride(const struct accel_model *m, uint32_t top);
 

@@ -21,7 +21,7 @@ struct exec_cpu {
 	struct io io;
 	void *io_memory;
 	float *scratch[LAYER_SCRATCH];
-	float *rope[MODEL_ROPES];	/* [ctx][rot] */
+	void *table[MODEL_TABLES];
 	struct places at;
 	struct layer_places *layers;	/* [n_layers]; pools: NULL if they are not here */
 	struct run *runs;		/* [n_layers], at the first layer of each */
@@ -63,20 +63,22 @@ no_memory:
 		    s->batch);
 }
 
-/* Tables of cosines and sines, when the first layer comes that may want them. */
-static int make_ropes(struct exec_cpu *e)
+/* Tables, when the first layer comes that may want them. */
+static int make_tables(struct exec_cpu *e)
 {
-	for (uint32_t i = 0; i < e->m->n_ropes; i++) {
-		const struct rope *r = &e->m->ropes[i];
+	const struct shape *s = &e->shape;
 
-		if (e->rope[i])
+	for (uint32_t i = 0; i < e->m->n_tables; i++) {
+		const struct table *t = &e->m->tables[i];
+
+		if (e->table[i])
 			continue;
-		e->rope[i] = malloc(sizeof(float) * e->shape.ctx * r->rot);
-		if (!e->rope[i])
+		e->table[i] = malloc(table_bytes(t, s->ctx, s->batch));
+		if (!e->table[i])
 			return fail(-ENOMEM, "no memory for a context of %u positions: a shorter one takes less",
-				    e->shape.ctx);
-		rope_table(r, e->shape.ctx, e->rope[i]);
-		e->at.rope[i] = address(e->rope[i]);
+				    s->ctx);
+		table_fill(t, s->ctx, s->batch, e->table[i]);
+		e->at.table[i] = address(e->table[i]);
 	}
 	return 0;
 }
@@ -88,7 +90,7 @@ static int record_run(const struct exec_cpu *e, struct run *run, const struct pl
 {
 	struct build b;
 
-	stream_begin(&b, &e->shape, at);
+	stream_begin(&b, e->m, &e->shape, at);
 	for (uint32_t i = first; i < end; i++)
 		layer_record(&b, i, &e->m->layers[i], true);
 	b.r.base = malloc(b.r.size);
@@ -171,7 +173,7 @@ int exec_cpu_own(struct exec_cpu *e, const bool *mine)
 		return fail(-ENOMEM, "no memory for %u layers", n);
 	}
 	memcpy(layers, was, n * sizeof(*layers));
-	err = make_ropes(e);
+	err = make_tables(e);
 	if (!err)
 		err = make_pools(e, mine, layers);
 	at = e->at;
@@ -246,8 +248,8 @@ void exec_cpu_free(struct exec_cpu *e)
 		cpu_free(e->cpu);
 	for (int i = 0; i < LAYER_SCRATCH; i++)
 		free(e->scratch[i]);
-	for (int i = 0; i < MODEL_ROPES; i++)
-		free(e->rope[i]);
+	for (int i = 0; i < MODEL_TABLES; i++)
+		free(e->table[i]);
 	free_pools(e->layers, NULL, e->m->n_layers);
 	free_runs(e->runs, e->m->n_layers);
 	free(e->layers);

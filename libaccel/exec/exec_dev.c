@@ -182,8 +182,8 @@ static void relocate(const struct exec_dev *e, const bool *mine, struct places *
 		*work[i] += e->work.va;
 	for (int i = 0; i < LAYER_SCRATCH; i++)
 		at->scratch[i] += e->work.va;
-	for (uint32_t i = 0; i < e->m->n_ropes; i++)
-		at->rope[i] += e->weights.va;
+	for (uint32_t i = 0; i < e->m->n_tables; i++)
+		at->table[i] += e->weights.va;
 	at->host_logits = host_va(e, e->io.logits);
 	at->top_ids = host_va(e, e->io.top_ids);
 	at->top_values = host_va(e, e->io.top_values);
@@ -302,7 +302,7 @@ static int record_copy(struct exec_dev *e, const bool *mine, const struct places
 			any |= keep_row(&e->m->layers[i], KEEP_KEYS, &e->shape) ||
 			       keep_row(&e->m->layers[i], KEEP_VALUES, &e->shape);
 		}
-	stream_begin(&b, &e->shape, at);
+	stream_begin(&b, e->m, &e->shape, at);
 	for (int pass = 0; pass < 2 && can && any; pass++) {
 		for (uint32_t i = 0; i < e->m->n_layers; i++)
 			if (mine[i])
@@ -328,7 +328,7 @@ static int record_all(struct exec_dev *e, const bool *mine, const struct places 
 	uint32_t n = e->m->n_layers, offset = 0;
 	struct build b;
 
-	stream_begin(&b, &e->shape, at);
+	stream_begin(&b, e->m, &e->shape, at);
 	for (uint32_t i = 0, end; i < n; i = end) {
 		end = i + 1;
 		if (!mine[i])
@@ -356,7 +356,7 @@ static int cost_all(struct exec_dev *e, const bool *mine)
 
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
 		if (mine[i])
-			err = cost_layer(&e->costs[i], &e->m->layers[i], &e->shape);
+			err = cost_layer(&e->costs[i], e->m, &e->m->layers[i], &e->shape);
 	return err;
 }
 
@@ -379,9 +379,9 @@ static int make(struct exec_dev *e, const struct exec_dev_opts *o)
 	if (err || e->info.timing_only)
 		return err;		/* nothing will be read */
 	err = map_buffer(e, &e->weights);
-	for (uint32_t i = 0; i < m->n_ropes && !err; i++)
-		rope_table(&m->ropes[i], e->shape.ctx,
-			   (float *)(e->weights.map + (at.rope[i] - e->weights.va)));
+	for (uint32_t i = 0; i < m->n_tables && !err; i++)
+		table_fill(&m->tables[i], e->shape.ctx, e->shape.batch,
+			   e->weights.map + (at.table[i] - e->weights.va));
 	begin_upload(e, o);
 	return err;
 }
@@ -578,7 +578,7 @@ int exec_dev_check(struct exec_dev *e)
 
 	while (!e->runs[first].end)
 		first++;
-	io_write(&e->io, &e->shape, &nothing);
+	io_write(&e->io, e->m, &e->shape, &nothing);
 	job = job_of(e, first, first, first + 1);
 	return run_jobs(e, &job, 1, false);
 }
@@ -612,7 +612,7 @@ static int rehearse(struct exec_dev *e)
 
 	if (e->copy_end > e->copy_begin)
 		err = exec_dev_copy_page(e, 0, 0);
-	io_write(&e->io, &e->shape, &nothing);
+	io_write(&e->io, e->m, &e->shape, &nothing);
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
 		if (e->runs[i].end)
 			err = exec_dev_run(e, i, &nothing);

@@ -33,7 +33,7 @@ size_t io_place(struct io *io, const struct accel_model *m, const struct shape *
 	io->positions = take(&size, base, batch);
 	io->slots = take(&size, base, batch);
 	io->seqs = take(&size, base, batch);
-	io->ranges = take(&size, base, 2 * batch);
+	io->ranges = take(&size, base, (1 + shape->windows) * 2 * batch);
 	io->states = take(&size, base, 2 * batch);
 	io->pages = take(&size, base, sizeof(int32_t) * shape->seqs * shape_seq_pages(shape));
 	io->wanted = take(&size, base, shape->out * sizeof(*io->wanted));
@@ -70,7 +70,7 @@ static size_t put(int32_t *to, const int32_t *from, size_t n)
 	return n * sizeof(*to);
 }
 
-size_t io_write(const struct io *io, const struct shape *shape, const struct pass *p)
+size_t io_write(const struct io *io, const struct accel_model *m, const struct shape *shape, const struct pass *p)
 {
 	const uint32_t stride = shape_seq_pages(shape);
 	uint32_t *params = io->params;
@@ -85,11 +85,14 @@ size_t io_write(const struct io *io, const struct shape *shape, const struct pas
 	params[P_LOGITS] = p->logits;
 	for (int i = 0; i < TOP_LISTS; i++)
 		params[P_TOP + i] = i == top_list(p->top) ? p->top_rows : 0;
+	for (uint32_t i = 0; i < 3 * MODEL_TIMES; i++)
+		params[P_TIMES + i] = params[i % 3] * m->times[i / 3];
 	size += put(io->tokens, p->tokens, p->n);
 	size += put(io->positions, p->positions, p->n);
 	size += put(io->slots, p->slots, p->n);
 	size += put(io->seqs, p->seqs, p->n);
-	size += put(io->ranges, p->ranges, 2ull * p->n);
+	for (size_t w = 0; w <= shape->windows; w++)
+		size += put(io->ranges + w * 2 * shape->batch, p->ranges + w * 2 * shape->batch, 2ull * p->n);
 	size += put(io->states, p->states, p->states ? 2ull * p->n : 0);
 	for (uint32_t i = 0; i < p->n_seqs; i++)
 		size += put(io->pages + (size_t)i * stride, p->pages + (size_t)i * stride, p->pages_used[i]);

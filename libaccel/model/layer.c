@@ -4,7 +4,9 @@
 const uint32_t top_sizes[TOP_LISTS] = { 1, 64, OCTANS_MAX_TOPK };
 
 static const struct layer_kind *const kinds[] = {
-	&layer_embed, &layer_attn_gqa, &layer_ffn, &layer_head,
+#define LAYER_KIND(lower) &layer_##lower,
+#include "layer_list.h"
+#undef LAYER_KIND
 };
 
 const char *accel_layer_kind_name(enum accel_layer_kind kind)
@@ -100,9 +102,55 @@ struct octans_tensor build_array(const struct build *b, uint64_t va, uint32_t co
 	return tensor_i32(va, b->shape->batch, cols, b->rows);
 }
 
-void build_rms(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot)
+struct octans_tensor build_table(const struct build *b, int table)
 {
-	RECORD(&b->r, ROW, row, OCTANS_ROW_RMS, .dst = dst, .x = x, .w = build_weight(b, slot), .groups = 1,
+	return table_tensor(&b->m->tables[table], b->shape->ctx, b->shape->batch, b->at->table[table]);
+}
+
+/* The number of rows that are worked on, times as many. */
+static uint32_t count(const struct build *b, int times)
+{
+	static const uint32_t plain[] = { P_ROWS, P_FIRST, P_SECOND };
+
+	return times < 0 ? plain[b->group + 1] : P_TIMES + 3u * times + b->group + 1;
+}
+
+struct octans_tensor build_table_rows(const struct build *b, int table, int times)
+{
+	struct octans_tensor t = build_table(b, table);
+
+	t.dyn = OCTANS_DYN_ROWS(count(b, times));
+	return t;
+}
+
+struct octans_tensor tensor_columns(struct octans_tensor t, uint32_t from, uint32_t n)
+{
+	t.va += 4ull * from;
+	t.cols = n;
+	return t;
+}
+
+struct octans_tensor build_split(const struct build *b, struct octans_tensor t, int times, uint32_t n)
+{
+	t.cols /= n;
+	t.stride /= n;
+	t.rows *= n;
+	/* the second group begins behind the first */
+	t.dyn = b->group == 1 ? OCTANS_DYN(count(b, times), count(b, times) - 1) : OCTANS_DYN_ROWS(count(b, times));
+	return t;
+}
+
+void build_norm(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot, int bias)
+{
+	const struct octans_tensor none = { 0 };
+
+	RECORD(&b->r, ROW, row, b->layer->norm, .dst = dst, .x = x, .w = build_weight(b, slot),
+	       .bias = bias == NO_BIAS ? none : build_weight(b, bias), .groups = 1, .eps = b->layer->eps);
+}
+
+void build_rms(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot, uint32_t groups)
+{
+	RECORD(&b->r, ROW, row, OCTANS_ROW_RMS, .dst = dst, .x = x, .w = build_weight(b, slot), .groups = groups,
 	       .eps = b->layer->eps);
 }
 
@@ -115,11 +163,91 @@ void build_matmul(struct build *b, struct octans_tensor dst, struct octans_tenso
 	       .bias = bias == NO_BIAS ? none : build_weight(b, bias), .planes = 1);
 }
 
+void build_matmul_by(struct build *b, struct octans_tensor dst, struct octans_tensor x, int w, int bias,
+		     struct octans_tensor sel)
+{
+	const struct octans_tensor none = { 0 };
+	const struct weight *of = &b->layer->w[w];
+
+	RECORD(&b->r, MATMUL, matmul, 0, .dst = dst, .x = x, .w = build_weight(b, w),
+	       .bias = bias == NO_BIAS ? none : build_weight(b, bias), .sel = sel, .planes = of->planes,
+	       .plane_stride = of->planes > 1 ? of->rows * of->stride : 0);
+}
+
+void build_map(struct build *b, struct octans_tensor dst, enum octans_map f, struct octans_tensor a,
+	       enum octans_map_op op, struct octans_tensor with)
+{
+	RECORD(&b->r, MAP, map, OCTANS_MAP(f, op), .dst = dst, .a = a, .b = with);
+}
+
+void build_affine(struct build *b, struct octans_tensor dst, struct octans_tensor a, float factor, float term)
+{
+	RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_ID, OCTANS_MAP_NONE) | OCTANS_MAP_AFFINE, .dst = dst, .a = a,
+	       .imm = { factor, term });
+}
+
+void build_rotate(struct build *b, struct octans_tensor x, int rope, uint32_t heads, uint32_t head_dim,
+		  uint32_t first)
+{
+	const struct rope *r = &b->m->tables[rope].rope;
+
+	RECORD(&b->r, ROPE, rope, r->half ? OCTANS_ROPE_HALF : 0, .dst = x, .x = x, .cs = build_table(b, rope),
+	       .pos = build_array(b, b->at->step.positions, 1), .heads = heads, .head_dim = head_dim,
+	       .first = first, .rot = r->rot);
+}
+
+bool layer_adds_apart(const struct layer *l)
+{
+	return l->w[POST_W].data || l->residual;
+}
+
+void build_add_of(struct build *b, struct octans_tensor y)
+{
+	const struct octans_tensor x = build_x(b);
+	const float scale = b->layer->residual;
+
+	if (build_has(b, POST_W))
+		build_norm(b, y, y, POST_W, NO_BIAS);
+	RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_ID, OCTANS_MAP_ADD) | (scale ? OCTANS_MAP_AFFINE : 0),
+	       .dst = x, .a = y, .b = x, .imm = { scale });
+}
+
+void build_add(struct build *b, struct octans_tensor from, int w, int bias, unsigned int scratch)
+{
+	if (!layer_adds_apart(b->layer)) {
+		build_matmul(b, build_x(b), from, w, bias, OCTANS_MATMUL_ADD);
+		return;
+	}
+	build_matmul(b, build_scratch(b, scratch), from, w, bias, 0);
+	build_add_of(b, build_scratch(b, scratch));
+}
+
+struct octans_tensor build_pool(const struct build *b, enum keep keep, uint32_t cols)
+{
+	return (struct octans_tensor) {
+		.va = b->own->keep[keep], .stride = keep_row(b->layer, keep, b->shape),
+		.rows = b->shape->pages << b->shape->page_log2, .cols = cols,
+		.type = kv_element(b->shape->kv_type),
+	};
+}
+
+void build_attend(struct build *b, struct octans_cmd_attend *cmd, unsigned int window)
+{
+	const struct arrays *step = &b->at->step;
+
+	cmd->pages = tensor_i32(step->pages, b->shape->seqs, shape_seq_pages(b->shape), OCTANS_DYN_ROWS(P_SEQS));
+	cmd->seq = build_array(b, step->seqs, 1);
+	cmd->range = build_array(b, step->ranges + 8ull * window * b->shape->batch, 2);
+	cmd->page_log2 = b->shape->page_log2;
+	record(&b->r, OP_ATTEND, 0, cmd, sizeof(*cmd));
+}
+
 static void record_group(void *arg, int group)
 {
 	struct build *b = arg;
 
 	b->rows = group ? OCTANS_DYN(P_SECOND, P_FIRST) : OCTANS_DYN_ROWS(P_FIRST);
+	b->group = group;
 	b->layer->kind->record(b);
 }
 
@@ -132,6 +260,7 @@ void layer_record(struct build *b, uint32_t index, const struct layer *l, bool g
 	if (grouped && l->kind->grouped)
 		record_in_groups(&b->r, record_group, b);
 	b->rows = OCTANS_DYN_ROWS(P_ROWS);	/* one token is a group by itself */
+	b->group = -1;
 	if (!grouped || !l->kind->grouped)
 		l->kind->record(b);
 }

@@ -13,35 +13,131 @@
 #include <accel/model.h>
 
 #include "op/record.h"
-#include "rope.h"
+#include "table.h"
 
-/* A weight as it lies in the file. */
+/* A weight as it lies in the file: one matrix, or planes of the same shape, one behind the other. */
 struct weight {
 	const void *data;	/* NULL: the model has none */
 	uint64_t size;		/* bytes */
 	uint64_t stride;	/* bytes of a row */
-	uint32_t rows, cols;
+	uint32_t rows, cols;	/* of a plane */
 	uint32_t type;		/* enum accel_type */
+	uint32_t planes;	/* 0 and 1: it is a matrix */
 };
 
-/* Weight slots */
-enum { EMBED_TABLE };
-enum { ATTN_NORM, ATTN_Q, ATTN_K, ATTN_V, ATTN_OUT, ATTN_BQ, ATTN_BK, ATTN_BV, ATTN_BOUT };
-enum { FFN_NORM, FFN_GATE, FFN_UP, FFN_DOWN, FFN_BGATE, FFN_BUP, FFN_BDOWN };
-enum { HEAD_NORM, HEAD_OUT };	/* HEAD_OUT: the last of its layer */
-#define LAYER_WEIGHTS 9
-#define LAYER_SCRATCH 5
+/*
+ * Weight slots.  Every kind but EMBED begins with its norm (NORM_W, and NORM_B for LayerNorm); those that
+ * add to the residual stream may norm what they add (POST_W).
+ */
+enum { NORM_W, NORM_B, POST_W, KIND_W };
+enum { EMBED_TABLE, EMBED_NORM, EMBED_NORM_B };
+enum {
+	ATTN_NORM = NORM_W, ATTN_Q = KIND_W, ATTN_K, ATTN_V, ATTN_OUT, ATTN_BQ, ATTN_BK, ATTN_BV, ATTN_BOUT,
+	ATTN_QNORM, ATTN_KNORM, ATTN_SINKS, ATTN_SLOPES,
+};
+enum {
+	MLA_NORM = NORM_W, MLA_Q = KIND_W,	/* without a bottleneck; else: */
+	MLA_QA, MLA_QA_NORM, MLA_QB,
+	MLA_KVA, MLA_KVA_NORM, MLA_KB, MLA_VB, MLA_OUT,
+	/* Of the indexer */
+	MLA_IQ, MLA_IK, MLA_IK_NORM, MLA_IK_NORM_B, MLA_IW,
+};
+enum {
+	FFN_NORM = NORM_W, FFN_GATE = KIND_W, FFN_UP, FFN_DOWN, FFN_BGATE, FFN_BUP, FFN_BDOWN,
+};
+enum {
+	MOE_NORM = NORM_W, MOE_ROUTER = KIND_W, MOE_ROUTER_B,	/* added to what comes out */
+	MOE_CHOICE_B,			/* of TOPK: it decides who is chosen, and no more */
+	MOE_GATE, MOE_UP, MOE_DOWN, MOE_BGATE, MOE_BUP, MOE_BDOWN,	/* of experts, in planes */
+	MOE_GATE_UP,			/* instead of the two; rows of the gate come first */
+	MOE_SHARED_GATE, MOE_SHARED_UP, MOE_SHARED_DOWN,
+	MOE_SHARED_SWITCH,		/* one number: how much of the shared expert there is */
+};
+enum {
+	SSM_NORM = NORM_W, SSM_IN = KIND_W, SSM_CONV, SSM_CONV_B, SSM_DT_B, SSM_A, SSM_D, SSM_OUT_NORM, SSM_OUT,
+};
+enum {
+	DELTA_NORM = NORM_W, DELTA_QKV = KIND_W, DELTA_Z, DELTA_BETA, DELTA_ALPHA, DELTA_BA, DELTA_CONV, DELTA_DT_B,
+	DELTA_A, DELTA_OUT_NORM, DELTA_OUT,
+};
+enum { HEAD_NORM = NORM_W, HEAD_OUT = KIND_W };	/* HEAD_OUT: the last of its layer */
+#define LAYER_WEIGHTS 20
+#define LAYER_SCRATCH 12
+
+/* What is said of a layer by numbers that index the model's tables, windows and times; it has none: */
+#define LAYER_NONE (-1)
+
+struct embed {
+	float scale;			/* 0: as it is */
+};
 
 struct attn_gqa {
 	uint32_t heads, kv_heads;
-	uint32_t head_dim;		/* of keys and of values */
+	uint32_t head_dim, value_dim;
 	float scale;			/* of scores */
-	const struct rope *rope;	/* NULL: positions are not told */
+	float cap;			/* of scores; 0: none */
+	float clamp;			/* of queries, keys and values; 0: none */
+	int rope;			/* the model's table */
+	int temperature;		/* likewise: a factor of queries, by position */
+	unsigned int window;		/* arrays.ranges */
+	bool whole_norm;		/* QNORM and KNORM are of all heads together */
+	bool gated;			/* rows of Q are, of each head, its query and its gate */
+	int times;			/* the model's: heads; gated */
 };
 
+struct attn_mla {
+	uint32_t heads;
+	uint32_t q_rank;		/* of the queries' bottleneck; 0: none */
+	uint32_t kv_rank;		/* of what keys and values are made of */
+	uint32_t nope, rot;		/* of a query: not rotated, then rotated */
+	uint32_t value_dim;
+	float scale;
+	int rope, temperature;
+	int head_of;			/* the model's table: a selector of each head */
+	int times;			/* heads */
+	/* The indexer; 0 heads: none */
+	struct {
+		uint32_t heads, dim, top;
+		int hadamard, owner, times;
+	} index;
+};
+
+/* The two matrices of a feed-forward network, or three. */
 struct ffn {
 	uint32_t width;
-	enum octans_map activation;	/* of the gate */
+	enum octans_map activation;	/* of the gate; without one of what goes up */
+	float alpha_p, alpha_n;		/* XIELU */
+	float limit;			/* gpt-oss: gate * sigmoid(1.702 gate) * (up + 1), clamped; 0: not so */
+};
+
+enum moe_gate { MOE_SOFTMAX, MOE_SIGMOID, MOE_SQRT_SOFTPLUS, MOE_SOFTMAX_OF_CHOSEN };
+
+struct moe {
+	struct ffn expert, shared;	/* shared.width 0: there is none */
+	uint32_t experts, used;
+	uint32_t groups, groups_used;	/* of experts */
+	enum moe_gate gate;
+	bool renorm;
+	float scale;			/* of weights */
+	bool weigh_input;		/* weights scale what goes into experts */
+	int owner;			/* the model's table: a row's number, for each of its experts */
+	int times;			/* used */
+};
+
+/* Mamba-2. */
+struct ssm2 {
+	uint32_t heads, head_dim, groups, state, taps;
+};
+
+struct delta {
+	uint32_t key_heads, heads, key_dim, value_dim, taps;
+	bool tiled;			/* value head i has key head i % key_heads, else i / (heads / key_heads) */
+	int times;			/* heads */
+};
+
+struct head {
+	float scale;			/* of logits; 0: as they are */
+	float cap;			/* of logits; 0: none */
 };
 
 struct layer_kind;
@@ -50,11 +146,19 @@ struct layer {
 	const struct layer_kind *kind;
 	uint32_t block;
 	uint32_t embd;			/* columns of the residual stream */
-	float eps;			/* of the norm */
+	uint32_t norm;			/* OCTANS_ROW_RMS or OCTANS_ROW_LAYER */
+	float eps;			/* of norms */
+	float residual;			/* what is added is scaled so; 0: it is not */
 	struct weight w[LAYER_WEIGHTS];
 	union {
+		struct embed embed;
 		struct attn_gqa attn;
+		struct attn_mla mla;
 		struct ffn ffn;
+		struct moe moe;
+		struct ssm2 ssm;
+		struct delta delta;
+		struct head head;
 	};
 	/* What it keeps of a sequence. */
 	struct {
@@ -75,6 +179,7 @@ struct shape {
 	uint32_t page_log2;		/* of positions of a page */
 	uint32_t pages;			/* of keys and values, of all sequences */
 	uint32_t slots;			/* of states, of all sequences; 0: no layer has any */
+	uint32_t windows;		/* arrays.ranges beyond the first */
 	uint32_t marks;			/* states that a sequence keeps */
 	uint32_t batch;			/* most rows (tokens) of a step */
 	uint32_t out;			/* most rows of logits of a step */
@@ -92,6 +197,16 @@ extern const uint32_t top_sizes[TOP_LISTS];
 /* Rows of which they are found in one step. */
 #define TOP_ROWS 32u
 
+/* Where the positions begin that are attended to, if not at the first of the sequence. */
+struct window {
+	uint32_t size;			/* positions */
+	bool chunks;			/* at a multiple of size, else size - 1 positions before one's own */
+};
+
+#define MODEL_WINDOWS 2
+/* What rows are seen as several times as many by: heads, experts of a token. */
+#define MODEL_TIMES 4
+
 /* Parameters of a step: numbers of rows. */
 enum param {
 	P_ROWS,				/* tokens */
@@ -102,7 +217,9 @@ enum param {
 	P_TOP_ROWS,			/* are found, so many, */
 	P_LOGITS,			/* then those that are copied to memory of the process */
 	P_TOP,				/* rows of which list i finds the largest: P_TOP + i */
-	P_COUNT = P_TOP + TOP_LISTS,
+	/* ROWS, FIRST and SECOND times the model's times[i]: P_TIMES + 3 * i, and so on */
+	P_TIMES = P_TOP + TOP_LISTS,
+	P_COUNT = P_TIMES + 3 * MODEL_TIMES,
 };
 
 /* Arrays of a step, I32. */
@@ -111,7 +228,7 @@ struct arrays {
 	uint64_t positions;		/* [batch] */
 	uint64_t slots;			/* [batch] rows of the pools of keys and values */
 	uint64_t seqs;			/* [batch] rows of pages */
-	uint64_t ranges;		/* [batch][2] positions attended to */
+	uint64_t ranges;		/* [1 + windows][batch][2] positions attended to */
 	uint64_t states;		/* [batch][2] slots: read from, left in; below 0 as in CONV */
 	uint64_t pages;			/* [seqs][shape_seq_pages()] */
 	uint64_t wanted;		/* [out] rows of X that logits are computed of */
@@ -123,15 +240,13 @@ struct layer_places {
 	uint64_t keep[KEEP_COUNT];	/* pools, rows of keep_row() bytes */
 };
 
-#define MODEL_ROPES 2
-
 struct places {
 	uint64_t x;			/* residual stream, F32 [batch, embd] */
 	uint64_t scratch[LAYER_SCRATCH];	/* F32 [batch, ..], of use within a layer */
 	uint64_t logits;		/* F32 [out, vocab] */
 	uint64_t page;			/* a page of keys or values on its way: keep_page_words() of the largest */
 	struct arrays step;
-	uint64_t rope[MODEL_ROPES];	/* F32 [ctx, rot] */
+	uint64_t table[MODEL_TABLES];
 	/* Results in memory of the process; as logits if nothing is to be copied. */
 	uint64_t host_logits, top_ids, top_values;
 	const struct layer_places *layers;	/* [n_layers]; NULL: commands are only counted */
@@ -139,32 +254,78 @@ struct places {
 
 struct build {
 	struct recorder r;
+	const struct accel_model *m;
 	const struct shape *shape;
 	const struct places *at;
 	const struct layer *layer;	/* which is recorded ... */
 	const struct layer_places *own;	/* ... and its places */
-	uint32_t rows;			/* OCTANS_DYN() of the rows that are worked on */
+	uint32_t rows;			/* OCTANS_DYN() of the rows that are worked on ... */
+	int group;			/* ... which are of this group; -1: all */
 };
 
 struct layer_kind {
 	enum accel_layer_kind id;
 	const char *name;		/* "ATTN_GQA" */
 	bool grouped;			/* rows are worked on in two groups */
+	/* Notes in the model what the layer needs of it: tables, times.  NULL: nothing.  -errno, with a sentence. */
+	int (*prepare)(struct layer *l, struct accel_model *m);
 	uint32_t (*scratch)(const struct layer *l, unsigned int i);	/* columns of scratch i, 0 = not used */
 	void (*record)(struct build *b);
 };
 
-extern const struct layer_kind layer_embed, layer_attn_gqa, layer_ffn, layer_head;
+#define LAYER_KIND(lower) extern const struct layer_kind layer_##lower;
+#include "layer_list.h"
+#undef LAYER_KIND
 
 /* What kinds record with: the layer's weights, the rows that are worked on of buffers and arrays. */
+static inline bool build_has(const struct build *b, int slot)
+{
+	return b->layer->w[slot].data;
+}
+
 struct octans_tensor build_weight(const struct build *b, int slot);
 struct octans_tensor build_x(const struct build *b);
 struct octans_tensor build_scratch(const struct build *b, unsigned int i);
 struct octans_tensor build_state(const struct build *b, unsigned int i);
 struct octans_tensor build_array(const struct build *b, uint64_t va, uint32_t cols);
-void build_rms(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot);
+/* A table as a whole; or its first rows: as many as are worked on, times as many if that is not LAYER_NONE. */
+struct octans_tensor build_table(const struct build *b, int table);
+struct octans_tensor build_table_rows(const struct build *b, int table, int times);
+/* Some of the columns of t, n from the one of number from on. */
+struct octans_tensor tensor_columns(struct octans_tensor t, uint32_t from, uint32_t n);
+/* Each row of t as n rows, where times is the number of n among the model's; t has no gaps. */
+struct octans_tensor build_split(const struct build *b, struct octans_tensor t, int times, uint32_t n);
+/* dst = the norm of x by the weight in this slot, which has to be there, and the bias, which need not. */
+void build_norm(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot, int bias);
+/* The same by RMS whatever the layer's other norms are, of each of the groups of a row. */
+void build_rms(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot, uint32_t groups);
 void build_matmul(struct build *b, struct octans_tensor dst, struct octans_tensor x, int w, int bias,
 		  uint16_t flags);
+/* By the planes that sel, I32 [rows of x, s], names; dst has s rows for each. */
+void build_matmul_by(struct build *b, struct octans_tensor dst, struct octans_tensor x, int w, int bias,
+		     struct octans_tensor sel);
+/* dst = f(a) op b; op NONE: b is {0} */
+void build_map(struct build *b, struct octans_tensor dst, enum octans_map f, struct octans_tensor a,
+	       enum octans_map_op op, struct octans_tensor with);
+/* dst = factor * a + term */
+void build_affine(struct build *b, struct octans_tensor dst, struct octans_tensor a, float factor, float term);
+void build_rotate(struct build *b, struct octans_tensor x, int rope, uint32_t heads, uint32_t head_dim,
+		  uint32_t first);
+/* What the layer adds to the residual stream is from w^T (+ bias), normed and scaled as is said of it;
+ * scratch: of embd columns, used if it is. */
+void build_add(struct build *b, struct octans_tensor from, int w, int bias, unsigned int scratch);
+/* The same of what there is. */
+void build_add_of(struct build *b, struct octans_tensor y);
+/* False: build_add() is a command that adds at once. */
+bool layer_adds_apart(const struct layer *l);
+/* Pools of keys or values of these many columns, of every position of every sequence. */
+struct octans_tensor build_pool(const struct build *b, enum keep keep, uint32_t cols);
+/* Attends; of *cmd what is of the step is filled in. */
+void build_attend(struct build *b, struct octans_cmd_attend *cmd, unsigned int window);
+/* What a feed-forward network makes of its first matrices' results, in the place of one of them; without a
+ * gate there is but one, and up is {0}. */
+struct octans_tensor build_activation(struct build *b, const struct ffn *f, struct octans_tensor gate,
+				      struct octans_tensor up);
 #define NO_BIAS (-1)
 
 uint64_t layer_weight_bytes(const struct layer *l);
@@ -202,17 +363,28 @@ struct accel_model {
 	char arch[32];
 	char name[128];
 	uint32_t n_layers, n_blocks;
-	uint32_t n_embd, n_vocab;
+	uint32_t n_embd;
+	uint32_t n_vocab;	/* logits; tokens that may be given: */
+	uint32_t n_tokens;
 	uint32_t n_ctx_train;
 	/* For people: nothing is computed from them. */
 	uint32_t n_ff, n_heads, n_kv_heads, head_dim;
-	struct rope ropes[MODEL_ROPES];
-	uint32_t n_ropes;
+	struct table tables[MODEL_TABLES];
+	uint32_t n_tables;
+	struct window windows[MODEL_WINDOWS];
+	uint32_t n_windows;
+	uint32_t times[MODEL_TIMES];
+	uint32_t n_times;
 	uint64_t n_params;
 	struct layer *layers;	/* [n_layers] */
 	struct converted *converted;	/* list of those that layers point to */
 };
 
+/* The number of a table, of arrays.ranges, or of times, which is noted in the model if it is new; -EINVAL
+ * with a sentence: there are too many. */
+int model_table(struct accel_model *m, const struct table *t);
+int model_window(struct accel_model *m, uint32_t size, bool chunks);
+int model_times(struct accel_model *m, uint32_t n);
 /* Columns of scratch buffer i, as the widest layer needs it. */
 uint32_t model_scratch(const struct accel_model *m, unsigned int i);
 const struct gguf *accel_model_gguf(const struct accel_model *m);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * ATTN_GQA: attention of grouped queries (J. Ainslie et al., "GQA", 2023) with rotary positions, to
- * keys and values in pages.
+ * ATTN_GQA: attention of grouped queries (J. Ainslie et al., "GQA", 2023) to keys and values in pages.
+ * What models vary, they say: norms of queries and keys, biases, rotary positions or none, a window, a
+ * factor by position, sinks, slopes (O. Press et al., "ALiBi", 2021), a gate of what comes out.
  */
 #include "layer.h"
 
-enum { NORM, Q, K, V, ATT };
+enum { NORM, Q, K, V, ATT, Y, QUERY, TEMPERATURE };
 
 static uint32_t scratch(const struct layer *l, unsigned int i)
 {
@@ -15,68 +16,122 @@ static uint32_t scratch(const struct layer *l, unsigned int i)
 	case NORM:
 		return l->embd;
 	case Q:
-	case ATT:
-		return a->heads * a->head_dim;
+		return a->heads * a->head_dim * (a->gated ? 2 : 1);
 	case K:
-	case V:
 		return a->kv_heads * a->head_dim;
+	case V:
+		return a->kv_heads * a->value_dim;
+	case ATT:
+		return a->heads * a->value_dim;
+	case Y:
+		return layer_adds_apart(l) ? l->embd : 0;
+	case QUERY:
+		return a->gated ? a->heads * a->head_dim : 0;
+	case TEMPERATURE:
+		return a->temperature != LAYER_NONE;
 	}
 	return 0;
 }
 
-static void rotate(struct build *b, unsigned int buf, uint32_t heads)
+static int prepare(struct layer *l, struct accel_model *m)
 {
-	const struct attn_gqa *a = &b->layer->attn;
-	const struct rope *rope = a->rope;
-	const struct octans_tensor x = build_scratch(b, buf);
-
-	if (!rope)
-		return;
-	RECORD(&b->r, ROPE, rope, rope->half ? OCTANS_ROPE_HALF : 0, .dst = x, .x = x,
-	       .cs = tensor_f32(b->at->rope[rope->index], b->shape->ctx, rope->rot, 0),
-	       .pos = build_array(b, b->at->step.positions, 1), .heads = heads,
-	       .head_dim = a->head_dim, .rot = rope->rot);
+	l->attn.times = l->attn.gated ? model_times(m, l->attn.heads) : LAYER_NONE;
+	return l->attn.gated && l->attn.times < 0 ? l->attn.times : 0;
 }
 
-/* Keys or values of every position of every sequence. */
-static struct octans_tensor pool(const struct build *b, enum keep keep)
+static void norm_heads(struct build *b, struct octans_tensor x, int slot, uint32_t heads)
 {
-	return (struct octans_tensor) {
-		.va = b->own->keep[keep], .stride = keep_row(b->layer, keep, b->shape),
-		.rows = b->shape->pages << b->shape->page_log2,
-		.cols = b->layer->attn.kv_heads * b->layer->attn.head_dim,
-		.type = kv_element(b->shape->kv_type),
-	};
+	if (build_has(b, slot))
+		build_rms(b, x, x, slot, b->layer->attn.whole_norm ? 1 : heads);
+}
+
+static void project(struct build *b, struct octans_tensor dst, int w, int bias)
+{
+	const float clamp = b->layer->attn.clamp;
+
+	build_matmul(b, dst, build_scratch(b, NORM), w, bias, 0);
+	if (clamp)
+		RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_CLAMP, OCTANS_MAP_NONE), .dst = dst, .a = dst,
+		       .imm = { 0, 0, -clamp, clamp });
+}
+
+/* Keys and values of the new positions go to their pools. */
+static void record_keys(struct build *b)
+{
+	const struct attn_gqa *a = &b->layer->attn;
+	const struct octans_tensor k = build_scratch(b, K), v = build_scratch(b, V);
+	const struct octans_tensor slots = build_array(b, b->at->step.slots, 1);
+
+	norm_heads(b, k, ATTN_KNORM, a->kv_heads);
+	if (a->rope != LAYER_NONE)
+		build_rotate(b, k, a->rope, a->kv_heads, a->head_dim, 0);
+	RECORD(&b->r, MOVE, move, 0, .dst = build_pool(b, KEEP_KEYS, k.cols), .dst_ids = slots, .src = k);
+	RECORD(&b->r, MOVE, move, 0, .dst = build_pool(b, KEEP_VALUES, v.cols), .dst_ids = slots, .src = v);
+}
+
+/* Of each head the first half of its columns; the norm of the heads takes them to where they are one by one. */
+static struct octans_tensor gated_queries(struct build *b)
+{
+	const struct attn_gqa *a = &b->layer->attn;
+	const struct octans_tensor q = build_scratch(b, QUERY);
+	const struct octans_tensor from = build_split(b, build_scratch(b, Q), a->times, a->heads);
+
+	build_map(b, build_split(b, q, a->times, a->heads), OCTANS_MAP_ID,
+		  tensor_columns(from, 0, a->head_dim), OCTANS_MAP_NONE, (struct octans_tensor) { 0 });
+	return q;
+}
+
+static struct octans_tensor record_queries(struct build *b)
+{
+	const struct attn_gqa *a = &b->layer->attn;
+	struct octans_tensor q = a->gated ? gated_queries(b) : build_scratch(b, Q);
+
+	norm_heads(b, q, ATTN_QNORM, a->heads);
+	if (a->rope != LAYER_NONE)
+		build_rotate(b, q, a->rope, a->heads, a->head_dim, 0);
+	if (a->temperature != LAYER_NONE) {
+		const struct octans_tensor t = build_scratch(b, TEMPERATURE);
+
+		RECORD(&b->r, MOVE, move, 0, .dst = t, .src = build_table(b, a->temperature),
+		       .src_ids = build_array(b, b->at->step.positions, 1));
+		build_map(b, q, OCTANS_MAP_ID, q, OCTANS_MAP_MUL, t);
+	}
+	return q;
+}
+
+static void record_gate(struct build *b)
+{
+	const struct attn_gqa *a = &b->layer->attn;
+	const struct octans_tensor att = build_split(b, build_scratch(b, ATT), a->times, a->heads);
+	const struct octans_tensor q = build_split(b, build_scratch(b, Q), a->times, a->heads);
+
+	build_map(b, att, OCTANS_MAP_SIGMOID, tensor_columns(q, a->head_dim, a->head_dim), OCTANS_MAP_MUL, att);
 }
 
 static void record_attention(struct build *b)
 {
 	const struct attn_gqa *a = &b->layer->attn;
-	const struct octans_tensor x = build_x(b), norm = build_scratch(b, NORM), q = build_scratch(b, Q);
-	const struct octans_tensor k = build_scratch(b, K), v = build_scratch(b, V);
-	const struct octans_tensor att = build_scratch(b, ATT);
-	const struct octans_tensor keys = pool(b, KEEP_KEYS), values = pool(b, KEEP_VALUES);
-	const struct octans_tensor slots = build_array(b, b->at->step.slots, 1);
+	struct octans_cmd_attend cmd = {
+		.dst = build_scratch(b, ATT), .heads = a->heads, .kv_heads = a->kv_heads, .dk = a->head_dim,
+		.dv = a->value_dim, .scale = a->scale, .cap = a->cap,
+		.k = build_pool(b, KEEP_KEYS, a->kv_heads * a->head_dim),
+		.v = build_pool(b, KEEP_VALUES, a->kv_heads * a->value_dim),
+		.sinks = build_weight(b, ATTN_SINKS), .slopes = build_weight(b, ATTN_SLOPES),
+	};
 
-	build_rms(b, norm, x, ATTN_NORM);
-	build_matmul(b, k, norm, ATTN_K, ATTN_BK, 0);
-	build_matmul(b, v, norm, ATTN_V, ATTN_BV, 0);
-	build_matmul(b, q, norm, ATTN_Q, ATTN_BQ, 0);
-	rotate(b, K, a->kv_heads);
-	RECORD(&b->r, MOVE, move, 0, .dst = keys, .dst_ids = slots, .src = k);
-	RECORD(&b->r, MOVE, move, 0, .dst = values, .dst_ids = slots, .src = v);
-	rotate(b, Q, a->heads);
-	RECORD(&b->r, ATTEND, attend, 0, .dst = att, .q = q, .k = keys, .v = values,
-	       .pages = tensor_i32(b->at->step.pages, b->shape->seqs, shape_seq_pages(b->shape),
-				   OCTANS_DYN_ROWS(P_SEQS)),
-	       .seq = build_array(b, b->at->step.seqs, 1),
-	       .range = build_array(b, b->at->step.ranges, 2),
-	       .heads = a->heads, .kv_heads = a->kv_heads, .dk = a->head_dim, .dv = a->head_dim,
-	       .page_log2 = b->shape->page_log2, .scale = a->scale);
-	build_matmul(b, x, att, ATTN_OUT, ATTN_BOUT, OCTANS_MATMUL_ADD);
+	build_norm(b, build_scratch(b, NORM), build_x(b), NORM_W, NORM_B);
+	project(b, build_scratch(b, K), ATTN_K, ATTN_BK);
+	project(b, build_scratch(b, V), ATTN_V, ATTN_BV);
+	project(b, build_scratch(b, Q), ATTN_Q, ATTN_BQ);
+	record_keys(b);
+	cmd.q = record_queries(b);
+	build_attend(b, &cmd, a->window);
+	if (a->gated)
+		record_gate(b);
+	build_add(b, cmd.dst, ATTN_OUT, ATTN_BOUT, Y);
 }
 
 const struct layer_kind layer_attn_gqa = {
-	.id = ACCEL_LAYER_ATTN_GQA, .name = "ATTN_GQA", .grouped = true, .scratch = scratch,
+	.id = ACCEL_LAYER_ATTN_GQA, .name = "ATTN_GQA", .grouped = true, .prepare = prepare, .scratch = scratch,
 	.record = record_attention,
 };

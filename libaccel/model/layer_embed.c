@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* EMBED: a token's row of the table. */
+/* EMBED: a token's row of the table, scaled or normed where models do so. */
 #include "layer.h"
 
 static uint32_t scratch(const struct layer *l, unsigned int i)
@@ -11,8 +11,14 @@ static uint32_t scratch(const struct layer *l, unsigned int i)
 
 static void record_embed(struct build *b)
 {
-	RECORD(&b->r, MOVE, move, 0, .dst = build_x(b), .src = build_weight(b, EMBED_TABLE),
+	const struct octans_tensor x = build_x(b);
+
+	RECORD(&b->r, MOVE, move, 0, .dst = x, .src = build_weight(b, EMBED_TABLE),
 	       .src_ids = build_array(b, b->at->step.tokens, 1));
+	if (b->layer->embed.scale)
+		build_affine(b, x, x, b->layer->embed.scale, 0);
+	if (build_has(b, EMBED_NORM))
+		build_norm(b, x, x, EMBED_NORM, EMBED_NORM_B);
 }
 
 const struct layer_kind layer_embed = {

@@ -1,25 +1,69 @@
 // SPDX-License-Identifier: MIT
-/* FFN: a gated feed-forward network (N. Shazeer, "GLU Variants Improve Transformer", 2020). */
+/*
+ * FFN: a feed-forward network, gated (N. Shazeer, "GLU Variants Improve Transformer", 2020) or not.
+ */
+#include <math.h>
+
 #include "layer.h"
 
-enum { NORM, GATE, UP };
+enum { NORM, GATE, UP, Y };
 
 static uint32_t scratch(const struct layer *l, unsigned int i)
 {
-	return i == NORM ? l->embd : i == GATE || i == UP ? l->ffn.width : 0;
+	switch (i) {
+	case NORM:
+		return l->embd;
+	case GATE:
+		return l->w[FFN_GATE].data ? l->ffn.width : 0;
+	case UP:
+		return l->ffn.width;
+	case Y:
+		return layer_adds_apart(l) ? l->embd : 0;
+	}
+	return 0;
+}
+
+/* up = gate * sigmoid(1.702 gate) * (up + 1), gate and up clamped: gpt-oss. */
+static void limited(struct build *b, float limit, struct octans_tensor gate, struct octans_tensor up)
+{
+	RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_CLAMP, OCTANS_MAP_NONE), .dst = gate, .a = gate,
+	       .imm = { 0, 0, -INFINITY, limit });
+	RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_CLAMP, OCTANS_MAP_NONE), .dst = up, .a = up,
+	       .imm = { 0, 0, -limit, limit });
+	RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_ID, OCTANS_MAP_MUL) | OCTANS_MAP_AFFINE, .dst = up, .a = up,
+	       .b = gate, .imm = { 1, 1 });
+	RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_SIGMOID, OCTANS_MAP_MUL) | OCTANS_MAP_AFFINE, .dst = up,
+	       .a = gate, .b = up, .imm = { 1.702f, 0 });
+}
+
+struct octans_tensor build_activation(struct build *b, const struct ffn *f, struct octans_tensor gate,
+				      struct octans_tensor up)
+{
+	const bool xielu = f->activation == OCTANS_MAP_XIELU;
+
+	if (f->limit) {
+		limited(b, f->limit, gate, up);
+		return up;
+	}
+	RECORD(&b->r, MAP, map, OCTANS_MAP(f->activation, up.rows ? OCTANS_MAP_MUL : OCTANS_MAP_NONE),
+	       .dst = gate, .a = gate, .b = up,
+	       .imm = { 0, 0, xielu ? f->alpha_p : 0, xielu ? f->alpha_n : 0 });
+	return gate;
 }
 
 static void record_ffn(struct build *b)
 {
-	const struct octans_tensor x = build_x(b), norm = build_scratch(b, NORM);
-	const struct octans_tensor gate = build_scratch(b, GATE), up = build_scratch(b, UP);
+	const struct octans_tensor none = { 0 }, norm = build_scratch(b, NORM), up = build_scratch(b, UP);
+	const bool gated = build_has(b, FFN_GATE);
+	const struct octans_tensor gate = gated ? build_scratch(b, GATE) : none;
+	struct octans_tensor to;
 
-	build_rms(b, norm, x, FFN_NORM);
-	build_matmul(b, gate, norm, FFN_GATE, FFN_BGATE, 0);
+	build_norm(b, norm, build_x(b), NORM_W, NORM_B);
+	if (gated)
+		build_matmul(b, gate, norm, FFN_GATE, FFN_BGATE, 0);
 	build_matmul(b, up, norm, FFN_UP, FFN_BUP, 0);
-	RECORD(&b->r, MAP, map, OCTANS_MAP(b->layer->ffn.activation, OCTANS_MAP_MUL), .dst = gate, .a = gate,
-	       .b = up);
-	build_matmul(b, x, gate, FFN_DOWN, FFN_BDOWN, OCTANS_MATMUL_ADD);
+	to = gated ? build_activation(b, &b->layer->ffn, gate, up) : build_activation(b, &b->layer->ffn, up, none);
+	build_add(b, to, FFN_DOWN, FFN_BDOWN, Y);
 }
 
 const struct layer_kind layer_ffn = {

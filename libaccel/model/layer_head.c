@@ -29,13 +29,22 @@ static void record_top(struct build *b, int list)
 
 static void record_head(struct build *b)
 {
+	const struct octans_tensor all = logits(b, OCTANS_DYN_ROWS(P_OUT));
+	const struct head *h = &b->layer->head;
 	struct octans_tensor norm = build_scratch(b, NORM);
 
 	norm.dyn = OCTANS_DYN_ROWS(P_OUT);
 	RECORD(&b->r, MOVE, move, 0, .dst = norm, .src = build_x(b),
 	       .src_ids = tensor_i32(b->at->step.wanted, b->shape->out, 1, OCTANS_DYN_ROWS(P_OUT)));
-	build_rms(b, norm, norm, HEAD_NORM);
-	build_matmul(b, logits(b, OCTANS_DYN_ROWS(P_OUT)), norm, HEAD_OUT, NO_BIAS, 0);
+	build_norm(b, norm, norm, NORM_W, NORM_B);
+	build_matmul(b, all, norm, HEAD_OUT, NO_BIAS, 0);
+	if (h->scale)
+		build_affine(b, all, all, h->scale, 0);
+	if (h->cap) {
+		RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_TANH, OCTANS_MAP_NONE) | OCTANS_MAP_AFFINE, .dst = all,
+		       .a = all, .imm = { 1 / h->cap, 0 });
+		build_affine(b, all, all, h->cap, 0);
+	}
 	if (b->at->host_logits != b->at->logits) {
 		struct octans_tensor from = logits(b, OCTANS_DYN(P_LOGITS, P_TOP_ROWS));
 		struct octans_tensor to = logits(b, OCTANS_DYN_ROWS(P_LOGITS));

@@ -135,6 +135,48 @@ const struct gguf *accel_model_gguf(const struct accel_model *m)
 	return m->file;
 }
 
+/* Ropes are told apart by who adds them. */
+static bool same_table(const struct table *a, const struct table *b)
+{
+	return a->kind == b->kind && a->kind != TABLE_ROPE && a->n == b->n &&
+	       a->temperature.scale == b->temperature.scale && a->temperature.every == b->temperature.every &&
+	       a->temperature.offset == b->temperature.offset;
+}
+
+int model_table(struct accel_model *m, const struct table *t)
+{
+	for (uint32_t i = 0; i < m->n_tables; i++)
+		if (same_table(&m->tables[i], t))
+			return i;
+	if (m->n_tables == MODEL_TABLES)
+		return fail(-EINVAL, "the model needs more than %u tables", MODEL_TABLES);
+	m->tables[m->n_tables] = *t;
+	return m->n_tables++;
+}
+
+int model_window(struct accel_model *m, uint32_t size, bool chunks)
+{
+	for (uint32_t i = 0; i < m->n_windows; i++)
+		if (m->windows[i].size == size && m->windows[i].chunks == chunks)
+			return 1 + i;
+	if (m->n_windows == MODEL_WINDOWS)
+		return fail(-EINVAL, "models with windows of more than %u sizes are not supported", MODEL_WINDOWS);
+	m->windows[m->n_windows] = (struct window) { .size = size, .chunks = chunks };
+	return 1 + m->n_windows++;
+}
+
+int model_times(struct accel_model *m, uint32_t n)
+{
+	for (uint32_t i = 0; i < m->n_times; i++)
+		if (m->times[i] == n)
+			return i;
+	if (m->n_times == MODEL_TIMES)
+		return fail(-EINVAL, "models with more than %u numbers of heads and experts are not supported",
+			    MODEL_TIMES);
+	m->times[m->n_times] = n;
+	return m->n_times++;
+}
+
 uint32_t model_scratch(const struct accel_model *m, unsigned int i)
 {
 	uint32_t most = 0;

@@ -15,8 +15,7 @@
 #define LN2 0.693147180559945309417
 #define PI 3.14159265358979323846
 
-/* Natural logarithm of a positive normal number. */
-static double ln(double x)
+double rope_ln(double x)
 {
 	int e = 0;
 	double s, s2, term, sum;
@@ -120,7 +119,7 @@ static void sines(const double x[LANES], double m, float sine[LANES], float cosi
 /* The pair that turns so often within the original context, as a real number. */
 static double pair_of(const struct rope *r, double turns)
 {
-	return r->rot * ln(r->original / (turns * 2 * PI)) / (2 * ln(r->base));
+	return r->rot * rope_ln(r->original / (turns * 2 * PI)) / (2 * rope_ln(r->base));
 }
 
 /* How much of pair i is not scaled. */
@@ -138,7 +137,7 @@ static double mix(const struct rope *r, uint32_t i)
 
 static double frequency(const struct rope *r, const float *divisor, uint32_t i)
 {
-	double f = expd(i * (-2 * ln(r->base) / r->rot)), m = mix(r, i);
+	double f = expd(i * (-2 * rope_ln(r->base) / r->rot)), m = mix(r, i);
 
 	f = m == 0 ? f / r->scale : f * ((1 - m) / r->scale + m);
 	return divisor ? f / divisor[i] : f;
@@ -148,7 +147,7 @@ static double magnitude(const struct rope *r)
 {
 	bool longer = r->extrapolate != 0 && r->scale > 1;
 
-	return longer ? r->magnitude * (1 + 0.1 * ln(r->scale)) : r->magnitude;
+	return longer ? r->magnitude * (1 + 0.1 * rope_ln(r->scale)) : r->magnitude;
 }
 
 void rope_table(const struct rope *r, uint32_t positions, float *table)

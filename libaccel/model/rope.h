@@ -9,7 +9,6 @@
 #include <octans/isa.h>
 
 struct rope {
-	uint32_t index;			/* of the model's */
 	uint32_t rot;			/* rotated dimensions of a head, even, at most OCTANS_MAX_HEAD_DIM */
 	bool half;			/* pairs are (i, i + rot / 2), else (2i, 2i + 1) */
 	double base;
@@ -43,5 +42,7 @@ struct rope {
  * positions than original. (MT)
  */
 void rope_table(const struct rope *r, uint32_t positions, float *table);
+/* Natural logarithm of a positive normal number, the same bits everywhere; within FP_SCOPE(). */
+double rope_ln(double x);
 
 #endif

@@ -38,14 +38,15 @@ static void add_command(struct layer_cost *c, const struct octans_cmd *cmd)
 	add(&c->position, &cost.position, 1);
 }
 
-int cost_layer(struct layer_cost *c, const struct layer *l, const struct shape *shape)
+int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct layer *l,
+	       const struct shape *shape)
 {
 	static const struct places nowhere;
 	struct build b;
 	size_t size;
 
 	memset(c, 0, sizeof(*c));
-	stream_begin(&b, shape, &nowhere);
+	stream_begin(&b, m, shape, &nowhere);
 	layer_record(&b, 0, l, false);
 	size = b.r.size;
 	b.r.base = malloc(size);

@@ -20,7 +20,8 @@ struct load {
 };
 
 /* -ENOMEM. */
-int cost_layer(struct layer_cost *c, const struct layer *l, const struct shape *shape);
+int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct layer *l,
+	       const struct shape *shape);
 /* Adds the cost of a layer for one step. */
 void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load *load);
 /* What is to be done, in int8 multiply-adds: others take whoever runs the model longer. */

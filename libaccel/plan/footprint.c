@@ -35,8 +35,8 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 {
 	const uint64_t batch = 4ull * s->batch;
 
-	for (uint32_t i = 0; i < m->n_ropes; i++)
-		at->rope[i] = take(&f->weights, 4ull * s->ctx * m->ropes[i].rot);
+	for (uint32_t i = 0; i < m->n_tables; i++)
+		at->table[i] = take(&f->weights, table_bytes(&m->tables[i], s->ctx, s->batch));
 	at->x = take(&f->work, batch * m->n_embd);
 	for (unsigned int i = 0; i < LAYER_SCRATCH; i++)
 		at->scratch[i] = take(&f->work, batch * model_scratch(m, i));
@@ -45,7 +45,7 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 	at->step.positions = take(&f->work, batch);
 	at->step.slots = take(&f->work, batch);
 	at->step.seqs = take(&f->work, batch);
-	at->step.ranges = take(&f->work, 2 * batch);
+	at->step.ranges = take(&f->work, (1 + s->windows) * 2 * batch);
 	at->step.states = take(&f->work, 2 * batch);
 	at->step.pages = take(&f->work, 4ull * s->seqs * shape_seq_pages(s));
 	at->step.wanted = take(&f->work, 4ull * s->out);

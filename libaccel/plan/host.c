@@ -11,7 +11,7 @@ static uint64_t exchange(const struct accel_model *m, const struct shape *s)
 	const uint64_t top = s->out < TOP_ROWS ? s->out : TOP_ROWS;
 	const uint64_t k = m->n_vocab < OCTANS_MAX_TOPK ? m->n_vocab : OCTANS_MAX_TOPK;
 
-	return WORD * (s->batch * (m->n_embd + 8ull) + s->out * (m->n_vocab + 1ull) + 2 * top * k +
+	return WORD * (s->batch * (m->n_embd + 8ull + 2 * s->windows) + s->out * (m->n_vocab + 1ull) + 2 * top * k +
 		       (uint64_t)s->seqs * shape_seq_pages(s));
 }
 
@@ -33,7 +33,7 @@ static uint64_t activations(const struct accel_model *m, const struct shape *s)
 static uint64_t engine(const struct accel_model *m, const struct shape *s)
 {
 	return WORD * (3ull * s->pages + s->slots + (uint64_t)s->seqs * (shape_seq_pages(s) + 1) +
-		       8ull * s->batch + s->out * (m->n_vocab + 4ull));
+		       (8ull + 2 * s->windows) * s->batch + s->out * (m->n_vocab + 4ull));
 }
 
 void host_memory_of(struct host_memory *h, const struct accel_model *m, const struct shape *s,
@@ -54,6 +54,6 @@ void host_memory_of(struct host_memory *h, const struct accel_model *m, const st
 			h->work += exchange(m, s);
 		}
 	}
-	for (uint32_t i = 0; i < m->n_ropes && cpu; i++)
-		h->work += WORD * (uint64_t)s->ctx * m->ropes[i].rot;
+	for (uint32_t i = 0; i < m->n_tables && cpu; i++)
+		h->work += table_bytes(&m->tables[i], s->ctx, s->batch);
 }

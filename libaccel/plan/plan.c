@@ -103,7 +103,7 @@ static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, st
 	const struct layer *l = &p->m->layers[a->index];
 	uint64_t ops;
 
-	stream_layer_size(l, &p->shape, &ops);
+	stream_layer_size(p->m, l, &p->shape, &ops);
 	ops |= 1ull << OCTANS_OP_MOVE | 1ull << OCTANS_OP_SIGNAL;	/* around every run of layers */
 	for (uint32_t op = 0; op < 64; op++)
 		if (ops >> op & ~(dev->ops >> op) & 1) {
@@ -294,7 +294,7 @@ static int cost_all(struct planner *pl)
 	int err = 0;
 
 	for (uint32_t i = 0; i < pl->p->m->n_layers && !err; i++)
-		err = cost_layer(&pl->costs[i], &pl->p->m->layers[i], &pl->p->shape);
+		err = cost_layer(&pl->costs[i], pl->p->m, &pl->p->m->layers[i], &pl->p->shape);
 	return err;
 }
 
@@ -342,14 +342,17 @@ static void most_in_time(const struct planner *pl, const struct accel_devinfo *d
 static int choose_batch(struct planner *pl)
 {
 	struct accel_plan *p = pl->p;
-	uint32_t batch = pl->o.batch ? pl->o.batch : DEFAULT_BATCH, best, most;
+	uint32_t batch = pl->o.batch ? pl->o.batch : DEFAULT_BATCH, best, most, times = 1;
 	uint64_t all = (uint64_t)p->shape.ctx * p->shape.seqs;
 	int err;
 
 	if (batch > all)
 		batch = all;
-	if (batch > OCTANS_MAX_TOKENS)
-		batch = OCTANS_MAX_TOKENS;
+	/* rows may be seen as several times as many */
+	for (uint32_t i = 0; i < p->m->n_times; i++)
+		times = p->m->times[i] > times ? p->m->times[i] : times;
+	if (batch > OCTANS_MAX_TOKENS / times)
+		batch = OCTANS_MAX_TOKENS / times;
 	set_batch(p, batch);
 	err = cost_all(pl);
 	if (err)
@@ -494,6 +497,7 @@ static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
 		return err;
 	s->ctx = o->ctx ? o->ctx : m->n_ctx_train < DEFAULT_CTX ? m->n_ctx_train : DEFAULT_CTX;
 	s->seqs = o->seqs ? o->seqs : 1;
+	s->windows = m->n_windows;
 	s->kv_type = o->kv_type;
 	if (s->ctx > MAX_CTX)
 		return fail(-EINVAL, "a context of %u positions is above the limit of %u", s->ctx, MAX_CTX);
@@ -529,7 +533,7 @@ static void describe(struct accel_plan *p)
 			.weight_bytes = layer_weight_bytes(l), .kv_bytes = layer_kv_bytes(p, l),
 		};
 		list_types(l, a->types, sizeof(a->types));
-		p->streams[i] = stream_layer_size(l, &p->shape, NULL);
+		p->streams[i] = stream_layer_size(p->m, l, &p->shape, NULL);
 	}
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "stream.h"
 
-void stream_begin(struct build *b, const struct shape *shape, const struct places *at)
+void stream_begin(struct build *b, const struct accel_model *m, const struct shape *shape,
+		  const struct places *at)
 {
 	*b = (struct build) {
-		.r = { .group = -1 }, .shape = shape, .at = at, .rows = OCTANS_DYN_ROWS(P_ROWS),
+		.r = { .group = -1 }, .m = m, .shape = shape, .at = at, .rows = OCTANS_DYN_ROWS(P_ROWS), .group = -1,
 	};
 }
 
@@ -24,7 +25,8 @@ void stream_stage(struct build *b, const struct arrays *from)
 	move(b, to->positions, from->positions, s->batch, 1, rows);
 	move(b, to->slots, from->slots, s->batch, 1, rows);
 	move(b, to->seqs, from->seqs, s->batch, 1, rows);
-	move(b, to->ranges, from->ranges, s->batch, 2, rows);
+	for (uint64_t w = 0; w <= s->windows; w++)
+		move(b, to->ranges + w * 8 * s->batch, from->ranges + w * 8 * s->batch, s->batch, 2, rows);
 	if (s->slots)
 		move(b, to->states, from->states, s->batch, 2, rows);
 	move(b, to->pages, from->pages, s->seqs, shape_seq_pages(s), OCTANS_DYN_ROWS(P_SEQS));
@@ -73,11 +75,13 @@ bool stream_copies_pages(const struct layer *l, const struct shape *shape)
 
 size_t stream_around(void)
 {
-	const struct shape shape = { .ctx = 1, .seqs = 1, .slots = 1, .batch = 1, .out = 1 };
+	const struct shape shape = {
+		.ctx = 1, .seqs = 1, .slots = 1, .windows = MODEL_WINDOWS, .batch = 1, .out = 1,
+	};
 	const struct places at = { 0 };
 	struct build b;
 
-	stream_begin(&b, &shape, &at);
+	stream_begin(&b, NULL, &shape, &at);
 	stream_counters(&b, 0);
 	stream_stage(&b, &at.step);
 	stream_border(&b, 1, 0, 0);
@@ -86,12 +90,13 @@ size_t stream_around(void)
 	return b.r.size;
 }
 
-size_t stream_layer_size(const struct layer *l, const struct shape *shape, uint64_t *ops)
+size_t stream_layer_size(const struct accel_model *m, const struct layer *l, const struct shape *shape,
+			 uint64_t *ops)
 {
 	const struct places nowhere = { .host_logits = 1 };	/* not where they are computed: copied */
 	struct build b;
 
-	stream_begin(&b, shape, &nowhere);
+	stream_begin(&b, m, shape, &nowhere);
 	layer_record(&b, 0, l, true);
 	if (ops)
 		*ops = b.r.ops;

@@ -5,7 +5,8 @@
 
 #include "model/layer.h"
 
-void stream_begin(struct build *b, const struct shape *shape, const struct places *at);
+void stream_begin(struct build *b, const struct accel_model *m, const struct shape *shape,
+		  const struct places *at);
 /* The arrays of a step, from where the process wrote them to b->at->step. */
 void stream_stage(struct build *b, const struct arrays *from);
 /* Rows of the residual stream from one place to another. */
@@ -23,6 +24,7 @@ bool stream_copies_pages(const struct layer *l, const struct shape *shape);
 size_t stream_around(void);
 
 /* Bytes of a layer's commands; *ops gets the operations that it uses; may be NULL. */
-size_t stream_layer_size(const struct layer *l, const struct shape *shape, uint64_t *ops);
+size_t stream_layer_size(const struct accel_model *m, const struct layer *l, const struct shape *shape,
+			 uint64_t *ops);
 
 #endif

@@ -19,7 +19,7 @@ static void record_memory(struct build *b)
 {
 	const struct octans_tensor x = build_x(b), norm = build_scratch(b, 0), conv = build_scratch(b, 1);
 
-	build_rms(b, norm, x, 0);
+	build_rms(b, norm, x, 0, 1);
 	RECORD(&b->r, CONV, conv, 0, .dst = conv, .x = norm, .w = build_weight(b, 1),
 	       .state = build_state(b, 0), .slot = build_array(b, b->at->step.states, 2));
 	RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_ID, OCTANS_MAP_ADD), .dst = x, .a = conv, .b = x);

@@ -145,6 +145,10 @@ enum accel_layer_kind {		/* more kinds will be added */
 	ACCEL_LAYER_ATTN_GQA,
 	ACCEL_LAYER_FFN,
 	ACCEL_LAYER_HEAD,
+	ACCEL_LAYER_ATTN_MLA,
+	ACCEL_LAYER_MOE,
+	ACCEL_LAYER_SSM2,
+	ACCEL_LAYER_DELTA,
 };
 
 enum accel_reason {		/* more reasons will be added */

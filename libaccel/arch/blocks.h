@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What architectures have in common: rows of their tables, and what follows from them. */
+#ifndef ACCEL_ARCH_BLOCKS_H
+#define ACCEL_ARCH_BLOCKS_H
+
+#include <octans/isa.h>
+
+#include "arch.h"
+
+#define ARCH_MAX_BLOCKS 1024
+
+/* block_count comes first: the length of arrays is checked by it. */
+#define KEYS_OF_MODEL \
+	NEED_U32("block_count",				blocks,		1,	ARCH_MAX_BLOCKS), \
+	NEED_U32("context_length",			ctx,		1,	1u << 30), \
+	NEED_U32("embedding_length",			embd,		1,	OCTANS_MAX_COLS), \
+	KEY_KNOWN("vocab_size")
+
+#define KEYS_OF_HEADS \
+	NEED_U32("attention.head_count",		heads,		1,	OCTANS_MAX_HEADS), \
+	KEY_U32("attention.head_count_kv",		kv_heads,	1,	OCTANS_MAX_HEADS), \
+	KEY_U32("attention.key_length",			key_dim,	1,	OCTANS_MAX_HEAD_DIM), \
+	KEY_U32("attention.value_length",		value_dim,	1,	OCTANS_MAX_HEAD_DIM)
+
+#define KEY_OF_RMS NEED_F32("attention.layer_norm_rms_epsilon",	eps,	0,	1)
+#define KEY_OF_FF NEED_U32("feed_forward_length",	ff,		1,	OCTANS_MAX_COLS)
+
+#define TENSORS_OF_QKV \
+	MATRIX_OF("attn_q.weight",	ATTN_Q,		q,	embd,	"attn_qkv.weight", zero, qkv_end), \
+	MATRIX_OF("attn_k.weight",	ATTN_K,		kv,	embd,	"attn_qkv.weight", q_end, qkv_end), \
+	MATRIX_OF("attn_v.weight",	ATTN_V,		v,	embd,	"attn_qkv.weight", k_end, qkv_end), \
+	MATRIX("attn_output.weight",	ATTN_OUT,	embd,	att)
+
+#define TENSORS_OF_QKV_BIASES \
+	BIAS_OF("attn_q.bias",		ATTN_BQ,		q,	"attn_qkv.bias", zero, qkv_end), \
+	BIAS_OF("attn_k.bias",		ATTN_BK,		kv,	"attn_qkv.bias", q_end, qkv_end), \
+	BIAS_OF("attn_v.bias",		ATTN_BV,		v,	"attn_qkv.bias", k_end, qkv_end), \
+	BIAS("attn_output.bias",	ATTN_BOUT,		embd)
+
+#define TENSORS_OF_FFN \
+	MATRIX("ffn_gate.weight",	FFN_GATE,	ff,	embd), \
+	MATRIX("ffn_up.weight",		FFN_UP,		ff,	embd), \
+	MATRIX("ffn_down.weight",	FFN_DOWN,	embd,	ff)
+
+#define TENSORS_OF_FFN_BIASES \
+	BIAS("ffn_gate.bias",		FFN_BGATE,		ff), \
+	BIAS("ffn_up.bias",		FFN_BUP,		ff), \
+	BIAS("ffn_down.bias",		FFN_BDOWN,		embd)
+
+/* A table of embeddings, and a head with an RMSNorm that may share it. */
+extern const struct arch_layer arch_first, arch_last;
+
+/* Columns of heads, and the scale of scores, from what was said of them. */
+int arch_derive_heads(struct hparams *h, const char *path);
+
+/* arch_layer.set.  Attention: rotary positions unless no_rope, by the tables' second if the block slides and
+ * there is one; a window if it slides. */
+int arch_set_embed(struct layer *l, const struct hparams *h, struct loader *ld);
+int arch_set_attention(struct layer *l, const struct hparams *h, struct loader *ld);
+int arch_set_ffn(struct layer *l, const struct hparams *h, struct loader *ld);
+int arch_set_head(struct layer *l, const struct hparams *h, struct loader *ld);
+
+#endif

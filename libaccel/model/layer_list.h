@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+/* The kinds of layers: layer_NAME is in layer_NAME.c. */
+LAYER_KIND(embed)
+LAYER_KIND(attn_gqa)
+LAYER_KIND(ffn)
+LAYER_KIND(head)

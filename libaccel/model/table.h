@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables that layers read beside weights: made once for an engine, from what the model says and the shape of
+ * its steps. */
+#ifndef ACCEL_TABLE_H
+#define ACCEL_TABLE_H
+
+#include "rope.h"
+
+struct octans_tensor;
+
+enum table_kind {
+	TABLE_ROPE,		/* F32 [ctx, rot] */
+	TABLE_TEMPERATURE,	/* F32 [ctx, 1] */
+	TABLE_EACH,		/* I32 [batch, n]: 0 1 .. n - 1, in every row */
+	TABLE_OWNER,		/* I32 [batch * n, 1]: the row i / n */
+	TABLE_HADAMARD,		/* F32 [n, n], n a power of two: +-1 / sqrt(n), in Sylvester's order */
+};
+
+struct table {
+	enum table_kind kind;
+	uint32_t n;
+	struct rope rope;
+	/* TEMPERATURE: 1 + scale * ln(1 + floor((position + offset) / every)) */
+	struct {
+		double scale, every, offset;
+	} temperature;
+};
+
+#define MODEL_TABLES 10
+
+/* As a tensor at va, all of it in effect. */
+struct octans_tensor table_tensor(const struct table *t, uint32_t ctx, uint32_t batch, uint64_t va);
+uint64_t table_bytes(const struct table *t, uint32_t ctx, uint32_t batch);
+/* The same bits on every machine, as rope_table(). (MT) */
+void table_fill(const struct table *t, uint32_t ctx, uint32_t batch, void *to);
+
+#endif
