@@ -137,7 +137,7 @@ static const struct rope *rope_of(struct accel_model **m)
 		printf("# %s\n", accel_error());
 		return NULL;
 	}
-	return &(*m)->ropes[0];
+	return &(*m)->tables[0].rope;
 }
 
 static void test_ropes(void)

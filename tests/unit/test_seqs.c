@@ -431,7 +431,7 @@ static void test_other_model(void)
 		other.layers = malloc(model->n_layers * sizeof(*other.layers));
 		memcpy(other.layers, model->layers, model->n_layers * sizeof(*other.layers));
 		if (i == 1)
-			other.ropes[0].base *= 2;
+			other.tables[0].rope.base *= 2;
 		if (i == 2)
 			other.layers[1].attn.scale *= 2;
 		s = rig_new(&other, NULL, po, &o);
