@@ -13,7 +13,7 @@
 /* Of an executor: on the heap, or a host buffer that the processor reaches.  The first part, the block, is
  * all that a pass writes. */
 struct io {
-	uint32_t *params;		/* [P_COUNT] */
+	uint32_t *params;		/* [P_MOST] */
 	int32_t *tokens, *positions, *slots, *seqs;	/* [batch] */
 	int32_t *ranges;		/* [1 + windows][batch][2] */
 	int32_t *states;		/* [batch][2] */

@@ -261,7 +261,7 @@ int exec_cpu_run(struct exec_cpu *e, uint32_t first)
 {
 	const struct run *run = &e->runs[first];
 	size_t at = 0;
-	int err = cpu_run(e->cpu, run->stream, run->size, e->io.params, P_COUNT, &at);
+	int err = cpu_run(e->cpu, run->stream, run->size, e->io.params, model_params(e->m), &at);
 
 	if (err == -EINVAL)
 		return fail(err, "the CPU refused the command at byte %zu of the stream from layer %u on",

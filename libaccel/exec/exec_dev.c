@@ -399,7 +399,7 @@ static struct accel_job job_of(const struct exec_dev *e, uint32_t first, uint32_
 		.size = (end == run->end ? run->stream_end : e->begins[end]) - e->begins[begin],
 		.tag = JOB_TAG(begin, end - 1),
 		.param_va = host_va(e, e->io.params),
-		.param_count = P_COUNT,
+		.param_count = model_params(e->m),
 	};
 }
 

@@ -28,7 +28,7 @@ size_t io_place(struct io *io, const struct accel_model *m, const struct shape *
 	const size_t top = (size_t)top_rows(shape) * io_top_stride(m, OCTANS_MAX_TOPK) * sizeof(float);
 	size_t size = 0;
 
-	io->params = take(&size, base, P_COUNT * sizeof(*io->params));
+	io->params = take(&size, base, P_MOST * sizeof(*io->params));
 	io->tokens = take(&size, base, batch);
 	io->positions = take(&size, base, batch);
 	io->slots = take(&size, base, batch);
@@ -74,7 +74,7 @@ size_t io_write(const struct io *io, const struct accel_model *m, const struct s
 {
 	const uint32_t stride = shape_seq_pages(shape);
 	uint32_t *params = io->params;
-	size_t size = P_COUNT * sizeof(*params);
+	size_t size = model_params(m) * sizeof(*params);
 
 	params[P_ROWS] = p->n;
 	params[P_SECOND] = p->n >= TWO_GROUPS ? p->n / 2 : 0;
@@ -85,7 +85,7 @@ size_t io_write(const struct io *io, const struct accel_model *m, const struct s
 	params[P_LOGITS] = p->logits;
 	for (int i = 0; i < TOP_LISTS; i++)
 		params[P_TOP + i] = i == top_list(p->top) ? p->top_rows : 0;
-	for (uint32_t i = 0; i < 3 * MODEL_TIMES; i++)
+	for (uint32_t i = 0; i < 3 * m->n_times; i++)
 		params[P_TIMES + i] = params[i % 3] * m->times[i / 3];
 	size += put(io->tokens, p->tokens, p->n);
 	size += put(io->positions, p->positions, p->n);

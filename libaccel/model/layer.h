@@ -219,7 +219,7 @@ enum param {
 	P_TOP,				/* rows of which list i finds the largest: P_TOP + i */
 	/* ROWS, FIRST and SECOND times the model's times[i]: P_TIMES + 3 * i, and so on */
 	P_TIMES = P_TOP + TOP_LISTS,
-	P_COUNT = P_TIMES + 3 * MODEL_TIMES,
+	P_MOST = P_TIMES + 3 * MODEL_TIMES,
 };
 
 /* Arrays of a step, I32. */
@@ -385,6 +385,12 @@ struct accel_model {
 int model_table(struct accel_model *m, const struct table *t);
 int model_window(struct accel_model *m, uint32_t size, bool chunks);
 int model_times(struct accel_model *m, uint32_t n);
+/* Parameters of its steps. */
+static inline uint32_t model_params(const struct accel_model *m)
+{
+	return P_TIMES + 3 * m->n_times;
+}
+
 /* Columns of scratch buffer i, as the widest layer needs it. */
 uint32_t model_scratch(const struct accel_model *m, unsigned int i);
 const struct gguf *accel_model_gguf(const struct accel_model *m);
