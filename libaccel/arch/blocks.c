@@ -44,6 +44,45 @@ int arch_derive_heads(struct hparams *h, const char *path)
 	return 0;
 }
 
+enum gating { GATING_SOFTMAX = 1, GATING_SIGMOID, GATING_SOFTMAX_OF_CHOSEN, GATING_SQRT_SOFTPLUS };
+
+int arch_derive_experts(struct hparams *h, const char *path)
+{
+	if (!h->experts)
+		return 0;
+	if (!h->expert_ff)
+		h->expert_ff = h->ff;
+	h->expert_ff2 = 2 * h->expert_ff;
+	if (!h->shared_ff)
+		h->shared_ff = h->shared * h->expert_ff;
+	if (!h->gating)
+		h->gating = GATING_SOFTMAX;
+	if (!h->groups)
+		h->groups = 1;
+	if (!h->groups_used || h->groups == 1)
+		h->groups_used = h->groups;
+	if (!h->weights_scale)
+		h->weights_scale = 1;
+	if (!h->used || h->used > h->experts || !h->expert_ff)
+		return fail(-EINVAL, "%s: %u experts of %u rows, of which %u are used, are not supported", path,
+			    h->experts, h->expert_ff, h->used);
+	if (h->experts % h->groups || h->groups_used > h->groups ||
+	    h->used > h->experts / h->groups * h->groups_used)
+		return fail(-EINVAL, "%s: %u experts in %u groups, of which %u are used, are not supported", path,
+			    h->experts, h->groups, h->groups_used);
+	return 0;
+}
+
+bool arch_has_experts(const struct hparams *h)
+{
+	return h->experts && h->block >= h->dense;
+}
+
+bool arch_has_ffn(const struct hparams *h)
+{
+	return !arch_has_experts(h);
+}
+
 int arch_set_embed(struct layer *l, const struct hparams *h, struct loader *ld)
 {
 	(void)ld;
@@ -97,4 +136,35 @@ int arch_set_ffn(struct layer *l, const struct hparams *h, struct loader *ld)
 	(void)ld;
 	l->ffn = (struct ffn) { .width = h->ff, .activation = h->activation };
 	return 0;
+}
+
+static int check_experts(const struct layer *l, const struct hparams *h, const struct loader *ld)
+{
+	const bool up = l->w[MOE_UP].data, both = l->w[MOE_GATE_UP].data, gate = l->w[MOE_GATE].data;
+	const bool shared = h->shared_ff;
+
+	if (up == both || (both && gate))
+		return fail(-EINVAL, "%s: block %u needs the tensor \"ffn_up_exps.weight\", or \"ffn_gate_up_exps.weight\" instead of it and of \"ffn_gate_exps.weight\"",
+			    ld->path, h->block);
+	if ((l->w[MOE_SHARED_UP].data && l->w[MOE_SHARED_DOWN].data) != shared)
+		return fail(-EINVAL, "%s: block %u %s the tensors of a shared expert of %u rows", ld->path, h->block,
+			    shared ? "has not" : "has", h->shared_ff);
+	return 0;
+}
+
+int arch_set_experts(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	static const enum moe_gate gates[] = {
+		[GATING_SOFTMAX] = MOE_SOFTMAX, [GATING_SIGMOID] = MOE_SIGMOID,
+		[GATING_SOFTMAX_OF_CHOSEN] = MOE_SOFTMAX_OF_CHOSEN, [GATING_SQRT_SOFTPLUS] = MOE_SQRT_SOFTPLUS,
+	};
+
+	l->moe = (struct moe) {
+		.expert = { .width = h->expert_ff, .activation = h->activation },
+		.shared = { .width = h->shared_ff, .activation = h->activation },
+		.experts = h->experts, .used = h->used, .groups = h->groups, .groups_used = h->groups_used,
+		.group_top2 = h->groups > 1, .gate = gates[h->gating], .renorm = h->weights_norm,
+		.scale = h->weights_scale,
+	};
+	return check_experts(l, h, ld);
 }

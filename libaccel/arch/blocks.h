@@ -47,17 +47,52 @@
 	BIAS("ffn_up.bias",		FFN_BUP,		ff), \
 	BIAS("ffn_down.bias",		FFN_BDOWN,		embd)
 
+#define KEYS_OF_EXPERTS \
+	KEY_U32("expert_count",				experts,	0,	OCTANS_MAX_COLS), \
+	KEY_U32("expert_used_count",			used,		0,	OCTANS_MAX_TOPK), \
+	KEY_U32("expert_shared_count",			shared,		0,	1024), \
+	KEY_U32("expert_feed_forward_length",		expert_ff,	0,	OCTANS_MAX_COLS), \
+	KEY_U32("expert_shared_feed_forward_length",	shared_ff,	0,	OCTANS_MAX_COLS), \
+	KEY_U32("expert_gating_func",			gating,		0,	4), \
+	KEY_U32("expert_group_count",			groups,		0,	OCTANS_MAX_COLS), \
+	KEY_U32("expert_group_used_count",		groups_used,	0,	OCTANS_MAX_COLS), \
+	KEY_U32("expert_weights_norm",			weights_norm,	0,	1), \
+	KEY_F32("expert_weights_scale",			weights_scale,	0,	1e6), \
+	KEY_U32("leading_dense_block_count",		dense,		0,	ARCH_MAX_BLOCKS)
+
+#define TENSORS_OF_EXPERTS \
+	MATRIX("ffn_gate_inp.weight",	MOE_ROUTER,	experts,	embd), \
+	PLANES_IF("ffn_gate_exps.weight", MOE_GATE,	experts,	expert_ff,	embd), \
+	PLANES_IF("ffn_up_exps.weight",	MOE_UP,		experts,	expert_ff,	embd), \
+	PLANES_IF("ffn_gate_up_exps.weight", MOE_GATE_UP, experts,	expert_ff2,	embd), \
+	PLANES("ffn_down_exps.weight",	MOE_DOWN,	experts,	embd,		expert_ff)
+
+#define TENSORS_OF_SHARED \
+	MATRIX_IF("ffn_gate_shexp.weight", MOE_SHARED_GATE, shared_ff,	embd), \
+	MATRIX_IF("ffn_up_shexp.weight", MOE_SHARED_UP,	shared_ff,	embd), \
+	MATRIX_IF("ffn_down_shexp.weight", MOE_SHARED_DOWN, embd,	shared_ff)
+
+/* It decides who is chosen. */
+#define TENSOR_OF_CHOICE BIAS("exp_probs_b.bias",	MOE_CHOICE_B,	experts)
+
 /* A table of embeddings, and a head with an RMSNorm that may share it. */
 extern const struct arch_layer arch_first, arch_last;
 
 /* Columns of heads, and the scale of scores, from what was said of them. */
 int arch_derive_heads(struct hparams *h, const char *path);
+/* Sizes of experts; how they are chosen: by softmax and all of them, if it is not said. */
+int arch_derive_experts(struct hparams *h, const char *path);
+
+/* arch_layer.when: the block has experts, or has not */
+bool arch_has_experts(const struct hparams *h);
+bool arch_has_ffn(const struct hparams *h);
 
 /* arch_layer.set.  Attention: rotary positions unless no_rope, by the tables' second if the block slides and
  * there is one; a window if it slides. */
 int arch_set_embed(struct layer *l, const struct hparams *h, struct loader *ld);
 int arch_set_attention(struct layer *l, const struct hparams *h, struct loader *ld);
 int arch_set_ffn(struct layer *l, const struct hparams *h, struct loader *ld);
+int arch_set_experts(struct layer *l, const struct hparams *h, struct loader *ld);
 int arch_set_head(struct layer *l, const struct hparams *h, struct loader *ld);
 
 #endif

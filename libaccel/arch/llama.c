@@ -13,6 +13,7 @@ static const struct arch_key keys[] = {
 	KEYS_OF_MODEL,
 	KEYS_OF_HEADS,
 	KEY_OF_FF,
+	KEYS_OF_EXPERTS,
 	KEY_OF_RMS,
 	KEY_F32("attention.scale",			scale,		0,	1e6),
 	KEY_U32("attention.sliding_window",		window,		0,	UINT32_MAX),
@@ -20,7 +21,6 @@ static const struct arch_key keys[] = {
 	KEY_ONLY("attention.causal",			1,		1),
 	KEY_ONLY("attention.clamp_kqv",			0,		0),
 	KEY_ONLY("attention.max_alibi_bias",		0,		0),
-	KEY_ONLY("expert_count",			0,		0),
 	KEY_ONLY("logit_scale",				1,		0),
 	KEY_ONLY("embedding_scale",			1,		0),
 	KEY_ONLY("residual_scale",			1,		0),
@@ -29,16 +29,6 @@ static const struct arch_key keys[] = {
 	KEY_ONLY("use_parallel_residual",		0,		0),
 	KEY_ONLY("nextn_predict_layers",		0,		0),
 	/* Said again by the tokenizer, by tensors, or of mixtures, windows and encoders that this is not */
-	KEY_KNOWN("expert_used_count"),
-	KEY_KNOWN("expert_feed_forward_length"),
-	KEY_KNOWN("expert_shared_feed_forward_length"),
-	KEY_KNOWN("expert_shared_count"),
-	KEY_KNOWN("expert_group_count"),
-	KEY_KNOWN("expert_group_used_count"),
-	KEY_KNOWN("expert_weights_scale"),
-	KEY_KNOWN("expert_weights_norm"),
-	KEY_KNOWN("expert_gating_func"),
-	KEY_KNOWN("leading_dense_block_count"),
 	KEY_KNOWN("interleave_moe_layer_step"),
 	KEY_KNOWN("attention.sliding_window_pattern"),
 	KEY_KNOWN("rope.freq_base_swa"),
@@ -54,8 +44,11 @@ static int derive(struct hparams *h, const char *path)
 	if (h->window && h->window < h->ctx)
 		return fail(-EINVAL, "%s: \"llama.attention.sliding_window\" is %u, less than the context of %u, which is not supported",
 			    path, h->window, h->ctx);
+	/* What files say of experts is said of other architectures. */
+	h->gating = h->groups = h->groups_used = h->shared = h->shared_ff = h->expert_ff = h->dense = 0;
+	h->weights_norm = 1;
 	h->activation = OCTANS_MAP_SILU;
-	return arch_derive_heads(h, path);
+	return arch_derive_experts(h, path) ? -EINVAL : arch_derive_heads(h, path);
 }
 
 static const struct arch_tensor attention[] = {
@@ -70,9 +63,15 @@ static const struct arch_tensor feed_forward[] = {
 	TENSORS_OF_FFN_BIASES,
 };
 
+static const struct arch_tensor experts[] = {
+	NORM("ffn_norm.weight",		MOE_NORM,	embd),
+	TENSORS_OF_EXPERTS,
+};
+
 static const struct arch_layer block[] = {
 	{ &layer_attn_gqa, attention, ARCH_N(attention), arch_set_attention, NULL },
-	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, NULL },
+	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, arch_has_ffn },
+	{ &layer_moe, experts, ARCH_N(experts), arch_set_experts, arch_has_experts },
 };
 
 const struct arch arch_llama = {

@@ -117,9 +117,9 @@ struct moe {
 	uint32_t experts, used;
 	uint32_t groups, groups_used;	/* of experts */
 	enum moe_gate gate;
+	bool group_top2;		/* a group is as good as its two best together, else as its best */
 	bool renorm;
 	float scale;			/* of weights */
-	bool weigh_input;		/* weights scale what goes into experts */
 	int owner;			/* the model's table: a row's number, for each of its experts */
 	int times;			/* used */
 };

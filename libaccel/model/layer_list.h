@@ -3,4 +3,5 @@
 LAYER_KIND(embed)
 LAYER_KIND(attn_gqa)
 LAYER_KIND(ffn)
+LAYER_KIND(moe)
 LAYER_KIND(head)

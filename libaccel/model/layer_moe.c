@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/*
+ * MOE: a mixture of experts (N. Shazeer et al., "Outrageously Large Neural Networks", 2017): feed-forward
+ * networks of which each token takes those that a router likes best, and perhaps one that all take.
+ */
+#include "layer.h"
+
+enum { NORM, LIKES, CHOSEN, WEIGHTS, GATE, UP, RESULTS, SHARED_GATE, SHARED_UP, SWITCH, Y };
+
+/* The least sum that weights are divided by: llama.cpp's, the smallest normal number of F16. */
+#define FLOOR 0x1p-14f
+
+static bool gated(const struct layer *l)
+{
+	return l->w[MOE_GATE].data || l->w[MOE_GATE_UP].data;
+}
+
+/* What is added is not added as it comes. */
+static bool apart(const struct layer *l)
+{
+	return layer_adds_apart(l) || l->w[MOE_SHARED_SWITCH].data;
+}
+
+static uint32_t scratch(const struct layer *l, unsigned int i)
+{
+	const struct moe *m = &l->moe;
+
+	switch (i) {
+	case NORM:
+		return l->embd;
+	case LIKES:
+		return m->experts;
+	case CHOSEN:
+	case WEIGHTS:
+		return m->used;
+	case GATE:
+		return l->w[MOE_GATE_UP].data ? 2 * m->used * m->expert.width :
+		       l->w[MOE_GATE].data ? m->used * m->expert.width : 0;
+	case UP:
+		return m->used * m->expert.width;
+	case RESULTS:
+		return m->used * l->embd;
+	case SHARED_GATE:
+		return l->w[MOE_SHARED_GATE].data ? m->shared.width : 0;
+	case SHARED_UP:
+		return m->shared.width;
+	case SWITCH:
+		return l->w[MOE_SHARED_SWITCH].data ? 1 : 0;
+	case Y:
+		return apart(l) ? l->embd : 0;
+	}
+	return 0;
+}
+
+static int prepare(struct layer *l, struct accel_model *m)
+{
+	const struct table owner = { .kind = TABLE_OWNER, .n = l->moe.used };
+
+	l->moe.times = model_times(m, l->moe.used);
+	if (l->moe.times < 0)
+		return l->moe.times;
+	l->moe.owner = model_table(m, &owner);
+	return l->moe.owner < 0 ? l->moe.owner : 0;
+}
+
+/* A row's experts, and what each of them counts. */
+static void choose(struct build *b, struct octans_tensor chosen, struct octans_tensor weights)
+{
+	static const struct octans_tensor none;
+	const struct moe *m = &b->layer->moe;
+	const struct octans_tensor likes = build_scratch(b, LIKES);
+	const bool of_chosen = m->gate == MOE_SOFTMAX_OF_CHOSEN;
+
+	build_matmul(b, likes, build_scratch(b, NORM), MOE_ROUTER, MOE_ROUTER_B, 0);
+	if (m->gate == MOE_SOFTMAX) {
+		RECORD(&b->r, ROW, row, OCTANS_ROW_SOFTMAX, .dst = likes, .x = likes, .groups = 1);
+	} else if (m->gate == MOE_SIGMOID) {
+		build_map(b, likes, OCTANS_MAP_SIGMOID, likes, OCTANS_MAP_NONE, none);
+	} else if (m->gate == MOE_SQRT_SOFTPLUS) {
+		build_map(b, likes, OCTANS_MAP_SOFTPLUS, likes, OCTANS_MAP_NONE, none);
+		build_map(b, likes, OCTANS_MAP_SQRT, likes, OCTANS_MAP_NONE, none);
+	}
+	RECORD(&b->r, TOPK, topk,
+	       (m->renorm ? OCTANS_TOPK_RENORM : 0) | (m->groups > 1 && m->group_top2 ? OCTANS_TOPK_GROUP_TOP2 : 0),
+	       .ids = chosen, .values = weights, .x = likes, .bias = build_weight(b, MOE_CHOICE_B), .k = m->used,
+	       .groups = m->groups, .groups_used = m->groups_used, .floor = m->renorm ? FLOOR : 0,
+	       .scale = of_chosen ? 1 : m->scale);
+	if (!of_chosen)
+		return;
+	RECORD(&b->r, ROW, row, OCTANS_ROW_SOFTMAX, .dst = weights, .x = weights, .groups = 1);
+	if (m->scale != 1)
+		build_affine(b, weights, weights, m->scale, 0);
+}
+
+/* What all experts of all rows make of them, below each other. */
+static struct octans_tensor run_experts(struct build *b, struct octans_tensor chosen)
+{
+	const struct moe *m = &b->layer->moe;
+	const struct octans_tensor norm = build_scratch(b, NORM), none = { 0 };
+	struct octans_tensor gate, up = build_split(b, build_scratch(b, UP), m->times, m->used);
+
+	if (!gated(b->layer)) {
+		build_matmul_by(b, up, norm, MOE_UP, MOE_BUP, chosen);
+		return build_activation(b, &m->expert, up, none);
+	}
+	gate = build_split(b, build_scratch(b, GATE), m->times, m->used);
+	if (build_has(b, MOE_GATE_UP)) {
+		build_matmul_by(b, gate, norm, MOE_GATE_UP, NO_BIAS, chosen);
+		up = tensor_columns(gate, m->expert.width, m->expert.width);
+		gate = tensor_columns(gate, 0, m->expert.width);
+	} else {
+		build_matmul_by(b, gate, norm, MOE_GATE, MOE_BGATE, chosen);
+		build_matmul_by(b, up, norm, MOE_UP, MOE_BUP, chosen);
+	}
+	return build_activation(b, &m->expert, gate, up);
+}
+
+static struct octans_tensor run_shared(struct build *b)
+{
+	const struct ffn *f = &b->layer->moe.shared;
+	const struct octans_tensor norm = build_scratch(b, NORM), none = { 0 };
+	const struct octans_tensor up = build_scratch(b, SHARED_UP);
+
+	build_matmul(b, up, norm, MOE_SHARED_UP, NO_BIAS, 0);
+	if (!build_has(b, MOE_SHARED_GATE))
+		return build_activation(b, f, up, none);
+	build_matmul(b, build_scratch(b, SHARED_GATE), norm, MOE_SHARED_GATE, NO_BIAS, 0);
+	return build_activation(b, f, build_scratch(b, SHARED_GATE), up);
+}
+
+/* What all take is the first that is added: to x, or to nothing. */
+static void record_shared(struct build *b, struct octans_tensor to)
+{
+	const struct octans_tensor switched = build_scratch(b, SWITCH);
+
+	if (!b->layer->moe.shared.width) {
+		if (apart(b->layer))
+			build_affine(b, to, build_scratch(b, NORM), 0, 0);
+		return;
+	}
+	build_matmul(b, to, run_shared(b), MOE_SHARED_DOWN, NO_BIAS, apart(b->layer) ? 0 : OCTANS_MATMUL_ADD);
+	if (!build_has(b, MOE_SHARED_SWITCH))
+		return;
+	build_matmul(b, switched, build_scratch(b, NORM), MOE_SHARED_SWITCH, NO_BIAS, 0);
+	build_map(b, switched, OCTANS_MAP_SIGMOID, switched, OCTANS_MAP_NONE, (struct octans_tensor) { 0 });
+	build_map(b, to, OCTANS_MAP_ID, to, OCTANS_MAP_MUL, switched);
+}
+
+static void record_moe(struct build *b)
+{
+	const struct moe *m = &b->layer->moe;
+	const struct octans_tensor weights = build_scratch(b, WEIGHTS);
+	const struct octans_tensor to = apart(b->layer) ? build_scratch(b, Y) : build_x(b);
+	const struct octans_tensor results = build_split(b, build_scratch(b, RESULTS), m->times, m->used);
+	struct octans_tensor chosen = build_scratch(b, CHOSEN);
+
+	chosen.type = OCTANS_TYPE_I32;
+	build_norm(b, build_scratch(b, NORM), build_x(b), NORM_W, NORM_B);
+	choose(b, chosen, weights);
+	build_matmul_by(b, results, run_experts(b, chosen), MOE_DOWN, MOE_BDOWN,
+			build_split(b, chosen, m->times, m->used));
+	record_shared(b, to);
+	RECORD(&b->r, MOVE, move, OCTANS_MOVE_ADD, .dst = to, .dst_ids = build_table_rows(b, m->owner, m->times),
+	       .src = results, .scale = build_split(b, weights, m->times, m->used));
+	if (apart(b->layer))
+		build_add_of(b, to);
+}
+
+const struct layer_kind layer_moe = {
+	.id = ACCEL_LAYER_MOE, .name = "MOE", .grouped = true, .prepare = prepare, .scratch = scratch,
+	.record = record_moe,
+};
