@@ -22,7 +22,7 @@ const struct arch_key rope_keys[] = {
 	KEY_F32("rope.scaling.yarn_beta_fast",		rope.fast,		1e-3,	1e6),
 	KEY_F32("rope.scaling.yarn_beta_slow",		rope.slow,		1e-3,	1e6),
 	KEY_ONLY("rope.scaling.yarn_attn_factor",	1,			1),
-	KEY_ONLY("rope.scaling.yarn_log_multiplier",	0,			0),
+	KEY_F32("rope.scaling.yarn_log_multiplier",	rope.log_mul,		0,	1e6),
 	KEY_ONLY("rope.scaling.yarn_truncate",		1,			1),
 	KEY_KNOWN("rope.scaling.type"),
 	KEY_KNOWN("rope.scaling.finetuned"),
@@ -120,6 +120,7 @@ static int read_rope(struct loader *ld, struct rope *r)
 		.original = h->rope.original ? h->rope.original : h->ctx,
 		.fast = h->rope.fast ? h->rope.fast : 32, .slow = h->rope.slow ? h->rope.slow : 1,
 		.magnitude = h->rope.magnitude ? h->rope.magnitude : 1,
+		.stretch = 1, .shrink = h->rope.log_mul,
 	};
 	/* Negative, or not said: all of it */
 	if (type == YARN)

@@ -44,6 +44,7 @@ static void add_rope(struct hash *h, const struct rope *r, uint32_t ctx)
 	const float *divisor = r->long_divisor && ctx > r->original ? r->long_divisor : r->divisor;
 	const double numbers[] = {
 		r->rot, r->half, r->base, r->scale, r->original, r->extrapolate, r->fast, r->slow, r->magnitude,
+		r->stretch, r->shrink,
 	};
 
 	hash_add(h, numbers, sizeof(numbers));

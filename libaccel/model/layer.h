@@ -39,6 +39,7 @@ enum {
 	MLA_NORM = NORM_W, MLA_Q = KIND_W,	/* without a bottleneck; else: */
 	MLA_QA, MLA_QA_NORM, MLA_QB,
 	MLA_KVA, MLA_KVA_NORM, MLA_KB, MLA_VB, MLA_OUT,
+	MLA_KVB,			/* while loading: as older files have the two */
 	/* Of the indexer */
 	MLA_IQ, MLA_IK, MLA_IK_NORM, MLA_IK_NORM_B, MLA_IW,
 };
@@ -62,7 +63,7 @@ enum {
 };
 enum { HEAD_NORM = NORM_W, HEAD_OUT = KIND_W };	/* HEAD_OUT: the last of its layer */
 #define LAYER_WEIGHTS 20
-#define LAYER_SCRATCH 12
+#define LAYER_SCRATCH 16
 
 /* What is said of a layer by numbers that index the model's tables, windows and times; it has none: */
 #define LAYER_NONE (-1)

@@ -2,6 +2,7 @@
 /* The kinds of layers: layer_NAME is in layer_NAME.c. */
 LAYER_KIND(embed)
 LAYER_KIND(attn_gqa)
+LAYER_KIND(attn_mla)
 LAYER_KIND(ffn)
 LAYER_KIND(moe)
 LAYER_KIND(head)

@@ -145,9 +145,12 @@ static double frequency(const struct rope *r, const float *divisor, uint32_t i)
 
 static double magnitude(const struct rope *r)
 {
-	bool longer = r->extrapolate != 0 && r->scale > 1;
+	double ln;
 
-	return longer ? r->magnitude * (1 + 0.1 * rope_ln(r->scale)) : r->magnitude;
+	if (r->extrapolate == 0 || r->scale <= 1)
+		return r->magnitude;
+	ln = rope_ln(r->scale);
+	return r->magnitude * ((1 + 0.1 * r->stretch * ln) / (1 + 0.1 * r->shrink * ln));
 }
 
 void rope_table(const struct rope *r, uint32_t positions, float *table)

@@ -21,13 +21,16 @@ struct rope {
 	double extrapolate;
 	double fast, slow;		/* turns within original: more are fast, fewer are slow */
 	double magnitude;		/* of cosines and sines */
+	/* YaRN: how much of the logarithm of scale that is multiplied by, and divided by */
+	double stretch, shrink;
 };
 
 /*
  * table[positions][rot]: the row of a position has the cosines of pos * f[i], i < rot / 2, then the
  * sines, each times
  *
- *   magnitude * (1 + ln(scale) / 10, with YaRN and if scale > 1; else 1)
+ *   magnitude * ((1 + stretch * ln(scale) / 10) / (1 + shrink * ln(scale) / 10), with YaRN and if scale > 1;
+ *   else 1)
  *
  *   f[i] = base^(-2i / rot) * ((1 - mix[i]) / scale + mix[i]) / divisor[i]
  *

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/*
+ * deepseek2: latent attention and many small experts (DeepSeek-AI, "DeepSeek-V2", 2024; "DeepSeek-V3", 2024):
+ * V2, V2-Lite, V3, R1, V3.1, and Mistral Large 3, which has a temperature, too.
+ */
+#include "mla.h"
+
+static const struct arch_key keys[] = {
+	KEYS_OF_MODEL,
+	KEYS_OF_MLA,
+	KEY_OF_RMS,
+	KEY_OF_FF,
+	KEYS_OF_EXPERTS,
+	KEY_ONLY("nextn_predict_layers",		0,		0),
+};
+
+static int derive(struct hparams *h, const char *path)
+{
+	int err = arch_derive_experts(h, path);
+
+	h->activation = OCTANS_MAP_SILU;
+	return err ? err : arch_derive_mla(h, path);
+}
+
+static const struct arch_tensor attention[] = {
+	NORM("attn_norm.weight",	MLA_NORM,	embd),
+	TENSORS_OF_MLA,
+};
+
+static const struct arch_tensor feed_forward[] = {
+	NORM("ffn_norm.weight",		FFN_NORM,	embd),
+	TENSORS_OF_FFN,
+};
+
+static const struct arch_tensor experts[] = {
+	NORM("ffn_norm.weight",		MOE_NORM,	embd),
+	TENSORS_OF_EXPERTS,
+	TENSOR_OF_CHOICE,
+	TENSORS_OF_SHARED,
+};
+
+static const struct arch_layer block[] = {
+	{ &layer_attn_mla, attention, ARCH_N(attention), arch_set_mla, NULL },
+	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, arch_has_ffn },
+	{ &layer_moe, experts, ARCH_N(experts), arch_set_experts, arch_has_experts },
+};
+
+const struct arch arch_deepseek2 = {
+	.name = "deepseek2", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
+	.rope_set = arch_mla_rope, .first = &arch_first, .last = &arch_last, .block = block,
+	.n_block = ARCH_N(block),
+};

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "mla.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "model/rope.h"
+#include "type/type.h"
+
+int arch_derive_mla(struct hparams *h, const char *path)
+{
+	/* Converters have taken the tenth of the logarithm into its multiplier here. */
+	double m = h->rope.factor > 1 ? 1 + h->rope.log_mul * rope_ln(h->rope.factor) : 1;
+	const uint32_t rot = h->rope.rot;
+
+	/* Files of before heads were absorbed say sizes of heads where later ones say those of what is kept. */
+	if (!h->mla_key_dim)
+		h->mla_key_dim = h->key_dim;
+	if (!h->mla_value_dim)
+		h->mla_value_dim = h->value_dim;
+	if (!rot || rot >= h->mla_key_dim || h->mla_key_dim > OCTANS_MAX_HEAD_DIM || !h->mla_value_dim ||
+	    h->mla_value_dim > OCTANS_MAX_HEAD_DIM || !h->kv_rank || h->kv_rank + rot > OCTANS_MAX_HEAD_DIM)
+		return fail(-EINVAL, "%s: latent attention of %u numbers, heads of %u keys, of which %u are rotated, and %u values are not supported",
+			    path, h->kv_rank, h->mla_key_dim, rot, h->mla_value_dim);
+	h->nope_dim = h->mla_key_dim - rot;
+	h->kva = h->kv_rank + rot;
+	h->kvb = h->heads * (h->nope_dim + h->mla_value_dim);
+	h->q = h->heads * h->mla_key_dim;
+	h->att = h->heads * h->mla_value_dim;
+	h->scale = (float)(m * m / sqrt(h->mla_key_dim));
+	h->key_dim = h->mla_key_dim;
+	return 0;
+}
+
+int arch_mla_rope(struct rope *r, const struct hparams *h, const char *path)
+{
+	(void)h;
+	(void)path;
+	/* Scores have the factor squared, cosines and sines do not have it. */
+	r->stretch = r->shrink;
+	return 0;
+}
+
+/* Keys and values of each head out of the matrix that makes both, keys so that they can be absorbed. */
+static int take_apart(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	struct weight *w = &l->w[MLA_KVB];
+	const uint32_t nope = h->nope_dim, values = h->mla_value_dim, rank = h->kv_rank;
+	float *k, *v, *row = malloc(rank * sizeof(*row));
+	int err = row ? 0 : fail(-ENOMEM, "no memory for a row of weights");
+
+	if (!err)
+		err = loader_convert(ld, h->heads, rank, nope, &l->w[MLA_KB], &k);
+	if (!err)
+		err = loader_convert(ld, h->heads, values, rank, &l->w[MLA_VB], &v);
+	for (uint32_t i = 0; i < h->kvb && !err; i++) {
+		uint32_t head = i / (nope + values), r = i % (nope + values);
+
+		type_widen(weight_type(w->type), row, (const uint8_t *)w->data + i * w->stride, rank);
+		for (uint32_t c = 0; c < rank && r < nope; c++)
+			k[((size_t)head * rank + c) * nope + r] = row[c];
+		if (r >= nope)
+			memcpy(v + ((size_t)head * values + r - nope) * rank, row, rank * sizeof(*row));
+	}
+	free(row);
+	*w = (struct weight) { 0 };
+	return err;
+}
+
+int arch_set_mla(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	const bool apart = l->w[MLA_KB].data && l->w[MLA_VB].data;
+	const struct table t = {
+		.kind = TABLE_TEMPERATURE,
+		.temperature = { h->temperature.scale, h->temperature.every, h->temperature.offset },
+	};
+
+	if (apart == !!l->w[MLA_KVB].data)
+		return fail(-EINVAL, "%s: block %u needs the tensors \"attn_k_b.weight\" and \"attn_v_b.weight\", or \"attn_kv_b.weight\" instead of the two",
+			    ld->path, h->block);
+	if (!l->w[MLA_Q].data == !h->q_rank)
+		return fail(-EINVAL, "%s: block %u %s the tensor \"attn_q.weight\", but \"attention.q_lora_rank\" is %u",
+			    ld->path, h->block, h->q_rank ? "has" : "has not", h->q_rank);
+	l->mla = (struct attn_mla) {
+		.heads = h->heads, .q_rank = h->q_rank, .kv_rank = h->kv_rank, .nope = h->nope_dim,
+		.rot = h->rope.rot, .value_dim = h->mla_value_dim, .scale = h->scale, .rope = 0,
+		.temperature = LAYER_NONE,
+	};
+	l->state.k_cols = h->kva;
+	l->state.head_dim = h->kva % 32 ? h->kva : h->kv_rank;
+	if (h->temperature.scale)
+		l->mla.temperature = model_table(ld->m, &t);
+	if (h->temperature.scale && l->mla.temperature < 0)
+		return l->mla.temperature;
+	return apart ? 0 : take_apart(l, h, ld);
+}
