@@ -36,9 +36,10 @@ struct hparams {
 	uint32_t q_end, k_end, qkv_end;	/* of the three in one tensor; q_end is where keys begin */
 	uint32_t window;		/* positions; 0: all */
 	uint32_t slides;		/* whether this block's attention does; a key, or the architecture */
-	uint32_t window_pattern;
+	uint32_t window_pattern;	/* one of so many does not; or whether this does; ARCH_UNSAID */
 	uint32_t key_dim_swa, value_dim_swa;	/* of blocks that slide */
 	uint32_t no_rope;		/* this block's positions are not told */
+	uint32_t positions;		/* 1, unless a key says that no block's are */
 	float scale, cap, clamp, out_cap, alibi;
 	struct {
 		float scale;
@@ -53,6 +54,9 @@ struct hparams {
 		uint32_t rot_swa;
 		float base_swa;
 	} rope;
+	/* Feed-forward networks */
+	uint32_t ff2;			/* gate and up in one */
+	float xielu_p, xielu_n, xielu_beta, xielu_eps;
 	/* Latent attention */
 	uint32_t q_rank, kv_rank, nope_dim, mla_key_dim, mla_value_dim;
 	uint32_t kva;			/* columns: kv_rank and what is rotated */
@@ -69,6 +73,8 @@ struct hparams {
 	uint32_t key_inner;
 	uint32_t full_every;		/* blocks of full attention */
 };
+
+#define ARCH_UNSAID UINT32_MAX
 
 #define ARCH_FIELD(f) offsetof(struct hparams, f)
 
@@ -128,6 +134,10 @@ struct arch_tensor {
 	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(rows), ARCH_FIELD(cols), 0, other, NULL, 0, 0 }
 #define MATRIX_OF(name, slot, rows, cols, whole, from, all) \
 	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(rows), ARCH_FIELD(cols), 0, NULL, whole, ARCH_FIELD(from), \
+	  ARCH_FIELD(all) }
+/* Rows of a tensor from the one of number from on; it has all. */
+#define PART(whole, slot, rows, cols, from, all) \
+	{ NULL, slot, ARCH_FIELD(one), ARCH_FIELD(rows), ARCH_FIELD(cols), 0, NULL, whole, ARCH_FIELD(from), \
 	  ARCH_FIELD(all) }
 #define NORM(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, 0)
 #define BIAS(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, ARCH_OPTIONAL)

@@ -18,6 +18,14 @@ static const struct arch_tensor head[] = {
 const struct arch_layer arch_first = { &layer_embed, embed, ARCH_N(embed), arch_set_embed, NULL };
 const struct arch_layer arch_last = { &layer_head, head, ARCH_N(head), arch_set_head, NULL };
 
+bool arch_slides(const struct hparams *h, uint32_t pattern)
+{
+	if (h->window_pattern == ARCH_UNSAID)
+		return h->block % pattern < pattern - 1;
+	/* A number of blocks, or this one's truth. */
+	return h->window_pattern < 2 ? h->window_pattern : h->block % h->window_pattern < h->window_pattern - 1;
+}
+
 int arch_derive_heads(struct hparams *h, const char *path)
 {
 	if (!h->kv_heads)
@@ -134,7 +142,9 @@ int arch_set_attention(struct layer *l, const struct hparams *h, struct loader *
 int arch_set_ffn(struct layer *l, const struct hparams *h, struct loader *ld)
 {
 	(void)ld;
-	l->ffn = (struct ffn) { .width = h->ff, .activation = h->activation };
+	l->ffn = (struct ffn) {
+		.width = h->ff, .activation = h->activation, .alpha_p = h->xielu_p, .alpha_n = h->xielu_n,
+	};
 	return 0;
 }
 

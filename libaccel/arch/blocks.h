@@ -78,6 +78,8 @@
 /* A table of embeddings, and a head with an RMSNorm that may share it. */
 extern const struct arch_layer arch_first, arch_last;
 
+/* Does the block attend to a window, if of so many blocks the last does not, or a key says otherwise? */
+bool arch_slides(const struct hparams *h, uint32_t pattern);
 /* Columns of heads, and the scale of scores, from what was said of them. */
 int arch_derive_heads(struct hparams *h, const char *path);
 /* Sizes of experts; how they are chosen: by softmax and all of them, if it is not said. */

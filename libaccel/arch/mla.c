@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "error.h"
-#include "model/rope.h"
+#include "model/exact.h"
 #include "type/type.h"
 
 int arch_derive_mla(struct hparams *h, const char *path)
 {
 	/* Converters have taken the tenth of the logarithm into its multiplier here. */
-	double m = h->rope.factor > 1 ? 1 + h->rope.log_mul * rope_ln(h->rope.factor) : 1;
+	double m = h->rope.factor > 1 ? 1 + h->rope.log_mul * exact_ln(h->rope.factor) : 1;
 	const uint32_t rot = h->rope.rot;
 
 	/* Files of before heads were absorbed say sizes of heads where later ones say those of what is kept. */

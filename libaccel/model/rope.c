@@ -1,61 +1,14 @@
 // SPDX-License-Identifier: MIT
-/*
- * Every machine must rotate by the same bits, and libm functions differ between C
- * libraries; so the few that are needed are made here from + - * / on binary64.  They are
- * good to about 1e-15, far below the rounding to binary32 that follows.  The file is
- * compiled without floating-point contraction.
- */
+/* Every machine must rotate by the same bits: see exact.h, of which the sines here are kin. */
 #include "rope.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "exact.h"
 #include "fpenv.h"
 
-#define LN2 0.693147180559945309417
 #define PI 3.14159265358979323846
-
-double rope_ln(double x)
-{
-	int e = 0;
-	double s, s2, term, sum;
-
-	while (x > 1.5) {
-		x *= 0.5;
-		e++;
-	}
-	while (x < 0.75) {
-		x *= 2;
-		e--;
-	}
-	/* ln x = 2 artanh((x - 1) / (x + 1)); |s| <= 1/5 */
-	s = (x - 1) / (x + 1);
-	s2 = s * s;
-	term = s;
-	sum = s;
-	for (int k = 3; k < 27; k += 2) {
-		term *= s2;
-		sum += term / k;
-	}
-	return 2 * sum + e * LN2;
-}
-
-/* e to the x, |x| < 700. */
-static double expd(double x)
-{
-	int n = (int)(x / LN2 + (x < 0 ? -0.5 : 0.5));
-	double r = x - n * LN2, term = 1, sum = 1;
-
-	for (int k = 1; k < 20; k++) {
-		term *= r / k;
-		sum += term;
-	}
-	for (; n > 0; n--)
-		sum *= 2;
-	for (; n < 0; n++)
-		sum *= 0.5;
-	return sum;
-}
 
 static uint64_t bits_of(double x)
 {
@@ -119,7 +72,7 @@ static void sines(const double x[LANES], double m, float sine[LANES], float cosi
 /* The pair that turns so often within the original context, as a real number. */
 static double pair_of(const struct rope *r, double turns)
 {
-	return r->rot * rope_ln(r->original / (turns * 2 * PI)) / (2 * rope_ln(r->base));
+	return r->rot * exact_ln(r->original / (turns * 2 * PI)) / (2 * exact_ln(r->base));
 }
 
 /* How much of pair i is not scaled. */
@@ -137,7 +90,7 @@ static double mix(const struct rope *r, uint32_t i)
 
 static double frequency(const struct rope *r, const float *divisor, uint32_t i)
 {
-	double f = expd(i * (-2 * rope_ln(r->base) / r->rot)), m = mix(r, i);
+	double f = exact_exp(i * (-2 * exact_ln(r->base) / r->rot)), m = mix(r, i);
 
 	f = m == 0 ? f / r->scale : f * ((1 - m) / r->scale + m);
 	return divisor ? f / divisor[i] : f;
@@ -149,7 +102,7 @@ static double magnitude(const struct rope *r)
 
 	if (r->extrapolate == 0 || r->scale <= 1)
 		return r->magnitude;
-	ln = rope_ln(r->scale);
+	ln = exact_ln(r->scale);
 	return r->magnitude * ((1 + 0.1 * r->stretch * ln) / (1 + 0.1 * r->shrink * ln));
 }
 

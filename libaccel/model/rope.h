@@ -45,7 +45,5 @@ struct rope {
  * positions than original. (MT)
  */
 void rope_table(const struct rope *r, uint32_t positions, float *table);
-/* Natural logarithm of a positive normal number, the same bits everywhere; within FP_SCOPE(). */
-double rope_ln(double x);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <octans/isa.h>
 
+#include "exact.h"
 #include "fpenv.h"
 
 struct octans_tensor table_tensor(const struct table *t, uint32_t ctx, uint32_t batch, uint64_t va)
@@ -50,7 +51,7 @@ static void fill_temperature(const struct table *t, uint32_t ctx, float *to)
 	for (uint32_t pos = 0; pos < ctx; pos++) {
 		double step = (double)(uint64_t)((pos + t->temperature.offset) / t->temperature.every);
 
-		to[pos] = (float)(1 + t->temperature.scale * rope_ln(1 + step));
+		to[pos] = (float)(1 + t->temperature.scale * exact_ln(1 + step));
 	}
 }
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mistral3: the blocks of llama for long contexts: YaRN, and queries that grow with their position beyond the
+ * trained context (Meta AI, "Llama 4", 2025).  Ministral 3, Mistral Medium 3.5.
+ */
+#include <errno.h>
+
+#include "blocks.h"
+#include "error.h"
+
+static const struct arch_key keys[] = {
+	KEYS_OF_MODEL,
+	KEYS_OF_HEADS,
+	KEY_OF_RMS,
+	KEY_OF_FF,
+	KEY_F32("attention.scale",			scale,		0,	1e6),
+	KEY_F32("attention.temperature_scale",		temperature.scale, 0,	1e6),
+	KEY_ONLY("expert_count",			0,		0),
+};
+
+static int derive(struct hparams *h, const char *path)
+{
+	h->activation = OCTANS_MAP_SILU;
+	h->temperature.every = h->rope.original;
+	if (h->temperature.scale && !h->temperature.every)
+		return fail(-EINVAL, "%s: \"mistral3.attention.temperature_scale\" needs \"mistral3.rope.scaling.original_context_length\"",
+			    path);
+	return arch_derive_heads(h, path);
+}
+
+static const struct arch_tensor attention[] = {
+	NORM("attn_norm.weight",	ATTN_NORM,	embd),
+	TENSORS_OF_QKV,
+	TENSORS_OF_QKV_BIASES,
+};
+
+static const struct arch_tensor feed_forward[] = {
+	NORM("ffn_norm.weight",		FFN_NORM,	embd),
+	TENSORS_OF_FFN,
+	TENSORS_OF_FFN_BIASES,
+};
+
+static const struct arch_layer block[] = {
+	{ &layer_attn_gqa, attention, ARCH_N(attention), arch_set_attention, NULL },
+	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, NULL },
+};
+
+const struct arch arch_mistral3 = {
+	.name = "mistral3", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
+	.first = &arch_first, .last = &arch_last, .block = block, .n_block = ARCH_N(block),
+};
