@@ -23,6 +23,7 @@ struct gguf;
 struct hparams {
 	uint32_t one, zero;		/* 1 and 0, for tables */
 	uint32_t block;			/* which */
+	const char *arch;		/* its architecture, for sentences */
 	uint32_t blocks, ctx, embd, ff;
 	uint32_t vocab;			/* tokens that may be given */
 	uint32_t out_vocab;		/* and that come out */

@@ -72,8 +72,8 @@ int arch_derive_experts(struct hparams *h, const char *path)
 	if (!h->weights_scale)
 		h->weights_scale = 1;
 	if (!h->used || h->used > h->experts || !h->expert_ff)
-		return fail(-EINVAL, "%s: %u experts of %u rows, of which %u are used, are not supported", path,
-			    h->experts, h->expert_ff, h->used);
+		return fail(-EINVAL, "%s: \"%s.expert_count\" is %u and \"%s.expert_used_count\" %u, of %u rows each, which is not supported",
+			    path, h->arch, h->experts, h->arch, h->used, h->expert_ff);
 	if (h->experts % h->groups || h->groups_used > h->groups ||
 	    h->used > h->experts / h->groups * h->groups_used)
 		return fail(-EINVAL, "%s: %u experts in %u groups, of which %u are used, are not supported", path,

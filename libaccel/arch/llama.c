@@ -21,6 +21,7 @@ static const struct arch_key keys[] = {
 	KEY_ONLY("attention.causal",			1,		1),
 	KEY_ONLY("attention.clamp_kqv",			0,		0),
 	KEY_ONLY("attention.max_alibi_bias",		0,		0),
+	KEY_ONLY("rope.scaling.yarn_log_multiplier",	0,		0),
 	KEY_ONLY("logit_scale",				1,		0),
 	KEY_ONLY("embedding_scale",			1,		0),
 	KEY_ONLY("residual_scale",			1,		0),

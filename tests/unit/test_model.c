@@ -98,7 +98,7 @@ static void test_keys(void)
 	key("residual_scale", F32, 0.22, NULL, "models with other than 1");
 	key("embedding_scale", U32, 12, NULL, "is 12;");
 	key("expert_count", U32, 0, NULL, NULL);
-	key("expert_count", U32, 8, NULL, "is 8; models with other than 0");
+	key("expert_count", U32, 8, NULL, "\"llama.expert_count\" is 8 and \"llama.expert_used_count\" 0");
 	key("expert_used_count", U32, 2, NULL, NULL);
 	key("expert_shared_count", U32, 0, NULL, NULL);
 	key("expert_group_count", U32, 1, NULL, NULL);

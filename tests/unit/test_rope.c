@@ -37,7 +37,7 @@ static double worst(const struct rope *r, uint32_t positions, const float *divis
 	long double bad = 0, m = r->magnitude;
 
 	if (r->extrapolate && r->scale > 1)
-		m *= 1 + logl(r->scale) / 10;
+		m *= (1 + r->stretch * logl(r->scale) / 10) / (1 + r->shrink * logl(r->scale) / 10);
 	rope_table(r, positions, table);
 	for (uint32_t pos = 0; pos < positions; pos += pos < 100 ? 1 : 7)
 		for (uint32_t i = 0; i < half; i++) {
@@ -55,7 +55,7 @@ static double worst(const struct rope *r, uint32_t positions, const float *divis
 }
 
 static const struct rope plain = {
-	.rot = 16, .base = 10000, .scale = 1, .original = 128, .fast = 32, .slow = 1, .magnitude = 1,
+	.rot = 16, .base = 10000, .scale = 1, .original = 128, .fast = 32, .slow = 1, .magnitude = 1, .stretch = 1,
 };
 
 static void right(const char *what, const struct rope *r, uint32_t positions, const float *divisor)
@@ -94,6 +94,9 @@ static void test_formulas(void)
 	r.slow = 2;
 	r.magnitude = 1.1;
 	right("YaRN with all its numbers", &r, POSITIONS, NULL);
+	r.stretch = 0.7;
+	r.shrink = 1.2;
+	right("YaRN that is multiplied and divided", &r, POSITIONS, NULL);
 	r.scale = 0.5;
 	right("YaRN that shortens", &r, POSITIONS, NULL);
 	r.original = 1;
