@@ -376,13 +376,14 @@ static int make(struct exec_dev *e, const struct exec_dev_opts *o)
 	err = record_all(e, o->mine, &at);
 	if (!err)
 		err = cost_all(e, o->mine);
-	if (err || e->info.timing_only)
-		return err;		/* nothing will be read */
-	err = map_buffer(e, &e->weights);
+	if (!err)
+		err = map_buffer(e, &e->weights);
 	for (uint32_t i = 0; i < m->n_tables && !err; i++)
-		table_fill(&m->tables[i], e->shape.ctx, e->shape.batch,
-			   e->weights.map + (at.table[i] - e->weights.va));
-	begin_upload(e, o);
+		if (!e->info.timing_only || table_is_control(&m->tables[i]))
+			table_fill(&m->tables[i], e->shape.ctx, e->shape.batch,
+				   e->weights.map + (at.table[i] - e->weights.va));
+	if (!err && !e->info.timing_only)	/* else nothing more will be read */
+		begin_upload(e, o);
 	return err;
 }
 

@@ -30,6 +30,12 @@ struct table {
 
 /* As a tensor at va, all of it in effect. */
 struct octans_tensor table_tensor(const struct table *t, uint32_t ctx, uint32_t batch, uint64_t va);
+/* Numbers by which commands find others: read even where data is not. */
+static inline bool table_is_control(const struct table *t)
+{
+	return t->kind == TABLE_EACH || t->kind == TABLE_OWNER;
+}
+
 uint64_t table_bytes(const struct table *t, uint32_t ctx, uint32_t batch);
 /* The same bits on every machine, as rope_table(). (MT) */
 void table_fill(const struct table *t, uint32_t ctx, uint32_t batch, void *to);

@@ -207,7 +207,9 @@ static void cost(const void *command, struct op_cost *c)
 	const struct octans_cmd_attend *cmd = command;
 	uint64_t macs = (uint64_t)cmd->heads * (cmd->dk + cmd->dv);
 
-	c->position.bytes = type_bytes(cmd->k.type, cmd->k.cols) + type_bytes(cmd->v.type, cmd->v.cols);
+	c->position.bytes = type_bytes(cmd->k.type, cmd->k.cols);
+	if (cmd->v.va != cmd->k.va)	/* else they are the same bytes */
+		c->position.bytes += type_bytes(cmd->v.type, cmd->v.cols);
 	if (cmd->k.type == OCTANS_TYPE_F32)
 		c->pair.macs_f32 = macs;
 	else

@@ -263,7 +263,9 @@ static void cost(const void *command, struct op_cost *c)
 	const struct octans_cmd_matmul *cmd = command;
 	uint64_t macs = (uint64_t)cmd->w.rows * cmd->w.cols;
 
-	c->once.bytes = cmd->w.rows * type_bytes(cmd->w.type, cmd->w.cols) + cmd->bias.cols * 4ull;
+	c->planes = cmd->sel.rows ? cmd->planes : 0;
+	(c->planes ? &c->plane : &c->once)->bytes =
+		cmd->w.rows * type_bytes(cmd->w.type, cmd->w.cols) + cmd->bias.cols * 4ull;
 	if (type_is_float(cmd->w.type))
 		c->row.macs_f32 = macs;
 	else

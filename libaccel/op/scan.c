@@ -109,6 +109,15 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 	return 0;
 }
 
+/* A state is read and written again; rows of the same sequence share that. */
+static void cost(const void *command, struct op_cost *c)
+{
+	const struct octans_cmd_scan *cmd = command;
+
+	c->once.bytes = 2 * 4ull * cmd->state.cols;
+	c->row.macs_f32 = 3ull * cmd->state.cols;
+}
+
 const struct op op_scan = {
 	.name = "SCAN",
 	.size = sizeof(struct octans_cmd_scan),
@@ -127,4 +136,5 @@ const struct op op_scan = {
 		{ offsetof(struct octans_cmd_scan, slot), false, false, TYPE(I32) },
 	},
 	.run = run,
+	.cost = cost,
 };

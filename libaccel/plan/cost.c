@@ -20,9 +20,18 @@ static void add(struct op_work *sum, const struct op_work *w, uint64_t times)
 	sum->macs_f32 += w->macs_f32 * times;
 }
 
+/* How many rows a tensor has for each of the step. */
+static uint32_t times(const struct accel_model *m, const struct octans_tensor *t)
+{
+	uint32_t p = OCTANS_DYN_ROWS_OF(t->dyn);
+
+	/* the number of a parameter, plus 1; 0: none */
+	return p > P_TIMES ? m->times[(p - 1 - P_TIMES) / 3] : 1;
+}
+
 /* Every operation tells the cost of its command; what it takes for each row goes to the kind of rows
  * that it has, as its first operand tells. */
-static void add_command(struct layer_cost *c, const struct octans_cmd *cmd)
+static void add_command(struct layer_cost *c, const struct accel_model *m, const struct octans_cmd *cmd)
 {
 	const struct op *op = op_of(cmd->op);
 	struct op_cost cost = { 0 };
@@ -33,7 +42,12 @@ static void add_command(struct layer_cost *c, const struct octans_cmd *cmd)
 	op->cost(cmd, &cost);
 	memcpy(&dst, (const uint8_t *)cmd + op->operand[0].offset, sizeof(dst));
 	add(&c->once, &cost.once, 1);
-	add(dst.dyn == OCTANS_DYN_ROWS(P_OUT) ? &c->out : &c->row, &cost.row, 1);
+	add(dst.dyn == OCTANS_DYN_ROWS(P_OUT) ? &c->out : &c->row, &cost.row, times(m, &dst));
+	if (cost.planes) {	/* a layer has but one choice */
+		add(&c->plane, &cost.plane, 1);
+		c->planes = cost.planes;
+		c->taken = times(m, &dst);
+	}
 	add(&c->pair, &cost.pair, 1);
 	add(&c->position, &cost.position, 1);
 }
@@ -41,7 +55,9 @@ static void add_command(struct layer_cost *c, const struct octans_cmd *cmd)
 int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct layer *l,
 	       const struct shape *shape)
 {
-	static const struct places nowhere;
+	/* Addresses that tell pools apart, and no more. */
+	static const struct layer_places pools = { .keep = { 1ull << 40, 2ull << 40, 3ull << 40, 4ull << 40 } };
+	static const struct places nowhere = { .layers = &pools };
 	struct build b;
 	size_t size;
 
@@ -57,11 +73,23 @@ int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct l
 	for (size_t at = 0; at < size;) {
 		const struct octans_cmd *cmd = (const void *)(b.r.base + at);
 
-		add_command(c, cmd);
+		add_command(c, m, cmd);
 		at += cmd->size;
 	}
 	free(b.r.base);
 	return 0;
+}
+
+/* How many planes any of the rows takes, on the average, if each takes as many and likes all alike. */
+static uint64_t planes_taken(const struct layer_cost *c, uint32_t rows)
+{
+	double spared = 1, miss = 1 - (double)c->taken / c->planes;
+
+	if (c->taken >= c->planes)
+		return rows ? c->planes : 0;
+	for (uint32_t i = 0; i < rows && spared > 1e-6; i++)
+		spared *= miss;
+	return (uint64_t)(c->planes * (1 - spared) + 0.5);
 }
 
 void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load *load)
@@ -73,6 +101,8 @@ void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load
 		add(sum, &c->once, load->rows != 0);
 	add(sum, &c->row, load->rows);
 	add(sum, &c->out, load->out);
+	if (c->planes)
+		add(sum, &c->plane, planes_taken(c, load->rows));
 	add(sum, &c->pair, load->pairs);
 	add(sum, &c->position, load->positions);
 }

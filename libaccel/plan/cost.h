@@ -9,6 +9,8 @@
 /* Of a layer, for each of what a step may have several of. */
 struct layer_cost {
 	struct op_work once, row, out, pair, position;
+	struct op_work plane;		/* of so many of which each row takes some */
+	uint32_t planes, taken;
 };
 
 /* What a step has. */

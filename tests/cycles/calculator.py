@@ -515,7 +515,9 @@ class Command:
 
     def states(self, state, slot):
         slots = self.ints(slot)
-        return [a for a, _ in slots if a >= 0], [b for _, b in slots if b >= 0]
+        last = len(slots) - 1
+        return ([a for i, (a, _) in enumerate(slots) if a >= 0 and not (i and slots[i - 1][1] == a)],
+                [b for i, (_, b) in enumerate(slots) if b >= 0 and not (i < last and slots[i + 1][1] == b)])
 
     def conv(self, dst, x, w, bias, state, slot):
         frm, to = self.states(state, slot)

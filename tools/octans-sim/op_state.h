@@ -48,6 +48,14 @@ static inline bool slots_stored(const struct slots *s, uint32_t i)
 	       !(i + 1 < s->m && slots_follow(s, i + 1) && slots_to(s, i + 1) == slots_to(s, i));
 }
 
+/* Between rows that follow each other the state is at hand: it is neither stored nor read again. */
+static inline bool slots_moves(const struct slots *s, uint32_t i, bool write)
+{
+	if (write)
+		return slots_to(s, i) >= 0 && (i + 1 == s->m || slots_to(s, i + 1) != slots_to(s, i));
+	return slots_from(s, i) >= 0 && (!i || slots_to(s, i - 1) != slots_from(s, i));
+}
+
 static inline int slots_cost(struct exec *e, const struct slots *s, const struct operand *state,
 			     bool write)
 {
@@ -55,7 +63,7 @@ static inline int slots_cost(struct exec *e, const struct slots *s, const struct
 	for (uint32_t i = 0; i < s->m; i++) {
 		int32_t slot = write ? slots_to(s, i) : slots_from(s, i);
 
-		if (slot >= 0)
+		if (slots_moves(s, i, write))
 			EXEC_TRY(exec_cost_row(e, state, (uint32_t)slot));
 		EXEC_TRY(exec_work(e, 5));
 	}

@@ -257,13 +257,21 @@ static int topk_data(struct exec *e, struct topk *p)
 	return OCTANS_JOB_OK;
 }
 
-/* Ids that are in order, as whatever uses them needs them. */
+/*
+ * Ids as whatever uses them needs them: in order where they are to be, else each column as often as the
+ * others, as experts that were trained are chosen.
+ */
 static int topk_timing(struct exec *e, struct topk *p)
 {
-	for (uint32_t r = 0; r < p->c->k; r++)
-		p->id[r] = (int32_t)r;
-	for (uint32_t i = 0; i < p->m && p->ids.present; i++)
+	const bool spread = !(p->c->cmd.flags & OCTANS_TOPK_BY_ID) && !p->range.present;
+
+	for (uint32_t i = 0; i < p->m && p->ids.present; i++) {
+		const uint64_t first = spread ? (uint64_t)i * p->c->k : 0;
+
+		for (uint32_t r = 0; r < p->c->k; r++)
+			p->id[r] = (int32_t)((first + r) % p->n);
 		EXEC_TRY(exec_put(e, exec_row(&p->ids, i), p->ids.row_bytes, p->id));
+	}
 	return OCTANS_JOB_OK;
 }
 
