@@ -167,6 +167,6 @@ static void record_moe(struct build *b)
 }
 
 const struct layer_kind layer_moe = {
-	.id = ACCEL_LAYER_MOE, .name = "MOE", .grouped = true, .prepare = prepare, .scratch = scratch,
+	.id = ACCEL_LAYER_MOE, .name = "MOE", .prepare = prepare, .scratch = scratch,
 	.record = record_moe,
 };
