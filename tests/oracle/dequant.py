@@ -24,9 +24,10 @@ def f32_copy(path, out):
             for name, (kind, v) in r.keys.items()]
 
     def pieces(name, kind):
-        yield f32_bytes(decode(kind, r.bytes_of(name)))
+        data = r.bytes_of(name)
+        yield data if kind == "I32" else f32_bytes(decode(kind, data))
 
-    return ggufio.write(out, keys, [(name, "F32", dims, pieces(name, kind))
+    return ggufio.write(out, keys, [(name, "I32" if kind == "I32" else "F32", dims, pieces(name, kind))
                                     for name, (kind, dims, _) in r.tensors.items()])
 
 

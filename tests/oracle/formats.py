@@ -31,7 +31,9 @@ TYPES = {
     "IQ4_XS": (23,   256,      136,   30),
     "BF16": (30,     1,        2,     32),
     "MXFP4": (39,    32,       17,    38),
+    "I32":  (26,     1,        4,     0),       # tables of numbers
 }
+WEIGHTS = [name for name in TYPES if name != "I32"]
 NAMES = {t[0]: name for name, t in TYPES.items()}
 PIECE = 4096        # blocks that share a random stream
 

@@ -60,10 +60,11 @@ class Model:
         self.main = "Q4_K" if o.type == MIXED else o.type
         self.seed = repr(sorted((k, v) for k, v in vars(o).items() if k != "out"))
 
-    def matrix(self, name, columns, rows, std, kind=None):
+    def matrix(self, name, columns, rows, std, kind=None, n=None):
+        """n matrices behind one another, if there is n"""
         kind = fitting(kind or self.main, columns)
-        pieces = formats.draw(kind, std, columns * rows, self.seed + name)
-        self.tensors.append((name, kind, [columns, rows], pieces))
+        pieces = formats.draw(kind, std, columns * rows * (n or 1), self.seed + name)
+        self.tensors.append((name, kind, [columns, rows] + ([n] if n else []), pieces))
 
     def vector(self, name, values):
         data = struct.pack("<%df" % len(values), *values)
@@ -142,7 +143,7 @@ class Model:
 def parser():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    types = sorted(formats.TYPES) + [MIXED]
+    types = sorted(formats.WEIGHTS) + [MIXED]
     p.add_argument("--type", default="F32", choices=types, help="of the matrices (F32)")
     for name, default, text in (("layers", 2, "blocks"), ("embd", 256, "width"),
                                 ("heads", 4, "attention heads"), ("kv", 2, "key/value heads"),
