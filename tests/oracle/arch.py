@@ -609,7 +609,7 @@ MODELS = {
                             weights_scale=1.0, gain=0.25, log_multiplier=0.0707, **YARN)),
     "deepseek2": ("deepseek2", MLA, M.ends, (M.latent, M.experts), V3),
     "deepseek32": ("deepseek32", MLA + (M.indexer_keys,), M.ends, (M.indexed, M.experts),
-                   dict(V3, index_heads=4, index_width=32, index_top=8)),
+                   dict(V3, index_heads=4, index_width=64, index_top=8)),
     "apertus": ("apertus", GQA + (M.xielu_keys,), M.ends, (M.attention, M.plain),
                 dict(qk_norm="head", freqs=True, rope_base=12e6)),
     "nemotron": ("nemotron", GQA, M.ends, (M.attention, M.plain),
@@ -687,7 +687,7 @@ MODELS = {
                   (M.deepseek4, M.hashed_experts),
                   dict(EXPERTS, layers=4, heads=4, head_dim=32, rotated=16, q_lora=48, out_groups=2,
                        out_lora=32, rope_base_swa=160000.0, ratios=(0, 0, 4, 128), streams=4,
-                       sinkhorn=4, hashed=1, clamp=10.0, window=16, index_heads=4, index_width=32,
+                       sinkhorn=4, hashed=1, clamp=10.0, window=16, index_heads=4, index_width=64,
                        index_top=8, expert_ff=32, shared=1, weights_norm=True, weights_scale=1.5,
                        gating=4, choice=True)),
 }
