@@ -25,6 +25,7 @@ struct hparams {
 	uint32_t block;			/* which */
 	const char *arch;		/* its architecture, for sentences */
 	uint32_t blocks, ctx, embd, ff;
+	uint32_t nextn;			/* of blocks, at the end, those that predict more than one token: not computed */
 	uint32_t vocab;			/* tokens that may be given */
 	uint32_t out_vocab;		/* and that come out */
 	float eps;			/* of norms */
@@ -42,6 +43,8 @@ struct hparams {
 	uint32_t no_rope;		/* this block's positions are not told */
 	uint32_t positions;		/* 1, unless a key says that no block's are */
 	float scale, cap, clamp, out_cap, alibi;
+	uint32_t whole_norm;		/* norms of queries and keys are of all heads together */
+	uint32_t gated, q_gated;	/* rows of queries are with their gates; columns then */
 	struct {
 		float scale;
 		uint32_t every;		/* positions */
@@ -57,6 +60,7 @@ struct hparams {
 	} rope;
 	/* Feed-forward networks */
 	uint32_t ff2;			/* gate and up in one */
+	float limit;			/* struct ffn's */
 	float xielu_p, xielu_n, xielu_beta, xielu_eps;
 	/* Latent attention */
 	uint32_t q_rank, kv_rank, nope_dim, mla_key_dim, mla_value_dim;
@@ -71,7 +75,10 @@ struct hparams {
 	/* State spaces, delta rules, convolutions */
 	uint32_t taps, inner, state, dt_rank, ssm_groups;
 	uint32_t ssm_in, ssm_conv;	/* columns of what comes in, and of it into the convolution */
-	uint32_t key_inner;
+	uint32_t key_heads, recurrent;
+	uint32_t in3;			/* columns of a short convolution and its two gates */
+	uint32_t state_dim;		/* columns of a head's values */
+	uint32_t heads2;		/* beta and alpha in one */
 	uint32_t full_every;		/* blocks of full attention */
 };
 
@@ -172,6 +179,7 @@ struct arch {
 	int (*derive)(struct hparams *h, const char *path);
 	bool rope;			/* with rotary positions: their keys and tensors, arch/rope.c */
 	bool rope_half;			/* struct rope's half */
+	bool rope_long;			/* LongRoPE's tensors count without its type, too */
 	/* What is different for blocks that slide; NULL: nothing.  -errno, with a sentence. */
 	int (*rope_swa)(struct rope *r, const struct hparams *h);
 	/* What else the model's own rope is; NULL: nothing. */

@@ -46,6 +46,7 @@ int arch_derive_heads(struct hparams *h, const char *path)
 	h->kv = h->kv_heads * h->key_dim;
 	h->v = h->kv_heads * h->value_dim;
 	h->att = h->heads * h->value_dim;
+	h->q_gated = 2 * h->q;
 	h->q_end = h->q;
 	h->k_end = h->q + h->kv;
 	h->qkv_end = h->q + h->kv + h->v;
@@ -130,6 +131,7 @@ int arch_set_attention(struct layer *l, const struct hparams *h, struct loader *
 	l->attn = (struct attn_gqa) {
 		.heads = h->heads, .kv_heads = h->kv_heads, .head_dim = h->key_dim, .value_dim = h->value_dim,
 		.scale = h->scale, .cap = h->cap, .clamp = h->clamp, .window = window,
+		.whole_norm = h->whole_norm, .gated = h->gated,
 		.rope = !ld->arch->rope || h->no_rope ? LAYER_NONE : slides && ld->arch->rope_swa ? 1 : 0,
 	};
 	l->state.k_cols = h->kv;
@@ -170,7 +172,7 @@ int arch_set_experts(struct layer *l, const struct hparams *h, struct loader *ld
 	};
 
 	l->moe = (struct moe) {
-		.expert = { .width = h->expert_ff, .activation = h->activation },
+		.expert = { .width = h->expert_ff, .activation = h->activation, .limit = h->limit },
 		.shared = { .width = h->shared_ff, .activation = h->activation },
 		.experts = h->experts, .used = h->used, .groups = h->groups, .groups_used = h->groups_used,
 		.group_top2 = h->groups > 1, .gate = gates[h->gating], .renorm = h->weights_norm,

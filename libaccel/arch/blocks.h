@@ -42,10 +42,21 @@
 	MATRIX("ffn_up.weight",		FFN_UP,		ff,	embd), \
 	MATRIX("ffn_down.weight",	FFN_DOWN,	embd,	ff)
 
+#define TENSORS_OF_FFN_NORMED(norm) \
+	NORM(norm,			FFN_NORM,	embd), \
+	TENSORS_OF_FFN
+
 #define TENSORS_OF_FFN_BIASES \
 	BIAS("ffn_gate.bias",		FFN_BGATE,		ff), \
 	BIAS("ffn_up.bias",		FFN_BUP,		ff), \
 	BIAS("ffn_down.bias",		FFN_BDOWN,		embd)
+
+/* Of blocks that are not computed nothing but their number is said. */
+#define KEY_OF_NEXTN KEY_U32("nextn_predict_layers",	nextn,		0,	8)
+
+#define TENSORS_OF_QK_NORMS \
+	NORM("attn_q_norm.weight",	ATTN_QNORM,	key_dim), \
+	NORM("attn_k_norm.weight",	ATTN_KNORM,	key_dim)
 
 #define KEYS_OF_EXPERTS \
 	KEY_U32("expert_count",				experts,	0,	OCTANS_MAX_COLS), \
@@ -66,6 +77,9 @@
 	PLANES_IF("ffn_up_exps.weight",	MOE_UP,		experts,	expert_ff,	embd), \
 	PLANES_IF("ffn_gate_up_exps.weight", MOE_GATE_UP, experts,	expert_ff2,	embd), \
 	PLANES("ffn_down_exps.weight",	MOE_DOWN,	experts,	embd,		expert_ff)
+
+/* How much of the shared expert there is */
+#define TENSOR_OF_SWITCH NORM("ffn_gate_inp_shexp.weight", MOE_SHARED_SWITCH, embd)
 
 #define TENSORS_OF_SHARED \
 	MATRIX_IF("ffn_gate_shexp.weight", MOE_SHARED_GATE, shared_ff,	embd), \

@@ -15,6 +15,8 @@ static const struct arch_key keys[] = {
 	KEY_OF_FF,
 	NEED_F32("attention.layer_norm_epsilon",	eps,		0,	1),
 	KEY_F32("attention.max_alibi_bias",		alibi,		0,	1e6),
+	KEY_KNOWN("rope.dimension_count"),
+	KEY_KNOWN("rope.freq_base"),
 };
 
 static int derive(struct hparams *h, const char *path)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * deepseek2: latent attention and many small experts (DeepSeek-AI, "DeepSeek-V2", 2024; "DeepSeek-V3", 2024):
- * V2, V2-Lite, V3, R1, V3.1, and Mistral Large 3, which has a temperature, too.
+ * V2, V2-Lite, V3, R1, V3.1, and Mistral Large 3, which has a temperature, too.  mistral4: the same of another
+ * name (Mistral AI, "Mistral Small 4", 2026).
  */
 #include "mla.h"
 
@@ -47,6 +48,12 @@ static const struct arch_layer block[] = {
 
 const struct arch arch_deepseek2 = {
 	.name = "deepseek2", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
+	.rope_set = arch_mla_rope, .first = &arch_first, .last = &arch_last, .block = block,
+	.n_block = ARCH_N(block),
+};
+
+const struct arch arch_mistral4 = {
+	.name = "mistral4", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
 	.rope_set = arch_mla_rope, .first = &arch_first, .last = &arch_last, .block = block,
 	.n_block = ARCH_N(block),
 };

@@ -177,7 +177,13 @@ static int read_keys(const struct loader *ld, uint32_t block, struct hparams *h)
 		err = read_key(ld, &ld->arch->keys[i], h);
 	for (unsigned int i = 0; ld->arch->rope && i < n_rope_keys && !err; i++)
 		err = read_key(ld, &rope_keys[i], h);
-	return err ? err : ld->arch->derive(h, ld->path);
+	if (!err && h->nextn >= h->blocks)
+		err = fail(-EINVAL, "%s: \"%s.nextn_predict_layers\" is %u, of %u blocks", ld->path, ld->arch->name,
+			   h->nextn, h->blocks);
+	if (err)
+		return err;
+	h->blocks -= h->nextn;
+	return ld->arch->derive(h, ld->path);
 }
 
 static bool in_table(const struct arch_key *keys, unsigned int n, const char *name)
@@ -445,6 +451,15 @@ static int read_vocabulary(struct loader *ld)
 
 #define NAMED 3		/* of the tensors left over */
 
+/* Is it of a block that is not computed? */
+static bool is_beyond(const struct loader *ld, const char *name)
+{
+	unsigned int block;
+
+	return sscanf(name, "blk.%u.", &block) == 1 && block >= ld->h.blocks &&
+	       block < ld->h.blocks + ld->h.nextn;
+}
+
 static int check_tensors(const struct loader *ld)
 {
 	uint64_t n = gguf_n_tensors(ld->g), left = 0;
@@ -453,7 +468,7 @@ static int check_tensors(const struct loader *ld)
 	for (uint64_t i = 0; i < n; i++) {
 		size_t at = strlen(names);
 
-		if (!ld->used[i] && left++ < NAMED)
+		if (!ld->used[i] && !is_beyond(ld, gguf_tensor_at(ld->g, i)->name) && left++ < NAMED)
 			snprintf(names + at, sizeof(names) - at, "%s\"%s\"", at ? ", " : "",
 				 PLAIN(gguf_tensor_at(ld->g, i)->name));
 	}

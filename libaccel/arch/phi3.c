@@ -41,6 +41,6 @@ static const struct arch_layer block[] = {
 
 const struct arch arch_phi3 = {
 	.name = "phi3", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
-	.rope_half = true,
+	.rope_half = true, .rope_long = true,
 	.first = &arch_first, .last = &arch_last, .block = block, .n_block = ARCH_N(block),
 };

@@ -131,7 +131,7 @@ static int read_rope(struct loader *ld, struct rope *r)
 		err = check(ld, r);
 	if (err)
 		return err;
-	if (type == LONGROPE)
+	if (type == LONGROPE || (ld->arch->rope_long && gguf_find_tensor(ld->g, "rope_factors_long.weight")))
 		return read_long(ld, r);
 	err = read_divisors(ld, r, "rope_freqs.weight", &r->divisor);
 	return err == -ENOENT ? 0 : err;

@@ -149,6 +149,7 @@ enum accel_layer_kind {		/* more kinds will be added */
 	ACCEL_LAYER_MOE,
 	ACCEL_LAYER_SSM2,
 	ACCEL_LAYER_DELTA,
+	ACCEL_LAYER_SHORTCONV,
 };
 
 enum accel_reason {		/* more reasons will be added */

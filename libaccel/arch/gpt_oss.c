@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/*
+ * gpt-oss: experts with biases and a clamped gate, attention with sinks, of which every other block's is to a
+ * window.  (OpenAI, "gpt-oss-120b & gpt-oss-20b Model Card", 2025.)
+ */
+#include "blocks.h"
+
+static const struct arch_key keys[] = {
+	KEYS_OF_MODEL,
+	KEYS_OF_HEADS,
+	KEY_OF_RMS,
+	KEY_U32("feed_forward_length",			ff,		0,	OCTANS_MAX_COLS),
+	KEYS_OF_EXPERTS,
+	NEED_U32("attention.sliding_window",		window,		1,	UINT32_MAX),
+	KEY_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
+};
+
+static int derive(struct hparams *h, const char *path)
+{
+	int err;
+
+	h->activation = OCTANS_MAP_SILU;
+	h->limit = 7;
+	h->gating = 3;
+	h->weights_norm = 0;
+	h->slides = arch_slides(h, 2);
+	err = arch_derive_experts(h, path);
+	return err ? err : arch_derive_heads(h, path);
+}
+
+static const struct arch_tensor attention[] = {
+	NORM("attn_norm.weight",	ATTN_NORM,	embd),
+	TENSORS_OF_QKV,
+	TENSORS_OF_QKV_BIASES,
+	NORM("attn_sinks.weight",	ATTN_SINKS,	heads),
+};
+
+static const struct arch_tensor experts[] = {
+	NORM("post_attention_norm.weight", MOE_NORM,	embd),
+	TENSORS_OF_EXPERTS,
+	BIAS("ffn_gate_inp.bias",	MOE_ROUTER_B,	experts),
+	BIASES("ffn_gate_exps.bias",	MOE_BGATE,	experts,	expert_ff),
+	BIASES("ffn_up_exps.bias",	MOE_BUP,	experts,	expert_ff),
+	BIASES("ffn_down_exps.bias",	MOE_BDOWN,	experts,	embd),
+};
+
+static const struct arch_layer block[] = {
+	{ &layer_attn_gqa, attention, ARCH_N(attention), arch_set_attention, NULL },
+	{ &layer_moe, experts, ARCH_N(experts), arch_set_experts, NULL },
+};
+
+const struct arch arch_gpt_oss = {
+	.name = "gpt-oss", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
+	.rope_half = true, .first = &arch_first, .last = &arch_last, .block = block, .n_block = ARCH_N(block),
+};
