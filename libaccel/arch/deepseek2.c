@@ -20,7 +20,15 @@ static int derive(struct hparams *h, const char *path)
 	int err = arch_derive_experts(h, path);
 
 	h->activation = OCTANS_MAP_SILU;
-	return err ? err : arch_derive_mla(h, path);
+	/* Converters have multiplied by the tenth of the logarithm already. */
+	return err ? err : arch_derive_mla(h, path, h->rope.log_mul ? h->rope.log_mul : 0.1);
+}
+
+static int derive_mistral(struct hparams *h, const char *path)
+{
+	int err = derive(h, path);
+
+	return err ? err : arch_derive_mla(h, path, 0.1);
 }
 
 static const struct arch_tensor attention[] = {
@@ -53,7 +61,7 @@ const struct arch arch_deepseek2 = {
 };
 
 const struct arch arch_mistral4 = {
-	.name = "mistral4", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
-	.rope_set = arch_mla_rope, .first = &arch_first, .last = &arch_last, .block = block,
+	.name = "mistral4", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive_mistral, .rope = true,
+	.rope_set = arch_mla_rope_apart, .first = &arch_first, .last = &arch_last, .block = block,
 	.n_block = ARCH_N(block),
 };

@@ -10,10 +10,9 @@
 #include "model/exact.h"
 #include "type/type.h"
 
-int arch_derive_mla(struct hparams *h, const char *path)
+int arch_derive_mla(struct hparams *h, const char *path, double log_mul)
 {
-	/* Converters have taken the tenth of the logarithm into its multiplier here. */
-	double m = h->rope.factor > 1 ? 1 + h->rope.log_mul * exact_ln(h->rope.factor) : 1;
+	double m = h->rope.factor > 1 ? 1 + log_mul * exact_ln(h->rope.factor) : 1;
 	const uint32_t rot = h->rope.rot;
 
 	/* Files of before heads were absorbed say sizes of heads where later ones say those of what is kept. */
@@ -35,12 +34,21 @@ int arch_derive_mla(struct hparams *h, const char *path)
 	return 0;
 }
 
+int arch_mla_rope_apart(struct rope *r, const struct hparams *h, const char *path)
+{
+	(void)h;
+	(void)path;
+	r->shrink *= 10;
+	return 0;
+}
+
 int arch_mla_rope(struct rope *r, const struct hparams *h, const char *path)
 {
 	(void)h;
 	(void)path;
 	/* Scores have the factor squared, cosines and sines do not have it. */
-	r->stretch = r->shrink;
+	if (r->shrink)
+		r->stretch = r->shrink;
 	return 0;
 }
 

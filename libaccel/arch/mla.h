@@ -30,10 +30,12 @@
 	MATRIX_IF("attn_kv_b.weight",	MLA_KVB,	kvb,	kv_rank), \
 	MATRIX("attn_output.weight",	MLA_OUT,	embd,	att)
 
-/* Sizes, and the scale of scores: (1 + yarn_log_multiplier * ln(factor))^2 / sqrt(key_length_mla). */
-int arch_derive_mla(struct hparams *h, const char *path);
-/* arch.rope_set */
+/* Sizes, and the scale of scores: (1 + log_mul * ln(factor))^2 / sqrt(key_length_mla). */
+int arch_derive_mla(struct hparams *h, const char *path, double log_mul);
+/* arch.rope_set: scores have the multiplied logarithm alone; or that of a multiplier of a tenth, and the rotary
+ * positions what is between the two. */
 int arch_mla_rope(struct rope *r, const struct hparams *h, const char *path);
+int arch_mla_rope_apart(struct rope *r, const struct hparams *h, const char *path);
 /* arch_layer.set */
 int arch_set_mla(struct layer *l, const struct hparams *h, struct loader *ld);
 
