@@ -126,6 +126,10 @@ class Model(generate.Model):
         self.key("rope.freq_base", F32, o.rope_base)
         self.key("rope.freq_base_swa", F32, self.get("rope_base_swa"))
 
+    def alibi_keys(self):
+        self.key("attention.head_count", U32, self.o.heads)
+        self.key("attention.head_count_kv", U32, self.o.kv)
+
     def ff_keys(self):
         self.key("feed_forward_length", U32, self.o.ff)
 
@@ -668,8 +672,10 @@ MODELS = {
                           {"M": (M.mamba, M.experts), "*": (M.attention, M.experts)},
                           dict(MAMBA | EXPERTS, ssm_heads=8, kinds="M*", ff=48, shared_ff=64, embedding_scale=12.0,
                                residual_scale=0.25, logit_scale=8.0, attention_scale=1 / 64)),
-    "phi3": ("phi3", GQA + (M.phi_keys,), M.phi_ends, (M.attention, M.swiglu),
-             dict(fused=True, original_context=256, embd=96)),
+    "phi3": ("phi3", GQA + (M.phi_keys,), M.ends, (M.attention, M.swiglu),
+             dict(fused=True, original_context=512, embd=96)),
+    "phi3-long": ("phi3", GQA + (M.phi_keys,), M.phi_ends, (M.attention, M.swiglu),
+                  dict(fused=True, original_context=256, embd=96)),
     "smollm3": ("smollm3", GQA, M.ends, (M.attention, M.swiglu), dict(layers=4, ff=64)),
     "lfm2": ("lfm2", GQA, M.ends, {"C": (M.convolution, M.swiglu), "*": (M.attention, M.swiglu)},
              dict(layers=3, embd=96, kinds="C*C", l_cache=3, qk_norm="head", last_norm="token_embd_norm",
@@ -680,7 +686,7 @@ MODELS = {
                      last_norm="token_embd_norm", tied=True, dense=1, gating=2, choice=True)),
     "minimax-m2": ("minimax-m2", MOE, M.ends, (M.attention, M.experts),
                    dict(EXPERTS, qk_norm="all", rotated=16, gating=2, choice=True, ff=48, expert_ff=48)),
-    "bloom": ("bloom", GQA, M.ends, (M.attention, M.plain),
+    "bloom": ("bloom", (M.alibi_keys, M.ff_keys), M.ends, (M.attention, M.plain),
               dict(layer_norm=True, norm_bias=True, embd_norm=True, fused=True, bias="qof",
                    embd=96, kv=3)),
     "deepseek4": ("deepseek4", (M.deepseek4_keys, M.expert_keys, M.indexer_keys), M.deepseek4_ends,
@@ -713,7 +719,9 @@ def parser(name):
 
 
 def generate_model(args):
-    """As generate.generate(), of arguments that begin with a name."""
+    """As generate.generate(); arguments that begin with a name are of one of MODELS."""
+    if args[0][0] == "-":
+        return generate.generate(args)
     if args[0] not in MODELS:
         sys.exit("arch.py: \"%s\" is no model; --list lists them" % args[0])
     return Model(args[0], parser(args[0]).parse_args(args[1:])).write()

@@ -46,6 +46,56 @@ SHAPES = [
      24, ["F32", "BF16", "Q8_0", "Q6_K"]),
 ]
 
+# The same of arch.py: name, arguments, tokens, types.
+FEW = "--vocab 67"
+MISSION = ["F32", "F16", "Q8_0", "Q4_K"]        # what the systems of the mission come in
+ARCHS = [(name, "%s %s" % (name, FEW), 24, ["F32"]) for name in (
+    "mistral4", "deepseek2-lite", "deepseek32", "nemotron", "nemotron_h", "qwen2", "qwen3", "qwen3moe",
+    "qwen3next", "qwen35", "qwen35moe", "gemma2", "gemma3", "gemma4", "gemma4-moe", "gpt-oss", "glm4moe",
+    "granite", "granitemoe", "granitehybrid", "granitehybrid-moe", "phi3", "phi3-long", "smollm3",
+    "lfm2", "lfm2moe", "minimax-m2", "bloom")] + [
+    # rows of 128, 1408, 1856 and 3712, which fit no blocks of 256
+    ("llama-moe", "llama-moe --vocab 67 --gain 0.1 --seed 5 --embd 256 --ff 160 --experts 6 --used 2", 24, MISSION),
+    ("mistral3", "mistral3 --vocab 67 --embd 256 --heads 6 --kv 2 --ff 288", 24, MISSION),
+    ("deepseek2", "deepseek2 --vocab 67 --gain 0.1 --seed 2 --embd 256 --nope 128 --value 64 --kv-lora 128 --q-lora 256 "
+     "--rope 64 --layers 2 --ff 320", 24, MISSION),
+    ("deepseek2-old", "deepseek2 --vocab 67 --gain 0.1 --seed 2 --embd 256 --nope 128 --value 64 --kv-lora 128 --q-lora 256 "
+     "--rope 64 --layers 2 --ff 320 --layout old", 24, MISSION),
+    ("deepseek2-rows", "deepseek2 --vocab 67 --gain 0.1 --embd 128 --expert-ff 1408 --layers 2 --experts 4 "
+     "--used 2 --groups 0 --groups-used 0", 24, ["Q8_0", "Q4_K"]),
+    ("lite-types", "deepseek2-lite --vocab 67 --gain 0.1 --embd 128 --dense 24 --kv-lora 64 --nope 32", 24,
+     ["F16", "Q8_0", "Q4_K"]),
+    ("apertus", "apertus --vocab 67 --embd 256 --heads 4 --kv 2 --head-dim 64 --ff 544", 24, MISSION),
+    ("nemotron_h_moe", "nemotron_h_moe --vocab 67 --gain 0.1 --seed 2 --embd 256 --ssm-heads 8 --ssm-width 32", 24, MISSION),
+    ("nemotron_h_moe-rows", "nemotron_h_moe --vocab 67 --gain 0.1 --embd 128 --expert-ff 1856 --shared-ff 3712 "
+     "--experts 4 --used 2 --layers 3 --kinds ME*", 24, ["Q8_0", "Q4_K"]),
+    # more positions than a window, a piece of the compressed past, an indexer's choice
+    ("deepseek4", "deepseek4 --vocab 41", 150, ["F32"]),
+    ("gpt-oss-mxfp4", "gpt-oss --vocab 67 --gain 0.1", 24, ["MXFP4"]),
+]
+# llama.cpp looks GELU up in a table of F16, and so its logits are not exact.
+ARCH_LIMITS = {"gemma2": 1e-6, "gemma3": 1e-6, "gemma4": 1e-6, "gemma4-moe": 1e-6, "bloom": 1e-6}
+# Cases that accelctl refuses until what they need is there, and what its sentence has in it.
+REFUSED = {
+    "mistral4": 'architecture "mistral4" is not supported',
+    "deepseek32": 'architecture "deepseek32" is not supported',
+    "deepseek4": 'architecture "deepseek4" is not supported',
+    "qwen3next": 'architecture "qwen3next" is not supported',
+    "qwen35": 'architecture "qwen35" is not supported',
+    "qwen35moe": 'architecture "qwen35moe" is not supported',
+    "gemma4": 'architecture "gemma4" is not supported',
+    "gemma4-moe": 'architecture "gemma4" is not supported',
+    "gpt-oss": 'architecture "gpt-oss" is not supported',
+    "gpt-oss-mxfp4": 'architecture "gpt-oss" is not supported',
+    "glm4moe": 'architecture "glm4moe" is not supported',
+    "granitehybrid": 'architecture "granitehybrid" is not supported',
+    "granitehybrid-moe": 'architecture "granitehybrid" is not supported',
+    "lfm2": 'architecture "lfm2" is not supported',
+    "lfm2moe": 'architecture "lfm2moe" is not supported',
+    "minimax-m2": 'architecture "minimax-m2" is not supported',
+    "phi3-long": '"rope_factors_long.weight"',
+}
+
 # Vocabularies for the texts; the weights do not matter.
 VOCABULARIES = {
     kind: "--layers 1 --embd 32 --heads 1 --kv 1 --ff 32 --vocab 1200 --tok " + kind

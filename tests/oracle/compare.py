@@ -36,6 +36,12 @@ class Logits:
         return (self.values[i * v:(i + 1) * v] for i in range(len(self.tokens)))
 
 
+def worst(a, b):
+    """The largest nmse of a single token"""
+    return max(sum((x - y) ** 2 for x, y in zip(u, v)) / sum(x * x for x in u)
+               for u, v in zip(a.rows(), b.rows()))
+
+
 def nmse(a, b):
     """How far b is from the reference a; inf if it is not all numbers."""
     if a.tokens != b.tokens or a.vocab != b.vocab:
