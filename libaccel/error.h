@@ -3,7 +3,7 @@
 #ifndef ACCEL_ERROR_H
 #define ACCEL_ERROR_H
 
-#define ACCEL_ERROR_MAX 512
+#define ACCEL_ERROR_MAX 1024
 
 /* Sets this thread's sentence and returns err, so that "return fail(-EINVAL, ...)" reads
  * as what it does. */

@@ -527,7 +527,7 @@ static const struct arch *find(const char *name)
 
 static int not_supported(const struct accel_model *m, const char *path)
 {
-	char names[256] = "";
+	char names[ARCH_N(architectures) * 20] = "";
 
 	for (unsigned int i = 0; i < ARCH_N(architectures); i++) {
 		size_t at = strlen(names);

@@ -99,6 +99,15 @@ int arch_set_mla(struct layer *l, const struct hparams *h, struct loader *ld)
 	};
 	l->state.k_cols = h->kva;
 	l->state.head_dim = h->kva % 32 ? h->kva : h->kv_rank;
+	if (h->index_heads) {
+		l->mla.index.heads = h->index_heads;
+		l->mla.index.dim = h->index_dim;
+		l->mla.index.top = h->index_top;
+		l->mla.index.rope = 1;
+		l->state.v_cols = h->index_dim;
+		if (h->index_dim % 32)
+			l->state.head_dim = h->index_dim;
+	}
 	if (h->temperature.scale)
 		l->mla.temperature = model_table(ld->m, &t);
 	if (h->temperature.scale && l->mla.temperature < 0)

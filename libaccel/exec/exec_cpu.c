@@ -42,7 +42,7 @@ static int make_buffers(struct exec_cpu *e)
 		goto no_memory;
 	io_place(&e->io, e->m, s, e->io_memory);
 	for (unsigned int i = 0; i < LAYER_SCRATCH; i++) {
-		e->scratch[i] = calloc(s->batch, sizeof(float) * (model_scratch(e->m, i) + 1ull));
+		e->scratch[i] = calloc(s->batch, sizeof(float) * (model_scratch(e->m, s, i) + 1ull));
 		if (!e->scratch[i])
 			goto no_memory;
 		at->scratch[i] = address(e->scratch[i]);

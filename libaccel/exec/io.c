@@ -86,7 +86,7 @@ size_t io_write(const struct io *io, const struct accel_model *m, const struct s
 	for (int i = 0; i < TOP_LISTS; i++)
 		params[P_TOP + i] = i == top_list(p->top) ? p->top_rows : 0;
 	for (uint32_t i = 0; i < 3 * m->n_times; i++)
-		params[P_TIMES + i] = params[i % 3] * m->times[i / 3];
+		params[P_TIMES + i] = params[i % 3] * model_times_of(m, i / 3, shape);
 	size += put(io->tokens, p->tokens, p->n);
 	size += put(io->positions, p->positions, p->n);
 	size += put(io->slots, p->slots, p->n);

@@ -89,7 +89,7 @@ struct octans_tensor build_x(const struct build *b)
 
 struct octans_tensor build_scratch(const struct build *b, unsigned int i)
 {
-	return tensor_f32(b->at->scratch[i], b->shape->batch, b->layer->kind->scratch(b->layer, i), b->rows);
+	return tensor_f32(b->at->scratch[i], b->shape->batch, b->layer->kind->scratch(b->layer, b->shape, i), b->rows);
 }
 
 struct octans_tensor build_state(const struct build *b, unsigned int i)
@@ -130,13 +130,24 @@ struct octans_tensor tensor_columns(struct octans_tensor t, uint32_t from, uint3
 	return t;
 }
 
+static uint32_t dyn_of(const struct build *b, int times)
+{
+	/* the second group begins behind the first */
+	return b->group == 1 ? OCTANS_DYN(count(b, times), count(b, times) - 1) : OCTANS_DYN_ROWS(count(b, times));
+}
+
+struct octans_tensor build_scratch_rows(const struct build *b, unsigned int i, int times, uint32_t n,
+					uint32_t cols)
+{
+	return tensor_f32(b->at->scratch[i], b->shape->batch * n, cols, dyn_of(b, times));
+}
+
 struct octans_tensor build_split(const struct build *b, struct octans_tensor t, int times, uint32_t n)
 {
 	t.cols /= n;
 	t.stride /= n;
 	t.rows *= n;
-	/* the second group begins behind the first */
-	t.dyn = b->group == 1 ? OCTANS_DYN(count(b, times), count(b, times) - 1) : OCTANS_DYN_ROWS(count(b, times));
+	t.dyn = dyn_of(b, times);
 	return t;
 }
 
@@ -231,15 +242,26 @@ struct octans_tensor build_pool(const struct build *b, enum keep keep, uint32_t 
 	};
 }
 
+struct octans_tensor build_pages(const struct build *b)
+{
+	return tensor_i32(b->at->step.pages, b->shape->seqs, shape_seq_pages(b->shape), OCTANS_DYN_ROWS(P_SEQS));
+}
+
+struct octans_tensor build_range(const struct build *b, unsigned int window)
+{
+	return build_array(b, b->at->step.ranges + 8ull * window * b->shape->batch, 2);
+}
+
 void build_attend(struct build *b, struct octans_cmd_attend *cmd, unsigned int window)
 {
-	const struct arrays *step = &b->at->step;
+	const bool list = cmd->range.rows;
 
-	cmd->pages = tensor_i32(step->pages, b->shape->seqs, shape_seq_pages(b->shape), OCTANS_DYN_ROWS(P_SEQS));
-	cmd->seq = build_array(b, step->seqs, 1);
-	cmd->range = build_array(b, step->ranges + 8ull * window * b->shape->batch, 2);
+	cmd->pages = build_pages(b);
+	cmd->seq = build_array(b, b->at->step.seqs, 1);
+	if (!list)
+		cmd->range = build_range(b, window);
 	cmd->page_log2 = b->shape->page_log2;
-	record(&b->r, OP_ATTEND, 0, cmd, sizeof(*cmd));
+	record(&b->r, OP_ATTEND, list ? OCTANS_ATTEND_LIST : 0, cmd, sizeof(*cmd));
 }
 
 static void record_group(void *arg, int group)

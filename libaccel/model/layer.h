@@ -64,7 +64,7 @@ enum {
 enum { SHORTCONV_NORM = NORM_W, SHORTCONV_IN = KIND_W, SHORTCONV_CONV, SHORTCONV_OUT };
 enum { HEAD_NORM = NORM_W, HEAD_OUT = KIND_W };	/* HEAD_OUT: the last of its layer */
 #define LAYER_WEIGHTS 20
-#define LAYER_SCRATCH 16
+#define LAYER_SCRATCH 18
 
 /* What is said of a layer by numbers that index the model's tables, windows and times; it has none: */
 #define LAYER_NONE (-1)
@@ -97,10 +97,12 @@ struct attn_mla {
 	int rope, temperature;
 	int head_of;			/* the model's table: a selector of each head */
 	int times;			/* heads */
-	/* The indexer; 0 heads: none */
+	/* The indexer, which chooses the positions that are attended to; 0 heads: there is none */
 	struct {
 		uint32_t heads, dim, top;
-		int hadamard, owner, times;
+		int rope;
+		int owner;		/* the model's table: a row's number, for each of its heads */
+		int times, pages;	/* the model's: heads; heads and a sequence's pages */
 	} index;
 };
 
@@ -271,7 +273,8 @@ struct layer_kind {
 	bool grouped;			/* rows are worked on in two groups */
 	/* Notes in the model what the layer needs of it: tables, times.  NULL: nothing.  -errno, with a sentence. */
 	int (*prepare)(struct layer *l, struct accel_model *m);
-	uint32_t (*scratch)(const struct layer *l, unsigned int i);	/* columns of scratch i, 0 = not used */
+	/* Columns of scratch i; 0: it is not used */
+	uint32_t (*scratch)(const struct layer *l, const struct shape *s, unsigned int i);
 	void (*record)(struct build *b);
 };
 
@@ -288,6 +291,9 @@ static inline bool build_has(const struct build *b, int slot)
 struct octans_tensor build_weight(const struct build *b, int slot);
 struct octans_tensor build_x(const struct build *b);
 struct octans_tensor build_scratch(const struct build *b, unsigned int i);
+/* The same memory with times as many rows, n to be exact, of so many columns. */
+struct octans_tensor build_scratch_rows(const struct build *b, unsigned int i, int times, uint32_t n,
+					uint32_t cols);
 struct octans_tensor build_state(const struct build *b, unsigned int i);
 struct octans_tensor build_array(const struct build *b, uint64_t va, uint32_t cols);
 /* A table as a whole; or its first rows: as many as are worked on, times as many if that is not LAYER_NONE. */
@@ -322,8 +328,10 @@ void build_add_of(struct build *b, struct octans_tensor y);
 bool layer_adds_apart(const struct layer *l);
 /* Pools of keys or values of these many columns, of every position of every sequence. */
 struct octans_tensor build_pool(const struct build *b, enum keep keep, uint32_t cols);
-/* Attends; of *cmd what is of the step is filled in. */
+/* Attends; of *cmd what is of the step is filled in: pages, and, unless there is a list of them, positions. */
 void build_attend(struct build *b, struct octans_cmd_attend *cmd, unsigned int window);
+struct octans_tensor build_pages(const struct build *b);
+struct octans_tensor build_range(const struct build *b, unsigned int window);
 /* What a feed-forward network makes of its first matrices' results, in the place of one of them; without a
  * gate there is but one, and up is {0}. */
 struct octans_tensor build_activation(struct build *b, const struct ffn *f, struct octans_tensor gate,
@@ -376,6 +384,7 @@ struct accel_model {
 	struct window windows[MODEL_WINDOWS];
 	uint32_t n_windows;
 	uint32_t times[MODEL_TIMES];
+	bool by_page[MODEL_TIMES];	/* and each as often as a sequence has pages */
 	uint32_t n_times;
 	uint64_t n_params;
 	struct layer *layers;	/* [n_layers] */
@@ -387,6 +396,10 @@ struct accel_model {
 int model_table(struct accel_model *m, const struct table *t);
 int model_window(struct accel_model *m, uint32_t size, bool chunks);
 int model_times(struct accel_model *m, uint32_t n);
+/* The same, n for each page that a sequence may have. */
+int model_times_pages(struct accel_model *m, uint32_t n);
+/* What it is for steps of this shape. */
+uint32_t model_times_of(const struct accel_model *m, int times, const struct shape *s);
 /* Parameters of its steps. */
 static inline uint32_t model_params(const struct accel_model *m)
 {
@@ -394,7 +407,7 @@ static inline uint32_t model_params(const struct accel_model *m)
 }
 
 /* Columns of scratch buffer i, as the widest layer needs it. */
-uint32_t model_scratch(const struct accel_model *m, unsigned int i);
+uint32_t model_scratch(const struct accel_model *m, const struct shape *s, unsigned int i);
 const struct gguf *accel_model_gguf(const struct accel_model *m);
 
 #endif

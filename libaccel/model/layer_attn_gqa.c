@@ -8,10 +8,11 @@
 
 enum { NORM, Q, K, V, ATT, Y, QUERY, TEMPERATURE };
 
-static uint32_t scratch(const struct layer *l, unsigned int i)
+static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	const struct attn_gqa *a = &l->attn;
 
+	(void)s;
 	switch (i) {
 	case NORM:
 		return l->embd;

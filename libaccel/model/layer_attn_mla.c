@@ -6,12 +6,36 @@
  * Always absorbed: queries are taken to the latent space, and results come back from it, instead of keys and
  * values being made of what is kept.  Made for a prompt they would cost less there, but round otherwise, and
  * a prompt would have other bits than the same tokens one by one.
+ *
+ * With an indexer (DeepSeek-AI, "DeepSeek-V3.2", 2025) a row attends to those positions alone that small heads
+ * of its own like best.  Their vectors are not rotated by a Hadamard matrix, as others do for the sake of small
+ * types: products of two rotated vectors are those of the vectors.
  */
+#include <errno.h>
+#include <math.h>
+
 #include "layer.h"
 
-enum { NORM, BOTTLENECK, Q, LATENT, ABSORBED, ATT, VALUES, Y, TEMPERATURE };
+#define INDEX_EPS 1e-6f		/* of the norm of the indexer's keys: no file says it */
 
-static uint32_t scratch(const struct layer *l, unsigned int i)
+enum {
+	NORM, BOTTLENECK, Q, LATENT, ABSORBED, ATT, VALUES, Y, TEMPERATURE,
+	INDEX_Q, INDEX_K, INDEX_W, OWNER_SEQ, OWNER_PAGES, SCORES, SUMS, LIST,
+};
+
+/* Positions that a sequence's pages hold. */
+static uint32_t positions(const struct shape *s)
+{
+	return shape_seq_pages(s) << s->page_log2;
+}
+
+/* Are there more positions than are attended to? */
+static bool is_sparse(const struct layer *l, const struct shape *s)
+{
+	return l->mla.index.heads && positions(s) > l->mla.index.top;
+}
+
+static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	const struct attn_mla *a = &l->mla;
 
@@ -34,8 +58,35 @@ static uint32_t scratch(const struct layer *l, unsigned int i)
 		return layer_adds_apart(l) ? l->embd : 0;
 	case TEMPERATURE:
 		return a->temperature != LAYER_NONE;
+	case INDEX_Q:
+		return a->index.heads * a->index.dim;
+	case INDEX_K:
+		return a->index.dim;
+	case INDEX_W:
+	case OWNER_SEQ:
+		return a->index.heads;
+	case OWNER_PAGES:
+		return a->index.heads * shape_seq_pages(s);
+	case SCORES:
+		return is_sparse(l, s) ? a->index.heads * positions(s) : 0;
+	case SUMS:
+		return is_sparse(l, s) ? positions(s) : 0;
+	case LIST:
+		return is_sparse(l, s) ? a->index.top : 0;
 	}
 	return 0;
+}
+
+static int prepare_index(struct layer *l, struct accel_model *m)
+{
+	const struct table owner = { .kind = TABLE_OWNER, .n = l->mla.index.heads };
+
+	if (!owner.n)
+		return 0;
+	l->mla.index.owner = model_table(m, &owner);
+	l->mla.index.times = model_times(m, owner.n);
+	l->mla.index.pages = model_times_pages(m, owner.n);
+	return l->mla.index.owner < 0 || l->mla.index.times < 0 || l->mla.index.pages < 0 ? -EINVAL : 0;
 }
 
 static int prepare(struct layer *l, struct accel_model *m)
@@ -46,7 +97,7 @@ static int prepare(struct layer *l, struct accel_model *m)
 	if (l->mla.times < 0)
 		return l->mla.times;
 	l->mla.head_of = model_table(m, &each);
-	return l->mla.head_of < 0 ? l->mla.head_of : 0;
+	return l->mla.head_of < 0 ? l->mla.head_of : prepare_index(l, m);
 }
 
 /* Rows of a buffer by head. */
@@ -110,6 +161,64 @@ static void absorb(struct build *b)
 	       .src = tensor_columns(q, a->nope, a->rot));
 }
 
+/* Keys of the indexer go to their pool. */
+static void record_index_keys(struct build *b)
+{
+	const struct attn_mla *a = &b->layer->mla;
+	const struct octans_tensor k = build_scratch(b, INDEX_K);
+
+	build_matmul(b, k, build_scratch(b, NORM), MLA_IK, NO_BIAS, 0);
+	RECORD(&b->r, ROW, row, OCTANS_ROW_LAYER, .dst = k, .x = k, .w = build_weight(b, MLA_IK_NORM),
+	       .bias = build_weight(b, MLA_IK_NORM_B), .groups = 1, .eps = INDEX_EPS);
+	build_rotate(b, k, a->index.rope, 1, a->index.dim, 0);
+	RECORD(&b->r, MOVE, move, 0, .dst = build_pool(b, KEEP_VALUES, a->index.dim),
+	       .dst_ids = build_array(b, b->at->step.slots, 1), .src = k);
+}
+
+/* What each head of each row has to do with each position: planes of keys are pages, chosen by the sequence's. */
+static void record_scores(struct build *b)
+{
+	const struct attn_mla *a = &b->layer->mla;
+	const uint32_t j = a->index.heads, pages = shape_seq_pages(b->shape), page = 1u << b->shape->page_log2;
+	const struct octans_tensor q = build_scratch(b, INDEX_Q), owner = build_table_rows(b, a->index.owner, a->index.times);
+	struct octans_tensor seq = build_scratch_rows(b, OWNER_SEQ, a->index.times, j, 1);
+	struct octans_tensor sel = build_scratch_rows(b, OWNER_PAGES, a->index.times, j, pages);
+	struct octans_tensor pool = build_pool(b, KEEP_VALUES, a->index.dim);
+
+	build_matmul(b, q, build_scratch(b, BOTTLENECK), MLA_IQ, NO_BIAS, 0);
+	build_rotate(b, q, a->index.rope, j, a->index.dim, 0);
+	seq.type = sel.type = OCTANS_TYPE_I32;
+	RECORD(&b->r, MOVE, move, 0, .dst = seq, .src = build_array(b, b->at->step.seqs, 1), .src_ids = owner);
+	RECORD(&b->r, MOVE, move, 0, .dst = sel, .src = build_pages(b), .src_ids = seq);
+	pool.rows = page;
+	RECORD(&b->r, MATMUL, matmul, pool.type == OCTANS_TYPE_F16 ? OCTANS_MATMUL_X16 : 0,
+	       .dst = build_scratch_rows(b, SCORES, a->index.pages, j * pages, page),
+	       .x = build_split(b, q, a->index.times, j), .w = pool, .sel = sel, .planes = b->shape->pages,
+	       .plane_stride = b->shape->pages > 1 ? page * pool.stride : 0);
+}
+
+/* The positions that rows attend to, in order: those of which their heads together think most. */
+static struct octans_tensor record_choice(struct build *b)
+{
+	const struct attn_mla *a = &b->layer->mla;
+	const uint32_t j = a->index.heads, n = positions(b->shape);
+	const struct octans_tensor w = build_scratch(b, INDEX_W), sums = build_scratch(b, SUMS), none = { 0 };
+	const struct octans_tensor scores = build_scratch_rows(b, SCORES, a->index.times, j, n);
+	struct octans_tensor list = build_scratch(b, LIST);
+
+	record_scores(b);
+	build_matmul(b, w, build_scratch(b, NORM), MLA_IW, NO_BIAS, 0);
+	build_affine(b, w, w, 1 / sqrtf((float)a->index.dim * j), 0);
+	build_map(b, scores, OCTANS_MAP_RELU, scores, OCTANS_MAP_MUL, build_split(b, w, a->index.times, j));
+	build_affine(b, sums, sums, 0, 0);
+	RECORD(&b->r, MOVE, move, OCTANS_MOVE_ADD, .dst = sums,
+	       .dst_ids = build_table_rows(b, a->index.owner, a->index.times), .src = scores);
+	list.type = OCTANS_TYPE_I32;
+	RECORD(&b->r, TOPK, topk, OCTANS_TOPK_BY_ID, .ids = list, .values = none, .x = sums,
+	       .range = build_range(b, 0), .k = list.cols, .groups = 1, .groups_used = 1, .scale = 1);
+	return list;
+}
+
 static void record_attention(struct build *b)
 {
 	const struct attn_mla *a = &b->layer->mla;
@@ -124,6 +233,10 @@ static void record_attention(struct build *b)
 	record_latent(b);
 	record_queries(b);
 	absorb(b);
+	if (a->index.heads)
+		record_index_keys(b);
+	if (is_sparse(b->layer, b->shape))
+		cmd.range = record_choice(b);
 	build_attend(b, &cmd, 0);
 	build_matmul_by(b, by_head(b, VALUES), by_head(b, ATT), MLA_VB, NO_BIAS, heads(b));
 	build_add(b, build_scratch(b, VALUES), MLA_OUT, NO_BIAS, Y);

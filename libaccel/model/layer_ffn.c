@@ -8,8 +8,9 @@
 
 enum { NORM, GATE, UP, Y };
 
-static uint32_t scratch(const struct layer *l, unsigned int i)
+static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
+	(void)s;
 	switch (i) {
 	case NORM:
 		return l->embd;

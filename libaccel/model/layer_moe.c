@@ -21,10 +21,11 @@ static bool apart(const struct layer *l)
 	return layer_adds_apart(l) || l->w[MOE_SHARED_SWITCH].data;
 }
 
-static uint32_t scratch(const struct layer *l, unsigned int i)
+static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	const struct moe *m = &l->moe;
 
+	(void)s;
 	switch (i) {
 	case NORM:
 		return l->embd;

@@ -165,24 +165,40 @@ int model_window(struct accel_model *m, uint32_t size, bool chunks)
 	return 1 + m->n_windows++;
 }
 
-int model_times(struct accel_model *m, uint32_t n)
+static int add_times(struct accel_model *m, uint32_t n, bool by_page)
 {
 	for (uint32_t i = 0; i < m->n_times; i++)
-		if (m->times[i] == n)
+		if (m->times[i] == n && m->by_page[i] == by_page)
 			return i;
 	if (m->n_times == MODEL_TIMES)
 		return fail(-EINVAL, "models with more than %u numbers of heads and experts are not supported",
 			    MODEL_TIMES);
 	m->times[m->n_times] = n;
+	m->by_page[m->n_times] = by_page;
 	return m->n_times++;
 }
 
-uint32_t model_scratch(const struct accel_model *m, unsigned int i)
+int model_times(struct accel_model *m, uint32_t n)
+{
+	return add_times(m, n, false);
+}
+
+int model_times_pages(struct accel_model *m, uint32_t n)
+{
+	return add_times(m, n, true);
+}
+
+uint32_t model_times_of(const struct accel_model *m, int times, const struct shape *s)
+{
+	return m->times[times] * (m->by_page[times] ? shape_seq_pages(s) : 1);
+}
+
+uint32_t model_scratch(const struct accel_model *m, const struct shape *s, unsigned int i)
 {
 	uint32_t most = 0;
 
 	for (uint32_t k = 0; k < m->n_layers; k++) {
-		uint32_t cols = m->layers[k].kind->scratch(&m->layers[k], i);
+		uint32_t cols = m->layers[k].kind->scratch(&m->layers[k], s, i);
 
 		if (cols > most)
 			most = cols;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "table.h"
 
-#include <stddef.h>
-
 #include <octans/isa.h>
 
 #include "exact.h"
@@ -31,9 +29,6 @@ struct octans_tensor table_tensor(const struct table *t, uint32_t ctx, uint32_t 
 		tensor.cols = 1;
 		tensor.type = OCTANS_TYPE_I32;
 		break;
-	case TABLE_HADAMARD:
-		tensor.rows = tensor.cols = t->n;
-		break;
 	}
 	tensor.stride = 4ull * tensor.cols;
 	return tensor;
@@ -61,17 +56,6 @@ static void fill_numbers(const struct table *t, uint32_t batch, int32_t *to)
 		to[i] = t->kind == TABLE_EACH ? i % t->n : i / t->n;
 }
 
-static void fill_hadamard(uint32_t n, float *to)
-{
-	double root = 1;
-
-	for (uint32_t i = n; i > 1; i /= 4)	/* sqrt(n), exact to the last bit for a power of four */
-		root *= i == 2 ? 1.41421356237309504880 : 2;
-	for (uint32_t r = 0; r < n; r++)
-		for (uint32_t c = 0; c < n; c++)
-			to[(size_t)r * n + c] = (float)((__builtin_popcount(r & c) & 1 ? -1 : 1) / root);
-}
-
 void table_fill(const struct table *t, uint32_t ctx, uint32_t batch, void *to)
 {
 	FP_SCOPE();
@@ -86,9 +70,6 @@ void table_fill(const struct table *t, uint32_t ctx, uint32_t batch, void *to)
 	case TABLE_EACH:
 	case TABLE_OWNER:
 		fill_numbers(t, batch, to);
-		break;
-	case TABLE_HADAMARD:
-		fill_hadamard(t->n, to);
 		break;
 	}
 }

@@ -13,7 +13,6 @@ enum table_kind {
 	TABLE_TEMPERATURE,	/* F32 [ctx, 1] */
 	TABLE_EACH,		/* I32 [batch, n]: 0 1 .. n - 1, in every row */
 	TABLE_OWNER,		/* I32 [batch * n, 1]: the row i / n */
-	TABLE_HADAMARD,		/* F32 [n, n], n a power of two: +-1 / sqrt(n), in Sylvester's order */
 };
 
 struct table {

@@ -21,17 +21,18 @@ static void add(struct op_work *sum, const struct op_work *w, uint64_t times)
 }
 
 /* How many rows a tensor has for each of the step. */
-static uint32_t times(const struct accel_model *m, const struct octans_tensor *t)
+static uint32_t times(const struct accel_model *m, const struct shape *s, const struct octans_tensor *t)
 {
 	uint32_t p = OCTANS_DYN_ROWS_OF(t->dyn);
 
 	/* the number of a parameter, plus 1; 0: none */
-	return p > P_TIMES ? m->times[(p - 1 - P_TIMES) / 3] : 1;
+	return p > P_TIMES ? model_times_of(m, (p - 1 - P_TIMES) / 3, s) : 1;
 }
 
 /* Every operation tells the cost of its command; what it takes for each row goes to the kind of rows
  * that it has, as its first operand tells. */
-static void add_command(struct layer_cost *c, const struct accel_model *m, const struct octans_cmd *cmd)
+static void add_command(struct layer_cost *c, const struct accel_model *m, const struct shape *s,
+			const struct octans_cmd *cmd)
 {
 	const struct op *op = op_of(cmd->op);
 	struct op_cost cost = { 0 };
@@ -42,11 +43,11 @@ static void add_command(struct layer_cost *c, const struct accel_model *m, const
 	op->cost(cmd, &cost);
 	memcpy(&dst, (const uint8_t *)cmd + op->operand[0].offset, sizeof(dst));
 	add(&c->once, &cost.once, 1);
-	add(dst.dyn == OCTANS_DYN_ROWS(P_OUT) ? &c->out : &c->row, &cost.row, times(m, &dst));
-	if (cost.planes) {	/* a layer has but one choice */
+	add(dst.dyn == OCTANS_DYN_ROWS(P_OUT) ? &c->out : &c->row, &cost.row, times(m, s, &dst));
+	if (cost.planes && !(c->planes && c->planes != cost.planes)) {	/* a layer has but one choice */
 		add(&c->plane, &cost.plane, 1);
 		c->planes = cost.planes;
-		c->taken = times(m, &dst);
+		c->taken = times(m, s, &dst);
 	}
 	add(&c->pair, &cost.pair, 1);
 	add(&c->position, &cost.position, 1);
@@ -73,7 +74,7 @@ int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct l
 	for (size_t at = 0; at < size;) {
 		const struct octans_cmd *cmd = (const void *)(b.r.base + at);
 
-		add_command(c, m, cmd);
+		add_command(c, m, shape, cmd);
 		at += cmd->size;
 	}
 	free(b.r.base);

@@ -39,7 +39,7 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 		at->table[i] = take(&f->weights, table_bytes(&m->tables[i], s->ctx, s->batch));
 	at->x = take(&f->work, batch * m->n_embd);
 	for (unsigned int i = 0; i < LAYER_SCRATCH; i++)
-		at->scratch[i] = take(&f->work, batch * model_scratch(m, i));
+		at->scratch[i] = take(&f->work, batch * model_scratch(m, s, i));
 	at->logits = take(&f->work, 4ull * s->out * m->n_vocab);
 	at->step.tokens = take(&f->work, batch);
 	at->step.positions = take(&f->work, batch);

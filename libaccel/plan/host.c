@@ -21,7 +21,7 @@ static uint64_t activations(const struct accel_model *m, const struct shape *s)
 	uint64_t columns = 0, widest = m->n_embd;
 
 	for (unsigned int i = 0; i < LAYER_SCRATCH; i++) {
-		uint64_t cols = model_scratch(m, i) + 1ull;
+		uint64_t cols = model_scratch(m, s, i) + 1ull;
 
 		columns += cols;
 		widest = cols > widest ? cols : widest;

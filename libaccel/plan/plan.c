@@ -350,7 +350,8 @@ static int choose_batch(struct planner *pl)
 		batch = all;
 	/* rows may be seen as several times as many */
 	for (uint32_t i = 0; i < p->m->n_times; i++)
-		times = p->m->times[i] > times ? p->m->times[i] : times;
+		if (!p->m->by_page[i] && p->m->times[i] > times)
+			times = p->m->times[i];
 	if (batch > OCTANS_MAX_TOKENS / times)
 		batch = OCTANS_MAX_TOKENS / times;
 	set_batch(p, batch);

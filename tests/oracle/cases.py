@@ -77,23 +77,9 @@ ARCHS = [(name, "%s %s" % (name, FEW), 24, ["F32"]) for name in (
 ARCH_LIMITS = {"gemma2": 1e-6, "gemma3": 1e-6, "gemma4": 1e-6, "gemma4-moe": 1e-6, "bloom": 1e-6}
 # Cases that accelctl refuses until what they need is there, and what its sentence has in it.
 REFUSED = {
-    "mistral4": 'architecture "mistral4" is not supported',
-    "deepseek32": 'architecture "deepseek32" is not supported',
     "deepseek4": 'architecture "deepseek4" is not supported',
-    "qwen3next": 'architecture "qwen3next" is not supported',
-    "qwen35": 'architecture "qwen35" is not supported',
-    "qwen35moe": 'architecture "qwen35moe" is not supported',
     "gemma4": 'architecture "gemma4" is not supported',
     "gemma4-moe": 'architecture "gemma4" is not supported',
-    "gpt-oss": 'architecture "gpt-oss" is not supported',
-    "gpt-oss-mxfp4": 'architecture "gpt-oss" is not supported',
-    "glm4moe": 'architecture "glm4moe" is not supported',
-    "granitehybrid": 'architecture "granitehybrid" is not supported',
-    "granitehybrid-moe": 'architecture "granitehybrid" is not supported',
-    "lfm2": 'architecture "lfm2" is not supported',
-    "lfm2moe": 'architecture "lfm2moe" is not supported',
-    "minimax-m2": 'architecture "minimax-m2" is not supported',
-    "phi3-long": '"rope_factors_long.weight"',
 }
 
 # Vocabularies for the texts; the weights do not matter.
