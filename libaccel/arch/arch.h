@@ -40,6 +40,7 @@ struct hparams {
 	uint32_t slides;		/* whether this block's attention does; a key, or the architecture */
 	uint32_t window_pattern;	/* one of so many does not; or whether this does; ARCH_UNSAID */
 	uint32_t key_dim_swa, value_dim_swa;	/* of blocks that slide */
+	uint32_t rope_limit;		/* columns of the widest heads, if they differ; 0: key_dim */
 	uint32_t no_rope;		/* this block's positions are not told */
 	uint32_t positions;		/* 1, unless a key says that no block's are */
 	float scale, cap, clamp, out_cap, alibi;

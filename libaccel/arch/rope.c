@@ -94,9 +94,11 @@ static int read_long(struct loader *ld, struct rope *r)
 
 static int check(const struct loader *ld, const struct rope *r)
 {
-	if (r->rot % 2 || r->rot > ld->h.key_dim)
+	const uint32_t most = ld->h.rope_limit ? ld->h.rope_limit : ld->h.key_dim;
+
+	if (r->rot % 2 || r->rot > most)
 		return fail(-EINVAL, "%s: \"%s.rope.dimension_count\" is %u, it must be even, and no more than the %u of a head",
-			    ld->path, ld->arch->name, r->rot, ld->h.key_dim);
+			    ld->path, ld->arch->name, r->rot, most);
 	if (!(r->scale >= 1e-3))
 		return fail(-EINVAL, "%s: \"%s.rope.scaling.factor\" is %g, it must be 0.001 or more, or 0 for none",
 			    ld->path, ld->arch->name, r->scale);

@@ -233,6 +233,14 @@ void build_add(struct build *b, struct octans_tensor from, int w, int bias, unsi
 	build_add_of(b, build_scratch(b, scratch));
 }
 
+void build_stream(struct build *b, int slot)
+{
+	const struct octans_tensor x = build_x(b);
+
+	if (build_has(b, slot))
+		build_map(b, x, OCTANS_MAP_ID, x, OCTANS_MAP_MUL, build_weight(b, slot));
+}
+
 struct octans_tensor build_pool(const struct build *b, enum keep keep, uint32_t cols)
 {
 	return (struct octans_tensor) {

@@ -45,6 +45,7 @@ enum {
 };
 enum {
 	FFN_NORM = NORM_W, FFN_GATE = KIND_W, FFN_UP, FFN_DOWN, FFN_BGATE, FFN_BUP, FFN_BDOWN,
+	FFN_STREAM,			/* one number, of the residual stream behind the layer */
 };
 enum {
 	MOE_NORM = NORM_W, MOE_ROUTER = KIND_W, MOE_ROUTER_B,	/* added to what comes out */
@@ -52,7 +53,11 @@ enum {
 	MOE_GATE, MOE_UP, MOE_DOWN, MOE_BGATE, MOE_BUP, MOE_BDOWN,	/* of experts, in planes */
 	MOE_GATE_UP,			/* instead of the two; rows of the gate come first */
 	MOE_SHARED_GATE, MOE_SHARED_UP, MOE_SHARED_DOWN,
-	MOE_SHARED_SWITCH,		/* one number: how much of the shared expert there is */
+	MOE_SHARED_SWITCH,		/* a row: how much of the shared expert there is */
+	/* Norms that are not the layer's: of what the router sees, and the shared expert; of their results */
+	MOE_ROUTER_NORM, MOE_SHARED_NORM, MOE_SHARED_POST, MOE_EXPERTS_POST,
+	MOE_WEIGH,			/* a number for each expert, by which its weights are multiplied */
+	MOE_STREAM,
 };
 enum {
 	SSM_NORM = NORM_W, SSM_IN = KIND_W, SSM_CONV, SSM_CONV_B, SSM_DT_B, SSM_A, SSM_D, SSM_OUT_NORM, SSM_OUT,
@@ -63,7 +68,7 @@ enum {
 };
 enum { SHORTCONV_NORM = NORM_W, SHORTCONV_IN = KIND_W, SHORTCONV_CONV, SHORTCONV_OUT };
 enum { HEAD_NORM = NORM_W, HEAD_OUT = KIND_W };	/* HEAD_OUT: the last of its layer */
-#define LAYER_WEIGHTS 20
+#define LAYER_WEIGHTS 24
 #define LAYER_SCRATCH 18
 
 /* What is said of a layer by numbers that index the model's tables, windows and times; it has none: */
@@ -83,6 +88,7 @@ struct attn_gqa {
 	int temperature;		/* likewise: a factor of queries, by position */
 	unsigned int window;		/* arrays.ranges */
 	bool whole_norm;		/* QNORM and KNORM are of all heads together */
+	bool value_norm;		/* values of each head are normed, without weights */
 	bool gated;			/* rows of Q are, of each head, its query and its gate */
 	int times;			/* the model's: heads; gated */
 };
@@ -324,6 +330,8 @@ void build_rotate(struct build *b, struct octans_tensor x, int rope, uint32_t he
 void build_add(struct build *b, struct octans_tensor from, int w, int bias, unsigned int scratch);
 /* The same of what there is. */
 void build_add_of(struct build *b, struct octans_tensor y);
+/* The residual stream times the number in this slot, if there is one. */
+void build_stream(struct build *b, int slot);
 /* False: build_add() is a command that adds at once. */
 bool layer_adds_apart(const struct layer *l);
 /* Pools of keys or values of these many columns, of every position of every sequence. */

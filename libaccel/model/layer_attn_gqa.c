@@ -63,6 +63,8 @@ static void record_keys(struct build *b)
 	const struct octans_tensor k = build_scratch(b, K), v = build_scratch(b, V);
 	const struct octans_tensor slots = build_array(b, b->at->step.slots, 1);
 
+	if (a->value_norm)
+		RECORD(&b->r, ROW, row, OCTANS_ROW_RMS, .dst = v, .x = v, .groups = a->kv_heads, .eps = b->layer->eps);
 	norm_heads(b, k, ATTN_KNORM, a->kv_heads);
 	if (a->rope != LAYER_NONE)
 		build_rotate(b, k, a->rope, a->kv_heads, a->head_dim, 0);
@@ -122,7 +124,11 @@ static void record_attention(struct build *b)
 
 	build_norm(b, build_scratch(b, NORM), build_x(b), NORM_W, NORM_B);
 	project(b, build_scratch(b, K), ATTN_K, ATTN_BK);
-	project(b, build_scratch(b, V), ATTN_V, ATTN_BV);
+	if (build_has(b, ATTN_V))
+		project(b, build_scratch(b, V), ATTN_V, ATTN_BV);
+	else	/* what keys are before they are normed */
+		build_map(b, build_scratch(b, V), OCTANS_MAP_ID, build_scratch(b, K), OCTANS_MAP_NONE,
+			  (struct octans_tensor) { 0 });
 	project(b, build_scratch(b, Q), ATTN_Q, ATTN_BQ);
 	record_keys(b);
 	cmd.q = record_queries(b);

@@ -65,6 +65,7 @@ static void record_ffn(struct build *b)
 	build_matmul(b, up, norm, FFN_UP, FFN_BUP, 0);
 	to = gated ? build_activation(b, &b->layer->ffn, gate, up) : build_activation(b, &b->layer->ffn, up, none);
 	build_add(b, to, FFN_DOWN, FFN_BDOWN, Y);
+	build_stream(b, FFN_STREAM);
 }
 
 const struct layer_kind layer_ffn = {

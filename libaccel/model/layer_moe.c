@@ -5,7 +5,7 @@
  */
 #include "layer.h"
 
-enum { NORM, LIKES, CHOSEN, WEIGHTS, GATE, UP, RESULTS, SHARED_GATE, SHARED_UP, SWITCH, Y };
+enum { NORM, LIKES, CHOSEN, WEIGHTS, GATE, UP, RESULTS, SHARED_GATE, SHARED_UP, SWITCH, Y, OTHER, SHARED, WEIGH };
 
 /* The least sum that weights are divided by: llama.cpp's, the smallest normal number of F16. */
 #define FLOOR 0x1p-14f
@@ -18,7 +18,7 @@ static bool gated(const struct layer *l)
 /* What is added is not added as it comes. */
 static bool apart(const struct layer *l)
 {
-	return layer_adds_apart(l) || l->w[MOE_SHARED_SWITCH].data;
+	return layer_adds_apart(l) || l->w[MOE_SHARED_SWITCH].data || l->w[MOE_EXPERTS_POST].data;
 }
 
 static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
@@ -49,6 +49,12 @@ static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned i
 		return l->w[MOE_SHARED_SWITCH].data ? 1 : 0;
 	case Y:
 		return apart(l) ? l->embd : 0;
+	case OTHER:
+		return l->w[MOE_ROUTER_NORM].data || l->w[MOE_SHARED_NORM].data ? l->embd : 0;
+	case SHARED:
+		return l->w[MOE_EXPERTS_POST].data ? l->embd : 0;
+	case WEIGH:
+		return l->w[MOE_WEIGH].data ? m->used : 0;
 	}
 	return 0;
 }
@@ -64,6 +70,30 @@ static int prepare(struct layer *l, struct accel_model *m)
 	return l->moe.owner < 0 ? l->moe.owner : 0;
 }
 
+/* What came in, by a norm of its own if there is one. */
+static struct octans_tensor normed(struct build *b, int slot)
+{
+	if (!build_has(b, slot))
+		return build_scratch(b, NORM);
+	build_norm(b, build_scratch(b, OTHER), build_x(b), slot, NO_BIAS);
+	return build_scratch(b, OTHER);
+}
+
+/* What an expert's weights are multiplied by is the expert's. */
+static void weigh(struct build *b, struct octans_tensor chosen, struct octans_tensor weights)
+{
+	const struct moe *m = &b->layer->moe;
+	const struct octans_tensor by = build_scratch(b, WEIGH);
+	struct octans_tensor each = build_weight(b, MOE_WEIGH);
+
+	each.rows = each.cols;
+	each.cols = 1;
+	each.stride = sizeof(float);
+	RECORD(&b->r, MOVE, move, 0, .dst = build_split(b, by, m->times, m->used), .src = each,
+	       .src_ids = build_split(b, chosen, m->times, m->used));
+	build_map(b, weights, OCTANS_MAP_ID, weights, OCTANS_MAP_MUL, by);
+}
+
 /* A row's experts, and what each of them counts. */
 static void choose(struct build *b, struct octans_tensor chosen, struct octans_tensor weights)
 {
@@ -72,7 +102,7 @@ static void choose(struct build *b, struct octans_tensor chosen, struct octans_t
 	const struct octans_tensor likes = build_scratch(b, LIKES);
 	const bool of_chosen = m->gate == MOE_SOFTMAX_OF_CHOSEN;
 
-	build_matmul(b, likes, build_scratch(b, NORM), MOE_ROUTER, MOE_ROUTER_B, 0);
+	build_matmul(b, likes, normed(b, MOE_ROUTER_NORM), MOE_ROUTER, MOE_ROUTER_B, 0);
 	if (m->gate == MOE_SOFTMAX) {
 		RECORD(&b->r, ROW, row, OCTANS_ROW_SOFTMAX, .dst = likes, .x = likes, .groups = 1);
 	} else if (m->gate == MOE_SIGMOID) {
@@ -119,7 +149,7 @@ static struct octans_tensor run_experts(struct build *b, struct octans_tensor ch
 static struct octans_tensor run_shared(struct build *b)
 {
 	const struct ffn *f = &b->layer->moe.shared;
-	const struct octans_tensor norm = build_scratch(b, NORM), none = { 0 };
+	const struct octans_tensor norm = normed(b, MOE_SHARED_NORM), none = { 0 };
 	const struct octans_tensor up = build_scratch(b, SHARED_UP);
 
 	build_matmul(b, up, norm, MOE_SHARED_UP, NO_BIAS, 0);
@@ -147,6 +177,24 @@ static void record_shared(struct build *b, struct octans_tensor to)
 	build_map(b, to, OCTANS_MAP_ID, to, OCTANS_MAP_MUL, switched);
 }
 
+/* Norms of the shared expert's result, and of that of the others, before they are added. */
+static void record_apart(struct build *b, struct octans_tensor to, struct octans_tensor results,
+			 struct octans_tensor weights)
+{
+	const struct moe *m = &b->layer->moe;
+	const struct octans_tensor shared = build_scratch(b, SHARED);
+
+	build_affine(b, to, build_scratch(b, NORM), 0, 0);
+	RECORD(&b->r, MOVE, move, OCTANS_MOVE_ADD, .dst = to, .dst_ids = build_table_rows(b, m->owner, m->times),
+	       .src = results, .scale = build_split(b, weights, m->times, m->used));
+	build_norm(b, to, to, MOE_EXPERTS_POST, NO_BIAS);
+	build_matmul(b, shared, run_shared(b), MOE_SHARED_DOWN, NO_BIAS, 0);
+	build_norm(b, shared, shared, MOE_SHARED_POST, NO_BIAS);
+	build_map(b, to, OCTANS_MAP_ID, to, OCTANS_MAP_ADD, shared);
+	build_add_of(b, to);
+	build_stream(b, MOE_STREAM);
+}
+
 static void record_moe(struct build *b)
 {
 	const struct moe *m = &b->layer->moe;
@@ -160,11 +208,18 @@ static void record_moe(struct build *b)
 	choose(b, chosen, weights);
 	build_matmul_by(b, results, run_experts(b, chosen), MOE_DOWN, MOE_BDOWN,
 			build_split(b, chosen, m->times, m->used));
+	if (build_has(b, MOE_WEIGH))
+		weigh(b, chosen, weights);
+	if (build_has(b, MOE_EXPERTS_POST)) {
+		record_apart(b, to, results, weights);
+		return;
+	}
 	record_shared(b, to);
 	RECORD(&b->r, MOVE, move, OCTANS_MOVE_ADD, .dst = to, .dst_ids = build_table_rows(b, m->owner, m->times),
 	       .src = results, .scale = build_split(b, weights, m->times, m->used));
 	if (apart(b->layer))
 		build_add_of(b, to);
+	build_stream(b, MOE_STREAM);
 }
 
 const struct layer_kind layer_moe = {

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/*
+ * gemma4: blocks that attend to a window and, now and then, one that attends to all, of wider heads; values may be
+ * what keys are made of; feed-forward networks, and beside them experts with norms of their own.  (Gemma Team,
+ * "Gemma 4", 2026.)  Models with embeddings for each block, or blocks that use the keys of others (E2B, E4B), are
+ * not supported.
+ */
+#include <errno.h>
+#include <math.h>
+
+#include "blocks.h"
+#include "error.h"
+
+static const struct arch_key keys[] = {
+	KEYS_OF_MODEL,
+	KEYS_OF_HEADS,
+	KEY_OF_RMS,
+	KEY_OF_FF,
+	KEYS_OF_EXPERTS,
+	KEY_U32("attention.key_length_swa",		key_dim_swa,	1,	OCTANS_MAX_HEAD_DIM),
+	KEY_U32("attention.value_length_swa",		value_dim_swa,	1,	OCTANS_MAX_HEAD_DIM),
+	NEED_U32("attention.sliding_window",		window,		1,	UINT32_MAX),
+	NEED_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
+	KEY_F32("final_logit_softcapping",		out_cap,	0,	1e6),
+	KEY_U32("rope.dimension_count_swa",		rope.rot_swa,	2,	OCTANS_MAX_HEAD_DIM),
+	KEY_F32("rope.freq_base_swa",			rope.base_swa,	1.001,	1e12),
+	KEY_ONLY("embedding_length_per_layer_input",	0,		0),
+	KEY_ONLY("attention.shared_kv_layers",		0,		0),
+};
+
+static int derive(struct hparams *h, const char *path)
+{
+	int err;
+
+	h->activation = OCTANS_MAP_GELU_TANH;
+	h->embd_scale = sqrtf(h->embd);
+	h->scale = 1;
+	h->weights_norm = 1;
+	h->slides = arch_slides(h, 6);
+	h->rope_limit = h->key_dim;
+	if (!h->key_dim || !h->value_dim)
+		return fail(-EINVAL, "%s: the keys \"gemma4.attention.key_length\" and \"gemma4.attention.value_length\" are missing",
+			    path);
+	if (h->slides && h->key_dim_swa)
+		h->key_dim = h->key_dim_swa;
+	if (h->slides && h->value_dim_swa)
+		h->value_dim = h->value_dim_swa;
+	/* The shared expert is as wide as the network of other blocks. */
+	h->shared_ff = h->ff;
+	err = arch_derive_experts(h, path);
+	return err ? err : arch_derive_heads(h, path);
+}
+
+static int rope_of_window(struct rope *r, const struct hparams *h)
+{
+	r->base = h->rope.base_swa ? h->rope.base_swa : 10000;
+	r->scale = 1;
+	r->divisor = NULL;
+	r->rot = h->rope.rot_swa ? h->rope.rot_swa : h->key_dim_swa ? h->key_dim_swa : h->key_dim;
+	return 0;
+}
+
+static int set_attention(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	int err = arch_set_attention(l, h, ld);
+
+	l->attn.value_norm = true;
+	if (!l->w[ATTN_V].data && h->kv != h->v)
+		err = fail(-EINVAL, "%s: block %u has not the tensor \"attn_v.weight\", and its values are not as wide as its keys",
+			   ld->path, h->block);
+	return err;
+}
+
+/* The router sees x normed, times a weight, over the root of its width. */
+static int set_experts(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	const float *from = l->w[MOE_ROUTER_NORM].data, root = sqrtf(h->embd);
+	float *to;
+	int err = loader_convert(ld, 1, 1, h->embd, &l->w[MOE_ROUTER_NORM], &to);
+
+	for (uint32_t i = 0; i < h->embd && !err; i++)
+		to[i] = from[i] / root;
+	return err ? err : arch_set_experts(l, h, ld);
+}
+
+static const struct arch_tensor attention[] = {
+	NORM("attn_norm.weight",	ATTN_NORM,	embd),
+	MATRIX("attn_q.weight",		ATTN_Q,		q,	embd),
+	MATRIX("attn_k.weight",		ATTN_K,		kv,	embd),
+	MATRIX_IF("attn_v.weight",	ATTN_V,		v,	embd),
+	MATRIX("attn_output.weight",	ATTN_OUT,	embd,	att),
+	TENSORS_OF_QK_NORMS,
+	NORM("post_attention_norm.weight", POST_W,	embd),
+};
+
+static const struct arch_tensor feed_forward[] = {
+	TENSORS_OF_FFN_NORMED("ffn_norm.weight"),
+	NORM("post_ffw_norm.weight",	POST_W,		embd),
+	BIAS("layer_output_scale.weight", FFN_STREAM,	one),
+};
+
+static const struct arch_tensor experts[] = {
+	NORM("pre_ffw_norm_2.weight",	MOE_NORM,	embd),
+	TENSORS_OF_EXPERTS,
+	NORM("ffn_gate_inp.scale",	MOE_ROUTER_NORM,	embd),
+	BIAS("ffn_down_exps.scale",	MOE_WEIGH,	experts),
+	NORM("post_ffw_norm_2.weight",	MOE_EXPERTS_POST,	embd),
+	NORM("ffn_norm.weight",		MOE_SHARED_NORM,	embd),
+	MATRIX("ffn_gate.weight",	MOE_SHARED_GATE,	shared_ff,	embd),
+	MATRIX("ffn_up.weight",		MOE_SHARED_UP,	shared_ff,	embd),
+	MATRIX("ffn_down.weight",	MOE_SHARED_DOWN,	embd,	shared_ff),
+	NORM("post_ffw_norm_1.weight",	MOE_SHARED_POST,	embd),
+	NORM("post_ffw_norm.weight",	POST_W,		embd),
+	BIAS("layer_output_scale.weight", MOE_STREAM,	one),
+};
+
+static const struct arch_layer block[] = {
+	{ &layer_attn_gqa, attention, ARCH_N(attention), set_attention, NULL },
+	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, arch_has_ffn },
+	{ &layer_moe, experts, ARCH_N(experts), set_experts, arch_has_experts },
+};
+
+const struct arch arch_gemma4 = {
+	.name = "gemma4", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
+	.rope_half = true, .rope_swa = rope_of_window, .first = &arch_first, .last = &arch_last,
+	.block = block, .n_block = ARCH_N(block),
+};
