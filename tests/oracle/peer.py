@@ -51,11 +51,11 @@ class Peer:
     def versions(self):
         return self.run("cat", "/versions", stdout=subprocess.PIPE, text=True).stdout.splitlines()
 
-    def logits(self, model, n):
+    def logits(self, model, n, **more):
         """of the first n default tokens; returns the path of the file"""
         out = model + ".logits"
         self.run("sh", "-c", './logits -b "$(cat backend)" -n "$1" "$2" "$3"', "sh", str(n), model,
-                 out)
+                 out, **more)
         return self.path(out)
 
     def tokens(self, model, texts):
