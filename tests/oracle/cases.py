@@ -78,8 +78,7 @@ ARCH_LIMITS = {"gemma2": 1e-6, "gemma3": 1e-6, "gemma4": 1e-6, "gemma4-moe": 1e-
 # Cases that accelctl refuses until what they need is there, and what its sentence has in it.
 REFUSED = {
     "deepseek4": 'architecture "deepseek4" is not supported',
-    "gemma4": 'architecture "gemma4" is not supported',
-    "gemma4-moe": 'architecture "gemma4" is not supported',
+    "gemma4": '"gemma4.embedding_length_per_layer_input" is 16',
 }
 
 # Vocabularies for the texts; the weights do not matter.
