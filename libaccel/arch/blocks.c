@@ -28,6 +28,8 @@ bool arch_slides(const struct hparams *h, uint32_t pattern)
 
 int arch_derive_heads(struct hparams *h, const char *path)
 {
+	if (!h->heads)
+		return fail(-EINVAL, "%s: block %u has attention of 0 heads", path, h->block);
 	if (!h->kv_heads)
 		h->kv_heads = h->heads;
 	if (!h->key_dim)

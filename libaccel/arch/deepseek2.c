@@ -27,7 +27,7 @@ static const struct arch_key index_keys[] = {
 	KEY_OF_NEXTN,
 	NEED_U32("attention.indexer.head_count",	index_heads,	1,	OCTANS_MAX_HEADS),
 	NEED_U32("attention.indexer.key_length",	index_dim,	2,	OCTANS_MAX_HEAD_DIM),
-	NEED_U32("attention.indexer.top_k",		index_top,	1,	OCTANS_MAX_TOPK),
+	NEED_U32("attention.indexer.top_k",		index_top,	1,	1u << 30),
 };
 
 static int derive(struct hparams *h, const char *path)
@@ -99,6 +99,9 @@ static int derive_indexed(struct hparams *h, const char *path)
 	if (h->rope.rot > h->index_dim || !h->q_rank)
 		return fail(-EINVAL, "%s: an indexer of %u columns, of which %u are rotated, and queries of rank %u are not supported",
 			    path, h->index_dim, h->rope.rot, h->q_rank);
+	if (h->index_top > OCTANS_MAX_TOPK && h->index_top < h->ctx)
+		return fail(-EINVAL, "%s: \"deepseek32.attention.indexer.top_k\" is %u; of a context of %u positions at most %u can be chosen",
+			    path, h->index_top, h->ctx, OCTANS_MAX_TOPK);
 	return derive(h, path);
 }
 

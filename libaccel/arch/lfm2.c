@@ -6,7 +6,7 @@
 
 static const struct arch_key keys[] = {
 	KEYS_OF_MODEL,
-	NEED_U32("attention.head_count",		heads,		1,	OCTANS_MAX_HEADS),
+	NEED_U32("attention.head_count",		heads,		0,	OCTANS_MAX_HEADS),
 	NEED_U32("attention.head_count_kv",		kv_heads,	0,	OCTANS_MAX_HEADS),
 	KEY_U32("attention.key_length",			key_dim,	1,	OCTANS_MAX_HEAD_DIM),
 	KEY_U32("attention.value_length",		value_dim,	1,	OCTANS_MAX_HEAD_DIM),
@@ -35,7 +35,11 @@ static int derive(struct hparams *h, const char *path)
 	h->activation = OCTANS_MAP_SILU;
 	h->weights_norm = 1;
 	err = arch_derive_experts(h, path);
-	return err ? err : arch_derive_heads(h, path);
+	if (err || is_attention(h))
+		return err ? err : arch_derive_heads(h, path);
+	/* of the model's rotary positions, which are told by the first block */
+	h->key_dim = h->key_dim ? h->key_dim : h->heads ? h->embd / h->heads : OCTANS_MAX_HEAD_DIM;
+	return 0;
 }
 
 static const struct arch_tensor convolution[] = {

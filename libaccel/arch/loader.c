@@ -171,6 +171,7 @@ static int read_keys(const struct loader *ld, uint32_t block, struct hparams *h)
 
 	*h = (struct hparams) {
 		.one = 1, .block = block, .arch = ld->arch->name, .rope.extrapolate = -1, .window_pattern = ARCH_UNSAID, .positions = 1,
+		.recurrent = ARCH_UNSAID,
 		.vocab = ld->vocab, .out_vocab = ld->out_vocab,
 	};
 	for (unsigned int i = 0; i < ld->arch->n_keys && !err; i++)

@@ -15,7 +15,7 @@ static const struct arch_key keys[] = {
 	KEY_OF_FF,
 	KEY_F32("attention.scale",			scale,		0,	1e6),
 	KEY_F32("attention.temperature_scale",		temperature.scale, 0,	1e6),
-	KEY_ONLY("expert_count",			0,		0),
+	KEYS_OF_EXPERTS,
 };
 
 static int derive(struct hparams *h, const char *path)
@@ -25,7 +25,8 @@ static int derive(struct hparams *h, const char *path)
 	if (h->temperature.scale && !h->temperature.every)
 		return fail(-EINVAL, "%s: \"mistral3.attention.temperature_scale\" needs \"mistral3.rope.scaling.original_context_length\"",
 			    path);
-	return arch_derive_heads(h, path);
+	h->weights_norm = 1;
+	return arch_derive_experts(h, path) ? -EINVAL : arch_derive_heads(h, path);
 }
 
 static const struct arch_tensor attention[] = {
@@ -40,9 +41,15 @@ static const struct arch_tensor feed_forward[] = {
 	TENSORS_OF_FFN_BIASES,
 };
 
+static const struct arch_tensor experts[] = {
+	NORM("ffn_norm.weight",		MOE_NORM,	embd),
+	TENSORS_OF_EXPERTS,
+};
+
 static const struct arch_layer block[] = {
 	{ &layer_attn_gqa, attention, ARCH_N(attention), arch_set_attention, NULL },
-	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, NULL },
+	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, arch_has_ffn },
+	{ &layer_moe, experts, ARCH_N(experts), arch_set_experts, arch_has_experts },
 };
 
 const struct arch arch_mistral3 = {

@@ -22,6 +22,7 @@
 	NEED_U32("ssm.time_step_rank",			dt_rank,	1,	OCTANS_MAX_HEADS), \
 	NEED_U32("ssm.group_count",			key_heads,	1,	OCTANS_MAX_HEADS), \
 	KEY_U32("full_attention_interval",		full_every,	1,	ARCH_MAX_BLOCKS), \
+	KEY_U32("attention.recurrent_layers",		recurrent,	0,	1), \
 	KEY_KNOWN("rope.dimension_sections")	/* of text all positions are the same */
 
 static const struct arch_key dense_keys[] = { KEYS };
@@ -44,7 +45,8 @@ static int derive(struct hparams *h, const char *path)
 	const uint32_t every = h->full_every ? h->full_every : 4;
 	int err;
 
-	h->recurrent = (h->block + 1) % every != 0;
+	if (h->recurrent == ARCH_UNSAID)
+		h->recurrent = (h->block + 1) % every != 0;
 	h->activation = OCTANS_MAP_SILU;
 	h->gated = 1;
 	h->weights_norm = 1;

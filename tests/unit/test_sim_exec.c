@@ -415,7 +415,7 @@ static void test_cost(struct sim_mem *m)
 	c.conv.w = f32_tensor(m, 8, 4);
 	c.conv.state = f32_tensor(m, 2, 24);
 	c.conv.slot = i32_tensor(m, 2, 2, slots);
-	EXPECT(&profile, "CONV", 0, 0, 64, R(64), R(128), R(16), R(96), W(192), W(64));
+	EXPECT(&profile, "CONV", 0, 0, 64, R(64), R(128), R(16), R(0), W(96), W(64));
 
 	begin(m, &c, OCTANS_OP_SCAN, OCTANS_SCAN_DELTA, sizeof(c.scan));
 	c.scan.dst = f32_tensor(m, 2, 6);
@@ -430,8 +430,8 @@ static void test_cost(struct sim_mem *m)
 	c.scan.groups = 1;
 	c.scan.dk = 4;
 	c.scan.dv = 3;
-	EXPECT(&profile, "SCAN", 0, 0, 2 * 24 * 4, R(48), R(32), R(32), R(16), R(16), R(16), R(96),
-	       W(192), W(48));
+	EXPECT(&profile, "SCAN", 0, 0, 2 * 24 * 4, R(48), R(32), R(32), R(16), R(16), R(16), R(0),
+	       W(96), W(48));
 
 	begin(m, &c, OCTANS_OP_COPY, 0, sizeof(c.copy));
 	c.copy.src = RIG_BASE + 3;
