@@ -98,11 +98,77 @@ static int open_device(struct running *r, const char *selector, bool timing, int
 			selector);
 }
 
+/* Does a name of a device begin here?  Keys of a specification do not look like one. */
+static bool is_name(const char *s)
+{
+	static const char *const names[] = { "sim", "accel", "auto", "cpu" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(s, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
+/* Where the next of the devices of --device begins, behind a comma; NULL: this is the last. */
+static const char *next_device(const char *s)
+{
+	while ((s = strchr(s, ',')))
+		if (is_name(++s))
+			return s;
+	return NULL;
+}
+
+/* Of several processors of one name the second is NAME2, and so on. */
+static void tell_apart(struct running *r, size_t i)
+{
+	struct accel_devinfo *info = &r->infos[i];
+	char name[sizeof(info->name)];
+	uint8_t n = 1;		/* of MAX_DEVICES */
+
+	for (size_t k = 0; k < i; k++)
+		n += r->infos[k].path[0] == 0 && info->path[0] == 0;
+	if (n < 2)
+		return;
+	snprintf(name, sizeof(name), "%.16s%u", info->name, n);
+	memcpy(info->name, name, sizeof(name));
+}
+
+/* All of --device, for whatever layers have room on them. */
+static int open_several(const struct options *o, bool timing, struct running *r, uint32_t *place)
+{
+	for (const char *s = o->device; s;) {
+		const char *next = next_device(s);
+		char *one = strndup(s, next ? (size_t)(next - s - 1) : strlen(s));
+		size_t n = r->n_devs;
+		int index, rc;
+
+		if (!one)
+			return complain(EXIT_FAILED, "no memory for a device's name");
+		rc = open_device(r, one, timing, &index);
+		free(one);
+		if (rc)
+			return rc;
+		if (r->n_devs > n)
+			tell_apart(r, n);
+		s = next;
+	}
+	for (size_t k = 0; k < o->layers.n; k++) {
+		if (*o->layers.span[k].device && strcmp(o->layers.span[k].device, "cpu"))
+			return complain(EXIT_USAGE, "--layers names the processor \"%s\", but --device names several",
+					o->layers.span[k].device);
+		place[k] = *o->layers.span[k].device ? ACCEL_PLACE_CPU : ACCEL_PLACE_ANY;
+	}
+	return EXIT_OK;
+}
+
 /* place[k]: ACCEL_PLACE_* of span k of --layers. */
 static int open_devices(const struct options *o, bool timing, struct running *r, uint32_t *place)
 {
 	bool all_cpu = o->device && !strcmp(o->device, "cpu");
 	bool named = option_given(o, "layers");	/* also if the CPU is faster */
+
+	if (o->device && next_device(o->device))
+		return open_several(o, timing, r, place);
 
 	for (size_t k = 0; k < o->layers.n; k++) {
 		const struct layer_span *s = &o->layers.span[k];

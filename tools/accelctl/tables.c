@@ -54,7 +54,7 @@ const struct option_entry option_entries[] = {
 	  .text = "the model, instead of the argument MODEL" },
 	{ .name = "device", .letter = 'd', .value = VALUE_DEVICE,
 	  .commands = FOR_MODEL, .field = FIELD(device), .arg = "DEVICE",
-	  .text = "where to compute: auto, cpu, sim, sim:SPEC, accelN", .words = devices },
+	  .text = "where to compute: auto, cpu, sim, sim:SPEC, accelN; or several, with commas between", .words = devices },
 	{ .name = "device", .letter = 'd', .value = VALUE_DEVICE,
 	  .commands = FOR_DEVICE, .field = FIELD(device), .arg = "DEVICE",
 	  .text = "the processor, instead of the argument DEVICE", .words = devices },
