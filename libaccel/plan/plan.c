@@ -169,7 +169,8 @@ static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 	return true;
 }
 
-static void place(struct planner *pl, struct accel_layer *a)
+/* from: the first processor that may have it. */
+static void place(struct planner *pl, struct accel_layer *a, uint32_t from)
 {
 	uint32_t where = pl->o.n_places ? pl->o.places[a->index] : ACCEL_PLACE_ANY;
 	uint32_t n = pl->p->n_devices;
@@ -181,24 +182,40 @@ static void place(struct planner *pl, struct accel_layer *a)
 	else if (where != ACCEL_PLACE_ANY)
 		fits(pl, where - ACCEL_PLACE_DEVICE(0), a);
 	else
-		for (uint32_t i = 0; i < n && !fits(pl, i, a); i++)
+		for (uint32_t i = from; i < n && !fits(pl, i, a); i++)
 			;
 }
 
-/* The table of embeddings, of which a step reads a few rows, takes what the others leave. */
-static uint32_t place_all(struct planner *pl)
+/*
+ * The table of embeddings, of which a step reads a few rows, takes what the others leave.  Onward: a processor
+ * that had no room for a layer has none of those behind it, so that a step goes through each but once.
+ */
+static uint32_t place_each(struct planner *pl, bool onward)
 {
 	struct accel_plan *p = pl->p;
-	uint32_t on = 0;
+	uint32_t on = 0, from = 0;
 
 	for (uint32_t i = 0; i < p->m->n_layers; i++)
 		p->layers[i].device = -1;
-	for (uint32_t i = 1; i < p->m->n_layers; i++)
-		place(pl, &p->layers[i]);
-	place(pl, &p->layers[0]);
+	for (uint32_t i = 1; i < p->m->n_layers; i++) {
+		place(pl, &p->layers[i], from);
+		if (onward && p->layers[i].device > (int32_t)from)
+			from = p->layers[i].device;
+	}
+	place(pl, &p->layers[0], 0);
 	for (uint32_t i = 0; i < p->m->n_layers; i++)
 		on += p->layers[i].device >= 0;
 	return on;
+}
+
+/* A layer in the rest of a processor's memory is better than one on the CPU. */
+static uint32_t place_all(struct planner *pl)
+{
+	const uint32_t n = pl->p->m->n_layers;
+
+	if (pl->p->n_devices > 1 && place_each(pl, true) == n)
+		return n;
+	return place_each(pl, false);
 }
 
 /* ---- is it worth it? ---- */
