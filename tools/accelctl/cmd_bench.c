@@ -17,28 +17,37 @@ struct part {
 
 #define PARTS 3
 
-/* A token of each sequence, in one step. */
-static int step(struct running *r, struct accel_seq *const *seqs, uint32_t n, const int32_t *token)
+/* Which are fixed, but differ: equal ones would have the same experts. */
+static int32_t token_at(const struct running *r, uint64_t i)
+{
+	return (i * 7919 + 1) % r->model_info.n_vocab;
+}
+
+/* A token of each sequence, in one step: those from number first on. */
+static int step(struct running *r, struct accel_seq *const *seqs, uint32_t n, uint64_t first)
 {
 	struct accel_input *in = calloc(n, sizeof(*in));
-	struct accel_step *done;
-	int err;
+	int32_t *tokens = calloc(n, sizeof(*tokens));
+	struct accel_step *done = NULL;
+	int err = in && tokens ? 0 : -ENOMEM;
 
-	if (!in)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n && !err; i++) {
+		tokens[i] = token_at(r, first + i);
 		in[i] = (struct accel_input) {
 			.sz = sizeof(in[i]),
-			.seq = seqs[i], .tokens = token, .n = 1, .want = ACCEL_WANT_TOP, .top = 1,
+			.seq = seqs[i], .tokens = &tokens[i], .n = 1, .want = ACCEL_WANT_TOP, .top = 1,
 		};
-	err = accel_step_run(r->engine, in, n, NULL, &done);
+	}
+	if (!err)
+		err = accel_step_run(r->engine, in, n, NULL, &done);
 	accel_step_free(done);
+	free(tokens);
 	free(in);
 	return err;
 }
 
 /* The first one is not counted: it meets cold caches, on both kinds of processor. */
-static int generate(struct running *r, struct accel_seq *const *seqs, const int32_t *token, struct part *p)
+static int generate(struct running *r, struct accel_seq *const *seqs, struct part *p)
 {
 	struct accel_engine_stats before = { 0 }, after;
 	double t0 = 0;
@@ -52,7 +61,7 @@ static int generate(struct running *r, struct accel_seq *const *seqs, const int3
 			t0 = seconds();
 		}
 		if (!err)
-			err = step(r, seqs, p->seqs, token);
+			err = step(r, seqs, p->seqs, (uint64_t)i * p->seqs);
 	}
 	p->seconds = seconds() - t0;
 	after = compute_stats(r);
@@ -61,7 +70,7 @@ static int generate(struct running *r, struct accel_seq *const *seqs, const int3
 }
 
 /* Copies of the sequence, which share what is before position p->at. */
-static int generate_together(struct running *r, const int32_t *token, struct part *p)
+static int generate_together(struct running *r, struct part *p)
 {
 	struct accel_seq **seqs = calloc(p->seqs, sizeof(*seqs));
 	int err = seqs ? accel_seq_trim(r->seq, p->at) : -ENOMEM;
@@ -70,7 +79,7 @@ static int generate_together(struct running *r, const int32_t *token, struct par
 		err = accel_seq_fork(r->seq, p->at, &seqs[i]);
 	if (!err) {
 		seqs[0] = r->seq;
-		err = generate(r, seqs, token, p);
+		err = generate(r, seqs, p);
 	}
 	for (uint32_t i = 1; seqs && i < p->seqs; i++)
 		accel_seq_free(seqs[i]);
@@ -104,8 +113,8 @@ static int measure(struct running *r, const int32_t *tokens, struct part parts[P
 	if (!err && parts[0].tokens < parts[1].at)
 		err = accel_seq_skip(r->seq, parts[1].at - parts[0].tokens);
 	if (!err)
-		err = generate_together(r, tokens, &parts[1]);
-	return err || !parts[2].seqs ? err : generate_together(r, tokens, &parts[2]);
+		err = generate_together(r, &parts[1]);
+	return err || !parts[2].seqs ? err : generate_together(r, &parts[2]);
 }
 
 static json_t *part_json(const struct part *p, const struct accel_devinfo *info, bool computed)
@@ -237,7 +246,7 @@ int cmd_bench(const struct options *o)
 		rc = compute_begin(&with_ctx, &r);
 	if (!rc) {
 		for (uint32_t i = 0; i <= o->prompt; i++)
-			tokens[i] = (i * 7919ull + 1) % r.model_info.n_vocab;
+			tokens[i] = token_at(&r, i);
 		err = measure(&r, tokens, parts);
 		rc = err ? complain_compute(err) : report(o, &r, parts);
 	}
