@@ -31,7 +31,8 @@ from ggufio import BOOL, F32, STR, U32
 BASE = dict(type="F32", layers=2, embd=64, heads=3, kv=1, head_dim=32, ff=96, vocab=259, ctx=512,
             eps=1e-5, rope_base=10000.0, rotated=0, tied=False, tok="none", seed="1", kinds="*",
             bias="", qk_norm="", ffn_norm="ffn_norm", post_norms=False, gain=1.0, freqs=False)
-YARN = dict(yarn=4.0, yarn_context=16)
+YARN = dict(yarn=4.0, yarn_context=512)     # some pairs turn more than 32 times in it
+NEAR = dict(yarn=4.0, yarn_context=16)      # where what begins beyond it can be seen
 EXPERTS = dict(experts=8, used=3, gain=0.5)
 MAMBA = dict(conv=4, ssm_heads=6, ssm_width=16, ssm_state=32, ssm_groups=2)
 DELTA = dict(conv=4, state=32, key_heads=2, value_heads=4, interval=2)
@@ -116,7 +117,7 @@ class Model(generate.Model):
 
     def head_keys(self):
         o, kv = self.o, self.o.kv
-        if len(set(o.kinds)) > 1 and o.kinds.strip("*L"):
+        if o.kinds.strip("*L"):
             kv = [kv if k == "*" else 0 for k in self.letters()]
         self.key("attention.head_count", U32, o.heads)
         self.key("attention.head_count_kv", U32, kv)
@@ -602,11 +603,12 @@ MODELS = {
     "llama": ("llama", GQA, M.ends, (M.attention, M.swiglu), dict()),
     "llama-moe": ("llama", MOE, M.ends, (M.attention, M.experts), dict(EXPERTS, ff=64)),
     "mistral3": ("mistral3", GQA, M.ends, (M.attention, M.swiglu),
-                 dict(YARN, rope_base=1e6, beta_fast=32.0, beta_slow=1.0, log_multiplier=1.0,
+                 dict(NEAR, rope_base=1e6, beta_fast=1.0, beta_slow=0.25, log_multiplier=1.0,
                       temperature=0.1)),
     "mistral4": ("mistral4", MLA, M.ends, (M.latent, M.experts),
                  dict(LATENT, gating=1, weights_norm=True, weights_scale=1.0, dense=0,
-                      temperature=0.1, temperature_length=16, beta_fast=32.0, beta_slow=1.0, log_multiplier=1.0, **YARN)),
+                      temperature=0.1, temperature_length=16, beta_fast=32.0, beta_slow=1.0,
+                      log_multiplier=1.0, **YARN)),
     "deepseek2-lite": ("deepseek2", MLA, M.ends, (M.latent, M.experts),     # V2-Lite has 27 blocks
                        dict(LATENT, layers=27, embd=32, heads=2, nope=16, rope=8, value=16, ff=64,
                             expert_ff=16, experts=4, used=2, shared=2, q_lora=0, gating=1,
@@ -640,7 +642,7 @@ MODELS = {
                dict(gemma=True, tied=True, post_norms=True, window=8, attn_softcap=50.0,
                     final_softcap=30.0, eps=1e-6)),
     "gemma3": ("gemma3", GQA, M.ends, (M.attention, M.swiglu),
-               dict(gemma=True, tied=True, post_norms=True, window=8, qk_norm="head", layers=6,
+               dict(gemma=True, tied=True, post_norms=True, window=8, qk_norm="head", layers=6, rope_base_swa=0.0,
                     embd=48, ff=64, vocab=131, rope_base=1e6, eps=1e-6)),
     "gemma4": ("gemma4", (M.gemma4_keys, M.ff_keys), M.gemma4_ends, (M.gemma4, M.gemma4_ff),
                dict(gemma=True, tied=True, window=8, interval=2, layers=4, shared_kv=2, kv_swa=1,
@@ -652,7 +654,8 @@ MODELS = {
                         heads=4, kv_swa=2, kv=1, per_layer=0, same_value=True, rope_base=1e6,
                         rope_base_swa=10000.0, final_softcap=30.0, eps=1e-6, expert_ff=32)),
     "gpt-oss": ("gpt-oss", MOE, M.ends, (M.attention, M.experts),
-                dict(EXPERTS | YARN, bias="qkvox", sinks=True, window=8, expert_ff=64, heads=6, kv=2,
+                dict(EXPERTS | YARN, beta_fast=32.0, beta_slow=1.0, bias="qkvox", sinks=True,
+                     window=8, expert_ff=64, heads=6, kv=2,
                      ffn_norm="post_attention_norm", rope_base=150000.0)),
     "glm4moe": ("glm4moe", MOE, M.ends, (M.attention, M.experts),
                 dict(EXPERTS, bias="qkv", qk_norm="head", rotated=16, dense=1, shared=1, choice=True,
@@ -675,7 +678,7 @@ MODELS = {
     "phi3": ("phi3", GQA + (M.phi_keys,), M.ends, (M.attention, M.swiglu),
              dict(fused=True, original_context=512, embd=96)),
     "phi3-long": ("phi3", GQA + (M.phi_keys,), M.phi_ends, (M.attention, M.swiglu),
-                  dict(fused=True, original_context=256, embd=96)),
+                  dict(fused=True, original_context=20, embd=96)),
     "smollm3": ("smollm3", GQA, M.ends, (M.attention, M.swiglu), dict(layers=4, ff=64)),
     "lfm2": ("lfm2", GQA, M.ends, {"C": (M.convolution, M.swiglu), "*": (M.attention, M.swiglu)},
              dict(layers=3, embd=96, kinds="C*C", l_cache=3, qk_norm="head", last_norm="token_embd_norm",

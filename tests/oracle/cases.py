@@ -57,9 +57,9 @@ ARCHS = [(name, "%s %s" % (name, FEW), 24, ["F32"]) for name in (
     # rows of 128, 1408, 1856 and 3712, which fit no blocks of 256
     ("llama-moe", "llama-moe --vocab 67 --gain 0.1 --seed 5 --embd 256 --ff 160 --experts 6 --used 2", 24, MISSION),
     ("mistral3", "mistral3 --vocab 67 --embd 256 --heads 6 --kv 2 --ff 288", 24, MISSION),
-    ("deepseek2", "deepseek2 --vocab 67 --gain 0.1 --seed 2 --embd 256 --nope 128 --value 64 --kv-lora 128 --q-lora 256 "
+    ("deepseek2", "deepseek2 --vocab 67 --gain 0.1 --seed 4 --embd 256 --nope 128 --value 64 --kv-lora 128 --q-lora 256 "
      "--rope 64 --layers 2 --ff 320", 24, MISSION),
-    ("deepseek2-old", "deepseek2 --vocab 67 --gain 0.1 --seed 2 --embd 256 --nope 128 --value 64 --kv-lora 128 --q-lora 256 "
+    ("deepseek2-old", "deepseek2 --vocab 67 --gain 0.1 --seed 4 --embd 256 --nope 128 --value 64 --kv-lora 128 --q-lora 256 "
      "--rope 64 --layers 2 --ff 320 --layout old", 24, MISSION),
     ("deepseek2-rows", "deepseek2 --vocab 67 --gain 0.1 --embd 128 --expert-ff 1408 --layers 2 --experts 4 "
      "--used 2 --groups 0 --groups-used 0", 24, ["Q8_0", "Q4_K"]),
@@ -69,6 +69,8 @@ ARCHS = [(name, "%s %s" % (name, FEW), 24, ["F32"]) for name in (
     ("nemotron_h_moe", "nemotron_h_moe --vocab 67 --gain 0.1 --seed 2 --embd 256 --ssm-heads 8 --ssm-width 32", 24, MISSION),
     ("nemotron_h_moe-rows", "nemotron_h_moe --vocab 67 --gain 0.1 --embd 128 --expert-ff 1856 --shared-ff 3712 "
      "--experts 4 --used 2 --layers 3 --kinds ME*", 24, ["Q8_0", "Q4_K"]),
+    # both sets of factors
+    ("phi3-short", "phi3-long --vocab 67 --original-context 256", 24, ["F32"]),
     # more positions than a window, a piece of the compressed past, an indexer's choice
     ("deepseek4", "deepseek4 --vocab 41", 150, ["F32"]),
     ("gpt-oss-mxfp4", "gpt-oss --vocab 67 --gain 0.1", 24, ["MXFP4"]),
@@ -89,6 +91,11 @@ VOCABULARIES = {
 
 ESCAPE = re.compile(r"\\(u[0-9a-f]{4}|.)")
 MEANING = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+
+
+def limit_of(name, kind):
+    """of a case with float weights"""
+    return max(FLOAT_LIMITS[kind], ARCH_LIMITS.get(name[:-len(kind) - 1], 0))
 
 
 def texts():

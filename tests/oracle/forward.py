@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""Models of a single block, computed in double precision by their papers' formulas: no program's
+results, and few enough lines to be read.  Weights are F32."""
+import math
+
+import ggufio
+from formats import decode
+
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b))
+
+
+def rms(x, eps, w=None):
+    f = 1 / math.sqrt(dot(x, x) / len(x) + eps)
+    return [f * v * g for v, g in zip(x, w or [1] * len(x))]
+
+
+def sigmoid(t):
+    return 1 / (1 + math.exp(-t))
+
+
+def silu(t):
+    return t * sigmoid(t)
+
+
+def softplus(t):
+    return math.log1p(math.exp(t))
+
+
+def relu2(t):
+    return max(t, 0) ** 2
+
+
+def add(*vectors):
+    return [sum(v) for v in zip(*vectors)]
+
+
+class Block:
+    """of a file that has no more than one"""
+
+    def __init__(self, path):
+        self.r = ggufio.Reader(path)
+        self.arch = self.r.keys["general.architecture"][1]
+        self.eps = self.key("attention.layer_norm_rms_epsilon")
+
+    def key(self, name, default=None):
+        if name[0] == ".":
+            return self.r.keys[name[1:]][1]
+        return self.r.keys.get(self.arch + "." + name, (0, default))[1]
+
+    def vector(self, name):
+        name = name if name in self.r.tensors else "blk.0." + name
+        return list(decode(self.r.tensors[name][0], self.r.bytes_of(name)))
+
+    def rows(self, name, which=None):
+        """of a matrix, or of one of several"""
+        full = name if name in self.r.tensors else "blk.0." + name
+        n, m = self.r.tensors[full][1][:2]
+        v = self.vector(name)
+        at = n * m * (which or 0)
+        return [v[at + i * n:at + (i + 1) * n] for i in range(m)]
+
+    def times(self, name, x, which=None):
+        return [dot(row, x) for row in self.rows(name, which)]
+
+    def logits(self, tokens):
+        table = self.rows("token_embd.weight")
+        states = [table[t] for t in tokens]
+        out = self.mix(states)
+        head = self.rows("output.weight")
+        norm = self.vector("output_norm.weight")
+        return [dot(row, last) for x in out for last in [rms(x, self.eps, norm)] for row in head]
+
+
+class Mamba(Block):
+    """Mamba-2, one position after the other"""
+
+    def mix(self, states):
+        inner, n = self.key("ssm.inner_size"), self.key("ssm.state_size")
+        heads, groups = self.key("ssm.time_step_rank"), self.key("ssm.group_count")
+        width, taps = inner // heads, self.key("ssm.conv_kernel")
+        conv, bias = self.rows("ssm_conv1d.weight"), self.vector("ssm_conv1d.bias")
+        rate, skip = self.vector("ssm_a"), self.vector("ssm_d")
+        step, norm = self.vector("ssm_dt.bias"), self.vector("ssm_norm.weight")
+        past = [[0.0] * len(conv)] * (taps - 1)
+        state = [[[0.0] * n for _ in range(width)] for _ in range(heads)]
+        out = []
+        for x in states:
+            all_of = self.times("ssm_in.weight", rms(x, self.eps, self.vector("attn_norm.weight")))
+            gate, mixed, dt = all_of[:inner], all_of[inner:-heads], all_of[-heads:]
+            past = past + [mixed]
+            mixed = [silu(bias[c] + sum(conv[c][k] * past[k][c] for k in range(taps)))
+                     for c in range(len(conv))]
+            past = past[1:]
+            y = []
+            for h in range(heads):
+                g = h * groups // heads
+                b = mixed[inner + g * n:inner + (g + 1) * n]
+                c = mixed[inner + (groups + g) * n:inner + (groups + g + 1) * n]
+                d = softplus(dt[h] + step[h])
+                for i in range(width):
+                    u = mixed[h * width + i]
+                    s = state[h][i] = [math.exp(d * rate[h]) * v + d * u * w
+                                       for v, w in zip(state[h][i], b)]
+                    y.append(dot(s, c) + skip[h] * u)
+            y = [silu(z) * v for z, v in zip(gate, y)]
+            part = inner // groups
+            y = [v for g in range(groups) for v in rms(y[g * part:(g + 1) * part], self.eps,
+                                                       norm[g * part:(g + 1) * part])]
+            out.append(add(x, self.times("ssm_out.weight", y)))
+        return out
+
+
+class Experts(Block):
+    """Experts without gates, in groups of which some count: those with the largest sum of two."""
+
+    def chosen(self, p):
+        """[(expert, weight)]"""
+        groups, used = self.key("expert_group_count"), self.key("expert_group_used_count")
+        biased = add(p, self.vector("exp_probs_b.bias"))
+        part = len(p) // groups
+        members = [range(g * part, (g + 1) * part) for g in range(groups)]
+        members.sort(key=lambda m: -sum(sorted(biased[e] for e in m)[-2:]))
+        left = [e for m in members[:used] for e in m]
+        left.sort(key=lambda e: -biased[e])
+        left = left[:self.key("expert_used_count")]
+        total = sum(p[e] for e in left)
+        return [(e, self.key("expert_weights_scale") * p[e] / total) for e in left]
+
+    def mix(self, states):
+        out = []
+        for x in states:
+            z = rms(x, self.eps, self.vector("attn_norm.weight"))
+            p = [sigmoid(t) for t in self.times("ffn_gate_inp.weight", z)]
+            y = self.times("ffn_down_shexp.weight",
+                           [relu2(t) for t in self.times("ffn_up_shexp.weight", z)])
+            for e, weight in self.chosen(p):
+                h = [relu2(t) for t in self.times("ffn_up_exps.weight", z, e)]
+                y = add(y, [weight * t for t in self.times("ffn_down_exps.weight", h, e)])
+            out.append(add(x, y))
+        return out
+
+
+class Xielu(Block):
+    """apertus, at its first position, which sees nothing but itself"""
+
+    def mix(self, states):
+        shared = self.key("attention.head_count") // self.key("attention.head_count_kv")
+        width = self.key("attention.value_length")
+        ap = softplus(self.key(".xielu.alpha_p")[0])
+        beta = self.key(".xielu.beta")[0]
+        an = beta + softplus(self.key(".xielu.alpha_n")[0])
+        eps = self.key(".xielu.eps")[0]
+
+        def xielu(t):
+            if t > 0:
+                return ap * t * t + beta * t
+            return (math.expm1(min(t, eps)) - t) * an + beta * t
+
+        x, = states
+        v = self.times("attn_v.weight", rms(x, self.eps, self.vector("attn_norm.weight")))
+        heads = [v[at:at + width] for at in range(0, len(v), width) for _ in range(shared)]
+        x = add(x, self.times("attn_output.weight", [t for head in heads for t in head]))
+        z = rms(x, self.eps, self.vector("ffn_norm.weight"))
+        return [add(x, self.times("ffn_down.weight", [xielu(t) for t in self.times("ffn_up.weight", z)]))]
