@@ -13,7 +13,8 @@ not written to the file.  "kinds" is a letter for each block, over and over: "*"
 Mamba-2, "L" delta net, "C" short convolution, "-" feed-forward, "E" experts; where blocks have
 both halves the letter is of the first.
 
-The rows of expert routers are larger than other weights, so that rounding seldom decides who is
+Indexers have many heads: all of a few can find nothing in two keys, and then it is chance which of the
+two is chosen.  The rows of expert routers are larger than other weights, so that rounding seldom decides who is
 chosen; for data that is kept, take a seed where it never does.
 """
 import argparse
@@ -615,7 +616,7 @@ MODELS = {
                             weights_scale=1.0, gain=0.25, log_multiplier=0.0707, **YARN)),
     "deepseek2": ("deepseek2", MLA, M.ends, (M.latent, M.experts), V3),
     "deepseek32": ("deepseek32", MLA + (M.indexer_keys,), M.ends, (M.indexed, M.experts),
-                   dict(V3, index_heads=4, index_width=64, index_top=8)),
+                   dict(V3, index_heads=16, index_width=64, index_top=8)),
     "apertus": ("apertus", GQA + (M.xielu_keys,), M.ends, (M.attention, M.plain),
                 dict(qk_norm="head", freqs=True, rope_base=12e6)),
     "nemotron": ("nemotron", GQA, M.ends, (M.attention, M.plain),
@@ -696,7 +697,7 @@ MODELS = {
                   (M.deepseek4, M.hashed_experts),
                   dict(EXPERTS, layers=4, heads=4, head_dim=32, rotated=16, q_lora=48, out_groups=2,
                        out_lora=32, rope_base_swa=160000.0, ratios=(0, 0, 4, 128), streams=4,
-                       sinkhorn=4, hashed=1, clamp=10.0, window=16, index_heads=4, index_width=64,
+                       sinkhorn=4, hashed=1, clamp=10.0, window=16, index_heads=16, index_width=64,
                        index_top=8, expert_ff=32, shared=1, weights_norm=True, weights_scale=1.5,
                        gating=4, choice=True)),
 }
