@@ -133,6 +133,23 @@ static void tell_apart(struct running *r, size_t i)
 	memcpy(info->name, name, sizeof(name));
 }
 
+/* Spans of --layers that name one of the processors of --device have it; others any. */
+static int place_by_name(const struct options *o, const struct running *r, uint32_t *place)
+{
+	for (size_t k = 0; k < o->layers.n; k++) {
+		const char *name = o->layers.span[k].device;
+
+		place[k] = *name ? ACCEL_PLACE_CPU : ACCEL_PLACE_ANY;
+		for (uint32_t i = 0; i < r->n_devs && *name; i++)
+			if (!strcmp(name, r->infos[i].name))
+				place[k] = ACCEL_PLACE_DEVICE(i);
+		if (*name && place[k] == ACCEL_PLACE_CPU && strcmp(name, "cpu"))
+			return complain(EXIT_USAGE, "--layers names the processor \"%s\", which --device \"%s\" does not have",
+					name, o->device);
+	}
+	return EXIT_OK;
+}
+
 /* All of --device, for whatever layers have room on them. */
 static int open_several(const struct options *o, bool timing, struct running *r, uint32_t *place)
 {
@@ -152,13 +169,7 @@ static int open_several(const struct options *o, bool timing, struct running *r,
 			tell_apart(r, n);
 		s = next;
 	}
-	for (size_t k = 0; k < o->layers.n; k++) {
-		if (*o->layers.span[k].device && strcmp(o->layers.span[k].device, "cpu"))
-			return complain(EXIT_USAGE, "--layers names the processor \"%s\", but --device names several",
-					o->layers.span[k].device);
-		place[k] = *o->layers.span[k].device ? ACCEL_PLACE_CPU : ACCEL_PLACE_ANY;
-	}
-	return EXIT_OK;
+	return place_by_name(o, r, place);
 }
 
 /* place[k]: ACCEL_PLACE_* of span k of --layers. */
