@@ -51,6 +51,9 @@
 	BIAS("ffn_up.bias",		FFN_BUP,		ff), \
 	BIAS("ffn_down.bias",		FFN_BDOWN,		embd)
 
+/* struct rope's shrink.  Only models of some architectures have it. */
+#define KEY_OF_YARN_LOG KEY_F32("rope.scaling.yarn_log_multiplier",	rope.log_mul,	0,	1e6)
+
 /* Of blocks that are not computed nothing but their number is said. */
 #define KEY_OF_NEXTN KEY_U32("nextn_predict_layers",	nextn,		0,	8)
 

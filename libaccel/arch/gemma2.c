@@ -12,7 +12,7 @@ static const struct arch_key keys[] = {
 	KEYS_OF_HEADS,
 	KEY_OF_RMS,
 	KEY_OF_FF,
-	NEED_U32("attention.sliding_window",		window,		1,	UINT32_MAX),
+	KEY_U32("attention.sliding_window",		window,		1,	UINT32_MAX),
 	KEY_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
 	KEY_F32("attn_logit_softcapping",		cap,		0,	1e6),
 	KEY_F32("final_logit_softcapping",		out_cap,	0,	1e6),
@@ -25,6 +25,10 @@ static int derive(struct hparams *h, const char *path)
 	h->activation = OCTANS_MAP_GELU_TANH;
 	h->embd_scale = sqrtf(h->embd);
 	h->slides = arch_slides(h, 2);
+	/* The first files do not say what is the same in all models. */
+	h->window = h->window ? h->window : 4096;
+	h->cap = h->cap ? h->cap : 50;
+	h->out_cap = h->out_cap ? h->out_cap : 30;
 	if (h->blocks == BLOCKS_27B)
 		h->scale = 1 / sqrtf((float)h->embd / h->heads);
 	return arch_derive_heads(h, path);

@@ -6,7 +6,6 @@
 #include <errno.h>
 
 #include "blocks.h"
-#include "error.h"
 
 static const struct arch_key keys[] = {
 	KEYS_OF_MODEL,
@@ -15,16 +14,16 @@ static const struct arch_key keys[] = {
 	KEY_OF_FF,
 	KEY_F32("attention.scale",			scale,		0,	1e6),
 	KEY_F32("attention.temperature_scale",		temperature.scale, 0,	1e6),
+	KEY_U32("attention.temperature_length",		temperature.every, 0,	1u << 30),
+	KEY_OF_YARN_LOG,
 	KEYS_OF_EXPERTS,
 };
 
 static int derive(struct hparams *h, const char *path)
 {
 	h->activation = OCTANS_MAP_SILU;
-	h->temperature.every = h->rope.original;
-	if (h->temperature.scale && !h->temperature.every)
-		return fail(-EINVAL, "%s: \"mistral3.attention.temperature_scale\" needs \"mistral3.rope.scaling.original_context_length\"",
-			    path);
+	if (!h->temperature.every)
+		h->temperature.every = h->rope.original ? h->rope.original : h->ctx;
 	h->weights_norm = 1;
 	return arch_derive_experts(h, path) ? -EINVAL : arch_derive_heads(h, path);
 }

@@ -15,7 +15,8 @@
 	KEY_U32("attention.q_lora_rank",		q_rank,		0,	OCTANS_MAX_COLS), \
 	NEED_U32("attention.kv_lora_rank",		kv_rank,	1,	OCTANS_MAX_HEAD_DIM), \
 	KEY_F32("attention.temperature_scale",		temperature.scale, 0,	1e6), \
-	KEY_U32("attention.temperature_length",		temperature.every, 0,	1u << 30)
+	KEY_U32("attention.temperature_length",		temperature.every, 0,	1u << 30), \
+	KEY_OF_YARN_LOG
 
 /* As the file has them: by head, or, in older ones, keys and values of all heads in one. */
 #define TENSORS_OF_MLA \

@@ -22,7 +22,6 @@ const struct arch_key rope_keys[] = {
 	KEY_F32("rope.scaling.yarn_beta_fast",		rope.fast,		1e-3,	1e6),
 	KEY_F32("rope.scaling.yarn_beta_slow",		rope.slow,		1e-3,	1e6),
 	KEY_ONLY("rope.scaling.yarn_attn_factor",	1,			1),
-	KEY_F32("rope.scaling.yarn_log_multiplier",	rope.log_mul,		0,	1e6),
 	KEY_ONLY("rope.scaling.yarn_truncate",		1,			1),
 	KEY_KNOWN("rope.scaling.type"),
 	KEY_KNOWN("rope.scaling.finetuned"),
