@@ -38,6 +38,7 @@ struct accel_plan {
 	uint64_t *device_bytes;		/* [n_devices] */
 	uint32_t *streams;		/* [m->n_layers] */
 	struct accel_layer *layers;	/* [m->n_layers] */
+	struct accel_devinfo *devs;	/* [n_devices] */
 };
 
 /* What is being planned. */
@@ -566,8 +567,10 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 	p->device_bytes = calloc(p->n_devices + 1, sizeof(*p->device_bytes));
 	pl->mine = calloc(n, sizeof(*pl->mine));
 	pl->costs = calloc(n, sizeof(*pl->costs));
-	if (!p->layers || !p->streams || !p->device_bytes || !pl->mine || !pl->costs)
+	p->devs = calloc(p->n_devices + 1, sizeof(*p->devs));
+	if (!p->layers || !p->streams || !p->device_bytes || !p->devs || !pl->mine || !pl->costs)
 		return fail(-ENOMEM, "no memory for a plan");
+	memcpy(p->devs, pl->read, p->n_devices * sizeof(*p->devs));
 	err = read_opts(pl, opts);
 	if (err)
 		return err;
@@ -616,6 +619,7 @@ void accel_plan_free(struct accel_plan *p)
 	free(p->layers);
 	free(p->streams);
 	free(p->device_bytes);
+	free(p->devs);
 	free(p);
 }
 
@@ -659,6 +663,11 @@ const struct accel_model *plan_model(const struct accel_plan *p)
 const struct shape *plan_shape(const struct accel_plan *p)
 {
 	return &p->shape;
+}
+
+const struct accel_devinfo *plan_device(const struct accel_plan *p, uint32_t i)
+{
+	return &p->devs[i];
 }
 
 uint32_t plan_devices(const struct accel_plan *p)

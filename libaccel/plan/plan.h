@@ -7,6 +7,8 @@
 const struct accel_model *plan_model(const struct accel_plan *plan);
 const struct shape *plan_shape(const struct accel_plan *plan);
 uint32_t plan_devices(const struct accel_plan *plan);
+/* What was said of processor i < plan_devices(). */
+const struct accel_devinfo *plan_device(const struct accel_plan *plan, uint32_t i);
 /* [n_layers]: stream_layer_size() of each. */
 const uint32_t *plan_streams(const struct accel_plan *plan);
 /* [n_layers], as placed. */

@@ -19,35 +19,47 @@ static struct op_work work(const struct layer_cost *c, uint32_t n, uint64_t pos)
 	return w;
 }
 
-double worth_on_device(const struct layer_cost *c, const struct shape *shape,
-		       const struct accel_devinfo *dev)
+double worth_step_on_device(const struct layer_cost *c, uint32_t n, uint64_t pos,
+			    const struct accel_devinfo *dev)
 {
-	const struct op_work prompt = work(c, prompt_of(shape), 0), token = work(c, 1, prompt_of(shape));
-	const double hz = dev->clock_hz ? dev->clock_hz : 1e9;
+	const struct op_work w = work(c, n, pos);
 
-	return cost_ceiling(&prompt, dev) / hz + WORTH_ANSWER * (cost_ceiling(&token, dev) / hz);
+	return cost_ceiling(&w, dev) / (dev->clock_hz ? (double)dev->clock_hz : 1e9);
 }
 
 /* On the CPU, moving and multiplying overlap, too. */
-static double seconds(const struct op_work *w, const struct cpu_speed *cpu)
+double worth_step_on_cpu(const struct layer_cost *c, uint32_t n, uint64_t pos, const struct cpu_speed *cpu)
 {
-	double memory = w->bytes / cpu->bytes;
-	double compute = w->macs_int8 / cpu->macs_int8 + w->macs_f16 / cpu->macs_f16 +
-			 w->macs_f32 / cpu->macs_f32;
+	const struct op_work w = work(c, n, pos);
+	double memory = w.bytes / cpu->bytes;
+	double compute = w.macs_int8 / cpu->macs_int8 + w.macs_f16 / cpu->macs_f16 + w.macs_f32 / cpu->macs_f32;
 
 	return memory > compute ? memory : compute;
 }
 
+double worth_on_device(const struct layer_cost *c, const struct shape *shape,
+		       const struct accel_devinfo *dev)
+{
+	const uint32_t prompt = prompt_of(shape);
+
+	return worth_step_on_device(c, prompt, 0, dev) + WORTH_ANSWER * worth_step_on_device(c, 1, prompt, dev);
+}
+
 double worth_on_cpu(const struct layer_cost *c, const struct shape *shape, const struct cpu_speed *cpu)
 {
-	const struct op_work prompt = work(c, prompt_of(shape), 0), token = work(c, 1, prompt_of(shape));
+	const uint32_t prompt = prompt_of(shape);
 
-	return seconds(&prompt, cpu) + WORTH_ANSWER * seconds(&token, cpu);
+	return worth_step_on_cpu(c, prompt, 0, cpu) + WORTH_ANSWER * worth_step_on_cpu(c, 1, prompt, cpu);
+}
+
+double worth_step_border(uint32_t embd, uint64_t n, const struct accel_devinfo *dev)
+{
+	const double bytes = 4.0 * embd * n;
+
+	return bytes / ((double)(dev->pcie_bpc ? dev->pcie_bpc : 1) * (dev->clock_hz ? dev->clock_hz : 1e9));
 }
 
 double worth_of_border(uint32_t embd, const struct shape *shape, const struct accel_devinfo *dev)
 {
-	const double bytes = 4.0 * embd * (prompt_of(shape) + WORTH_ANSWER);
-
-	return bytes / ((double)(dev->pcie_bpc ? dev->pcie_bpc : 1) * (dev->clock_hz ? dev->clock_hz : 1e9));
+	return worth_step_border(embd, prompt_of(shape) + WORTH_ANSWER, dev);
 }

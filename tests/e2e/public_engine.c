@@ -16,6 +16,7 @@ static const int32_t tokens[] = { 3, 7, 12, 5, 9, 2 };
 static void test_plan(const struct accel_model *m, const struct accel_plan *plan)
 {
 	struct accel_plan_info info = { .sz = sizeof(info) };
+	struct accel_prediction told = { .sz = sizeof(told) };
 	struct accel_layer l = { .sz = sizeof(l) };
 	struct accel_model_info mi = { .sz = sizeof(mi) };
 
@@ -24,6 +25,11 @@ static void test_plan(const struct accel_model *m, const struct accel_plan *plan
 	ok(!accel_plan_info(plan, &info) && info.layers == mi.n_layers && info.ctx == 64 && info.device_bytes &&
 	   info.device_bytes == accel_plan_device_bytes(plan, 0) && !accel_plan_device_bytes(plan, 1),
 	   "its plan: %u layers on the processor", info.layers_on_device);
+	ok(!accel_plan_predict(plan, 20, &told) && told.prompt == 20 && told.prompt_device_s > told.token_device_s &&
+	   told.token_device_s > 0 && told.prompt_cpu_s == 0 && told.kv_bytes && !told.state_bytes,
+	   "what it takes is foretold");
+	ok(accel_plan_predict(plan, 64, &told) == -EINVAL && strstr(accel_error(), "a prompt of 64 tokens"),
+	   "not of a prompt that fills the context: %s", accel_error());
 	ok(!accel_plan_layer(plan, 0, &l) && !strcmp(accel_layer_kind_name(l.kind), "EMBED") &&
 	   !strcmp(accel_reason_name(l.reason), "fits") && !strcmp(accel_layer_kind_name(99), "?") &&
 	   !strcmp(accel_reason_name(99), "?"), "in words: %s", l.detail);

@@ -4,6 +4,8 @@
 
 #include "placement.h"
 
+#define PROMPT 512	/* tokens */
+
 /* Without a processor the reason is the same for each layer, and was said once. */
 static const char *why(const struct accel_layer *l)
 {
@@ -29,7 +31,40 @@ static void print_head(const struct running *r)
 	printf("context %u positions, at most %u tokens at once\n\n", r->plan_info.ctx, r->plan_info.batch);
 }
 
-static void print_plan(const struct running *r)
+/* How long a prompt it is that is foretold. */
+static uint32_t prompt_of(const struct running *r)
+{
+	return r->plan_info.ctx / 2 < PROMPT ? (r->plan_info.ctx + 1) / 2 : PROMPT;
+}
+
+static int predict(const struct running *r, struct accel_prediction *p)
+{
+	int err;
+
+	p->sz = sizeof(*p);
+	err = accel_plan_predict(r->plan, prompt_of(r), p);
+	return err ? complain(EXIT_FAILED, "%s", accel_error()) : EXIT_OK;
+}
+
+static int print_prediction(const struct running *r)
+{
+	struct accel_prediction p;
+	double prompt, token;
+	int rc = r->plan_info.ctx > 1 ? predict(r, &p) : EXIT_OK;
+
+	if (rc || r->plan_info.ctx < 2)
+		return rc;
+	prompt = p.prompt_device_s + p.prompt_cpu_s;
+	token = p.token_device_s + p.token_cpu_s;
+	printf("keys and values of %u sequence%s: %.1f MiB, states: %.1f MiB\n", r->plan_info.seqs,
+	       r->plan_info.seqs == 1 ? "" : "s", p.kv_bytes / 1048576.0, p.state_bytes / 1048576.0);
+	printf("foretold: prompt of %u tokens %.1f tokens/s, then %.1f tokens/s; of the time the CPU takes %.0f %% and %.0f %%\n",
+	       p.prompt, p.prompt / prompt, 1 / token, 100 * p.prompt_cpu_s / prompt, 100 * p.token_cpu_s / token);
+	printf("(processors: modelled, at the least; the CPU: by what it was measured to do)\n");
+	return EXIT_OK;
+}
+
+static int print_plan(const struct running *r)
 {
 	uint64_t weights[2] = { 0 }, kv[2] = { 0 };
 
@@ -48,6 +83,15 @@ static void print_plan(const struct running *r)
 	printf("\n%u of %u layers on the processor: %.1f MiB of weights, %.1f MiB of KV cache; on the CPU: %.1f MiB, %.1f MiB\n",
 	       r->plan_info.layers_on_device, r->plan_info.layers, weights[1] / 1048576.0,
 	       kv[1] / 1048576.0, weights[0] / 1048576.0, kv[0] / 1048576.0);
+	return print_prediction(r);
+}
+
+static json_t *prediction_json(const struct accel_prediction *p)
+{
+	return json_pack("{s:i, s:f, s:f, s:f, s:f, s:I, s:I}", "prompt_tokens", (int)p->prompt,
+		"prompt_processor_seconds", p->prompt_device_s, "prompt_cpu_seconds", p->prompt_cpu_s,
+		"token_processor_seconds", p->token_device_s, "token_cpu_seconds", p->token_cpu_s,
+		"kv_bytes", (json_int_t)p->kv_bytes, "state_bytes", (json_int_t)p->state_bytes);
 }
 
 static int plan_json(const struct running *r)
@@ -58,6 +102,15 @@ static int plan_json(const struct running *r)
 		"blocks", (int)mi->n_blocks, "context_trained", (int)mi->n_ctx_train,
 		"parameters", (json_int_t)mi->n_params, "weight_bytes", (json_int_t)mi->weight_bytes);
 
+	if (r->plan_info.ctx > 1) {
+		struct accel_prediction p;
+
+		if (predict(r, &p)) {
+			json_decref(body);
+			return EXIT_FAILED;
+		}
+		json_object_set_new(body, "prediction", prediction_json(&p));
+	}
 	json_object_update_new(body, placement_json(r));
 	json_object_set_new(body, "layers", layers_json(r));
 	return print_json("plan/2", body);
@@ -75,7 +128,7 @@ int cmd_plan(const struct options *o)
 		if (o->json)
 			rc = plan_json(&r);
 		else
-			print_plan(&r);
+			rc = print_plan(&r);
 	}
 	compute_end(&r);
 	return rc;

@@ -154,10 +154,21 @@ void summary_where(const struct running *r, char *text, size_t len)
 	snprintf(text, len, "%s", out.text);
 }
 
+/* What the CPU was to do, by its measured speed, if it has all layers: what a processor was to do is its ceiling. */
+static bool foretold(const struct running *r, const struct accel_engine_stats *st, const struct summary *s,
+		     struct accel_prediction *p)
+{
+	p->sz = sizeof(*p);
+	return !st->layers_device && !st->fallbacks && s->prompt_tokens &&
+	       !accel_plan_predict(r->plan, s->prompt_tokens, p);
+}
+
 void summary_print(const struct running *r, const struct summary *s)
 {
 	struct accel_engine_stats st = compute_stats(r);
 	struct sentence out = { .n = 0 };
+	struct accel_prediction p;
+	const bool told = foretold(r, &st, s, &p);
 
 	add(&out, "[");
 	add_where(&out, r, &st);
@@ -166,9 +177,13 @@ void summary_print(const struct running *r, const struct summary *s)
 	add(&out, "; prompt %zu token%s", s->prompt_tokens, s->prompt_tokens == 1 ? "" : "s");
 	if (s->prompt_done)
 		add(&out, ", %.1f tokens/s", rate(s->prompt_tokens, s->prompt_s));
+	if (s->prompt_done && told)
+		add(&out, " of %.1f foretold", rate(s->prompt_tokens, p.prompt_cpu_s));
 	add(&out, "; stop: %s; generated %zu", stop_name(s->stop), s->generated);
 	if (s->steps)	/* the first token came with the prompt */
 		add(&out, ", %.1f tokens/s", rate(s->steps, s->generation_s));
+	if (s->steps && told)
+		add(&out, " of %.1f foretold", rate(1, p.token_cpu_s));
 	add(&out, "]");
 	line(out.text);
 	if (is_modelled(r, &st))

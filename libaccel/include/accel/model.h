@@ -251,6 +251,23 @@ int accel_plan_layer(const struct accel_plan *plan, uint32_t index, struct accel
 /* Bytes of on-card memory that an engine of this plan takes of processor i; 0: there is none. */
 uint64_t accel_plan_device_bytes(const struct accel_plan *plan, uint32_t i);
 
+/*
+ * What a prompt of so many tokens, and a token behind it, would take at the least.  Of processors by their own
+ * description, with no time lost: modelled; of the CPU by its speed, which is measured.  Layers take turns: the time is
+ * the sum of the two.
+ */
+struct accel_prediction {
+	size_t sz;		/* sizeof(struct accel_prediction), set by the caller */
+	uint32_t prompt;	/* tokens */
+	double prompt_device_s, prompt_cpu_s;	/* seconds of all of them, on processors and on the CPU */
+	double token_device_s, token_cpu_s;	/* and of one more */
+	uint64_t kv_bytes;	/* keys and values of all positions of all sequences */
+	uint64_t state_bytes;	/* states of all sequences and their checkpoints */
+};
+
+/* -EINVAL: no prompt, one that fills the context, or out->sz is not set; -ENOMEM; errors of measuring the CPU. */
+int accel_plan_predict(const struct accel_plan *plan, uint32_t prompt, struct accel_prediction *out);
+
 /* Names for people and JSON: "ATTN_GQA", "no-memory". */
 const char *accel_layer_kind_name(enum accel_layer_kind kind);
 const char *accel_reason_name(enum accel_reason reason);
