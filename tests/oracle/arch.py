@@ -13,9 +13,9 @@ not written to the file.  "kinds" is a letter for each block, over and over: "*"
 Mamba-2, "L" delta net, "C" short convolution, "-" feed-forward, "E" experts; where blocks have
 both halves the letter is of the first.
 
-Indexers have many heads: all of a few can find nothing in two keys, and then it is chance which of the
-two is chosen.  The rows of expert routers are larger than other weights, so that rounding seldom decides who is
-chosen; for data that is kept, take a seed where it never does.
+The rows of expert routers are larger than other weights, so that rounding seldom decides who is
+chosen; for data that is kept, take a seed where it never does.  Indexers have many heads: all of a
+few can find nothing in two keys, and then it is chance which of the two is chosen.
 """
 import argparse
 import math
@@ -420,7 +420,8 @@ class Model(generate.Model):
         d, kv = self.gemma4_shape(i)
         self.normal(p + "attn_norm", o.embd)
         self.linear(p + "attn_q", o.embd, o.heads * d)
-        self.normal(p + "attn_q_norm", d)
+        # Scores are not scaled; these keep them near 2.
+        self.fill(p + "attn_q_norm.weight", [d], 1.5 / math.sqrt(d), 2.5 / math.sqrt(d))
         if i < o.layers - o.shared_kv:
             self.linear(p + "attn_k", o.embd, kv * d)
             self.normal(p + "attn_k_norm", d)
@@ -720,6 +721,60 @@ def parser(name):
                            metavar=None if choices else "X")
     p.add_argument("out", metavar="OUT.gguf")
     return p
+
+
+SQUARE = ("qwen2", "nemotron", "phi3", "phi3-long", "lfm2", "lfm2moe", "bloom")   # as wide as their heads
+
+
+def random_arguments(r, name):
+    """of a model of this name, in a shape that llama.cpp takes; r: random.Random"""
+    have = dict(BASE, **MODELS[name][4])
+    o = {"seed": r.randrange(10 ** 6), "vocab": r.randint(40, 400), "ctx": 512,
+         "embd": 32 * r.randint(1, 10), "ff": r.randint(1, 300), "eps": r.choice((1e-5, 1e-6))}
+    if name != "deepseek2-lite":
+        o["layers"] = r.randint(max(len(have["kinds"]), 2 + have.get("shared_kv", 0)), 6)
+    kv = r.choice((1, 1, 2, 3))
+    if have.get("kv_lora"):
+        o.update(heads=r.randint(1, 9), nope=8 * r.randint(1, 16), value=8 * r.randint(1, 16),
+                 rope=r.choice((8, 16, 32, 64)) if not have.get("index_heads") else 16,
+                 kv_lora=32 * r.randint(1, 8))
+        if name.startswith("deepseek2"):
+            o["layout"] = r.choice(("old", "new"))
+        if have["q_lora"]:
+            o["q_lora"] = 8 * r.randint(1, 20)
+    elif not have.get("out_groups"):
+        o.update(kv=kv, heads=kv * r.choice((1, 2, 3, 4)), head_dim=r.choice((16, 32, 48, 64, 96)))
+        if have["rotated"]:
+            o["rotated"] = o["head_dim"] // 2
+        if name == "bloom":
+            o["kv"] = o["heads"]
+        if have.get("kv_swa"):
+            o["kv_swa"] = o["kv"]
+        if name in SQUARE:
+            o["embd"] = o["heads"] * o["head_dim"]
+    if have.get("conv") and have.get("ssm_heads"):
+        groups = r.choice((1, 2, 4))
+        o.update(ssm_groups=groups, ssm_heads=groups * r.randint(1, 4), ssm_width=8 * r.randint(1, 8),
+                 ssm_state=r.choice((16, 32, 64, 128)))
+        if name.startswith("granite"):
+            o.update(ssm_heads=2 * groups, ssm_width=o["embd"] // groups)
+    if have.get("value_heads"):
+        keys = r.choice((1, 2, 3))
+        o.update(key_heads=keys, value_heads=keys * r.choice((1, 2, 4)), state=r.choice((16, 32, 64)))
+    if have.get("experts"):
+        groups = have.get("groups", 0)
+        o["experts"] = max(1, groups) * r.randint(3, 8)
+        o["used"] = r.randint(1, 3 if not groups else min(3, o["experts"] // groups))
+        if have.get("expert_ff"):
+            o["expert_ff"] = r.randint(1, 100) if name != "minimax-m2" else o["ff"]
+    if have.get("window"):
+        o["window"] = r.choice((3, 8, 16, 100))
+    if name == "deepseek2-lite":
+        o.update(dense=r.randint(20, 26), embd=32, vocab=61)
+    words = [name]
+    for option, v in o.items():
+        words += ["--" + option.replace("_", "-"), str(v)]
+    return words
 
 
 def generate_model(args):
