@@ -18,7 +18,7 @@ INLINE void q4_k_codes(struct panel *p, const uint8_t *w, int r)
 {
 	const __m256i low = _mm256_set1_epi8(15);
 
-	six_bits(w + 4, &p->sc[0][r], &p->mins[0][r]);
+	six_bits_behind(w, &p->sc[0][r], &p->mins[0][r]);
 	UNROLL
 	for (int g = 0; g < 4; g++) {
 		__m256i v = _mm256_loadu_si256((const __m256i *)(w + 16 + 32 * g));

@@ -124,6 +124,20 @@ INLINE void unpack_pairs(struct panel *p)
 	}
 }
 
+/* How many sums of two products fit 16 bits together. */
+INLINE int sums_of_16(const struct weight_type *t)
+{
+	int n = t->has_sign ? 1 : 32767 / (2 * 127 * t->top);
+
+	return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
+}
+
+/* Rows that are not transposed are summed in 16 bits first. */
+INLINE bool fits_16(const struct weight_type *t)
+{
+	return sums_of_16(t) >= 4 && (t->form == TYPE_PLAIN || t->group == 32);
+}
+
 /* What the rows left as bytes. */
 INLINE void unpack_scales(struct panel *p, const struct weight_type *t, bool transposed)
 {
@@ -136,7 +150,7 @@ INLINE void unpack_scales(struct panel *p, const struct weight_type *t, bool tra
 	}
 	for (int b = 0; b < BLOCKS; b++) {
 		if (t->group == 32) {
-			p->scale[b] = transposed ? twice(scale[b]) : scale[b];
+			p->scale[b] = transposed || fits_16(t) ? twice(scale[b]) : scale[b];
 			if (t->minima)
 				p->min[b] = _mm256_castps_si256(_mm256_cvtepi32_ps(min[b]));
 			continue;
@@ -195,14 +209,6 @@ INLINE __m256i products(__m256i code, __m256i x, const struct weight_type *t)
 	return _mm256_maddubs_epi16(code, x);
 }
 
-/* How many sums of two products fit 16 bits together. */
-INLINE int sums_of_16(const struct weight_type *t)
-{
-	int n = t->has_sign ? 1 : 32767 / (2 * 127 * t->top);
-
-	return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
-}
-
 /*
  * The sums of n quads of columns from q on of eight rows, times what is in both halves of by: for
  * T tokens, which share what is loaded of the codes.
@@ -240,6 +246,32 @@ INLINE void quad_sums(__m256i *to, const __m256i code[8], const struct q8_block 
 	}
 }
 
+/*
+ * The sums of eight vectors of 16 numbers, vector i to lane i, times what is in both halves of by; so many
+ * of the numbers fit 16 bits together, four at least.
+ */
+INLINE __m256i sum_rows_16(const __m256i v[8], __m256i by, int fit)
+{
+	const __m256i pairs = _mm256_broadcastsi128_si256(
+		_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+	__m256i t[4], u[2], a, b;
+
+	UNROLL
+	for (int i = 0; i < 4; i++)
+		t[i] = _mm256_add_epi16(_mm256_unpacklo_epi16(v[2 * i], v[2 * i + 1]),
+					_mm256_unpackhi_epi16(v[2 * i], v[2 * i + 1]));
+	UNROLL
+	for (int i = 0; i < 2; i++)	/* sums of four rows, twice in each half */
+		u[i] = _mm256_add_epi16(_mm256_unpacklo_epi32(t[2 * i], t[2 * i + 1]),
+					_mm256_unpackhi_epi32(t[2 * i], t[2 * i + 1]));
+	a = _mm256_permute2x128_si256(u[0], u[1], 0x20);
+	b = _mm256_permute2x128_si256(u[0], u[1], 0x31);
+	if (fit >= 8)
+		return _mm256_madd_epi16(_mm256_shuffle_epi8(_mm256_add_epi16(a, b), pairs), by);
+	return _mm256_add_epi32(_mm256_madd_epi16(_mm256_shuffle_epi8(a, pairs), by),
+				_mm256_madd_epi16(_mm256_shuffle_epi8(b, pairs), by));
+}
+
 /* The two sums of 16 activations, beside each other in every lane. */
 INLINE __m256i halves_of(const struct q8_block *x)
 {
@@ -256,6 +288,12 @@ INLINE __m256i row_sums(const struct panel *p, uint32_t b, const struct q8_block
 	__m256i xv = _mm256_loadu_si256((const __m256i *)x->q), v[ROWS], s;
 	bool scaled = t->form == TYPE_SCALED;
 
+	if (fits_16(t)) {
+		UNROLL
+		for (int r = 0; r < ROWS; r++)
+			v[r] = products(p->code[b][r], xv, t);
+		return sum_rows_16(v, scaled ? p->scale[b] : _mm256_set1_epi16(1), sums_of_16(t));
+	}
 	UNROLL
 	for (int r = 0; r < ROWS; r++)
 		v[r] = _mm256_madd_epi16(products(p->code[b][r], xv, t), scaled && t->group == 16 ?
@@ -393,6 +431,7 @@ INLINE void panel_products(float *y, size_t y_stride, struct panel *p, const str
 
 INLINE void prefetch_panel(const char *ahead, size_t bytes)
 {
+	UNROLL
 	for (size_t i = 0; i < bytes; i += 64)
 		_mm_prefetch(ahead + i, _MM_HINT_T0);
 }

@@ -47,6 +47,22 @@ INLINE __m256i move_bit(__m256i v, int from, int to)
 	return _mm256_and_si256(v, _mm256_set1_epi8((char)(1 << to)));
 }
 
+/* six_bits() of a row from its 16 bytes at w, of which the first four are something else. */
+INLINE void six_bits_behind(const uint8_t *w, uint64_t *scales, uint64_t *minima)
+{
+	const __m128i v = _mm_loadu_si128((const __m128i *)w), nibble = _mm_set1_epi8(15);
+	__m128i low = _mm_and_si128(v, _mm_set1_epi8(0x3f));
+	__m128i top = _mm_and_si128(_mm_srli_epi16(v, 2), _mm_set1_epi8(0x30));
+	__m128i last = _mm_unpackhi_epi32(_mm_and_si128(v, nibble),
+					  _mm_and_si128(_mm_srli_epi16(v, 4), nibble));
+
+	last = _mm_or_si128(last, _mm_shuffle_epi32(top, _MM_SHUFFLE(2, 1, 0, 0)));
+	low = _mm_shuffle_epi32(low, _MM_SHUFFLE(2, 1, 0, 0));
+	low = _mm_unpackhi_epi32(low, last);
+	_mm_storel_epi64((__m128i *)scales, low);
+	_mm_storeh_pd((double *)minima, _mm_castsi128_pd(low));
+}
+
 /* Eight bytes less 32 each, none of which is above 63. */
 INLINE uint64_t less_32(uint64_t v)
 {
