@@ -15,10 +15,13 @@ static const struct token *token_at(const struct accel_tokenizer *t, int32_t id)
 
 int accel_tokenizer_info(const struct accel_tokenizer *t, struct accel_tokenizer_info *info)
 {
+	static const char *const kinds[] = {
+		[TOKENS_SPM] = "spm", [TOKENS_BPE] = "bpe", [TOKENS_UGM] = "unigram", [TOKENS_GEMMA] = "gemma",
+	};
 	struct accel_tokenizer_info own = {
 		.n_tokens = t->n, .bos = t->bos, .eos = t->eos, .eot = t->eot, .eom = t->eom,
 		.unknown = t->unknown, .add_bos = t->add_bos, .add_eos = t->add_eos,
-		.add_space = t->add_space, .kind = t->bpe ? "bpe" : "spm",
+		.add_space = t->add_space, .kind = kinds[t->kind],
 		.pre = t->pre ? t->pre->name : "", .note = t->note,
 	};
 
@@ -111,6 +114,21 @@ static int32_t read_special(struct reader *r, size_t at)
 	return special_at(r->t, r->text + at, end - at, r->parse && !plain);
 }
 
+static int encode_plain(const struct accel_tokenizer *t, const char *s, size_t n, bool prefix, struct ids *out)
+{
+	switch (t->kind) {
+	case TOKENS_BPE:
+		return bpe_encode(t, s, n, out);
+	case TOKENS_UGM:
+		return ugm_encode(t, s, n, prefix, out);
+	case TOKENS_GEMMA:
+		return gemma_encode(t, s, n, out);
+	case TOKENS_SPM:
+		break;
+	}
+	return spm_encode(t, s, n, prefix, out);
+}
+
 static int encode(const struct accel_tokenizer *t, const char *text, size_t n, uint32_t flags,
 		  const struct span *plain, size_t n_plain, struct ids *out)
 {
@@ -128,8 +146,7 @@ static int encode(const struct accel_tokenizer *t, const char *text, size_t n, u
 		if (at < n && id < 0)
 			continue;
 		if (at > begin)
-			rc = t->bpe ? bpe_encode(t, text + begin, at - begin, out) :
-			     spm_encode(t, text + begin, at - begin, prefix, out);
+			rc = encode_plain(t, text + begin, at - begin, prefix, out);
 		if (id < 0)
 			break;
 		if (!rc)

@@ -22,7 +22,7 @@ static bool score_of(const struct accel_tokenizer *t, const char *s, uint32_t n_
 	return true;
 }
 
-static int output(const struct merger *m, struct ids *out)
+int spm_output(const struct merger *m, struct ids *out)
 {
 	const struct accel_tokenizer *t = m->t;
 	int rc = 0;
@@ -45,32 +45,34 @@ static int output(const struct merger *m, struct ids *out)
 	return rc;
 }
 
+char *spm_escape(const char *s, size_t n, bool prefix, size_t *size)
+{
+	char *text = n > INT32_MAX / 4 ? NULL : malloc(3 * (n + 1));
+
+	*size = 0;
+	for (size_t i = 0; i < n + prefix && text; i++) {
+		char c = prefix ? i ? s[i - 1] : ' ' : s[i];
+
+		if (c == ' ') {
+			memcpy(text + *size, SPACE_MARK, 3);
+			*size += 3;
+		} else {
+			text[(*size)++] = c;
+		}
+	}
+	return text;
+}
+
 int spm_encode(const struct accel_tokenizer *t, const char *s, size_t n, bool prefix,
 	       struct ids *out)
 {
 	struct merger m = { .t = t, .score_of = score_of };
-	size_t size = 0;
-	char *text;
-	int rc;
+	size_t size;
+	char *text = spm_escape(s, n, prefix, &size);
+	int rc = text ? merge_text(&m, text, size) : -ENOMEM;
 
-	if (n > INT32_MAX / 4)
-		return -ENOMEM;
-	text = malloc(3 * (n + 1));
-	if (!text)
-		return -ENOMEM;
-	for (size_t i = 0; i < n + prefix; i++) {
-		char c = prefix ? i ? s[i - 1] : ' ' : s[i];
-
-		if (c == ' ') {
-			memcpy(text + size, "\xe2\x96\x81", 3);
-			size += 3;
-		} else {
-			text[size++] = c;
-		}
-	}
-	rc = merge_text(&m, text, size);
 	if (!rc)
-		rc = output(&m, out);
+		rc = spm_output(&m, out);
 	merge_end(&m);
 	free(text);
 	return rc;

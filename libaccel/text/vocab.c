@@ -277,15 +277,15 @@ static void check_end(struct accel_tokenizer *t, bool *add, int32_t id, const ch
 
 static int read_ids(struct accel_tokenizer *t, const struct gguf *g)
 {
-	bool spm = !t->bpe;
+	const bool spm = t->kind == TOKENS_SPM, ugm = t->kind == TOKENS_UGM, gemma = t->kind == TOKENS_GEMMA;
 	struct {
 		const char *key;
 		int32_t absent, *id;
 	} ids[] = {
 		{ "tokenizer.ggml.bos_token_id", spm ? 1 : -1, &t->bos },
-		{ "tokenizer.ggml.eos_token_ids", spm ? 2 : -1, &t->eos },
+		{ "tokenizer.ggml.eos_token_ids", spm ? 2 : ugm ? 1 : -1, &t->eos },
 		{ "tokenizer.ggml.eos_token_id", -1, &t->eos },
-		{ "tokenizer.ggml.unknown_token_id", spm ? 0 : -1, &t->unknown },
+		{ "tokenizer.ggml.unknown_token_id", spm ? 0 : ugm ? 2 : -1, &t->unknown },
 		{ "tokenizer.ggml.eot_token_id", -1, &t->eot },
 		{ "tokenizer.ggml.eom_token_id", -1, &t->eom },
 	};
@@ -296,10 +296,15 @@ static int read_ids(struct accel_tokenizer *t, const struct gguf *g)
 		{ "tokenizer.ggml.add_bos_token", &t->add_bos },
 		{ "tokenizer.ggml.add_eos_token", &t->add_eos },
 		{ "tokenizer.ggml.add_space_prefix", &t->add_space },
+		{ "tokenizer.ggml.remove_extra_whitespaces", &t->merge_spaces },
+		{ "tokenizer.ggml.escape_whitespaces", &t->escape },
+		{ "tokenizer.ggml.treat_whitespace_as_suffix", &t->space_behind },
 	};
 	int rc = 0;
 
-	t->add_bos = spm || t->pre->add_bos;
+	t->add_bos = spm || gemma || (t->bpe && t->pre->add_bos);
+	t->add_eos = ugm;
+	t->escape = true;
 	if (t->bpe && t->pre->add_bos)
 		ids[0].absent = token_find(t, "<|begin_of_text|>", 17);
 	t->add_space = spm;
@@ -312,8 +317,9 @@ static int read_ids(struct accel_tokenizer *t, const struct gguf *g)
 		rc = read_flag(g, flags[i].key, flags[i].v);
 	if (rc)
 		return rc;
-	if (t->bpe)
-		t->add_space = false;	/* what it means for this kind nobody has defined */
+	if (t->bpe || gemma)
+		t->add_space = false;	/* what it means for these kinds nobody has defined */
+	t->add_bos |= gemma;		/* whatever the file says */
 	check_end(t, &t->add_bos, t->bos, "begin");
 	check_end(t, &t->add_eos, t->eos, "end");
 	return 0;
@@ -376,18 +382,24 @@ static int read_pre(struct accel_tokenizer *t, const struct gguf *g)
 
 static int read_kind(struct accel_tokenizer *t, const struct gguf *g)
 {
+	static const char *const kinds[] = {
+		[TOKENS_SPM] = "llama", [TOKENS_BPE] = "gpt2", [TOKENS_UGM] = "t5", [TOKENS_GEMMA] = "gemma4",
+	};
 	const char *model;
 	size_t n;
 
 	if (gguf_get_str(g, "tokenizer.ggml.model", &model, &n))
 		return fail(-EINVAL,
 			    "the file has no tokenizer: only token ids can be given to it");
-	t->bpe = n == 4 && !memcmp(model, "gpt2", 4);
-	if (t->bpe || (n == 5 && !memcmp(model, "llama", 5)))
-		return 0;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (n == strlen(kinds[i]) && !memcmp(model, kinds[i], n)) {
+			t->kind = i;
+			t->bpe = t->kind == TOKENS_BPE;
+			return 0;
+		}
 	return fail(
 		-EINVAL,
-		"the tokenizer \"%.*s\" is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE)",
+		"the tokenizer \"%.*s\" is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE), t5 (unigrams), gemma4",
 		n < 64 ? (int)n : 64, model);
 }
 
@@ -404,6 +416,20 @@ static const char *const *chat_ends(const struct gguf *g)
 	return f ? f->stops : NULL;
 }
 
+/* What unigrams want besides: replacements, and the score of what is unknown: 10 below the least. */
+static void read_unigrams(struct accel_tokenizer *t, const struct gguf *g)
+{
+	struct gguf_array a;
+	float least = 0;
+
+	if (!gguf_get_array(g, "tokenizer.ggml.precompiled_charsmap", &a) && a.type <= GGUF_I8)
+		ugm_charsmap(&t->charsmap, a.data, a.n);
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->tokens[i].type == TOKEN_NORMAL && t->tokens[i].score < least)
+			least = t->tokens[i].score;
+	t->unknown_score = least - 10;
+}
+
 static int read_vocabulary(struct accel_tokenizer *t, const struct gguf *g)
 {
 	int rc = read_kind(t, g);
@@ -417,7 +443,7 @@ static int read_vocabulary(struct accel_tokenizer *t, const struct gguf *g)
 		rc = read_scores(t, g);
 	if (!rc)
 		rc = read_types(t, g);
-	if (!rc && t->bpe)
+	if (!rc && (t->bpe || t->kind == TOKENS_GEMMA))
 		rc = read_texts(g, "tokenizer.ggml.merges", MAX_MERGE, &t->merges, &t->n_merges,
 				&t->by_merge, &t->texts[1]);
 	if (!rc)
@@ -426,6 +452,8 @@ static int read_vocabulary(struct accel_tokenizer *t, const struct gguf *g)
 		rc = no_memory();
 	if (!rc)
 		read_byte_tokens(t);
+	if (!rc && t->kind == TOKENS_UGM)
+		read_unigrams(t, g);
 	return rc;
 }
 

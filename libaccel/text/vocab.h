@@ -34,8 +34,24 @@ struct text_map {
 
 struct pretokenizer;
 
+/* Replacements of texts, in memory of the file's (tokenizer_ugm.c). */
+struct charsmap {
+	const uint8_t *trie;	/* [n] of 4 bytes */
+	uint32_t n;
+	const char *texts;
+	size_t size;
+};
+
+enum tokenizer_kind {
+	TOKENS_SPM,		/* SentencePiece with scores */
+	TOKENS_BPE,		/* byte-level BPE */
+	TOKENS_UGM,		/* SentencePiece by unigrams */
+	TOKENS_GEMMA,		/* merges of characters */
+};
+
 struct accel_tokenizer {
-	bool bpe;		/* byte-level BPE, else SentencePiece */
+	enum tokenizer_kind kind;
+	bool bpe;		/* its texts are bytes in printable code points */
 	const struct pretokenizer *pre;		/* of BPE */
 	char note[256];
 	struct token *tokens;
@@ -50,7 +66,11 @@ struct accel_tokenizer {
 	int32_t bos, eos, eot, eom, unknown;	/* -1 = none */
 	bool add_bos, add_eos, add_space;
 	int32_t byte_token[256];	/* -1 = none */
-	/* BPE */
+	/* UGM */
+	struct charsmap charsmap;
+	bool escape, merge_spaces, space_behind;
+	float unknown_score;
+	/* BPE, GEMMA */
 	struct token *merges;	/* texts "left right", by rank */
 	uint32_t n_merges;
 	struct text_map by_merge;
@@ -122,6 +142,14 @@ void merge_end(struct merger *m);
 /* -EILSEQ: the vocabulary cannot spell it; -ENOMEM. */
 int spm_encode(const struct accel_tokenizer *t, const char *s, size_t n, bool prefix,
 	       struct ids *out);
+/* As SentencePiece writes it: spaces marked, and one before it with prefix; *size bytes. */
+char *spm_escape(const char *s, size_t n, bool prefix, size_t *size);
+/* The pieces that are left when no more merge; -EILSEQ. */
+int spm_output(const struct merger *m, struct ids *out);
+int gemma_encode(const struct accel_tokenizer *t, const char *s, size_t n, struct ids *out);
+int ugm_encode(const struct accel_tokenizer *t, const char *s, size_t n, bool prefix, struct ids *out);
+/* Of what a file has; damaged it has no replacements. */
+void ugm_charsmap(struct charsmap *c, const uint8_t *data, size_t size);
 int bpe_encode(const struct accel_tokenizer *t, const char *s, size_t n, struct ids *out);
 
 /* Byte-level BPE writes byte b as this code point, and the reverse (-1 = none). */

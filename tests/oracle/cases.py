@@ -86,7 +86,7 @@ REFUSED = {
 # Vocabularies for the texts; the weights do not matter.
 VOCABULARIES = {
     kind: "--layers 1 --embd 32 --heads 1 --kv 1 --ff 32 --vocab 1200 --tok " + kind
-    for kind in ("spm", "llama-bpe")
+    for kind in ("spm", "llama-bpe", "gemma", "unigram")
 }
 
 ESCAPE = re.compile(r"\\(u[0-9a-f]{4}|.)")

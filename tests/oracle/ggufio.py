@@ -5,8 +5,8 @@ import struct
 
 from formats import NAMES, TYPES
 
-U32, I32, F32, BOOL, STR, ARRAY = 4, 5, 6, 7, 8, 9
-FORM = {U32: "<I", I32: "<i", F32: "<f", BOOL: "<?",
+U8, U32, I32, F32, BOOL, STR, ARRAY = 0, 4, 5, 6, 7, 8, 9
+FORM = {U8: "<B", U32: "<I", I32: "<i", F32: "<f", BOOL: "<?",
         0: "<B", 1: "<b", 2: "<H", 3: "<h", 10: "<Q", 11: "<q", 12: "<d"}
 ALIGN = 32
 

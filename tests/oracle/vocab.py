@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Vocabularies for the oracle's models: real ones, though small.  Both kinds are trained on the
 few lines below, so that merges overlap, compete and cross languages as they do in large ones."""
+import math
+import struct
 from collections import Counter
 
-from ggufio import BOOL, F32, I32, STR, U32
+from ggufio import BOOL, F32, I32, STR, U32, U8
 
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = range(1, 7)
 SPACE = "\u2581"        # how SentencePiece writes a space
@@ -155,8 +157,102 @@ def llama_bpe(n):
             ("tokenizer.ggml.eos_token_id", U32, n - 1)]
 
 
+def gemma(n):
+    """Keys of a vocabulary of Gemma 4's kind: merges of characters, line ends among the tokens."""
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>"] + ["<0x%02X>" % b for b in range(256)] + ["<note>"]
+    types = [CONTROL] * 3 + [UNKNOWN] + [BYTE] * 256 + [USER]
+    tokens += ["\n" * i for i in range(1, 5)]
+    types += [NORMAL] * 4
+    words = chunks(SPACE)
+    letters = sorted({c for w in words for c in w})[:max(0, n - len(tokens))]
+    merges = train({tuple(w): k for w, k in words.items()}, n - len(tokens) - len(letters))
+    pieces = list(dict.fromkeys(letters + [a + b for a, b in merges]))
+    tokens += pieces
+    types += [NORMAL] * len(pieces)
+    fill(tokens, types, n)
+    return [("tokenizer.ggml.model", STR, "gemma4"),
+            ("tokenizer.ggml.tokens", STR, tokens),
+            ("tokenizer.ggml.scores", F32, [0.0] * n),
+            ("tokenizer.ggml.token_type", I32, types),
+            ("tokenizer.ggml.merges", STR, ["%s %s" % m for m in merges]),
+            ("tokenizer.ggml.bos_token_id", U32, 2),
+            ("tokenizer.ggml.eos_token_id", U32, 1),
+            ("tokenizer.ggml.unknown_token_id", U32, 3),
+            ("tokenizer.ggml.add_space_prefix", BOOL, False)]
+
+
+# What the normaliser of the unigrams below replaces, the longer first.
+REPLACED = {"\ufb01": "fi", "\u3000": " ", "\u00a0": " ", "\u2026": "...", "\t": " ", "\uff01": "!",
+            "e\u0301": "\xe9", "\xbc": "1/4"}
+
+
+def charsmap(replaced):
+    """A trie in an array, as Darts has it (each node's children at its place ^ base ^ byte, the value at the child
+    of byte 0), and the texts behind it."""
+    texts, at = b"", {}
+    root = {}
+    for key, text in replaced.items():
+        at[key] = len(texts)
+        texts += text.encode() + b"\0"
+        node = root
+        for b in key.encode():
+            node = node.setdefault(b, {})
+        node[0] = at[key]
+    cells = {0: 0}
+
+    def place(node, index):
+        offset = next(o for o in range(256, 1 << 20) if all(o ^ b not in cells for b in node)
+                      and o not in cells)
+        base = offset ^ index
+        assert base < 1 << 21
+        cells[index] = cells.get(index, 0) | base << 10 | (0 in node) << 8
+        for b in node:
+            cells[offset ^ b] = node[0] | 1 << 31 if b == 0 else b
+        for b, child in node.items():
+            if b:
+                place(child, offset ^ b)
+
+    place(root, 0)
+    size = max(cells) + 1
+    trie = b"".join(struct.pack("<I", cells.get(i, 0xff)) for i in range(size + (-size) % 256))
+    return struct.pack("<I", len(trie)) + trie + texts
+
+
+def unigram(n):
+    """Keys of a SentencePiece vocabulary of unigrams, with what it replaces: pieces by how often they are found."""
+    tokens, types = ["<pad>", "</s>", "<unk>", "<note>"], [CONTROL, CONTROL, UNKNOWN, USER]
+    words, found = chunks(SPACE), Counter()
+    for w, k in words.items():
+        for i in range(len(w)):
+            for j in range(i + 1, min(len(w), i + 8) + 1):
+                found[w[i:j]] += k
+    letters = sorted(c for c in found if len(c) == 1)[:max(0, n - len(tokens))]
+    longer = sorted((c for c in found if len(c) > 1), key=lambda c: (-found[c] * len(c), c))
+    pieces = letters + longer[:max(0, n - len(tokens) - len(letters))]
+    total = sum(found.values())
+    scores = [0.0] * len(tokens) + [math.log(found[c] / total) for c in pieces]
+    tokens += pieces
+    types += [NORMAL] * len(pieces)
+    fill(tokens, types, n)
+    scores += [-30.0] * (n - len(scores))
+    return [("tokenizer.ggml.model", STR, "t5"),
+            ("tokenizer.ggml.pre", STR, "default"),
+            ("tokenizer.ggml.tokens", STR, tokens),
+            ("tokenizer.ggml.scores", F32, scores),
+            ("tokenizer.ggml.token_type", I32, types),
+            ("tokenizer.ggml.precompiled_charsmap", U8, list(charsmap(REPLACED))),
+            ("tokenizer.ggml.eos_token_id", U32, 1),
+            ("tokenizer.ggml.unknown_token_id", U32, 2),
+            ("tokenizer.ggml.padding_token_id", U32, 0),
+            ("tokenizer.ggml.add_space_prefix", BOOL, True),
+            ("tokenizer.ggml.remove_extra_whitespaces", BOOL, True),
+            ("tokenizer.ggml.add_bos_token", BOOL, False),
+            ("tokenizer.ggml.add_eos_token", BOOL, True)]
+
+
 def none(n):
     return [("tokenizer.ggml.model", STR, "none")]
 
 
-KINDS = {"spm": (spm, 3 + 256 + 1), "llama-bpe": (llama_bpe, 256 + 6), "none": (none, 4)}
+KINDS = {"spm": (spm, 3 + 256 + 1), "gemma": (gemma, 4 + 256 + 5), "unigram": (unigram, 8),
+         "llama-bpe": (llama_bpe, 256 + 6), "none": (none, 4)}

@@ -45,7 +45,7 @@ struct accel_tokenizer_info {
 	int32_t unknown;	/* that stands for what cannot be spelt */
 	bool add_bos, add_eos;	/* do ACCEL_ENCODE_BEGIN and _END add them? */
 	bool add_space;		/* is a space put before a text? */
-	const char *kind;	/* "spm" (SentencePiece with scores) or "bpe" (byte-level) */
+	const char *kind;	/* "spm" (SentencePiece with scores), "bpe" (byte-level), "unigram" or "gemma" */
 	const char *pre;	/* the pre-tokenizer that is used, "" if the kind has none */
 	/* A sentence that a user should read once ("the file does not name its pre-tokenizer
 	 * ..."), or "".  These three texts end with zero and live as long as the tokenizer. */
