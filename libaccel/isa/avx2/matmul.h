@@ -450,6 +450,9 @@ INLINE void prefetch_panel(const char *ahead, size_t bytes)
 		lower##_codes(&p, row[r] + at, r); \
 	at += lower##_type.bytes;
 
+/* Bytes behind the next eight rows, which where rows are short are wanted before memory gives them. */
+#define FURTHER 4096
+
 /*
  * Eight rows; y has room for eight results of each token.  The next eight rows lie behind these:
  * eight short streams side by side are more than the hardware foresees, so it is told.
@@ -458,7 +461,7 @@ INLINE void prefetch_panel(const char *ahead, size_t bytes)
 static void rows_##lower(float *y, size_t y_stride, const uint8_t *const *row, uint32_t cols, \
 			 const struct q8_block *xq, const uint32_t *pick, uint32_t tokens) \
 { \
-	const char *ahead = (const char *)row[ROWS - 1] + (row[ROWS - 1] - row[ROWS - 2]); \
+	const char *ahead = (const char *)row[ROWS - 1] + (row[ROWS - 1] - row[ROWS - 2]) + FURTHER; \
 	const size_t blocks = (size_t)ROWS * TYPE_BLOCK / lower##_type.elements; \
 	const size_t panel = blocks * lower##_type.bytes; \
 	uint32_t per_token = cols / 32; \
