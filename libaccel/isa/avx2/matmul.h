@@ -247,8 +247,8 @@ INLINE void quad_sums(__m256i *to, const __m256i code[8], const struct q8_block 
 }
 
 /*
- * The sums of eight vectors of 16 numbers, vector i to lane i, times what is in both halves of by; so many
- * of the numbers fit 16 bits together, four at least.
+ * The sums of eight vectors of 16 numbers, vector i to lane i, times what is in both halves of by;
+ * so many of the numbers fit 16 bits together, four at least.
  */
 INLINE __m256i sum_rows_16(const __m256i v[8], __m256i by, int fit)
 {
@@ -450,7 +450,7 @@ INLINE void prefetch_panel(const char *ahead, size_t bytes)
 		lower##_codes(&p, row[r] + at, r); \
 	at += lower##_type.bytes;
 
-/* Bytes behind the next eight rows, which where rows are short are wanted before memory gives them. */
+/* Bytes beyond the next eight rows, which memory gives too late where they are short. */
 #define FURTHER 4096
 
 /*
