@@ -46,6 +46,12 @@
 	NORM(norm,			FFN_NORM,	embd), \
 	TENSORS_OF_FFN
 
+/* Gate and up in one */
+#define TENSORS_OF_FFN_JOINED \
+	PART("ffn_up.weight",		FFN_GATE,	ff,	embd,	zero,	ff2), \
+	PART("ffn_up.weight",		FFN_UP,		ff,	embd,	ff,	ff2), \
+	MATRIX("ffn_down.weight",	FFN_DOWN,	embd,	ff)
+
 #define TENSORS_OF_FFN_BIASES \
 	BIAS("ffn_gate.bias",		FFN_BGATE,		ff), \
 	BIAS("ffn_up.bias",		FFN_BUP,		ff), \

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * nemotron: LayerNorms, whose weights files have with the one added, and feed-forward networks without a gate, of
- * the square of ReLU.  (J. Parmar et al., "Nemotron-4 15B", 2024.)  Minitron, Luciole 1B.
+ * the square of ReLU.  (J. Parmar et al., "Nemotron-4 15B", 2024.)  Minitron, Luciole 1B.  starcoder2: of GELU.
+ * (A. Lozhkov et al., "StarCoder 2", 2024.)
  */
 #include "blocks.h"
 
@@ -17,6 +18,12 @@ static const struct arch_key keys[] = {
 static int derive(struct hparams *h, const char *path)
 {
 	h->activation = OCTANS_MAP_RELU2;
+	return arch_derive_heads(h, path);
+}
+
+static int derive_gelu(struct hparams *h, const char *path)
+{
+	h->activation = OCTANS_MAP_GELU_TANH;
 	return arch_derive_heads(h, path);
 }
 
@@ -50,6 +57,12 @@ static const struct arch_layer block[] = {
 
 const struct arch arch_nemotron = {
 	.name = "nemotron", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
+	.rope_half = true, .norm = OCTANS_ROW_LAYER, .first = &arch_first, .last = &last, .block = block,
+	.n_block = ARCH_N(block),
+};
+
+const struct arch arch_starcoder2 = {
+	.name = "starcoder2", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive_gelu, .rope = true,
 	.rope_half = true, .norm = OCTANS_ROW_LAYER, .first = &arch_first, .last = &last, .block = block,
 	.n_block = ARCH_N(block),
 };

@@ -29,9 +29,7 @@ static const struct arch_tensor attention[] = {
 
 static const struct arch_tensor feed_forward[] = {
 	NORM("ffn_norm.weight",		FFN_NORM,	embd),
-	PART("ffn_up.weight",		FFN_GATE,	ff,	embd,	zero,	ff2),
-	PART("ffn_up.weight",		FFN_UP,		ff,	embd,	ff,	ff2),
-	MATRIX("ffn_down.weight",	FFN_DOWN,	embd,	ff),
+	TENSORS_OF_FFN_JOINED,
 };
 
 static const struct arch_layer block[] = {

@@ -159,6 +159,14 @@ void build_norm(struct build *b, struct octans_tensor dst, struct octans_tensor 
 	       .bias = bias == NO_BIAS ? none : build_weight(b, bias), .groups = 1, .eps = b->layer->eps);
 }
 
+struct octans_tensor build_input(struct build *b, unsigned int scratch)
+{
+	if (!build_has(b, NORM_W))
+		return build_x(b);
+	build_norm(b, build_scratch(b, scratch), build_x(b), NORM_W, NORM_B);
+	return build_scratch(b, scratch);
+}
+
 void build_rms(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot, uint32_t groups)
 {
 	RECORD(&b->r, ROW, row, OCTANS_ROW_RMS, .dst = dst, .x = x, .w = build_weight(b, slot), .groups = groups,

@@ -26,8 +26,8 @@ struct weight {
 };
 
 /*
- * Weight slots.  Every kind but EMBED begins with its norm (NORM_W, and NORM_B for LayerNorm); those that
- * add to the residual stream may norm what they add (POST_W).
+ * Weight slots.  Every kind but EMBED begins with its norm (NORM_W, and NORM_B for LayerNorm), which attention and
+ * feed-forward networks need not have; those that add to the residual stream may norm what they add (POST_W).
  */
 enum { NORM_W, NORM_B, POST_W, KIND_W };
 enum { EMBED_TABLE, EMBED_NORM, EMBED_NORM_B };
@@ -311,6 +311,8 @@ struct octans_tensor tensor_columns(struct octans_tensor t, uint32_t from, uint3
 struct octans_tensor build_split(const struct build *b, struct octans_tensor t, int times, uint32_t n);
 /* dst = the norm of x by the weight in this slot, which has to be there, and the bias, which need not. */
 void build_norm(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot, int bias);
+/* What the layer works on: x, normed in this scratch if there is a norm. */
+struct octans_tensor build_input(struct build *b, unsigned int scratch);
 /* The same by RMS whatever the layer's other norms are, of each of the groups of a row. */
 void build_rms(struct build *b, struct octans_tensor dst, struct octans_tensor x, int slot, uint32_t groups);
 void build_matmul(struct build *b, struct octans_tensor dst, struct octans_tensor x, int w, int bias,

@@ -46,11 +46,11 @@ static void norm_heads(struct build *b, struct octans_tensor x, int slot, uint32
 		build_rms(b, x, x, slot, b->layer->attn.whole_norm ? 1 : heads);
 }
 
-static void project(struct build *b, struct octans_tensor dst, int w, int bias)
+static void project(struct build *b, struct octans_tensor dst, struct octans_tensor x, int w, int bias)
 {
 	const float clamp = b->layer->attn.clamp;
 
-	build_matmul(b, dst, build_scratch(b, NORM), w, bias, 0);
+	build_matmul(b, dst, x, w, bias, 0);
 	if (clamp)
 		RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_CLAMP, OCTANS_MAP_NONE), .dst = dst, .a = dst,
 		       .imm = { 0, 0, -clamp, clamp });
@@ -114,6 +114,7 @@ static void record_gate(struct build *b)
 static void record_attention(struct build *b)
 {
 	const struct attn_gqa *a = &b->layer->attn;
+	const struct octans_tensor x = build_input(b, NORM);
 	struct octans_cmd_attend cmd = {
 		.dst = build_scratch(b, ATT), .heads = a->heads, .kv_heads = a->kv_heads, .dk = a->head_dim,
 		.dv = a->value_dim, .scale = a->scale, .cap = a->cap,
@@ -122,14 +123,13 @@ static void record_attention(struct build *b)
 		.sinks = build_weight(b, ATTN_SINKS), .slopes = build_weight(b, ATTN_SLOPES),
 	};
 
-	build_norm(b, build_scratch(b, NORM), build_x(b), NORM_W, NORM_B);
-	project(b, build_scratch(b, K), ATTN_K, ATTN_BK);
+	project(b, build_scratch(b, K), x, ATTN_K, ATTN_BK);
 	if (build_has(b, ATTN_V))
-		project(b, build_scratch(b, V), ATTN_V, ATTN_BV);
+		project(b, build_scratch(b, V), x, ATTN_V, ATTN_BV);
 	else	/* what keys are before they are normed */
 		build_map(b, build_scratch(b, V), OCTANS_MAP_ID, build_scratch(b, K), OCTANS_MAP_NONE,
 			  (struct octans_tensor) { 0 });
-	project(b, build_scratch(b, Q), ATTN_Q, ATTN_BQ);
+	project(b, build_scratch(b, Q), x, ATTN_Q, ATTN_BQ);
 	record_keys(b);
 	cmd.q = record_queries(b);
 	build_attend(b, &cmd, a->window);

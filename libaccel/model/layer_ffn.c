@@ -54,15 +54,14 @@ struct octans_tensor build_activation(struct build *b, const struct ffn *f, stru
 
 static void record_ffn(struct build *b)
 {
-	const struct octans_tensor none = { 0 }, norm = build_scratch(b, NORM), up = build_scratch(b, UP);
+	const struct octans_tensor none = { 0 }, x = build_input(b, NORM), up = build_scratch(b, UP);
 	const bool gated = build_has(b, FFN_GATE);
 	const struct octans_tensor gate = gated ? build_scratch(b, GATE) : none;
 	struct octans_tensor to;
 
-	build_norm(b, norm, build_x(b), NORM_W, NORM_B);
 	if (gated)
-		build_matmul(b, gate, norm, FFN_GATE, FFN_BGATE, 0);
-	build_matmul(b, up, norm, FFN_UP, FFN_BUP, 0);
+		build_matmul(b, gate, x, FFN_GATE, FFN_BGATE, 0);
+	build_matmul(b, up, x, FFN_UP, FFN_BUP, 0);
 	to = gated ? build_activation(b, &b->layer->ffn, gate, up) : build_activation(b, &b->layer->ffn, up, none);
 	build_add(b, to, FFN_DOWN, FFN_BDOWN, Y);
 	build_stream(b, FFN_STREAM);
