@@ -55,7 +55,7 @@ struct hparams {
 		uint32_t rot, original;
 		float base, factor, old_factor, magnitude;
 		float extrapolate, fast, slow;
-		float log_mul;
+		float log_mul, yarn_magnitude;
 		uint32_t rot_swa;
 		float base_swa;
 	} rope;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What files say about rotary positions, and how contexts beyond the trained one are had. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 
 #include "arch.h"
 #include "error.h"
+#include "model/exact.h"
 #include "model/gguf.h"
 #include "plain.h"
 
@@ -21,7 +23,7 @@ const struct arch_key rope_keys[] = {
 	KEY_F32("rope.scaling.yarn_ext_factor",		rope.extrapolate,	-1,	1),
 	KEY_F32("rope.scaling.yarn_beta_fast",		rope.fast,		1e-3,	1e6),
 	KEY_F32("rope.scaling.yarn_beta_slow",		rope.slow,		1e-3,	1e6),
-	KEY_ONLY("rope.scaling.yarn_attn_factor",	1,			1),
+	KEY_F32("rope.scaling.yarn_attn_factor",	rope.yarn_magnitude,	0,	1e6),
 	KEY_ONLY("rope.scaling.yarn_truncate",		1,			1),
 	KEY_KNOWN("rope.scaling.type"),
 	KEY_KNOWN("rope.scaling.finetuned"),
@@ -104,6 +106,18 @@ static int check(const struct loader *ld, const struct rope *r)
 	return 0;
 }
 
+/* Some files say what YaRN's magnitude is anyway: 1 + ln(factor) / 10. */
+static int check_magnitude(const struct loader *ld, const struct rope *r)
+{
+	const float says = ld->h.rope.yarn_magnitude;
+	double is = r->scale > 1 ? 1 + 0.1 * exact_ln(r->scale) : 1;
+
+	if (says == 0 || says == 1 || (r->extrapolate != 0 && fabs(says - is) < 1e-4))
+		return 0;
+	return fail(-EINVAL, "%s: \"%s.rope.scaling.yarn_attn_factor\" is %g; models with other than 1, or %g of this factor, are not supported",
+		    ld->path, ld->arch->name, says, is);
+}
+
 static int read_rope(struct loader *ld, struct rope *r)
 {
 	const struct hparams *h = &ld->h;
@@ -130,6 +144,8 @@ static int read_rope(struct loader *ld, struct rope *r)
 		err = ld->arch->rope_set(r, h, ld->path);
 	if (!err)
 		err = check(ld, r);
+	if (!err)
+		err = check_magnitude(ld, r);
 	if (err)
 		return err;
 	if (type == LONGROPE || (ld->arch->rope_long && gguf_find_tensor(ld->g, "rope_factors_long.weight")))

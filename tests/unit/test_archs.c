@@ -17,6 +17,7 @@
 
 enum part {
 	GATE = 1, QK_NORMS = 2, POST_NORMS = 4, NORM_BIASES = 8, FUSED = 16, EMBD_NORM_TOO = 32, LONG = 64,
+	QK_NORMS_OF_ALL = 128, NO_NORMS = 256,
 };
 
 static const struct arch_file {
@@ -89,8 +90,10 @@ static void put_block(struct build *b, const struct arch_file *f, uint32_t block
 	const uint32_t e = f->embd, d = e / f->heads, kv = f->kv_heads * d, fused = f->parts & FUSED;
 	const uint32_t ff = f->ffs ? f->ffs[block] : f->ff, post = f->parts & POST_NORMS;
 	const struct { const char *name; uint32_t n; } norms[] = {
-		{ "attn_norm", e }, { "ffn_norm", e }, { "attn_q_norm", f->parts & QK_NORMS ? d : 0 },
-		{ "attn_k_norm", f->parts & QK_NORMS ? d : 0 }, { "post_attention_norm", post ? e : 0 },
+		{ "attn_norm", f->parts & NO_NORMS ? 0 : e }, { "ffn_norm", f->parts & NO_NORMS ? 0 : e },
+		{ "attn_q_norm", f->parts & QK_NORMS ? d : f->parts & QK_NORMS_OF_ALL ? e : 0 },
+		{ "attn_k_norm", f->parts & QK_NORMS ? d : f->parts & QK_NORMS_OF_ALL ? kv : 0 },
+		{ "post_attention_norm", post ? e : 0 },
 		{ "post_ffw_norm", post ? e : 0 },
 	};
 	const struct { const char *name; uint32_t cols, rows; } matrices[] = {
@@ -519,9 +522,13 @@ static void qwen2_log(struct build *b)
 	build_key_f32(b, "qwen2.rope.scaling.yarn_log_multiplier", 0.1f);
 }
 
+static float magnitude;
+
 static void qwen2_attn(struct build *b)
 {
-	build_key_f32(b, "qwen2.rope.scaling.yarn_attn_factor", 0.5f);
+	build_key_text(b, "qwen2.rope.scaling.type", "yarn");
+	build_key_f32(b, "qwen2.rope.scaling.factor", 8);
+	build_key_f32(b, "qwen2.rope.scaling.yarn_attn_factor", magnitude);
 }
 
 static void test_mistral3(void)
@@ -535,7 +542,10 @@ static void test_mistral3(void)
 	check_mistral3("a length", 8);
 	refused(&f, "the key \"qwen2.rope.scaling.yarn_log_multiplier\" (0.1) is not known");
 	f.keys = qwen2_attn;
-	refused(&f, "\"qwen2.rope.scaling.yarn_attn_factor\" is 0.5; models with other than 1");
+	magnitude = 1.25f;
+	refused(&f, "\"qwen2.rope.scaling.yarn_attn_factor\" is 1.25; models with other than 1, or 1.20794 of this factor");
+	magnitude = 1.2079441541679836f;	/* Olmo 3's */
+	accel_model_free(loaded(&f, "YaRN's magnitude is said again"));
 }
 
 /* ---- phi3 ---- */
@@ -572,6 +582,34 @@ static void test_phi3(void)
 		ok(m && m->n_windows == !i, "of %u in a context of 64 %s", phi_window, i ? "is none" : "is one");
 		accel_model_free(m);
 	}
+}
+
+/* ---- olmo2 ---- */
+
+static void olmo2_keys(struct build *b)
+{
+	build_key_u32(b, "olmo2.attention.sliding_window", 16);
+	build_key_text(b, "olmo2.rope.scaling.type", "yarn");
+	build_key_f32(b, "olmo2.rope.scaling.factor", 8);
+	build_key_u32(b, "olmo2.rope.scaling.original_context_length", 16);
+}
+
+static void test_olmo2(void)
+{
+	struct arch_file f = file("olmo2", GATE | QK_NORMS_OF_ALL | POST_NORMS | NO_NORMS, 5, olmo2_keys);
+	struct accel_model *m = loaded(&f, "nothing that comes in is normed");
+	size_t wrong = 0;
+
+	for (uint32_t i = 0; m && i < f.blocks; i++) {
+		const struct layer *l = attention(m, i);
+
+		wrong += l->w[NORM_W].data || !l->w[POST_W].data || !l->attn.whole_norm ||
+			 l->w[ATTN_KNORM].cols != 16 || l->attn.window != (i != 3) || l->attn.rope != (i != 3);
+	}
+	ok(m && !wrong && m->tables[0].rope.extrapolate == 1 && m->tables[0].rope.scale == 8 &&
+	   m->tables[1].rope.extrapolate == 0 && m->tables[1].rope.scale == 1,
+	   "windows, where positions are not scaled, but for the fourth");
+	accel_model_free(m);
 }
 
 /* ---- LayerNorms ---- */
@@ -632,6 +670,7 @@ int main(void)
 	test_granite();
 	test_mistral3();
 	test_phi3();
+	test_olmo2();
 	test_nemotron();
 	test_bloom();
 	return done();
