@@ -299,7 +299,8 @@ class Model(generate.Model):
     def attention(self, p, i):
         o = self.o
         q, kv = o.heads * o.head_dim, o.kv * o.head_dim
-        self.normal(p + "attn_norm", o.embd)
+        if not self.get("no_norm"):
+            self.normal(p + "attn_norm", o.embd)
         if self.get("fused"):
             self.linear(p + "attn_qkv", o.embd, q + 2 * kv, bias="q")
         else:
@@ -484,7 +485,7 @@ class Model(generate.Model):
     def swiglu(self, p, i):
         o = self.o
         self.second_norm(p)
-        if self.get("fused"):
+        if self.get("fused") or self.get("joined_ff"):
             self.linear(p + "ffn_up", o.embd, 2 * o.ff, 1.5)
         else:
             self.linear(p + "ffn_gate", o.embd, o.ff, 1.5, bias="f")
@@ -640,6 +641,7 @@ MODELS = {
                with_second(DELTA_BLOCK, M.swiglu), QWEN_NEXT),
     "qwen35moe": ("qwen35moe", MOE + (M.delta_keys, M.section_keys), M.ends,
                   with_second(DELTA_BLOCK, M.experts), dict(QWEN_NEXT, **SHARED_GATE)),
+    "gemma": ("gemma", GQA, M.ends, (M.attention, M.swiglu), dict(gemma=True, tied=True, eps=1e-6)),
     "gemma2": ("gemma2", GQA, M.ends, (M.attention, M.swiglu),
                dict(gemma=True, tied=True, post_norms=True, window=8, attn_softcap=50.0,
                     final_softcap=30.0, eps=1e-6)),
@@ -694,6 +696,21 @@ MODELS = {
     "bloom": ("bloom", (M.alibi_keys, M.ff_keys), M.ends, (M.attention, M.plain),
               dict(layer_norm=True, norm_bias=True, embd_norm=True, fused=True, bias="qof",
                    embd=96, kv=3)),
+    "internlm2": ("internlm2", GQA, M.ends, (M.attention, M.swiglu), dict(embd=96)),
+    "ernie4_5": ("ernie4_5", GQA, M.ends, (M.attention, M.swiglu), dict(tied=True, rope_base=5e5)),
+    "exaone": ("exaone", GQA, M.ends, (M.attention, M.swiglu), dict(freqs=True, rope_base=1e6)),
+    "seed_oss": ("seed_oss", GQA, M.ends, (M.attention, M.swiglu),
+                 dict(bias="qkv", ffn_norm="post_attention_norm", rope_base=1e7)),
+    "arcee": ("arcee", GQA, M.ends, (M.attention, M.plain), dict(YARN)),
+    "glm4": ("glm4", GQA, M.ends, (M.attention, M.swiglu),
+             dict(joined_ff=True, post_norms=True, bias="qkv", rotated=16, embd=96)),
+    "starcoder2": ("starcoder2", GQA, M.ends, (M.attention, M.plain),
+                   dict(layer_norm=True, norm_bias=True, bias="qkvof", embd=96, rope_base=1e5)),
+    "olmo2": ("olmo2", GQA, M.ends, (M.attention, M.swiglu),
+              dict(no_norm=True, ffn_norm="", qk_norm="all", post_norms=True, embd=96)),
+    "olmo3": ("olmo2", GQA, M.ends, (M.attention, M.swiglu),
+              dict(YARN, no_norm=True, ffn_norm="", qk_norm="all", post_norms=True, embd=96, layers=5,
+                   window=8)),
     "deepseek4": ("deepseek4", (M.deepseek4_keys, M.expert_keys, M.indexer_keys), M.deepseek4_ends,
                   (M.deepseek4, M.hashed_experts),
                   dict(EXPERTS, layers=4, heads=4, head_dim=32, rotated=16, q_lora=48, out_groups=2,

@@ -53,7 +53,11 @@ ARCHS = [(name, "%s %s" % (name, FEW), 24, ["F32"]) for name in (
     "mistral4", "deepseek2-lite", "deepseek32", "nemotron", "nemotron_h", "qwen2", "qwen3", "qwen3moe",
     "qwen3next", "qwen35", "qwen35moe", "gemma2", "gemma3", "gemma4", "gemma4-moe", "gpt-oss", "glm4moe",
     "granite", "granitemoe", "granitehybrid", "granitehybrid-moe", "phi3", "phi3-long", "smollm3",
-    "lfm2", "lfm2moe", "minimax-m2", "bloom")] + [
+    "lfm2", "lfm2moe", "minimax-m2", "bloom", "gemma", "olmo2", "olmo3", "glm4", "internlm2", "ernie4_5",
+    "exaone", "seed_oss", "arcee", "starcoder2")] + [
+    # as the first files of gemma2 are, and as Mistral Medium 3.5's rotary positions
+    ("gemma2-old", "gemma2 --vocab 67 --window 0 --attn-softcap 0 --final-softcap 0", 24, ["F32"]),
+    ("mistral3-medium", "mistral3 --vocab 67 --ctx 262144 --yarn 64 --yarn-context 4096 --beta-fast 4", 24, ["F32"]),
     # rows of 128, 1408, 1856 and 3712, which fit no blocks of 256
     ("llama-moe", "llama-moe --vocab 67 --gain 0.1 --seed 5 --embd 256 --ff 160 --experts 6 --used 2", 24, MISSION),
     ("mistral3", "mistral3 --vocab 67 --embd 256 --heads 6 --kv 2 --ff 288", 24, MISSION),
@@ -76,7 +80,8 @@ ARCHS = [(name, "%s %s" % (name, FEW), 24, ["F32"]) for name in (
     ("gpt-oss-mxfp4", "gpt-oss --vocab 67 --gain 0.1", 24, ["MXFP4"]),
 ]
 # llama.cpp looks GELU up in a table of F16, and so its logits are not exact.
-ARCH_LIMITS = {"gemma2": 1e-6, "gemma3": 1e-6, "gemma4": 1e-6, "gemma4-moe": 1e-6, "bloom": 1e-6}
+ARCH_LIMITS = dict.fromkeys(("gemma", "gemma2", "gemma2-old", "gemma3", "gemma4", "gemma4-moe", "bloom", "starcoder2"),
+                            1e-6)
 # Cases that accelctl refuses until what they need is there, and what its sentence has in it.
 REFUSED = {
     "deepseek4": 'architecture "deepseek4" is not supported',
