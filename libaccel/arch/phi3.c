@@ -16,6 +16,7 @@ static const struct arch_key keys[] = {
 static int derive(struct hparams *h, const char *path)
 {
 	h->activation = OCTANS_MAP_SILU;
+	/* As transformers has it; llama.cpp attends to all. */
 	h->slides = h->window && h->window < h->ctx;
 	h->ff2 = 2 * h->ff;
 	return arch_derive_heads(h, path);
