@@ -236,7 +236,7 @@ static bool refused(struct opened *o, const char *word)
 
 static void test_refused(void)
 {
-	static const char *const bad_models[] = { "bert", "rwkv", "rwkv", "llama2", "", "gpt" };
+	static const char *const bad_models[] = { "bert", "plamo2", "rwkv", "llama2", "", "gpt" };
 	static const char *const bad_pres[] = { "superbpe", "llama-bp", "llama-bpe2", "llama3 ",
 						" " };
 	struct opened o;
