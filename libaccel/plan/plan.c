@@ -353,6 +353,20 @@ static void most_in_time(const struct planner *pl, const struct accel_devinfo *d
 		*batch = (*batch + 1) / 2;
 }
 
+/* So few tokens at once that no command has too many rows, though they are seen as several times as many. */
+static uint32_t most_rows(const struct accel_plan *p, uint32_t batch)
+{
+	for (uint32_t i = 0; i < p->m->n_times; i++) {
+		/* those by page are rows of results, the others of activations, too */
+		const uint32_t times = model_times_of(p->m, i, &p->shape);
+		const uint32_t limit = p->m->by_page[i] ? OCTANS_MAX_ROWS : OCTANS_MAX_TOKENS;
+
+		if (batch > limit / times)
+			batch = limit / times ? limit / times : 1;
+	}
+	return batch < OCTANS_MAX_TOKENS ? batch : OCTANS_MAX_TOKENS;
+}
+
 /*
  * Tokens at once: as many as do well, but, unless the user wants it so, activations do not take the room of
  * layers.  So a larger card never has fewer of them.
@@ -360,18 +374,13 @@ static void most_in_time(const struct planner *pl, const struct accel_devinfo *d
 static int choose_batch(struct planner *pl)
 {
 	struct accel_plan *p = pl->p;
-	uint32_t batch = pl->o.batch ? pl->o.batch : DEFAULT_BATCH, best, most, times = 1;
+	uint32_t batch = pl->o.batch ? pl->o.batch : DEFAULT_BATCH, best, most;
 	uint64_t all = (uint64_t)p->shape.ctx * p->shape.seqs;
 	int err;
 
 	if (batch > all)
 		batch = all;
-	/* rows may be seen as several times as many */
-	for (uint32_t i = 0; i < p->m->n_times; i++)
-		if (!p->m->by_page[i] && p->m->times[i] > times)
-			times = p->m->times[i];
-	if (batch > OCTANS_MAX_TOKENS / times)
-		batch = OCTANS_MAX_TOKENS / times;
+	batch = most_rows(p, batch);
 	set_batch(p, batch);
 	err = cost_all(pl);
 	if (err)

@@ -151,6 +151,7 @@ def soofi(s):
     embd, inner, groups, state, heads = 2688, 4096, 8, 128, 64
     conv = inner + 2 * groups * state
     s.base(len(HYBRID), embd, 1 << 18)
+    s.key("attention.layer_norm_epsilon", F32, 1e-5)
     s.key("attention.head_count", U32, 32)
     s.key("attention.head_count_kv", U32, [2 if k == "*" else 0 for k in HYBRID])
     s.key("feed_forward_length", U32, [1856 if k == "E" else 0 for k in HYBRID])
