@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * apertus: norms of each head's queries and keys, and feed-forward networks without a gate, of xIELU (A. Huang, I.
- * Schlag, "Deriving Activation Functions Using Integration", 2024).  (Project Apertus, 2025.)  Files have the
- * parameters of xIELU as they were trained, before the softplus.
+ * apertus: norms of each head's queries and keys, and feed-forward networks without a gate, of
+ * xIELU (A. Huang, I. Schlag, "Deriving Activation Functions Using Integration", 2024).  (Project
+ * Apertus, 2025.)  Files have the parameters of xIELU as they were trained, before the softplus.
  */
 #include "blocks.h"
 

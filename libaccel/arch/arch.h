@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An architecture is what a file's keys and tensors mean: one file, NAME.c, of tables, and one line of
- * list.h; loader.c does the reading and all checking.  Whatever a file says and its tables
- * do not is refused by name: a wrong answer would be silent.
+ * An architecture is what a file's keys and tensors mean: one file, NAME.c, of tables, and one line
+ * of list.h; loader.c does the reading and all checking.  Whatever a file says and its tables do
+ * not is refused by name: a wrong answer would be silent.
  */
 #ifndef ACCEL_ARCH_H
 #define ACCEL_ARCH_H
@@ -16,9 +16,9 @@
 struct gguf;
 
 /*
- * What a file says about a block of a model; 0: nothing.  Keys fill its fields in, the architecture's
- * derive() the rest; tables of tensors name them for sizes.  What is the same for all blocks is the same in
- * each.
+ * What a file says about a block of a model; 0: nothing.  Keys fill its fields in, the
+ * architecture's derive() the rest; tables of tensors name them for sizes.  What is the same for
+ * all blocks is the same in each.
  */
 struct hparams {
 	uint32_t one, zero;		/* 1 and 0, for tables */

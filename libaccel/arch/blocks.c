@@ -18,6 +18,29 @@ static const struct arch_tensor head[] = {
 const struct arch_layer arch_first = { &layer_embed, embed, ARCH_N(embed), arch_set_embed, NULL };
 const struct arch_layer arch_last = { &layer_head, head, ARCH_N(head), arch_set_head, NULL };
 
+static const struct arch_tensor attention[] = {
+	NORM("attn_norm.weight",	ATTN_NORM,	embd),
+	TENSORS_OF_QKV,
+	TENSORS_OF_QKV_BIASES,
+};
+
+static const struct arch_tensor feed_forward[] = {
+	TENSORS_OF_FFN_NORMED("ffn_norm.weight"),
+	TENSORS_OF_FFN_BIASES,
+};
+
+static const struct arch_tensor experts[] = {
+	NORM("ffn_norm.weight",		MOE_NORM,	embd),
+	TENSORS_OF_EXPERTS,
+	TENSORS_OF_SHARED,
+};
+
+const struct arch_layer arch_block[ARCH_BLOCK] = {
+	{ &layer_attn_gqa, attention, ARCH_N(attention), arch_set_attention, NULL },
+	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, arch_has_ffn },
+	{ &layer_moe, experts, ARCH_N(experts), arch_set_experts, arch_has_experts },
+};
+
 bool arch_slides(const struct hparams *h, uint32_t pattern)
 {
 	if (h->window_pattern == ARCH_UNSAID)

@@ -100,6 +100,10 @@
 
 /* A table of embeddings, and a head with an RMSNorm that may share it. */
 extern const struct arch_layer arch_first, arch_last;
+/* The block of llama and its many kin: attention, and a feed-forward network or experts, with what biases and what
+ * shared expert the file has. */
+#define ARCH_BLOCK 3
+extern const struct arch_layer arch_block[ARCH_BLOCK];
 
 /* Does the block attend to a window, if of so many blocks the last does not, or a key says otherwise? */
 bool arch_slides(const struct hparams *h, uint32_t pattern);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * bloom: LayerNorms, also of embeddings, and positions told by slopes of scores alone (O. Press et al., "ALiBi",
- * 2021).  (BigScience, "BLOOM", 2022.)  Poro 34B.
+ * bloom: LayerNorms, also of embeddings, and positions told by slopes of scores alone (O. Press et
+ * al., "ALiBi", 2021).  (BigScience, "BLOOM", 2022.)  Poro 34B.
  */
 #include "blocks.h"
 

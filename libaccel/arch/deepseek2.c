@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * deepseek2: latent attention and many small experts (DeepSeek-AI, "DeepSeek-V2", 2024; "DeepSeek-V3", 2024):
- * V2, V2-Lite, V3, R1, V3.1, and Mistral Large 3, which has a temperature, too.  mistral4: the same of another
- * name (Mistral AI, "Mistral Small 4", 2026).  deepseek32: with an indexer (DeepSeek-AI, "DeepSeek-V3.2", 2025).
+ * deepseek2: latent attention and many small experts (DeepSeek-AI, "DeepSeek-V2", 2024;
+ * "DeepSeek-V3", 2024): V2, V2-Lite, V3, R1, V3.1, and Mistral Large 3, which has a temperature,
+ * too.  mistral4: the same of another name (Mistral AI, "Mistral Small 4", 2026).  deepseek32: with
+ * an indexer (DeepSeek-AI, "DeepSeek-V3.2", 2025).
  */
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * gemma: the blocks of llama with GELU instead of SiLU, embeddings times the root of their width, and one table for
- * both ends.  (Gemma Team, "Gemma", 2024.)
+ * gemma: the blocks of llama with GELU instead of SiLU, embeddings times the root of their width,
+ * and one table for both ends.  (Gemma Team, "Gemma", 2024.)
  */
 #include "blocks.h"
 

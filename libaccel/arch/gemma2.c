@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * gemma2: norms of what is added, too, soft caps of scores and logits, and every other block attends to a window.
- * (Gemma Team, "Gemma 2", 2024.)
+ * gemma2: norms of what is added, too, soft caps of scores and logits, and every other block
+ * attends to a window. (Gemma Team, "Gemma 2", 2024.)
  */
 #include "blocks.h"
 

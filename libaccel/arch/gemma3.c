@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * gemma3: norms of what is added and of each head's queries and keys; five of six blocks attend to a window, and
- * know positions in other steps.  (Gemma Team, "Gemma 3", 2025.)
+ * gemma3: norms of what is added and of each head's queries and keys; five of six blocks attend to
+ * a window, and know positions in other steps.  (Gemma Team, "Gemma 3", 2025.)
  */
 #include "blocks.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * gemma4: blocks that attend to a window and, now and then, one that attends to all, of wider heads; values may be
- * what keys are made of; feed-forward networks, and beside them experts with norms of their own.  (Gemma Team,
- * "Gemma 4", 2026.)  Models with embeddings for each block, or blocks that use the keys of others (E2B, E4B), are
- * not supported.
+ * gemma4: blocks that attend to a window and, now and then, one that attends to all, of wider
+ * heads; values may be what keys are made of; feed-forward networks, and beside them experts with
+ * norms of their own.  (Gemma Team, "Gemma 4", 2026.)  Models with embeddings for each block, or
+ * blocks that use the keys of others (E2B, E4B), are not supported.
  */
 #include <errno.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * glm4: the blocks of llama with norms of what is added, too, and joined gate and up; a part of each head is rotated.
- * (Z.ai, "GLM-4-0414", 2025.)
+ * glm4: the blocks of llama with norms of what is added, too, and joined gate and up; a part of
+ * each head is rotated. (Z.ai, "GLM-4-0414", 2025.)
  */
 #include "blocks.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * glm4moe: many experts chosen by sigmoids, after some blocks that have none.  (GLM-4.5 Team, "GLM-4.5", 2025.)
+ * glm4moe: many experts chosen by sigmoids, after some blocks that have none.  (GLM-4.5 Team,
+ * "GLM-4.5", 2025.)
  */
 #include "blocks.h"
 

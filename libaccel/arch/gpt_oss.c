@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * gpt-oss: experts with biases and a clamped gate, attention with sinks, of which every other block's is to a
- * window.  (OpenAI, "gpt-oss-120b & gpt-oss-20b Model Card", 2025.)
+ * gpt-oss: experts with biases and a clamped gate, attention with sinks, of which every other
+ * block's is to a window.  (OpenAI, "gpt-oss-120b & gpt-oss-20b Model Card", 2025.)
  */
 #include "blocks.h"
 

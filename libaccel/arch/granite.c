@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * granite: the blocks of llama with factors: of embeddings, of what is added, of scores, and one that logits are
- * divided by.  granitemoe: with experts.  (IBM, "Granite 3.0", 2024.)
+ * granite: the blocks of llama with factors: of embeddings, of what is added, of scores, and one
+ * that logits are divided by.  granitemoe: with experts.  (IBM, "Granite 3.0", 2024.)
  */
 #include "blocks.h"
 
@@ -30,36 +30,12 @@ static int derive(struct hparams *h, const char *path)
 	return err ? err : arch_derive_heads(h, path);
 }
 
-static const struct arch_tensor attention[] = {
-	NORM("attn_norm.weight",	ATTN_NORM,	embd),
-	TENSORS_OF_QKV,
-	TENSORS_OF_QKV_BIASES,
-};
-
-static const struct arch_tensor feed_forward[] = {
-	NORM("ffn_norm.weight",		FFN_NORM,	embd),
-	TENSORS_OF_FFN,
-	TENSORS_OF_FFN_BIASES,
-};
-
-static const struct arch_tensor experts[] = {
-	NORM("ffn_norm.weight",		MOE_NORM,	embd),
-	TENSORS_OF_EXPERTS,
-	TENSORS_OF_SHARED,
-};
-
-static const struct arch_layer block[] = {
-	{ &layer_attn_gqa, attention, ARCH_N(attention), arch_set_attention, NULL },
-	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, arch_has_ffn },
-	{ &layer_moe, experts, ARCH_N(experts), arch_set_experts, arch_has_experts },
-};
-
 const struct arch arch_granite = {
 	.name = "granite", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
-	.first = &arch_first, .last = &arch_last, .block = block, .n_block = ARCH_N(block),
+	.first = &arch_first, .last = &arch_last, .block = arch_block, .n_block = ARCH_BLOCK,
 };
 
 const struct arch arch_granitemoe = {
 	.name = "granitemoe", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
-	.first = &arch_first, .last = &arch_last, .block = block, .n_block = ARCH_N(block),
+	.first = &arch_first, .last = &arch_last, .block = arch_block, .n_block = ARCH_BLOCK,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * granitehybrid: granite's factors, on state spaces and some attention, and on feed-forward networks or experts.
- * (IBM, "Granite 4.0", 2025.)
+ * granitehybrid: granite's factors, on state spaces and some attention, and on feed-forward
+ * networks or experts. (IBM, "Granite 4.0", 2025.)
  */
 #include "ssm.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * internlm2: the blocks of llama, and nothing of what other models of that name have.  (Z. Cai et al., "InternLM2",
- * 2024.)  ernie4_5: the same (Baidu, "ERNIE 4.5", 2025).  exaone, seed_oss: with rotary positions of halves (LG AI
- * Research, "EXAONE 3.5", 2024; ByteDance, "Seed-OSS", 2025).  arcee: feed-forward networks without a gate, of the
- * square of ReLU (Arcee AI, "AFM-4.5B", 2025).
+ * internlm2: the blocks of llama, and nothing of what other models of that name have.  (Z. Cai et
+ * al., "InternLM2", 2024.)  ernie4_5: the same (Baidu, "ERNIE 4.5", 2025).  exaone, seed_oss: with
+ * rotary positions of halves (LG AI Research, "EXAONE 3.5", 2024; ByteDance, "Seed-OSS", 2025).
+ * arcee: feed-forward networks without a gate, of the square of ReLU (Arcee AI, "AFM-4.5B", 2025).
  */
 #include "blocks.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * minimax-m2: experts in every block, and norms of the queries and keys of all heads together.  (MiniMax,
- * "MiniMax-M2", 2025.)
+ * minimax-m2: experts in every block, and norms of the queries and keys of all heads together.
+ * (MiniMax, "MiniMax-M2", 2025.)
  */
 #include "blocks.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * mistral3: the blocks of llama for long contexts: YaRN, and queries that grow with their position beyond the
- * trained context (Meta AI, "Llama 4", 2025).  Ministral 3, Mistral Medium 3.5.
+ * mistral3: the blocks of llama for long contexts: YaRN, and queries that grow with their position
+ * beyond the trained context (Meta AI, "Llama 4", 2025).  Ministral 3, Mistral Medium 3.5.
  */
 #include <errno.h>
 
@@ -28,30 +28,7 @@ static int derive(struct hparams *h, const char *path)
 	return arch_derive_experts(h, path) ? -EINVAL : arch_derive_heads(h, path);
 }
 
-static const struct arch_tensor attention[] = {
-	NORM("attn_norm.weight",	ATTN_NORM,	embd),
-	TENSORS_OF_QKV,
-	TENSORS_OF_QKV_BIASES,
-};
-
-static const struct arch_tensor feed_forward[] = {
-	NORM("ffn_norm.weight",		FFN_NORM,	embd),
-	TENSORS_OF_FFN,
-	TENSORS_OF_FFN_BIASES,
-};
-
-static const struct arch_tensor experts[] = {
-	NORM("ffn_norm.weight",		MOE_NORM,	embd),
-	TENSORS_OF_EXPERTS,
-};
-
-static const struct arch_layer block[] = {
-	{ &layer_attn_gqa, attention, ARCH_N(attention), arch_set_attention, NULL },
-	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, arch_has_ffn },
-	{ &layer_moe, experts, ARCH_N(experts), arch_set_experts, arch_has_experts },
-};
-
 const struct arch arch_mistral3 = {
 	.name = "mistral3", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
-	.first = &arch_first, .last = &arch_last, .block = block, .n_block = ARCH_N(block),
+	.first = &arch_first, .last = &arch_last, .block = arch_block, .n_block = ARCH_BLOCK,
 };

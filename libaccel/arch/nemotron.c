@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * nemotron: LayerNorms, whose weights files have with the one added, and feed-forward networks without a gate, of
- * the square of ReLU.  (J. Parmar et al., "Nemotron-4 15B", 2024.)  Minitron, Luciole 1B.  starcoder2: of GELU.
- * (A. Lozhkov et al., "StarCoder 2", 2024.)
+ * nemotron: LayerNorms, whose weights files have with the one added, and feed-forward networks
+ * without a gate, of the square of ReLU.  (J. Parmar et al., "Nemotron-4 15B", 2024.)  Minitron,
+ * Luciole 1B.  starcoder2: of GELU. (A. Lozhkov et al., "StarCoder 2", 2024.)
  */
 #include "blocks.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * nemotron_h: blocks of one layer each, a state space, attention without positions, or a feed-forward network
- * (NVIDIA, "Nemotron-H", 2025).  nemotron_h_moe: with experts instead of the last (NVIDIA, "Nemotron 3 Nano",
- * 2025): SOOFI S.  What a block is follows from its sizes.
+ * nemotron_h: blocks of one layer each, a state space, attention without positions, or a
+ * feed-forward network (NVIDIA, "Nemotron-H", 2025).  nemotron_h_moe: with experts instead of the
+ * last (NVIDIA, "Nemotron 3 Nano", 2025): SOOFI S.  What a block is follows from its sizes.
  */
 #include "ssm.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * olmo2: what is added is normed, and not what comes in; norms of all heads' queries and keys together.  (Team OLMo,
- * "2 OLMo 2 Furious", 2024.)  Olmo 3: three of four blocks attend to a window, and their positions are not scaled.
+ * olmo2: what is added is normed, and not what comes in; norms of all heads' queries and keys
+ * together.  (Team OLMo, "2 OLMo 2 Furious", 2024.)  Olmo 3: three of four blocks attend to a
+ * window, and their positions are not scaled.
  */
 #include "blocks.h"
 

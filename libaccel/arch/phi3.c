@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * phi3: the blocks of llama with joined tensors, a window, and factors of rotary positions for long contexts.
- * (M. Abdin et al., "Phi-3", 2024.)
+ * phi3: the blocks of llama with joined tensors, a window, and factors of rotary positions for long
+ * contexts. (M. Abdin et al., "Phi-3", 2024.)
  */
 #include "blocks.h"
 

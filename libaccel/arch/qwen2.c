@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * qwen2: the blocks of llama, but queries, keys and values have biases, and rotary positions turn an
- * element of a head's first half with one of its second.  (A. Yang et al., "Qwen2", 2024.)
+ * qwen2: the blocks of llama, but queries, keys and values have biases, and rotary positions turn
+ * an element of a head's first half with one of its second.  (A. Yang et al., "Qwen2", 2024.)
  */
 #include "blocks.h"
 
@@ -20,24 +20,8 @@ static int derive(struct hparams *h, const char *path)
 	return arch_derive_heads(h, path);
 }
 
-static const struct arch_tensor attention[] = {
-	NORM("attn_norm.weight",	ATTN_NORM,	embd),
-	TENSORS_OF_QKV,
-	TENSORS_OF_QKV_BIASES,
-};
-
-static const struct arch_tensor feed_forward[] = {
-	NORM("ffn_norm.weight",		FFN_NORM,	embd),
-	TENSORS_OF_FFN,
-};
-
-static const struct arch_layer block[] = {
-	{ &layer_attn_gqa, attention, ARCH_N(attention), arch_set_attention, NULL },
-	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, NULL },
-};
-
 const struct arch arch_qwen2 = {
 	.name = "qwen2", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
 	.rope_half = true,
-	.first = &arch_first, .last = &arch_last, .block = block, .n_block = ARCH_N(block),
+	.first = &arch_first, .last = &arch_last, .block = arch_block, .n_block = ARCH_BLOCK,
 };

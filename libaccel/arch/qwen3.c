@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * qwen3: the blocks of llama with norms of each head's queries and keys.  qwen3moe: with experts.  (A. Yang et
- * al., "Qwen3", 2025.)
+ * qwen3: the blocks of llama with norms of each head's queries and keys.  qwen3moe: with experts.
+ * (A. Yang et al., "Qwen3", 2025.)
  */
 #include "blocks.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * qwen35: three blocks of the gated delta rule, then one of attention whose results have gates (Qwen Team,
- * "Qwen3.5", 2026).  qwen35moe: with experts; qwen3next: the same before it, of which heads share keys otherwise
- * (Qwen Team, "Qwen3-Next", 2025).
+ * qwen35: three blocks of the gated delta rule, then one of attention whose results have gates
+ * (Qwen Team, "Qwen3.5", 2026).  qwen35moe: with experts; qwen3next: the same before it, of which
+ * heads share keys otherwise (Qwen Team, "Qwen3-Next", 2025).
  */
 #include "blocks.h"
 

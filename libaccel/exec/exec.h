@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Executors: they run layers on a pass of tokens.  Each records the layers that are its own as streams,
- * one for each run of layers that follow each other; a pass is the same stream again with other
- * parameters.  What goes in and out lies in the executor's struct io; the engine moves the residual
- * stream where the next run is another's.
+ * Executors: they run layers on a pass of tokens.  Each records the layers that are its own as
+ * streams, one for each run of layers that follow each other; a pass is the same stream again with
+ * other parameters.  What goes in and out lies in the executor's struct io; the engine moves the
+ * residual stream where the next run is another's.
  */
 #ifndef ACCEL_EXEC_H
 #define ACCEL_EXEC_H
@@ -65,8 +65,8 @@ int exec_cpu_new(const struct accel_model *m, const struct shape *shape, uint32_
 		 const struct stop *stop, struct exec_cpu **out);
 void exec_cpu_free(struct exec_cpu *e);
 /*
- * From now on mine[n_layers] are its layers, and so are their keys and values, zeroed if it had not had
- * them; those of other layers are gone.  -ENOMEM: nothing has changed.
+ * From now on mine[n_layers] are its layers, and so are their keys and values, zeroed if it had not
+ * had them; those of other layers are gone.  -ENOMEM: nothing has changed.
  */
 int exec_cpu_own(struct exec_cpu *e, const bool *mine);
 /* Runs the layers from first on that follow each other.  -ECANCELED: it was told to stop. */
@@ -97,9 +97,9 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct 
 		 const struct exec_dev_opts *opts, struct exec_dev **out);
 void exec_dev_free(struct exec_dev *e);
 /*
- * Copies up to that many bytes more of its layers' weights onto the card.  1: there are more to come; 0: all are
- * there, and the processor has accepted the streams.  -ECANCELED: opts.progress; or opts.stop, if not
- * exec_dev_blamed(), and then it may be asked again.
+ * Copies up to that many bytes more of its layers' weights onto the card.  1: there are more to
+ * come; 0: all are there, and the processor has accepted the streams.  -ECANCELED: opts.progress;
+ * or opts.stop, if not exec_dev_blamed(), and then it may be asked again.
  */
 int exec_dev_load(struct exec_dev *e, uint64_t bytes);
 /* Runs the layers from first on that follow each other, and waits.  -ECANCELED: it was told to stop, or

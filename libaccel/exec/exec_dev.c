@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The device executor.  Weights, keys and values, activations and the recorded streams lie on the card;
- * a pass writes one small block in host memory and submits, and no byte of a stream.
+ * The device executor.  Weights, keys and values, activations and the recorded streams lie on the
+ * card; a pass writes one small block in host memory and submits, and no byte of a stream.
  */
 #include <errno.h>
 #include <stdlib.h>

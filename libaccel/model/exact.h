@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions of which every machine must have the same bits.  Those of libm differ between C libraries, so the
- * few that are needed are made here from + - * / on binary64.  They are good to about 1e-15, far below the
- * rounding to binary32 that follows.  Files that use them are compiled without contraction, and call them within
- * FP_SCOPE().
+ * Functions of which every machine must have the same bits.  Those of libm differ between C
+ * libraries, so the few that are needed are made here from + - * / on binary64.  They are good to
+ * about 1e-15, far below the rounding to binary32 that follows.  Files that use them are compiled
+ * without contraction, and call them within FP_SCOPE().
  */
 #ifndef ACCEL_EXACT_H
 #define ACCEL_EXACT_H

@@ -59,7 +59,8 @@ void gguf_close(struct gguf *g);
 
 /*
  * 0: the files are what they were when they were opened; else fail(-EIO), with a sentence.  Asked
- * before a step it keeps most faults away, asked after it it tells whether what was read counts. (MT)
+ * before a step it keeps most faults away, asked after it it tells whether what was read counts.
+ * (MT)
  */
 int gguf_intact(const struct gguf *g);
 

@@ -26,8 +26,9 @@ struct weight {
 };
 
 /*
- * Weight slots.  Every kind but EMBED begins with its norm (NORM_W, and NORM_B for LayerNorm), which attention and
- * feed-forward networks need not have; those that add to the residual stream may norm what they add (POST_W).
+ * Weight slots.  Every kind but EMBED begins with its norm (NORM_W, and NORM_B for LayerNorm),
+ * which attention and feed-forward networks need not have; those that add to the residual stream
+ * may norm what they add (POST_W).
  */
 enum { NORM_W, NORM_B, POST_W, KIND_W };
 enum { EMBED_TABLE, EMBED_NORM, EMBED_NORM_B };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * ATTN_GQA: attention of grouped queries (J. Ainslie et al., "GQA", 2023) to keys and values in pages.
- * What models vary, they say: norms of queries and keys, biases, rotary positions or none, a window, a
- * factor by position, sinks, slopes (O. Press et al., "ALiBi", 2021), a gate of what comes out.
+ * ATTN_GQA: attention of grouped queries (J. Ainslie et al., "GQA", 2023) to keys and values in
+ * pages. What models vary, they say: norms of queries and keys, biases, rotary positions or none, a
+ * window, a factor by position, sinks, slopes (O. Press et al., "ALiBi", 2021), a gate of what
+ * comes out.
  */
 #include "layer.h"
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * ATTN_MLA: multi-head latent attention (DeepSeek-AI, "DeepSeek-V2", 2024).  Of a position kv_rank numbers are
- * kept, of which keys and values of all heads are made, and a rotated part that all keys share.
+ * ATTN_MLA: multi-head latent attention (DeepSeek-AI, "DeepSeek-V2", 2024).  Of a position kv_rank
+ * numbers are kept, of which keys and values of all heads are made, and a rotated part that all
+ * keys share.
  *
- * Always absorbed: queries are taken to the latent space, and results come back from it, instead of keys and
- * values being made of what is kept.  Made for a prompt they would cost less there, but round otherwise, and
- * a prompt would have other bits than the same tokens one by one.
+ * Always absorbed: queries are taken to the latent space, and results come back from it, instead of
+ * keys and values being made of what is kept.  Made for a prompt they would cost less there, but
+ * round otherwise, and a prompt would have other bits than the same tokens one by one.
  *
- * With an indexer (DeepSeek-AI, "DeepSeek-V3.2", 2025) a row attends to those positions alone that small heads
- * of its own like best.  Their vectors are not rotated by a Hadamard matrix, as others do for the sake of small
- * types: products of two rotated vectors are those of the vectors.
+ * With an indexer (DeepSeek-AI, "DeepSeek-V3.2", 2025) a row attends to those positions alone that
+ * small heads of its own like best.  Their vectors are not rotated by a Hadamard matrix, as others
+ * do for the sake of small types: products of two rotated vectors are those of the vectors.
  */
 #include <errno.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * DELTA: linear attention by the gated delta rule (S. Yang et al., "Gated Delta Networks", 2024): a state that
- * fades, and in which each position corrects what it finds at its key.
+ * DELTA: linear attention by the gated delta rule (S. Yang et al., "Gated Delta Networks", 2024): a
+ * state that fades, and in which each position corrects what it finds at its key.
  */
 #include <math.h>
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * MOE: a mixture of experts (N. Shazeer et al., "Outrageously Large Neural Networks", 2017): feed-forward
- * networks of which each token takes those that a router likes best, and perhaps one that all take.
+ * MOE: a mixture of experts (N. Shazeer et al., "Outrageously Large Neural Networks", 2017):
+ * feed-forward networks of which each token takes those that a router likes best, and perhaps one
+ * that all take.
  */
 #include "layer.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * SSM2: the selective state space of Mamba-2 (T. Dao, A. Gu, "Transformers are SSMs", 2024): a convolution of the
- * last positions, and a state that each position lets fade and adds to.
+ * SSM2: the selective state space of Mamba-2 (T. Dao, A. Gu, "Transformers are SSMs", 2024): a
+ * convolution of the last positions, and a state that each position lets fade and adds to.
  */
 #include "layer.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reading a mapped page that a file has no more, or a disk cannot read, raises SIGBUS.  A handler, if
- * the program wants one, puts zeros in the place of the whole file and notes that; whoever computed
- * with it asks afterwards.  The handler finds the file in a list that is only ever added to, and whose
- * entries are used again, so that it reads it without a lock and at any time.
+ * Reading a mapped page that a file has no more, or a disk cannot read, raises SIGBUS.  A handler,
+ * if the program wants one, puts zeros in the place of the whole file and notes that; whoever
+ * computed with it asks afterwards.  The handler finds the file in a list that is only ever added
+ * to, and whose entries are used again, so that it reads it without a lock and at any time.
  */
 #include "mapping.h"
 

@@ -23,12 +23,13 @@ const uint8_t *mapping_base(const struct mapping *m);
 uint64_t mapping_size(const struct mapping *m);
 
 /*
- * 0: the file is what it was when it was opened.  -EIO: it was cut or written to since, or a part of
- * it could not be read; *why says how, in words that follow the file's name.  Once -EIO, always.
+ * 0: the file is what it was when it was opened.  -EIO: it was cut or written to since, or a part
+ * of it could not be read; *why says how, in words that follow the file's name.  Once -EIO, always.
  * One fstat().  What was read from a file counts if this is 0 afterwards. (MT)
  *
- * What nobody sees here: a file that is replaced by another of its name, which does no harm, as this
- * one lives on; and a reader that faults before it asks, unless accel_guard_files() was called.
+ * What nobody sees here: a file that is replaced by another of its name, which does no harm, as
+ * this one lives on; and a reader that faults before it asks, unless accel_guard_files() was
+ * called.
  */
 int mapping_intact(struct mapping *m, const char **why);
 /* True the first time: for who tells of it once. (MT) */

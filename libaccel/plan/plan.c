@@ -188,8 +188,9 @@ static void place(struct planner *pl, struct accel_layer *a, uint32_t from)
 }
 
 /*
- * The table of embeddings, of which a step reads a few rows, takes what the others leave.  Onward: a processor
- * that had no room for a layer has none of those behind it, so that a step goes through each but once.
+ * The table of embeddings, of which a step reads a few rows, takes what the others leave.  Onward:
+ * a processor that had no room for a layer has none of those behind it, so that a step goes through
+ * each but once.
  */
 static uint32_t place_each(struct planner *pl, bool onward)
 {
@@ -368,8 +369,8 @@ static uint32_t most_rows(const struct accel_plan *p, uint32_t batch)
 }
 
 /*
- * Tokens at once: as many as do well, but, unless the user wants it so, activations do not take the room of
- * layers.  So a larger card never has fewer of them.
+ * Tokens at once: as many as do well, but, unless the user wants it so, activations do not take the
+ * room of layers.  So a larger card never has fewer of them.
  */
 static int choose_batch(struct planner *pl)
 {
@@ -417,9 +418,9 @@ static bool over_budget(const struct planner *pl, struct host_memory *h)
 }
 
 /*
- * A plan that is above the limit is made again: first with all that has room on processors there, also if
- * the CPU were faster, for what is there is not here, then with fewer and fewer tokens at once, unless the
- * caller has chosen how many.
+ * A plan that is above the limit is made again: first with all that has room on processors there,
+ * also if the CPU were faster, for what is there is not here, then with fewer and fewer tokens at
+ * once, unless the caller has chosen how many.
  */
 static int keep_budget(struct planner *pl)
 {

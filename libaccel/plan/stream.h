@@ -13,8 +13,8 @@ void stream_stage(struct build *b, const struct arrays *from);
 void stream_border(struct build *b, uint32_t embd, uint64_t to, uint64_t from);
 void stream_counters(struct build *b, uint64_t va);
 /*
- * What a layer keeps of the positions of page *from becomes that of page *to; from, to: addresses of one
- * I32 each.  Nothing, if the layer keeps none.
+ * What a layer keeps of the positions of page *from becomes that of page *to; from, to: addresses
+ * of one I32 each.  Nothing, if the layer keeps none.
  */
 void stream_copy_page(struct build *b, const struct layer *l, const struct layer_places *own, uint64_t from,
 		      uint64_t to);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Gemma 4's: merges by rank as byte-level BPE has them, of characters as SentencePiece writes them.  Line ends
- * are apart from all else; what is no token in the end is written as byte tokens.
+ * Gemma 4's: merges by rank as byte-level BPE has them, of characters as SentencePiece writes
+ * them.  Line ends are apart from all else; what is no token in the end is written as byte tokens.
  */
 #include <errno.h>
 #include <stdlib.h>

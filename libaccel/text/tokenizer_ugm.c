@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * SentencePiece by unigrams (T. Kudo, "Subword Regularization", 2018): of all ways to cut a text into tokens the one
- * whose scores have the largest sum.  The text is first made uniform by a table of the file's, a trie in an array
- * with the replacements behind it (as sentencepiece and its Darts write it).
+ * SentencePiece by unigrams (T. Kudo, "Subword Regularization", 2018): of all ways to cut a text
+ * into tokens the one whose scores have the largest sum.  The text is first made uniform by a table
+ * of the file's, a trie in an array with the replacements behind it (as sentencepiece and its Darts
+ * write it).
  */
 #include <errno.h>
 #include <float.h>
