@@ -3,21 +3,43 @@
 """Files with the keys and the tensors of models of full size, and nothing in them: weights are holes that take no
 place on a disk, but for norms, which are ones.  To plan with, and to time without data.
 
-  shapes.py NAME [--type Q4_K] OUT.gguf
+  shapes.py NAME [--type Q4_K] [--random] OUT.gguf
   shapes.py --list
 
 Sizes: Apertus, transformers' configurations of 8B and 70B; DeepSeek-V2-Lite and V3, their reports; SOOFI S, that of
 Nemotron 3 Nano 30B-A3B; Mistral Large 3, its configuration.
 """
 import argparse
+import hashlib
+import math
 import struct
 import sys
 
+import formats
 import ggufio
+import vocab
 from generate import fitting
 from ggufio import BOOL, F32, STR, U32
 
 HYBRID = "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME"
+
+
+PIECE = 1 << 20
+
+
+def random_pieces(name, kind, dims):
+    """Blocks that are the same from MiB to MiB: drawing each would take minutes and change nothing."""
+    if kind == "F32" and len(dims) == 1:
+        n = dims[0]
+        b = hashlib.shake_128(name.encode()).digest(2 * n)
+        yield struct.pack("<%df" % n, *(0.75 + x / 131072 for x in struct.unpack("<%dH" % n, b)))
+        return
+    elements, size = formats.TYPES[kind][1:3]
+    count = math.prod(dims) // elements
+    drawn = min(count, PIECE // size)
+    block = b"".join(formats.draw(kind, dims[0] ** -0.5, drawn * elements, name))
+    for at in range(0, count, drawn):
+        yield block[:min(drawn, count - at) * size]
 
 
 class Shape:
@@ -41,22 +63,29 @@ class Shape:
         self.key("attention.layer_norm_rms_epsilon", F32, eps)
 
     def ends(self, embd, tokens):
+        self.tokens = tokens
         self.key("vocab_size", U32, tokens)
         self.mat("token_embd", embd, tokens)
         self.mat("output", embd, tokens, kind=fitting("Q6_K", embd))
         self.vec("output_norm.weight", embd)
 
-    def write(self, path, title):
+    def write(self, path, title, everything=False):
+        """everything: not norms alone, and a vocabulary, for programs that compute"""
         keys = [("general.architecture", STR, self.arch), ("general.name", STR, title)] + self.keys
+        if everything:
+            keys += vocab.KINDS["spm"][0](self.tokens)
         head, size = ggufio.header(keys, self.tensors)
         with open(path, "wb") as f:
             f.write(head)
             at = len(head)
             for name, kind, dims in self.tensors:
                 n = ggufio.tensor_size(kind, dims)
+                f.seek(at)
                 if kind == "F32" and ".ffn_gate_inp" not in name and "conv1d" not in name:
-                    f.seek(at)
-                    f.write(struct.pack("<f", 1) * (n // 4))
+                    f.write(struct.pack("<f", 1 if "ssm_a" not in name else -1) * (n // 4))
+                elif everything:
+                    for piece in random_pieces(name, kind, dims):
+                        f.write(piece)
                 at += n + len(ggufio.padding(n))
             f.truncate(len(head) + size)
 
@@ -68,7 +97,7 @@ def attention(s, p, embd, heads, kv, dim):
     s.mat(p + "attn_output", heads * dim, embd)
 
 
-def apertus(s, blocks, embd, heads, ff):
+def apertus(s, blocks, embd, heads, ff, tokens=131072):
     s.base(blocks, embd, 65536)
     s.key("feed_forward_length", U32, ff)
     s.key("attention.head_count", U32, heads)
@@ -77,7 +106,7 @@ def apertus(s, blocks, embd, heads, ff):
     s.key("rope.dimension_count", U32, 128)
     for name, v in ("alpha_p", 0.5), ("alpha_n", 0.5), ("beta", 0.5), ("eps", -1e-6):
         s.key(".xielu." + name, F32, [v] * blocks)
-    s.ends(embd, 131072)
+    s.ends(embd, tokens)
     s.vec("rope_freqs.weight", 64)
     for i in range(blocks):
         p = "blk.%d." % i
@@ -147,25 +176,25 @@ def deepseek(s, blocks, embd, heads, q_rank, dense, ff, expert_ff, experts, used
         s.mat(p + "ffn_down_shexp", shared * expert_ff, embd)
 
 
-def soofi(s):
+def soofi(s, hybrid=HYBRID, experts=128, tokens=131072):
     embd, inner, groups, state, heads = 2688, 4096, 8, 128, 64
     conv = inner + 2 * groups * state
-    s.base(len(HYBRID), embd, 1 << 18)
+    s.base(len(hybrid), embd, 1 << 18)
     s.key("attention.layer_norm_epsilon", F32, 1e-5)
     s.key("attention.head_count", U32, 32)
-    s.key("attention.head_count_kv", U32, [2 if k == "*" else 0 for k in HYBRID])
-    s.key("feed_forward_length", U32, [1856 if k == "E" else 0 for k in HYBRID])
+    s.key("attention.head_count_kv", U32, [2 if k == "*" else 0 for k in hybrid])
+    s.key("feed_forward_length", U32, [1856 if k == "E" else 0 for k in hybrid])
     s.key("attention.key_length", U32, 128)
     s.key("attention.value_length", U32, 128)
     for name, v in (("ssm.conv_kernel", 4), ("ssm.inner_size", inner), ("ssm.state_size", state),
-                    ("ssm.time_step_rank", heads), ("ssm.group_count", groups), ("expert_count", 128),
+                    ("ssm.time_step_rank", heads), ("ssm.group_count", groups), ("expert_count", experts),
                     ("expert_used_count", 6), ("expert_shared_count", 1), ("expert_feed_forward_length", 1856),
                     ("expert_shared_feed_forward_length", 3712)):
         s.key(name, U32, v)
     s.key("expert_weights_norm", BOOL, True)
     s.key("expert_weights_scale", F32, 2.5)
-    s.ends(embd, 131072)
-    for i, kind in enumerate(HYBRID):
+    s.ends(embd, tokens)
+    for i, kind in enumerate(hybrid):
         p = "blk.%d." % i
         s.vec(p + "attn_norm.weight", embd)
         if kind == "*":
@@ -179,10 +208,10 @@ def soofi(s):
                           (p + "ssm_norm.weight", "F32", [inner // groups, groups])]
             s.mat(p + "ssm_out", inner, embd)
         else:
-            s.mat(p + "ffn_gate_inp", embd, 128, kind="F32")
-            s.vec(p + "exp_probs_b.bias", 128)
-            s.mat(p + "ffn_up_exps", embd, 1856, 128)
-            s.mat(p + "ffn_down_exps", 1856, embd, 128)
+            s.mat(p + "ffn_gate_inp", embd, experts, kind="F32")
+            s.vec(p + "exp_probs_b.bias", experts)
+            s.mat(p + "ffn_up_exps", embd, 1856, experts)
+            s.mat(p + "ffn_down_exps", 1856, embd, experts)
             s.mat(p + "ffn_up_shexp", embd, 3712)
             s.mat(p + "ffn_down_shexp", 3712, embd)
 
@@ -195,6 +224,10 @@ SHAPES = {
     "soofi-s": ("nemotron_h_moe", soofi),
     "mistral-large-3": ("deepseek2", lambda s: deepseek(s, 61, 7168, 128, 1536, 3, 16384, 4096, 128, 4, 1, 131072,
                                                         False)),
+    # The same, scaled to about a thousand million: what programs are compared with.
+    "apertus-1b": ("apertus", lambda s: apertus(s, 16, 2048, 16, 10752, 32000)),
+    "v2-lite-1b": ("deepseek2", lambda s: deepseek(s, 27, 1024, 8, 0, 1, 5472, 704, 16, 6, 2, 32000, False, 0.0707)),
+    "soofi-1b": ("nemotron_h_moe", lambda s: soofi(s, "MEM*MEMEM", 24, 32000)),
 }
 
 
@@ -202,6 +235,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--list", action="store_true")
     p.add_argument("--type", default="Q4_K")
+    p.add_argument("--random", action="store_true", help="random matrices instead of holes, and a vocabulary")
     p.add_argument("name", nargs="?", choices=SHAPES)
     p.add_argument("out", nargs="?")
     o = p.parse_args()
@@ -213,7 +247,7 @@ def main():
     arch, build = SHAPES[o.name]
     s = Shape(arch, o.type)
     build(s)
-    s.write(o.out, o.name)
+    s.write(o.out, o.name, o.random)
 
 
 if __name__ == "__main__":
