@@ -526,16 +526,74 @@ static const struct arch *find(const char *name)
 	return NULL;
 }
 
-static int not_supported(const struct accel_model *m, const char *path)
+/* What a tensor of a block is called behind the block's number. */
+static const char *plain_name(const char *name)
 {
-	char names[ARCH_N(architectures) * 20] = "";
+	const char *dot = strncmp(name, "blk.", 4) ? NULL : strchr(name + 4, '.');
+
+	return dot ? dot + 1 : name;
+}
+
+static bool in_layer(const struct arch_layer *a, const char *name)
+{
+	for (unsigned int i = 0; i < a->n_tensors; i++)
+		if ((a->tensors[i].name && !strcmp(a->tensors[i].name, name)) ||
+		    (a->tensors[i].whole && !strcmp(a->tensors[i].whole, name)))
+			return true;
+	return false;
+}
+
+/* Does any architecture have such a tensor? */
+static bool is_of_any(const char *name)
+{
+	for (unsigned int i = 0; i < ARCH_N(architectures); i++) {
+		const struct arch *a = architectures[i];
+
+		if (in_layer(a->first, name) || in_layer(a->last, name))
+			return true;
+		for (unsigned int k = 0; k < a->n_block; k++)
+			if (in_layer(&a->block[k], name))
+				return true;
+	}
+	return false;
+}
+
+#define STRANGERS 6
+
+/* Tensors that no architecture has: what the model computes with them is what is missing. */
+static void list_strangers(const struct loader *ld, char *text, size_t size)
+{
+	const char *seen[STRANGERS];
+	unsigned int n = 0;
+
+	*text = 0;
+	for (uint64_t i = 0; i < gguf_n_tensors(ld->g) && n < STRANGERS; i++) {
+		const char *name = plain_name(gguf_tensor_at(ld->g, i)->name);
+		unsigned int k = 0;
+		size_t at = strlen(text);
+
+		while (k < n && strcmp(seen[k], name))
+			k++;
+		if (k < n || is_of_any(name) || !strncmp(name, "rope_f", 6))
+			continue;
+		seen[n++] = name;
+		snprintf(text + at, size - at, "%s\"%s\"", at ? ", " : "; of its tensors no supported one has ",
+			 PLAIN(name));
+	}
+}
+
+static int not_supported(const struct loader *ld)
+{
+	char names[ARCH_N(architectures) * 20] = "", strangers[STRANGERS * (PLAIN_QUOTE + 4) + 64];
 
 	for (unsigned int i = 0; i < ARCH_N(architectures); i++) {
 		size_t at = strlen(names);
 
 		snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", architectures[i]->name);
 	}
-	return fail(-EINVAL, "%s: architecture \"%s\" is not supported; supported: %s", path, m->arch, names);
+	list_strangers(ld, strangers, sizeof(strangers));
+	return fail(-EINVAL, "%s: architecture \"%s\" is not supported%s; supported: %s", ld->path, ld->m->arch,
+		    strangers, names);
 }
 
 int arch_load(struct accel_model *m, const char *path)
@@ -545,7 +603,7 @@ int arch_load(struct accel_model *m, const char *path)
 
 	if (!ld.arch) {
 		err = check_kind(&ld);
-		return err ? err : not_supported(m, path);
+		return err ? err : not_supported(&ld);
 	}
 	ld.used = calloc(gguf_n_tensors(ld.g) + 1, sizeof(*ld.used));
 	if (!ld.used)

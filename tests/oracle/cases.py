@@ -84,7 +84,7 @@ ARCH_LIMITS = dict.fromkeys(("gemma", "gemma2", "gemma2-old", "gemma3", "gemma4"
                             1e-6)
 # Cases that accelctl refuses until what they need is there, and what its sentence has in it.
 REFUSED = {
-    "deepseek4": 'architecture "deepseek4" is not supported',
+    "deepseek4": 'architecture "deepseek4" is not supported; of its tensors no supported one has "output_hc_fn.weight"',
     "gemma4": '"gemma4.embedding_length_per_layer_input" is 16',
 }
 
