@@ -15,11 +15,11 @@ static const struct arch_key keys[] = {
 	KEYS_OF_HEADS,
 	KEY_OF_RMS,
 	KEY_OF_FF,
-	NEED_F32(".xielu.alpha_p",			xielu_p,	-1e6,	1e6),
-	NEED_F32(".xielu.alpha_n",			xielu_n,	-1e6,	1e6),
+	NEED_EACH_F32(".xielu.alpha_p",			xielu_p,	-1e6,	1e6),
+	NEED_EACH_F32(".xielu.alpha_n",			xielu_n,	-1e6,	1e6),
 	/* The processor's, and no model's are others; but checkpoints of BF16 have -1e-6 as -9.98e-7. */
-	NEED_F32(".xielu.beta",				xielu_beta,	0.5,	0.5),
-	NEED_F32(".xielu.eps",				xielu_eps,	-1.01e-6,	-0.99e-6),
+	NEED_EACH_F32(".xielu.beta",				xielu_beta,	0.5,	0.5),
+	NEED_EACH_F32(".xielu.eps",				xielu_eps,	-1.01e-6,	-0.99e-6),
 };
 
 static int derive(struct hparams *h, const char *path)

@@ -29,7 +29,6 @@ struct hparams {
 	uint32_t vocab;			/* tokens that may be given */
 	uint32_t out_vocab;		/* and that come out */
 	float eps;			/* of norms */
-	float eps2;			/* of LayerNorms where the others are RMSNorms */
 	float residual, logit_scale, embd_scale;
 	uint32_t activation;		/* enum octans_map, of feed-forward networks */
 	/* Attention */
@@ -49,7 +48,6 @@ struct hparams {
 	struct {
 		float scale;
 		uint32_t every;		/* positions */
-		float offset;
 	} temperature;
 	struct {
 		uint32_t rot, original;
@@ -69,7 +67,8 @@ struct hparams {
 	uint32_t kvb;			/* columns of the old layout: keys and values of all heads */
 	uint32_t index_heads, index_dim, index_top, index_q;
 	/* Experts */
-	uint32_t experts, used, shared, expert_ff, shared_ff, dense, every;
+	uint32_t experts, used, shared, expert_ff, shared_ff, dense;
+	uint32_t ungated;		/* of experts: they have no gate */
 	uint32_t gating, groups, groups_used, weights_norm;
 	float weights_scale;
 	uint32_t expert_ff2;		/* gate and up in one */
@@ -88,8 +87,10 @@ struct hparams {
 #define ARCH_FIELD(f) offsetof(struct hparams, f)
 
 enum arch_key_kind {
-	ARCH_U32,		/* a whole number (a bool is 0 or 1), or an array of them, one for each block */
-	ARCH_F32,		/* likewise */
+	ARCH_U32,		/* a whole number, or an array of equal ones */
+	ARCH_F32,
+	ARCH_EACH_U32,		/* of a block: a whole number (a bool is 0 or 1), or an array, one for each block */
+	ARCH_EACH_F32,
 	ARCH_ONLY,		/* one of two values, with which nothing more is to be computed */
 	ARCH_KNOWN,		/* read elsewhere, or nothing is computed from it */
 };
@@ -105,6 +106,9 @@ struct arch_key {
 
 #define KEY_U32(name, f, min, max) { name, ARCH_U32, ARCH_FIELD(f), min, max, false }
 #define KEY_F32(name, f, min, max) { name, ARCH_F32, ARCH_FIELD(f), min, max, false }
+#define EACH_U32(name, f, min, max) { name, ARCH_EACH_U32, ARCH_FIELD(f), min, max, false }
+#define NEED_EACH_U32(name, f, min, max) { name, ARCH_EACH_U32, ARCH_FIELD(f), min, max, true }
+#define NEED_EACH_F32(name, f, min, max) { name, ARCH_EACH_F32, ARCH_FIELD(f), min, max, true }
 #define NEED_U32(name, f, min, max) { name, ARCH_U32, ARCH_FIELD(f), min, max, true }
 #define NEED_F32(name, f, min, max) { name, ARCH_F32, ARCH_FIELD(f), min, max, true }
 #define KEY_ONLY(name, a, b) { name, ARCH_ONLY, 0, a, b, false }
@@ -137,8 +141,6 @@ struct arch_tensor {
 /* One matrix behind the other: experts, heads */
 #define PLANES(name, slot, planes, rows, cols) ARCH_TENSOR(name, slot, planes, rows, cols, 0)
 #define PLANES_IF(name, slot, planes, rows, cols) ARCH_TENSOR(name, slot, planes, rows, cols, ARCH_OPTIONAL)
-/* Rows of numbers, one for each plane */
-#define BIASES(name, slot, planes, cols) ARCH_TENSOR(name, slot, one, planes, cols, ARCH_OPTIONAL | ARCH_WIDE)
 #define MATRIX_OR(name, slot, rows, cols, other) \
 	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(rows), ARCH_FIELD(cols), 0, other, NULL, 0, 0 }
 #define MATRIX_OF(name, slot, rows, cols, whole, from, all) \

@@ -136,12 +136,15 @@ static int set_temperature(struct layer *l, const struct hparams *h, struct acce
 {
 	const struct table t = {
 		.kind = TABLE_TEMPERATURE,
-		.temperature = { h->temperature.scale, h->temperature.every, h->temperature.offset },
+		.temperature = { h->temperature.scale, h->temperature.every },
 	};
 
 	l->attn.temperature = LAYER_NONE;
 	if (!h->temperature.scale)
 		return 0;
+	if (!h->temperature.every)
+		return fail(-EINVAL, "\"%s.attention.temperature_scale\" is %g, but not after how many positions",
+			    h->arch, h->temperature.scale);
 	l->attn.temperature = model_table(m, &t);
 	return l->attn.temperature < 0 ? l->attn.temperature : 0;
 }
@@ -183,6 +186,9 @@ static int check_experts(const struct layer *l, const struct hparams *h, const s
 	if (up == both || (both && gate))
 		return fail(-EINVAL, "%s: block %u needs the tensor \"ffn_up_exps.weight\", or \"ffn_gate_up_exps.weight\" instead of it and of \"ffn_gate_exps.weight\"",
 			    ld->path, h->block);
+	if (!h->ungated && ((!gate && !both) || (shared && !l->w[MOE_SHARED_GATE].data)))
+		return fail(-EINVAL, "%s: block %u has no gates of its experts: the tensor \"ffn_gate_exps.weight\"%s is missing",
+			    ld->path, h->block, shared ? " or \"ffn_gate_shexp.weight\"" : "");
 	if ((l->w[MOE_SHARED_UP].data && l->w[MOE_SHARED_DOWN].data) != shared)
 		return fail(-EINVAL, "%s: block %u %s the tensors of a shared expert of %u rows", ld->path, h->block,
 			    shared ? "has not" : "has", h->shared_ff);

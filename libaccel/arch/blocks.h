@@ -17,13 +17,13 @@
 	KEY_KNOWN("vocab_size")
 
 #define KEYS_OF_HEADS \
-	NEED_U32("attention.head_count",		heads,		1,	OCTANS_MAX_HEADS), \
-	KEY_U32("attention.head_count_kv",		kv_heads,	1,	OCTANS_MAX_HEADS), \
+	NEED_EACH_U32("attention.head_count",		heads,		1,	OCTANS_MAX_HEADS), \
+	EACH_U32("attention.head_count_kv",		kv_heads,	1,	OCTANS_MAX_HEADS), \
 	KEY_U32("attention.key_length",			key_dim,	1,	OCTANS_MAX_HEAD_DIM), \
 	KEY_U32("attention.value_length",		value_dim,	1,	OCTANS_MAX_HEAD_DIM)
 
 #define KEY_OF_RMS NEED_F32("attention.layer_norm_rms_epsilon",	eps,	0,	1)
-#define KEY_OF_FF NEED_U32("feed_forward_length",	ff,		1,	OCTANS_MAX_COLS)
+#define KEY_OF_FF NEED_EACH_U32("feed_forward_length",	ff,		1,	OCTANS_MAX_COLS)
 
 #define TENSORS_OF_QKV \
 	MATRIX_OF("attn_q.weight",	ATTN_Q,		q,	embd,	"attn_qkv.weight", zero, qkv_end), \
@@ -71,7 +71,7 @@
 	KEY_U32("expert_count",				experts,	0,	OCTANS_MAX_COLS), \
 	KEY_U32("expert_used_count",			used,		0,	OCTANS_MAX_TOPK), \
 	KEY_U32("expert_shared_count",			shared,		0,	1024), \
-	KEY_U32("expert_feed_forward_length",		expert_ff,	0,	OCTANS_MAX_COLS), \
+	EACH_U32("expert_feed_forward_length",		expert_ff,	0,	OCTANS_MAX_COLS), \
 	KEY_U32("expert_shared_feed_forward_length",	shared_ff,	0,	OCTANS_MAX_COLS), \
 	KEY_U32("expert_gating_func",			gating,		0,	4), \
 	KEY_U32("expert_group_count",			groups,		0,	OCTANS_MAX_COLS), \

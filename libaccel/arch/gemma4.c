@@ -20,7 +20,7 @@ static const struct arch_key keys[] = {
 	KEY_U32("attention.key_length_swa",		key_dim_swa,	1,	OCTANS_MAX_HEAD_DIM),
 	KEY_U32("attention.value_length_swa",		value_dim_swa,	1,	OCTANS_MAX_HEAD_DIM),
 	NEED_U32("attention.sliding_window",		window,		1,	UINT32_MAX),
-	NEED_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
+	NEED_EACH_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
 	KEY_F32("final_logit_softcapping",		out_cap,	0,	1e6),
 	KEY_U32("rope.dimension_count_swa",		rope.rot_swa,	2,	OCTANS_MAX_HEAD_DIM),
 	KEY_F32("rope.freq_base_swa",			rope.base_swa,	1.001,	1e12),

@@ -9,10 +9,10 @@ static const struct arch_key keys[] = {
 	KEYS_OF_MODEL,
 	KEYS_OF_HEADS,
 	KEY_OF_RMS,
-	KEY_U32("feed_forward_length",			ff,		0,	OCTANS_MAX_COLS),
+	EACH_U32("feed_forward_length",			ff,		0,	OCTANS_MAX_COLS),
 	KEYS_OF_EXPERTS,
 	NEED_U32("attention.sliding_window",		window,		1,	UINT32_MAX),
-	KEY_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
+	EACH_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
 };
 
 static int derive(struct hparams *h, const char *path)
@@ -37,11 +37,14 @@ static const struct arch_tensor attention[] = {
 
 static const struct arch_tensor experts[] = {
 	NORM("post_attention_norm.weight", MOE_NORM,	embd),
-	TENSORS_OF_EXPERTS,
+	MATRIX("ffn_gate_inp.weight",	MOE_ROUTER,	experts,	embd),
+	PLANES("ffn_gate_exps.weight",	MOE_GATE,	experts,	expert_ff,	embd),
+	PLANES("ffn_up_exps.weight",	MOE_UP,		experts,	expert_ff,	embd),
+	PLANES("ffn_down_exps.weight",	MOE_DOWN,	experts,	embd,		expert_ff),
 	BIAS("ffn_gate_inp.bias",	MOE_ROUTER_B,	experts),
-	BIASES("ffn_gate_exps.bias",	MOE_BGATE,	experts,	expert_ff),
-	BIASES("ffn_up_exps.bias",	MOE_BUP,	experts,	expert_ff),
-	BIASES("ffn_down_exps.bias",	MOE_BDOWN,	experts,	embd),
+	MATRIX_WIDE("ffn_gate_exps.bias", MOE_BGATE,	experts,	expert_ff),
+	MATRIX_WIDE("ffn_up_exps.bias",	MOE_BUP,	experts,	expert_ff),
+	MATRIX_WIDE("ffn_down_exps.bias", MOE_BDOWN,	experts,	embd),
 };
 
 static const struct arch_layer block[] = {

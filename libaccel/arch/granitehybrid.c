@@ -7,8 +7,8 @@
 
 static const struct arch_key keys[] = {
 	KEYS_OF_MODEL,
-	NEED_U32("attention.head_count",		heads,		0,	OCTANS_MAX_HEADS),
-	NEED_U32("attention.head_count_kv",		kv_heads,	0,	OCTANS_MAX_HEADS),
+	NEED_EACH_U32("attention.head_count",		heads,		0,	OCTANS_MAX_HEADS),
+	NEED_EACH_U32("attention.head_count_kv",		kv_heads,	0,	OCTANS_MAX_HEADS),
 	KEY_U32("attention.key_length",			key_dim,	1,	OCTANS_MAX_HEAD_DIM),
 	KEY_U32("attention.value_length",		value_dim,	1,	OCTANS_MAX_HEAD_DIM),
 	KEY_OF_RMS,

@@ -62,6 +62,29 @@ static int element(const struct loader *ld, const char *key, uint32_t block, uin
 	return 0;
 }
 
+/* Of all blocks the same. */
+static int read_one_u32(const struct loader *ld, const struct arch_key *k, const char *key, struct hparams *h)
+{
+	bool yes;
+	uint32_t v;
+	int err = gguf_get_u32(ld->g, key, &v);
+
+	if (err == -ENOENT)
+		return k->needed ? missing(ld, key) : 0;
+	if (err && !gguf_get_bool(ld->g, key, &yes)) {
+		v = yes;
+		err = 0;
+	}
+	if (err)
+		return fail(-EINVAL, "%s: \"%s\" is %s, not one whole number", ld->path, key,
+			    gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
+	if (v < k->min || v > k->max)
+		return fail(-EINVAL, "%s: \"%s\" is %u, it must be from %.0f to %.0f", ld->path, key, v, k->min,
+			    k->max);
+	memcpy((char *)h + k->field, &v, sizeof(v));
+	return 0;
+}
+
 static int read_u32(const struct loader *ld, const struct arch_key *k, const char *key, struct hparams *h)
 {
 	int64_t v;
@@ -87,15 +110,17 @@ static int read_u32(const struct loader *ld, const struct arch_key *k, const cha
 static int read_f32(const struct loader *ld, const struct arch_key *k, const char *key, struct hparams *h)
 {
 	double d;
-	uint64_t i;
+	uint64_t i = 0;
 	float v;
-	int err = element(ld, key, h->block, &i);
+	int err = k->kind == ARCH_EACH_F32 ? element(ld, key, h->block, &i) :
+		  gguf_key_name(ld->g, key) ? 0 : -ENOENT;
 
 	if (err == -ENOENT)
 		return k->needed ? missing(ld, key) : 0;
 	if (err)
 		return err;
-	if (gguf_double_at(ld->g, key, i, &d) || !isfinite(d))
+	if ((k->kind == ARCH_F32 && gguf_get_f32(ld->g, key, &v)) || gguf_double_at(ld->g, key, i, &d) ||
+	    !isfinite(d))
 		return fail(-EINVAL, "%s: \"%s\" is %s, not a number", ld->path, key,
 			    gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
 	v = (float)d;
@@ -153,8 +178,11 @@ static int read_key(const struct loader *ld, const struct arch_key *k, struct hp
 
 	switch (k->kind) {
 	case ARCH_U32:
+		return read_one_u32(ld, k, key, h);
+	case ARCH_EACH_U32:
 		return read_u32(ld, k, key, h);
 	case ARCH_F32:
+	case ARCH_EACH_F32:
 		return read_f32(ld, k, key, h);
 	case ARCH_ONLY:
 		return has(ld->g, key) ? read_only(ld, k, key) : 0;
@@ -240,8 +268,9 @@ static int widen(struct loader *ld, struct weight *w)
 	float *data;
 	int err = loader_convert(ld, was.planes, was.rows, was.cols, w, &data);
 
-	if (!err)
-		type_widen(weight_type(was.type), data, was.data, was.planes * was.rows * was.cols);
+	for (uint64_t i = 0; i < (uint64_t)was.planes * was.rows && !err; i++)
+		type_widen(weight_type(was.type), data + i * was.cols, (const uint8_t *)was.data + i * was.stride,
+			   was.cols);
 	return err;
 }
 

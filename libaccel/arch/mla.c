@@ -83,15 +83,21 @@ int arch_set_mla(struct layer *l, const struct hparams *h, struct loader *ld)
 	const bool apart = l->w[MLA_KB].data && l->w[MLA_VB].data;
 	const struct table t = {
 		.kind = TABLE_TEMPERATURE,
-		.temperature = { h->temperature.scale, h->temperature.every, h->temperature.offset },
+		.temperature = { h->temperature.scale, h->temperature.every },
 	};
 
-	if (apart == !!l->w[MLA_KVB].data)
-		return fail(-EINVAL, "%s: block %u needs the tensors \"attn_k_b.weight\" and \"attn_v_b.weight\", or \"attn_kv_b.weight\" instead of the two",
+	if (apart == !!l->w[MLA_KVB].data || !l->w[MLA_KB].data != !l->w[MLA_VB].data)
+		return fail(-EINVAL, "%s: block %u needs the tensors \"attn_k_b.weight\" and \"attn_v_b.weight\", or \"attn_kv_b.weight\" and none of the two",
 			    ld->path, h->block);
 	if (!l->w[MLA_Q].data == !h->q_rank)
 		return fail(-EINVAL, "%s: block %u %s the tensor \"attn_q.weight\", but \"attention.q_lora_rank\" is %u",
 			    ld->path, h->block, h->q_rank ? "has" : "has not", h->q_rank);
+	if (h->q_rank && (!l->w[MLA_QA].data || !l->w[MLA_QA_NORM].data || !l->w[MLA_QB].data))
+		return fail(-EINVAL, "%s: block %u needs the tensors \"attn_q_a.weight\", \"attn_q_a_norm.weight\" and \"attn_q_b.weight\"",
+			    ld->path, h->block);
+	if (h->temperature.scale && !h->temperature.every)
+		return fail(-EINVAL, "%s: \"%s.attention.temperature_scale\" is %g, but \"%s.attention.temperature_length\" is missing",
+			    ld->path, h->arch, h->temperature.scale, h->arch);
 	l->mla = (struct attn_mla) {
 		.heads = h->heads, .q_rank = h->q_rank, .kv_rank = h->kv_rank, .nope = h->nope_dim,
 		.rot = h->rope.rot, .value_dim = h->mla_value_dim, .scale = h->scale, .rope = 0,

@@ -6,7 +6,7 @@
 #include "blocks.h"
 
 #define KEYS_OF_MLA \
-	NEED_U32("attention.head_count",		heads,		1,	OCTANS_MAX_HEADS), \
+	NEED_EACH_U32("attention.head_count",		heads,		1,	OCTANS_MAX_HEADS), \
 	KEY_KNOWN("attention.head_count_kv"), \
 	KEY_U32("attention.key_length",			key_dim,	1,	OCTANS_MAX_HEAD_DIM), \
 	KEY_U32("attention.value_length",		value_dim,	1,	OCTANS_MAX_HEAD_DIM), \

@@ -8,11 +8,11 @@
 
 static const struct arch_key keys[] = {
 	KEYS_OF_MODEL,
-	NEED_U32("attention.head_count",		heads,		0,	OCTANS_MAX_HEADS),
-	NEED_U32("attention.head_count_kv",		kv_heads,	0,	OCTANS_MAX_HEADS),
+	NEED_EACH_U32("attention.head_count",		heads,		0,	OCTANS_MAX_HEADS),
+	NEED_EACH_U32("attention.head_count_kv",		kv_heads,	0,	OCTANS_MAX_HEADS),
 	KEY_U32("attention.key_length",			key_dim,	1,	OCTANS_MAX_HEAD_DIM),
 	KEY_U32("attention.value_length",		value_dim,	1,	OCTANS_MAX_HEAD_DIM),
-	NEED_U32("feed_forward_length",			ff,		0,	OCTANS_MAX_COLS),
+	NEED_EACH_U32("feed_forward_length",			ff,		0,	OCTANS_MAX_COLS),
 	KEY_OF_RMS,
 	KEYS_OF_SSM,
 	KEYS_OF_EXPERTS,
@@ -50,6 +50,7 @@ static int derive(struct hparams *h, const char *path)
 	int err = arch_derive_ssm(h, path);
 
 	h->gating = 2;
+	h->ungated = 1;
 	h->activation = OCTANS_MAP_RELU2;
 	if (!err)
 		err = arch_derive_experts(h, path);

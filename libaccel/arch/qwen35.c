@@ -14,7 +14,7 @@
 	KEYS_OF_MODEL, \
 	KEYS_OF_HEADS, \
 	KEY_OF_RMS, \
-	KEY_U32("feed_forward_length",			ff,		0,	OCTANS_MAX_COLS), \
+	EACH_U32("feed_forward_length",			ff,		0,	OCTANS_MAX_COLS), \
 	KEY_OF_NEXTN, \
 	NEED_U32("ssm.conv_kernel",			taps,		2,	OCTANS_MAX_CONV), \
 	NEED_U32("ssm.inner_size",			inner,		1,	OCTANS_MAX_COLS), \
@@ -22,7 +22,7 @@
 	NEED_U32("ssm.time_step_rank",			dt_rank,	1,	OCTANS_MAX_HEADS), \
 	NEED_U32("ssm.group_count",			key_heads,	1,	OCTANS_MAX_HEADS), \
 	KEY_U32("full_attention_interval",		full_every,	1,	ARCH_MAX_BLOCKS), \
-	KEY_U32("attention.recurrent_layers",		recurrent,	0,	1), \
+	EACH_U32("attention.recurrent_layers",		recurrent,	0,	1), \
 	KEY_KNOWN("rope.dimension_sections")	/* of text all positions are the same */
 
 static const struct arch_key dense_keys[] = { KEYS };

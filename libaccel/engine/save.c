@@ -55,7 +55,7 @@ static void add_rope(struct hash *h, const struct rope *r, uint32_t ctx)
 static void add_table(struct hash *h, const struct table *t, uint32_t ctx)
 {
 	const double numbers[] = {
-		t->kind, t->n, t->temperature.scale, t->temperature.every, t->temperature.offset,
+		t->kind, t->n, t->temperature.scale, t->temperature.every,
 	};
 
 	if (t->kind == TABLE_ROPE)

@@ -281,7 +281,7 @@ struct layer_kind {
 	/* Notes in the model what the layer needs of it: tables, times.  NULL: nothing.  -errno, with a sentence. */
 	int (*prepare)(struct layer *l, struct accel_model *m);
 	/* Columns of scratch i; 0: it is not used */
-	uint32_t (*scratch)(const struct layer *l, const struct shape *s, unsigned int i);
+	uint64_t (*scratch)(const struct layer *l, const struct shape *s, unsigned int i);
 	void (*record)(struct build *b);
 };
 
@@ -418,7 +418,7 @@ static inline uint32_t model_params(const struct accel_model *m)
 }
 
 /* Columns of scratch buffer i, as the widest layer needs it. */
-uint32_t model_scratch(const struct accel_model *m, const struct shape *s, unsigned int i);
+uint64_t model_scratch(const struct accel_model *m, const struct shape *s, unsigned int i);
 const struct gguf *accel_model_gguf(const struct accel_model *m);
 
 #endif

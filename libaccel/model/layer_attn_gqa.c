@@ -9,7 +9,7 @@
 
 enum { NORM, Q, K, V, ATT, Y, QUERY, TEMPERATURE };
 
-static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
+static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	const struct attn_gqa *a = &l->attn;
 

@@ -36,7 +36,7 @@ static bool is_sparse(const struct layer *l, const struct shape *s)
 	return l->mla.index.heads && positions(s) > l->mla.index.top;
 }
 
-static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
+static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	const struct attn_mla *a = &l->mla;
 
@@ -67,9 +67,9 @@ static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned i
 	case OWNER_SEQ:
 		return a->index.heads;
 	case OWNER_PAGES:
-		return a->index.heads * shape_seq_pages(s);
+		return (uint64_t)a->index.heads * shape_seq_pages(s);
 	case SCORES:
-		return is_sparse(l, s) ? a->index.heads * positions(s) : 0;
+		return is_sparse(l, s) ? (uint64_t)a->index.heads * positions(s) : 0;
 	case SUMS:
 		return is_sparse(l, s) ? positions(s) : 0;
 	case LIST:

@@ -25,7 +25,7 @@ static bool spread(const struct delta *d)
 	return d->tiled && d->heads != d->key_heads;
 }
 
-static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
+static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	const struct delta *d = &l->delta;
 

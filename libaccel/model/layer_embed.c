@@ -2,7 +2,7 @@
 /* EMBED: a token's row of the table, scaled or normed where models do so. */
 #include "layer.h"
 
-static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
+static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	(void)s;
 	(void)l;

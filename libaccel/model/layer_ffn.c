@@ -8,7 +8,7 @@
 
 enum { NORM, GATE, UP, Y };
 
-static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
+static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	(void)s;
 	switch (i) {

@@ -4,7 +4,7 @@
 
 enum { NORM };
 
-static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
+static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	(void)s;
 	return i == NORM ? l->embd : 0;

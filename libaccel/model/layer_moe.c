@@ -22,7 +22,7 @@ static bool apart(const struct layer *l)
 	return layer_adds_apart(l) || l->w[MOE_SHARED_SWITCH].data || l->w[MOE_EXPERTS_POST].data;
 }
 
-static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
+static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	const struct moe *m = &l->moe;
 
@@ -36,12 +36,12 @@ static uint32_t scratch(const struct layer *l, const struct shape *s, unsigned i
 	case WEIGHTS:
 		return m->used;
 	case GATE:
-		return l->w[MOE_GATE_UP].data ? 2 * m->used * m->expert.width :
-		       l->w[MOE_GATE].data ? m->used * m->expert.width : 0;
+		return l->w[MOE_GATE_UP].data ? 2ull * m->used * m->expert.width :
+		       l->w[MOE_GATE].data ? (uint64_t)m->used * m->expert.width : 0;
 	case UP:
-		return m->used * m->expert.width;
+		return (uint64_t)m->used * m->expert.width;
 	case RESULTS:
-		return m->used * l->embd;
+		return (uint64_t)m->used * l->embd;
 	case SHARED_GATE:
 		return l->w[MOE_SHARED_GATE].data ? m->shared.width : 0;
 	case SHARED_UP:

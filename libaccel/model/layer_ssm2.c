@@ -18,7 +18,7 @@ static uint32_t mixed(const struct ssm2 *s)
 	return inner(s) + 2 * s->groups * s->state;
 }
 
-static uint32_t scratch(const struct layer *l, const struct shape *shape, unsigned int i)
+static uint64_t scratch(const struct layer *l, const struct shape *shape, unsigned int i)
 {
 	const struct ssm2 *s = &l->ssm;
 

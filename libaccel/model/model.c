@@ -139,8 +139,7 @@ const struct gguf *accel_model_gguf(const struct accel_model *m)
 static bool same_table(const struct table *a, const struct table *b)
 {
 	return a->kind == b->kind && a->kind != TABLE_ROPE && a->n == b->n &&
-	       a->temperature.scale == b->temperature.scale && a->temperature.every == b->temperature.every &&
-	       a->temperature.offset == b->temperature.offset;
+	       a->temperature.scale == b->temperature.scale && a->temperature.every == b->temperature.every;
 }
 
 int model_table(struct accel_model *m, const struct table *t)
@@ -193,12 +192,12 @@ uint32_t model_times_of(const struct accel_model *m, int times, const struct sha
 	return m->times[times] * (m->by_page[times] ? shape_seq_pages(s) : 1);
 }
 
-uint32_t model_scratch(const struct accel_model *m, const struct shape *s, unsigned int i)
+uint64_t model_scratch(const struct accel_model *m, const struct shape *s, unsigned int i)
 {
-	uint32_t most = 0;
+	uint64_t most = 0;
 
 	for (uint32_t k = 0; k < m->n_layers; k++) {
-		uint32_t cols = m->layers[k].kind->scratch(&m->layers[k], s, i);
+		uint64_t cols = m->layers[k].kind->scratch(&m->layers[k], s, i);
 
 		if (cols > most)
 			most = cols;

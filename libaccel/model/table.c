@@ -44,7 +44,7 @@ uint64_t table_bytes(const struct table *t, uint32_t ctx, uint32_t batch)
 static void fill_temperature(const struct table *t, uint32_t ctx, float *to)
 {
 	for (uint32_t pos = 0; pos < ctx; pos++) {
-		double step = (double)(uint64_t)((pos + t->temperature.offset) / t->temperature.every);
+		double step = (double)(uint64_t)(pos / t->temperature.every);
 
 		to[pos] = (float)(1 + t->temperature.scale * exact_ln(1 + step));
 	}

@@ -19,9 +19,9 @@ struct table {
 	enum table_kind kind;
 	uint32_t n;
 	struct rope rope;
-	/* TEMPERATURE: 1 + scale * ln(1 + floor((position + offset) / every)) */
+	/* TEMPERATURE: 1 + scale * ln(1 + floor(position / every)) */
 	struct {
-		double scale, every, offset;
+		double scale, every;
 	} temperature;
 };
 

@@ -9,7 +9,7 @@
 
 #define TAPS 4
 
-static uint32_t memory_scratch(const struct layer *l, const struct shape *s, unsigned int i)
+static uint64_t memory_scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	(void)s;
 	return i < 2 ? l->embd : 0;

@@ -659,6 +659,34 @@ static void test_bloom(void)
 	}
 }
 
+/* One number for the model is one number: what follows from it is made once. */
+
+static void three_windows(struct build *b)
+{
+	static const uint32_t windows[] = { 4, 4, 8 };
+
+	build_key_array(b, "gemma3.attention.sliding_window", GGUF_U32, 3);
+	build_bytes(b, windows, sizeof(windows));
+}
+
+static void three_softcaps(struct build *b)
+{
+	static const float caps[] = { 30, 20, 30 };
+
+	build_key_u32(b, "gemma2.attention.sliding_window", 4);
+	build_key_array(b, "gemma2.final_logit_softcapping", GGUF_F32, 3);
+	build_bytes(b, caps, sizeof(caps));
+}
+
+static void test_unequal(void)
+{
+	struct arch_file f = file("gemma3", QK_NORMS | POST_NORMS, 3, three_windows);
+
+	refused(&f, "not one whole number");
+	f = file("gemma2", POST_NORMS, 3, three_softcaps);
+	refused(&f, "not a number");
+}
+
 int main(void)
 {
 	test_xielu();
@@ -673,5 +701,6 @@ int main(void)
 	test_olmo2();
 	test_nemotron();
 	test_bloom();
+	test_unequal();
 	return done();
 }
