@@ -99,7 +99,7 @@ static int encode_word(void *arg, const char *s, size_t n)
 }
 
 /* The text as valid UTF-8, U+FFFD in place of each byte that is none; *size bytes. */
-static char *repaired(const char *s, size_t n, size_t *size)
+char *bpe_repaired(const char *s, size_t n, size_t *size)
 {
 	char *text = malloc(3 * n + 1);
 	uint32_t len;
@@ -123,7 +123,7 @@ int bpe_encode(const struct accel_tokenizer *t, const char *s, size_t n, struct 
 
 	if (n > INT32_MAX / 16)
 		return -ENOMEM;
-	text = repaired(s, n, &size);
+	text = bpe_repaired(s, n, &size);
 	if (text)
 		rc = words_of(t->pre, text, size, encode_word, &w);
 	merge_end(&w.m);

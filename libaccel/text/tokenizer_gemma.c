@@ -34,9 +34,11 @@ int gemma_encode(const struct accel_tokenizer *t, const char *s, size_t n, struc
 {
 	struct merger m = { .t = t, .score_of = score_of };
 	size_t size, end;
-	char *text = spm_escape(s, n, false, &size);
+	char *utf8 = n > INT32_MAX / 16 ? NULL : bpe_repaired(s, n, &size);
+	char *text = utf8 ? spm_escape(utf8, size, false, &size) : NULL;
 	int rc = text ? 0 : -ENOMEM;
 
+	free(utf8);
 	for (size_t at = 0; at < size && !rc; at = end) {
 		for (end = at + 1; end < size && (text[end] == '\n') == (text[at] == '\n'); end++)
 			;

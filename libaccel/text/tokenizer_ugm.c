@@ -12,6 +12,7 @@
 
 #include "vocab.h"
 
+#define MAX_TEXT (1u << 29)		/* bytes, when it is uniform */
 #define REPLACEMENT "\xef\xbf\xbd"	/* of what is not UTF-8 */
 
 /* An entry of the trie: what it leads to, of which byte it is, whether a replacement ends here. */
@@ -58,6 +59,8 @@ struct text {
 
 static int add(struct text *t, const char *s, size_t n)
 {
+	if (n > MAX_TEXT - t->n)	/* a replacement may be much longer than what it replaces */
+		return -ENOMEM;
 	if (t->n + n > t->room) {
 		size_t room = 2 * (t->n + n) + 64;
 		char *grown = realloc(t->s, room);
@@ -210,19 +213,29 @@ int ugm_encode(const struct accel_tokenizer *t, const char *s, size_t n, bool pr
 	return rc;
 }
 
-/* A map is the bytes of its trie, the trie, and texts behind it, each with a zero at its end. */
-void ugm_charsmap(struct charsmap *c, const uint8_t *data, size_t size)
+/*
+ * A map is the bytes of its trie, the trie, and texts behind it, each with a zero at its end.  It is
+ * copied.  -EINVAL: it is damaged.
+ */
+int ugm_charsmap(struct charsmap *c, const uint8_t *data, size_t size)
 {
 	uint32_t trie;
 
 	*c = (struct charsmap) { 0 };
+	if (!size)
+		return 0;
 	if (size < 4)
-		return;
+		return -EINVAL;
 	memcpy(&trie, data, 4);
-	if (trie > size - 4)
-		return;
-	c->trie = data + 4;
+	if (trie % 4 || trie >= size - 4)
+		return -EINVAL;
+	c->data = malloc(size);
+	if (!c->data)
+		return -ENOMEM;
+	memcpy(c->data, data, size);
+	c->trie = c->data + 4;
 	c->n = trie / 4;
-	c->texts = (const char *)data + 4 + trie;
+	c->texts = (const char *)c->data + 4 + trie;
 	c->size = size - 4 - trie;
+	return 0;
 }

@@ -533,7 +533,8 @@ static const struct pretokenizer all[] = {
 	  true,
 	  true,
 	  { llama_bpe } },
-	{ "smaug-bpe", "dbrx glm4 chatglm-bpe ", false, false, { llama_bpe } },
+	{ "smaug-bpe", "dbrx chatglm-bpe ", false, false, { llama_bpe } },
+	{ "glm4", "", false, true, { llama_bpe } },
 	{ "minicpm5", "", false, true, { three_numbers, minicpm5 } },
 	{ "qwen2",
 	  "stablelm2 deepseek-r1-qwen megrez hunyuan solar-open kormo f2llmv2 grok-2 bailingmoe "

@@ -417,17 +417,24 @@ static const char *const *chat_ends(const struct gguf *g)
 }
 
 /* What unigrams want besides: replacements, and the score of what is unknown: 10 below the least. */
-static void read_unigrams(struct accel_tokenizer *t, const struct gguf *g)
+static int read_unigrams(struct accel_tokenizer *t, const struct gguf *g)
 {
+	static const char key[] = "tokenizer.ggml.precompiled_charsmap";
 	struct gguf_array a;
 	float least = 0;
+	int rc = gguf_get_array(g, key, &a);
 
-	if (!gguf_get_array(g, "tokenizer.ggml.precompiled_charsmap", &a) && a.type <= GGUF_I8)
-		ugm_charsmap(&t->charsmap, a.data, a.n);
+	if (!rc)
+		rc = a.type > GGUF_I8 ? -EINVAL : ugm_charsmap(&t->charsmap, a.data, a.n);
+	if (rc == -ENOMEM)
+		return no_memory();
+	if (rc && rc != -ENOENT)
+		return fail(-EINVAL, "\"%s\" is damaged: not bytes of a trie with texts behind it", key);
 	for (uint32_t i = 0; i < t->n; i++)
 		if (t->tokens[i].type == TOKEN_NORMAL && t->tokens[i].score < least)
 			least = t->tokens[i].score;
 	t->unknown_score = least - 10;
+	return 0;
 }
 
 static int read_vocabulary(struct accel_tokenizer *t, const struct gguf *g)
@@ -453,7 +460,7 @@ static int read_vocabulary(struct accel_tokenizer *t, const struct gguf *g)
 	if (!rc)
 		read_byte_tokens(t);
 	if (!rc && t->kind == TOKENS_UGM)
-		read_unigrams(t, g);
+		rc = read_unigrams(t, g);
 	return rc;
 }
 
@@ -489,6 +496,7 @@ void accel_tokenizer_free(struct accel_tokenizer *t)
 	free(t->merges);
 	free(t->texts[0]);
 	free(t->texts[1]);
+	free(t->charsmap.data);
 	free(t->by_text.slot);
 	free(t->by_merge.slot);
 	free(t->special);

@@ -36,6 +36,7 @@ struct pretokenizer;
 
 /* Replacements of texts, in memory of the file's (tokenizer_ugm.c). */
 struct charsmap {
+	uint8_t *data;
 	const uint8_t *trie;	/* [n] of 4 bytes */
 	uint32_t n;
 	const char *texts;
@@ -149,7 +150,9 @@ int spm_output(const struct merger *m, struct ids *out);
 int gemma_encode(const struct accel_tokenizer *t, const char *s, size_t n, struct ids *out);
 int ugm_encode(const struct accel_tokenizer *t, const char *s, size_t n, bool prefix, struct ids *out);
 /* Of what a file has; damaged it has no replacements. */
-void ugm_charsmap(struct charsmap *c, const uint8_t *data, size_t size);
+int ugm_charsmap(struct charsmap *c, const uint8_t *data, size_t size);
+/* UTF-8 of the text, U+FFFD where it is not; the caller frees it. */
+char *bpe_repaired(const char *s, size_t n, size_t *size);
 int bpe_encode(const struct accel_tokenizer *t, const char *s, size_t n, struct ids *out);
 
 /* Byte-level BPE writes byte b as this code point, and the reverse (-1 = none). */

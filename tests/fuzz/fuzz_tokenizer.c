@@ -86,10 +86,12 @@ static void encode(const struct accel_tokenizer *t, const char *s, size_t n, uin
 	int32_t *ids = malloc(room * sizeof(*ids));
 	int rc = accel_tokenizer_encode(t, s, n, flags, ids, &n_ids);
 	/* Without a token for it, a space is spelt as the bytes of its mark. */
-	bool compare = !flags && is_utf8(s, n) &&
+	/* Unigrams do not give back what was replaced, of which there may be more than there was. */
+	const bool same = t->kind != TOKENS_UGM;
+	bool compare = same && !flags && is_utf8(s, n) &&
 		       (t->bpe || token_of_text(t, SPACE_MARK, strlen(SPACE_MARK)) >= 0);
 
-	if (rc && rc != -EILSEQ)
+	if (rc && rc != -EILSEQ && (same || rc != -ENOSPC))
 		abort();
 	for (size_t i = 0; !rc && i < n_ids; i++) {
 		if (ids[i] < 0 || (uint32_t)ids[i] >= t->n)
@@ -216,6 +218,20 @@ static void build_byte(struct build *b, int byte, bool bpe)
 		build_text_n(b, s, snprintf(s, sizeof(s), "<0x%02X>", byte));
 }
 
+/* "t" becomes "th": two places behind the root, and the texts. */
+static void build_charsmap(struct build *b)
+{
+	uint32_t trie[512] = { 0 };
+
+	trie[0] = 256 << 10;
+	trie[256 ^ 't'] = (uint32_t)'t' << 10 | 1 << 8 | 't';	/* its child of 0 is at 256 */
+	trie[256] = 1u << 31;
+	build_key_array(b, "tokenizer.ggml.precompiled_charsmap", GGUF_U8, 4 + sizeof(trie) + 3);
+	build_bytes(b, &(uint32_t) { sizeof(trie) }, 4);
+	build_bytes(b, trie, sizeof(trie));
+	build_bytes(b, "th", 3);
+}
+
 size_t fuzz_seed(unsigned int i, uint8_t **data)
 {
 	static const char *const pres[] = {
@@ -223,25 +239,30 @@ size_t fuzz_seed(unsigned int i, uint8_t **data)
 		"gpt-4o", "default",   "seed-coder", "qwen35",	     "deepseek-coder"
 	};
 	static const char *const merges[] = { "t h", "th e", "\xc4\xa0 the", "h e", "a b", "1 1" };
+	const unsigned int n_pres = sizeof(pres) / sizeof(pres[0]);
+	const bool unigrams = i == n_pres, gemma = i == n_pres + 1;
+	const bool bpe = i && i < n_pres;
 	struct build b;
 
-	if (i >= sizeof(pres) / sizeof(pres[0]))
+	if (i > n_pres + 1)
 		return 0;
 	build_begin(&b);
-	build_key_text(&b, "tokenizer.ggml.model", i ? "gpt2" : "llama");
-	build_key_text(&b, "tokenizer.ggml.pre", pres[i]);
+	build_key_text(&b, "tokenizer.ggml.model", bpe ? "gpt2" : unigrams ? "t5" : gemma ? "gemma4" : "llama");
+	build_key_text(&b, "tokenizer.ggml.pre", bpe ? pres[i] : "");
+	if (unigrams)
+		build_charsmap(&b);
 	build_key_array(&b, "tokenizer.ggml.scores", GGUF_F32, N + 256);
 	for (size_t k = 0; k < N + 256; k++)
 		build_bytes(&b, &(float) { k % 5 }, 4);
 	build_key_array(&b, "tokenizer.ggml.token_type", GGUF_I32, N + 256);
 	for (size_t k = 0; k < N + 256; k++)
-		build_bytes(&b, &(int32_t) { type_of(k, i) }, 4);
+		build_bytes(&b, &(int32_t) { type_of(k, bpe) }, 4);
 	build_key_array(&b, "tokenizer.ggml.tokens", GGUF_STRING, N + 256);
 	for (size_t k = 0; k < N; k++)
 		build_text(&b, words[k]);
 	for (int k = 0; k < 256; k++)
-		build_byte(&b, k, i);
-	if (i) {
+		build_byte(&b, k, bpe);
+	if (bpe || gemma) {
 		build_key_array(&b, "tokenizer.ggml.merges", GGUF_STRING, 6);
 		for (size_t k = 0; k < 6; k++)
 			build_text(&b, merges[k]);

@@ -118,3 +118,8 @@ def data_file(name):
 
 def tokens_file(kind):
     return os.path.join(DATA, "tokens-%s.txt" % kind)
+
+
+# Texts of strings.py whose tokens are kept, as digests.
+STRINGS = os.path.join(DATA, "strings.tsv")
+KEPT_STRINGS = 2000

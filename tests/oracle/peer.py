@@ -59,7 +59,7 @@ class Peer:
         return self.path(out)
 
     def tokens(self, model, texts):
-        texts = "".join(t + "\0" for t in texts).encode()
+        texts = b"".join((t if isinstance(t, bytes) else t.encode()) + b"\0" for t in texts)
         return self.run("./tokens", model, input=texts, stdout=subprocess.PIPE).stdout
 
     def check_copy(self, model, copy):

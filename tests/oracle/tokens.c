@@ -24,7 +24,7 @@ static void log_errors(enum ggml_log_level level, const char *text, void *arg)
 
 static int print_tokens(const struct llama_vocab *v, const char *text, size_t n, bool prompt)
 {
-	size_t room = n + 8;
+	size_t room = 3 * n + 8;	/* a space may be spelt as the bytes of its mark */
 	llama_token *ids = malloc(room * sizeof(*ids));
 	int count;
 

@@ -128,9 +128,9 @@ BPE_CONTROL = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<
                "<|eot_id|>"]
 
 
-def llama_bpe(n):
+def bpe(n, pre):
     """Keys of a byte-level BPE vocabulary of the kind of Llama 3: control tokens at the end, and
-    words that no merges lead to, which count because such vocabularies look up words first."""
+    words that no merges lead to, which count where a vocabulary looks up words first."""
     char = byte_characters()
 
     def spelt(s):
@@ -149,12 +149,16 @@ def llama_bpe(n):
     tokens += ["<note>"] + BPE_CONTROL
     types += [USER] + [CONTROL] * len(BPE_CONTROL)
     return [("tokenizer.ggml.model", STR, "gpt2"),
-            ("tokenizer.ggml.pre", STR, "llama-bpe"),
+            ("tokenizer.ggml.pre", STR, pre),
             ("tokenizer.ggml.tokens", STR, tokens),
             ("tokenizer.ggml.token_type", I32, types),
             ("tokenizer.ggml.merges", STR, ["%s %s" % m for m in merges]),
             ("tokenizer.ggml.bos_token_id", U32, n - 5),
             ("tokenizer.ggml.eos_token_id", U32, n - 1)]
+
+
+def llama_bpe(n):
+    return bpe(n, "llama-bpe")
 
 
 def gemma(n):

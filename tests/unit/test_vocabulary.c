@@ -178,6 +178,8 @@ static void test_pre(void)
 		{ "falcon3", "llama-bpe" },
 		{ "smaug-bpe", "smaug-bpe" },
 		{ "dbrx", "smaug-bpe" },
+		{ "chatglm-bpe", "smaug-bpe" },
+		{ "glm4", "glm4" },
 		{ "mellum", "gpt-2" },
 		{ "jina-v2-es", "gpt-2" },
 		{ "phi-2", "gpt-2" },
@@ -348,6 +350,56 @@ static int with_key(struct opened *o, const char *key, enum gguf_type type, cons
 	return open_built(o);
 }
 
+/* Unigrams whose map says that "q" becomes "the"; of its bytes so many, of a trie said to be so long. */
+static void put_unigrams(struct build *b, uint32_t type, size_t size, uint32_t said)
+{
+	struct {
+		uint32_t said, trie[512];
+		char texts[4];
+	} map = { said, { 0 }, "the" };
+
+	map.trie[0] = 256 << 10;
+	map.trie[256 ^ 'q'] = 'q' << 10 | 1 << 8 | 'q';
+	map.trie[256] = 1u << 31;
+	spm_words();
+	put_vocab(b, "t5", NULL);
+	build_key_array(b, "tokenizer.ggml.precompiled_charsmap", type, size);
+	build_bytes(b, &map, size);
+}
+
+static void test_charsmap(void)
+{
+	const uint32_t trie = 4 * 512;
+	const struct {
+		uint32_t type;
+		size_t size;
+		uint32_t said;
+	} bad[] = {
+		{ GGUF_U8, 3, trie },		  { GGUF_U8, 4, 0 },
+		{ GGUF_U8, 4 + trie, trie },	  { GGUF_U8, trie + 8, trie + 1 },
+		{ GGUF_U8, trie + 8, UINT32_MAX }, { GGUF_BOOL, trie + 8, trie },
+	};
+	int32_t *a = NULL, *b = NULL;
+	size_t n_a = 0, n_b = 0;
+	struct opened o;
+
+	for (size_t i = 0; i < N(bad); i++) {
+		put_unigrams(&o.b, bad[i].type, bad[i].size, bad[i].said);
+		ok(refused(&o, "precompiled_charsmap\" is damaged"), "damaged map of characters %zu", i);
+	}
+	put_unigrams(&o.b, GGUF_U8, trie + 8, trie);
+	if (!ok(!open_built(&o), "a map of characters"))
+		return;
+	memset(o.b.p, 0xff, o.b.n);	/* the vocabulary is a copy */
+	ok(!encode_text(o.t, "q", 1, false, false, &a, &n_a) &&
+		   !encode_text(o.t, "the", 3, false, false, &b, &n_b) && n_a == n_b &&
+		   !memcmp(a, b, n_a * sizeof(*a)) && a[n_a - 1] != 0,
+	   "what it replaces, when the file is no more");
+	free(a);
+	free(b);
+	close_built(&o);
+}
+
 static void test_odd_ids(void)
 {
 	static const struct {
@@ -473,6 +525,7 @@ int main(void)
 	test_pre();
 	test_refused();
 	test_damaged();
+	test_charsmap();
 	test_odd_ids();
 	test_lists_of_ends();
 	test_odd_lists();
