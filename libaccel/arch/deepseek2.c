@@ -100,9 +100,9 @@ static int derive_indexed(struct hparams *h, const char *path)
 	if (h->rope.rot > h->index_dim || !h->q_rank)
 		return fail(-EINVAL, "%s: an indexer of %u columns, of which %u are rotated, and queries of rank %u are not supported",
 			    path, h->index_dim, h->rope.rot, h->q_rank);
-	if (h->index_top > OCTANS_MAX_TOPK && h->index_top < h->ctx)
-		return fail(-EINVAL, "%s: \"deepseek32.attention.indexer.top_k\" is %u; of a context of %u positions at most %u can be chosen",
-			    path, h->index_top, h->ctx, OCTANS_MAX_TOPK);
+	if (h->index_top > OCTANS_MAX_TOPK)
+		return fail(-EINVAL, "%s: \"deepseek32.attention.indexer.top_k\" is %u, at most %u positions can be chosen",
+			    path, h->index_top, OCTANS_MAX_TOPK);
 	return derive(h, path);
 }
 

@@ -71,7 +71,7 @@ static int open_device(struct running *r, const char *selector, bool timing, int
 
 	*index = -1;
 	if (r->n_devs == MAX_DEVICES)
-		return complain(EXIT_USAGE, "--layers names more than %d processors", MAX_DEVICES);
+		return complain(EXIT_USAGE, "more than %d processors are named", MAX_DEVICES);
 	err = accel_open(selector, &dev);
 	if (err == -EINVAL && strncmp(selector, "sim", 3))
 		return complain(EXIT_USAGE, "%s; cpu computes without one", accel_error());

@@ -154,12 +154,15 @@ void summary_where(const struct running *r, char *text, size_t len)
 	snprintf(text, len, "%s", out.text);
 }
 
-/* What the CPU was to do, by its measured speed, if it has all layers: what a processor was to do is its ceiling. */
+/*
+ * What the CPU was to do, by its measured speed, if it has all layers: what a processor was to do is its ceiling.
+ * Measured were all of its threads and its best instructions: nothing was foretold of others.
+ */
 static bool foretold(const struct running *r, const struct accel_engine_stats *st, const struct summary *s,
 		     struct accel_prediction *p)
 {
 	p->sz = sizeof(*p);
-	return !st->layers_device && !st->fallbacks && s->prompt_tokens &&
+	return !r->o->threads && !strcmp(r->o->isa, "auto") && !st->layers_device && !st->fallbacks && s->prompt_tokens &&
 	       !accel_plan_predict(r->plan, s->prompt_tokens, p);
 }
 
