@@ -66,6 +66,7 @@ enum {
 enum {
 	DELTA_NORM = NORM_W, DELTA_QKV = KIND_W, DELTA_Z, DELTA_BETA, DELTA_ALPHA, DELTA_BA, DELTA_CONV, DELTA_DT_B,
 	DELTA_A, DELTA_OUT_NORM, DELTA_OUT,
+	DELTA_QKVZ,			/* instead of QKV and Z; rows of each key head come one behind the other */
 };
 enum { SHORTCONV_NORM = NORM_W, SHORTCONV_IN = KIND_W, SHORTCONV_CONV, SHORTCONV_OUT };
 enum { HEAD_NORM = NORM_W, HEAD_OUT = KIND_W };	/* HEAD_OUT: the last of its layer */

@@ -7,7 +7,7 @@
 
 #include "layer.h"
 
-enum { NORM, MIXED, CONVOLVED, Z, BETA, DECAY, BOTH, QUERIES, KEYS, RESULT, Y };
+enum { NORM, MIXED, CONVOLVED, Z, BETA, DECAY, BOTH, QUERIES, KEYS, RESULT, Y, ALL, VALUES };
 
 static uint32_t keys(const struct delta *d)
 {
@@ -23,6 +23,12 @@ static uint32_t values(const struct delta *d)
 static bool spread(const struct delta *d)
 {
 	return d->tiled && d->heads != d->key_heads;
+}
+
+/* Queries, keys, values and Z come from one matrix, of each key head in turn. */
+static bool joined(const struct layer *l)
+{
+	return l->w[DELTA_QKVZ].data;
 }
 
 static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
@@ -46,7 +52,11 @@ static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned i
 		return l->w[DELTA_BA].data ? 2 * d->heads : 0;
 	case QUERIES:
 	case KEYS:
-		return spread(d) ? d->heads * d->key_dim : 0;
+		return spread(d) ? d->heads * d->key_dim : joined(l) ? keys(d) : 0;
+	case ALL:
+		return joined(l) ? 2 * (keys(d) + values(d)) : 0;
+	case VALUES:
+		return joined(l) ? values(d) : 0;
 	case Y:
 		return layer_adds_apart(l) ? l->embd : 0;
 	}
@@ -60,9 +70,43 @@ static int prepare(struct layer *l, struct accel_model *m)
 	l->state.fixed[0] = values(d) * d->key_dim;
 	l->state.fixed[1] = (d->taps - 1) * (2 * keys(d) + values(d));
 	d->times = LAYER_NONE;
-	if (l->w[DELTA_BA].data)
-		d->times = model_times(m, d->key_heads);
-	return l->w[DELTA_BA].data && d->times < 0 ? d->times : 0;
+	if (!l->w[DELTA_BA].data && !joined(l))
+		return 0;
+	d->times = model_times(m, d->key_heads);
+	return d->times < 0 ? d->times : 0;
+}
+
+/* Of all, n columns of each key head from the one of number from on, side by side. */
+static struct octans_tensor gather(struct build *b, unsigned int to, uint32_t from, uint32_t n)
+{
+	const struct delta *d = &b->layer->delta;
+	const struct octans_tensor all = build_split(b, build_scratch(b, ALL), d->times, d->key_heads);
+
+	build_map(b, build_scratch_rows(b, to, d->times, d->key_heads, n), OCTANS_MAP_ID,
+		  tensor_columns(all, from, n), OCTANS_MAP_NONE, (struct octans_tensor) { 0 });
+	return build_scratch_rows(b, to, LAYER_NONE, 1, n * d->key_heads);
+}
+
+static void record_joined(struct build *b)
+{
+	const struct delta *d = &b->layer->delta;
+	const struct octans_tensor mixed = build_scratch(b, MIXED), none = { 0 };
+	const uint32_t n = values(d) / d->key_heads;
+
+	build_matmul(b, build_scratch(b, ALL), build_scratch(b, NORM), DELTA_QKVZ, NO_BIAS, 0);
+	build_map(b, tensor_columns(mixed, 0, keys(d)), OCTANS_MAP_ID, gather(b, QUERIES, 0, d->key_dim),
+		  OCTANS_MAP_NONE, none);
+	build_map(b, tensor_columns(mixed, keys(d), keys(d)), OCTANS_MAP_ID, gather(b, KEYS, d->key_dim, d->key_dim),
+		  OCTANS_MAP_NONE, none);
+	build_map(b, tensor_columns(mixed, 2 * keys(d), values(d)), OCTANS_MAP_ID,
+		  gather(b, VALUES, 2 * d->key_dim, n), OCTANS_MAP_NONE, none);
+	gather(b, Z, 2 * d->key_dim + n, n);
+}
+
+static void record_apart(struct build *b)
+{
+	build_matmul(b, build_scratch(b, MIXED), build_scratch(b, NORM), DELTA_QKV, NO_BIAS, 0);
+	build_matmul(b, build_scratch(b, Z), build_scratch(b, NORM), DELTA_Z, NO_BIAS, 0);
 }
 
 /* How much is corrected, and what the decay is made of: of each head, or of each key head in turn. */
@@ -113,8 +157,10 @@ static void record_delta(struct build *b)
 	struct octans_tensor q, k;
 
 	build_norm(b, norm, build_x(b), NORM_W, NORM_B);
-	build_matmul(b, mixed, norm, DELTA_QKV, NO_BIAS, 0);
-	build_matmul(b, build_scratch(b, Z), norm, DELTA_Z, NO_BIAS, 0);
+	if (joined(b->layer))
+		record_joined(b);
+	else
+		record_apart(b);
 	record_gates(b, beta, decay);
 	RECORD(&b->r, CONV, conv, 0, .dst = convolved, .x = mixed, .w = build_weight(b, DELTA_CONV),
 	       .state = build_state(b, 1), .slot = slots);

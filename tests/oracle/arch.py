@@ -389,8 +389,11 @@ class Model(generate.Model):
         value = o.value_heads * o.state
         mixed = 2 * o.key_heads * o.state + value
         self.normal(p + "attn_norm", o.embd)
-        self.linear(p + "attn_qkv", o.embd, mixed)
-        self.linear(p + "attn_gate", o.embd, value)
+        if self.get("whole"):
+            self.linear(p + "ssm_in", o.embd, mixed + value)
+        else:
+            self.linear(p + "attn_qkv", o.embd, mixed)
+            self.linear(p + "attn_gate", o.embd, value)
         self.fill(p + "ssm_conv1d.weight", [o.conv, mixed], -0.9, 0.9)
         self.exact(p + "ssm_a", [o.value_heads], self.steps(p, o.value_heads))
         if self.get("joined"):
@@ -637,6 +640,9 @@ MODELS = {
                  dict(EXPERTS, qk_norm="head", rope_base=1e6, eps=1e-6, expert_ff=48)),
     "qwen3next": ("qwen3next", MOE + (M.delta_keys,), M.ends, with_second(DELTA_BLOCK, M.experts),
                   dict(QWEN_NEXT, joined=True, **SHARED_GATE)),
+    # as its first files are
+    "qwen3next-old": ("qwen3next", MOE + (M.delta_keys,), M.ends, with_second(DELTA_BLOCK, M.experts),
+                      dict(QWEN_NEXT, joined=True, whole=True, value_heads=6, **SHARED_GATE)),
     "qwen35": ("qwen35", GQA + (M.delta_keys, M.section_keys), M.ends,
                with_second(DELTA_BLOCK, M.swiglu), QWEN_NEXT),
     "qwen35moe": ("qwen35moe", MOE + (M.delta_keys, M.section_keys), M.ends,

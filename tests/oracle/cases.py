@@ -51,7 +51,7 @@ FEW = "--vocab 67"
 MISSION = ["F32", "F16", "Q8_0", "Q4_K"]        # what the systems of the mission come in
 ARCHS = [(name, "%s %s" % (name, FEW), 24, ["F32"]) for name in (
     "mistral4", "deepseek2-lite", "deepseek32", "nemotron", "nemotron_h", "qwen2", "qwen3", "qwen3moe",
-    "qwen3next", "qwen35", "qwen35moe", "gemma2", "gemma3", "gemma4", "gemma4-moe", "gpt-oss", "glm4moe",
+    "qwen3next", "qwen3next-old", "qwen35", "qwen35moe", "gemma2", "gemma3", "gemma4", "gemma4-moe", "gpt-oss", "glm4moe",
     "granite", "granitemoe", "granitehybrid", "granitehybrid-moe", "phi3", "phi3-long", "smollm3",
     "lfm2", "lfm2moe", "minimax-m2", "bloom", "gemma", "olmo2", "olmo3", "glm4", "internlm2", "ernie4_5",
     "exaone", "seed_oss", "arcee", "starcoder2")] + [

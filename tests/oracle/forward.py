@@ -32,6 +32,11 @@ def relu2(t):
     return max(t, 0) ** 2
 
 
+def unit(x, eps):
+    f = 1 / math.sqrt(dot(x, x) + eps)
+    return [f * v for v in x]
+
+
 def add(*vectors):
     return [sum(v) for v in zip(*vectors)]
 
@@ -110,6 +115,73 @@ class Mamba(Block):
                                                        norm[g * part:(g + 1) * part])]
             out.append(add(x, self.times("ssm_out.weight", y)))
         return out
+
+
+class Delta(Block):
+    """The gated delta rule, one position after the other, and a gated feed-forward network.  Value heads share
+    keys by turns where beta and alpha are two matrices, else those that follow each other do."""
+
+    def gates(self, z, heads, key_heads):
+        """what beta and the decay of each head are made of"""
+        if "blk.0.ssm_ba.weight" not in self.r.tensors:
+            return self.times("ssm_beta.weight", z), self.times("ssm_alpha.weight", z)
+        both, n = self.times("ssm_ba.weight", z), heads // key_heads
+        return tuple([t for g in range(key_heads) for t in both[(2 * g + i) * n:(2 * g + i + 1) * n]]
+                     for i in (0, 1))
+
+    def mix(self, states):
+        n, taps = self.key("ssm.state_size"), self.key("ssm.conv_kernel")
+        heads, key_heads = self.key("ssm.time_step_rank"), self.key("ssm.group_count")
+        width = self.key("ssm.inner_size") // heads
+        conv, norm = self.rows("ssm_conv1d.weight"), self.vector("ssm_norm.weight")
+        rate, step = self.vector("ssm_a"), self.vector("ssm_dt.bias")
+        apart = "blk.0.ssm_beta.weight" in self.r.tensors
+        past = [[0.0] * len(conv)] * (taps - 1)
+        state = [[[0.0] * n for _ in range(width)] for _ in range(heads)]
+        out = []
+        for x in states:
+            z = rms(x, self.eps, self.vector("attn_norm.weight"))
+            past = past + [self.times("attn_qkv.weight", z)]
+            mixed = [silu(sum(conv[c][k] * past[k][c] for k in range(taps))) for c in range(len(conv))]
+            past = past[1:]
+            q, k = ([unit(mixed[at + g * n:at + (g + 1) * n], self.eps) for g in range(key_heads)]
+                    for at in (0, key_heads * n))
+            beta, alpha = self.gates(z, heads, key_heads)
+            gate, y = self.times("attn_gate.weight", z), []
+            for h in range(heads):
+                g = h % key_heads if apart else h * key_heads // heads
+                fade, much = math.exp(softplus(alpha[h] + step[h]) * rate[h]), sigmoid(beta[h])
+                result = []
+                for i in range(width):
+                    old = [fade * v for v in state[h][i]]
+                    u = much * (mixed[2 * key_heads * n + h * width + i] - dot(old, k[g]))
+                    state[h][i] = [v + u * w for v, w in zip(old, k[g])]
+                    result.append(dot(state[h][i], q[g]) / math.sqrt(n))
+                y += rms(result, self.eps, norm)
+            x = add(x, self.times("ssm_out.weight", [silu(t) * v for t, v in zip(gate, y)]))
+            out.append(add(x, self.second(rms(x, self.eps, self.vector("post_attention_norm.weight")))))
+        return out
+
+    def second(self, z):
+        gate, up = self.times("ffn_gate.weight", z), self.times("ffn_up.weight", z)
+        return self.times("ffn_down.weight", [silu(t) * v for t, v in zip(gate, up)])
+
+
+class DeltaNext(Delta):
+    """with experts, chosen by softmax, and a shared one of which there is as much as a switch says"""
+
+    def network(self, z, name, which=None):
+        gate, up = (self.times("ffn_%s_%s.weight" % (part, name), z, which) for part in ("gate", "up"))
+        return self.times("ffn_down_%s.weight" % name, [silu(t) * v for t, v in zip(gate, up)], which)
+
+    def second(self, z):
+        p = [math.exp(t) for t in self.times("ffn_gate_inp.weight", z)]
+        best = sorted(range(len(p)), key=lambda e: -p[e])[:self.key("expert_used_count")]
+        switch = sigmoid(dot(self.vector("ffn_gate_inp_shexp.weight"), z))
+        y = [switch * t for t in self.network(z, "shexp")]
+        for e in best:
+            y = add(y, [p[e] / sum(p[i] for i in best) * t for t in self.network(z, "exps", e)])
+        return y
 
 
 class Experts(Block):

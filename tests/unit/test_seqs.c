@@ -4,6 +4,7 @@
  * trimmed, saved and loaded, gives each the bits that it gives alone.
  */
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,7 +16,11 @@
 #include <accel/engine.h>
 
 #include "engine_rig.h"
+#include "hybrid_build.h"
+/* It has a struct build of its own. */
+#define build layer_build
 #include "memory_layer.h"
+#undef build
 #include "tap.h"
 
 #define MODEL "models/octans-demo.gguf"
@@ -55,13 +60,17 @@ static void compute_alone(void)
 	const struct accel_plan_opts po = { .ctx = 128, .page = 128 };
 	struct rig r = rig_new(model, NULL, po, &o);
 	const float *logits;
+	uint64_t odd = 0;
 
 	for (uint32_t i = 0; i < SEQS; i++) {
-		alone[i] = malloc(length[i] * row);
+		alone[i] = calloc(length[i], row);
 		accel_seq_trim(r.seq, 0);
 		if (!rig_eval(&r, text[i], length[i], ACCEL_WANT_ALL, &logits))
 			memcpy(alone[i], logits, length[i] * row);
+		for (uint32_t k = 0; k < length[i] * mi.n_vocab; k++)
+			odd += !isfinite(alone[i][k]) || !alone[i][k];
 	}
+	ok(!odd, "numbers that can differ: %llu cannot", (unsigned long long)odd);
 	rig_free(&r);
 }
 
@@ -723,6 +732,20 @@ static void test_states(void)
 	accel_model_info(model, &mi);
 }
 
+/* Of models as there are; several of a step's sequences are more rows than one group has. */
+static void test_hybrid(int (*load_hybrid)(uint32_t vocab, struct accel_model **m), const char *what)
+{
+	struct accel_model *plain = model;
+
+	if (ok(!load_hybrid(mi.n_vocab, &model), "%s", what)) {
+		compute_all();
+		test_few_slots();
+		accel_model_free(model);
+	}
+	model = plain;
+	accel_model_info(model, &mi);
+}
+
 int main(void)
 {
 	if (!ok(!accel_model_load(MODEL, &model), "%s", MODEL))
@@ -731,6 +754,8 @@ int main(void)
 	row = mi.n_vocab * sizeof(float);
 	make_texts();
 	test_states();
+	test_hybrid(hybrid_mamba, "Mamba-2 and attention");
+	test_hybrid(hybrid_delta, "the gated delta rule and attention");
 	compute_alone();
 	test_mixes();
 	test_two_cards();
