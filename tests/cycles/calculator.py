@@ -294,7 +294,10 @@ class Processor:
             if inside > p['sram_size']:
                 room = done[j]
                 break
-        moved_in.append(min(total, half))
+        copies = c.op == 10
+        if copies:
+            room = begin
+        moved_in.append(0 if copies else min(total, half))
         computed = begin
         for o, r, t in zip(operands, ready, translated):
             if not o.write:

@@ -479,6 +479,11 @@ static uint64_t compute(struct sim_clock *clock, const struct sim_command *c, ui
 	return end;
 }
 
+static bool copies(const struct sim_command *c)
+{
+	return c->dma && !c->prefetch;
+}
+
 /* Steps 2 to 7; returns done and leaves what later commands ask about in @f. */
 static uint64_t execute(struct sim_clock *clock, struct sim_clock_ring *r, struct sim_command *c,
 			struct sim_flight *f)
@@ -501,8 +506,9 @@ static uint64_t execute(struct sim_clock *clock, struct sim_clock_ring *r, struc
 	}
 	if (c->fence)
 		S = max(S, r->latest);
-	f->in = min(in, clock->profile->sram_size / 2);
-	A = room(clock, r, flights, f->in);
+	/* A COPY keeps nothing in SRAM: it reads what it may write. */
+	f->in = copies(c) ? 0 : min(in, clock->profile->sram_size / 2);
+	A = copies(c) ? S : room(clock, r, flights, f->in);
 	C = S;
 	for (unsigned int k = 0; k < c->operands; k++)
 		if (!c->operand[k].write)
