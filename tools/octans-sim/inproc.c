@@ -103,7 +103,7 @@ static int make_arena(struct octans_inproc *dev)
 {
 	const uint64_t align = 1 << 21;	/* large pages of the MMU are then large for the CPU too */
 
-	for (dev->arena_size = 64ULL << 30; dev->arena_size >= 256 << 20; dev->arena_size /= 2) {
+	for (dev->arena_size = 1ULL << 40; dev->arena_size >= 256 << 20; dev->arena_size /= 2) {
 		uint8_t *p = mmap(NULL, dev->arena_size + align, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		size_t skip;
