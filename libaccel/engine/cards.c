@@ -35,17 +35,21 @@ int cards_own_cpu(struct accel_engine *e, int32_t more)
 	return err;
 }
 
+/* The CPU has the layer, with its weights in the file. */
+static void leave_one(struct accel_layer *l, enum accel_reason reason, const char *why)
+{
+	l->device = -1;
+	l->reason = reason;
+	l->weights = ACCEL_WEIGHTS_CARD;
+	l->host_bytes = l->experts_on_card = 0;
+	snprintf(l->detail, sizeof(l->detail), "%.*s", (int)sizeof(l->detail) - 1, why);
+}
+
 static void leave(struct accel_engine *e, uint32_t card, enum accel_reason reason, const char *why)
 {
-	for (uint32_t i = 0; i < e->m->n_layers; i++) {
-		struct accel_layer *l = &e->layers[i];
-
-		if (l->device != (int32_t)card)
-			continue;
-		l->device = -1;
-		l->reason = reason;
-		snprintf(l->detail, sizeof(l->detail), "%.*s", (int)sizeof(l->detail) - 1, why);
-	}
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (e->layers[i].device == (int32_t)card)
+			leave_one(&e->layers[i], reason, why);
 }
 
 static uint32_t retry_ms(const struct accel_engine *e)
@@ -87,6 +91,9 @@ void card_add_stats(struct accel_engine_stats *st, const struct exec_dev *exec)
 	st->stream_bytes += x.stream_bytes;
 	st->stream_writes += x.stream_writes;
 	st->ceiling_cycles += x.ceiling_cycles;
+	st->expert_uses += x.experts.uses;
+	st->expert_hits += x.experts.hits;
+	st->expert_moves += x.experts.moves;
 	for (int i = 0; i < OCTANS_COUNTERS; i++)
 		to[i] += from[i];
 }
@@ -140,12 +147,22 @@ int cards_check(struct accel_engine *e)
 	return 0;
 }
 
+void card_settle(struct accel_engine *e, uint32_t card)
+{
+	struct card *c = &e->cards[card];
+	int err = c->exec ? exec_dev_settle(c->exec) : 0;
+
+	if (err)			/* what that leads to, the next step sees */
+		log_say(ACCEL_LOG_WARNING, "an expert could not move to %s: %s", c->name, accel_error());
+}
+
 /* ---- loading ---- */
 
 static int make_exec(struct accel_engine *e, struct card *c, bool returning, struct exec_dev **out)
 {
+	const struct accel_layer *how = returning ? c->how : e->layers;
 	const struct exec_dev_opts o = {
-		.mine = c->mine, .streams = plan_streams(e->plan), .stop = { engine_is_stopped, e },
+		.mine = c->mine, .streams = plan_streams(e->plan), .how = how, .stop = { engine_is_stopped, e },
 		.progress = returning ? NULL : load_progress, .progress_arg = e,
 	};
 
@@ -188,6 +205,38 @@ static int room_of(struct accel_dev *dev, uint64_t *room)
 	return 0;
 }
 
+/* The host has no memory for weights that a processor was to read there: those layers are the CPU's, which reads
+ * them in the file.  Returns how many are left. */
+static uint32_t drop_far(struct accel_engine *e, uint32_t card)
+{
+	char why[ACCEL_ERROR_MAX];
+	uint32_t left = 0;
+
+	snprintf(why, sizeof(why), "its weights had no room in the host's memory: %.*s", 100, accel_error());
+	for (uint32_t i = 0; i < e->m->n_layers; i++) {
+		struct accel_layer *l = &e->layers[i];
+
+		if (l->device == (int32_t)card && l->weights != ACCEL_WEIGHTS_CARD)
+			leave_one(l, ACCEL_REASON_NO_MEMORY, why);
+		left += l->device == (int32_t)card;
+	}
+	return left;
+}
+
+static bool has_far(const struct accel_engine *e, uint32_t card)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (e->layers[i].device == (int32_t)card && e->layers[i].weights != ACCEL_WEIGHTS_CARD)
+			return true;
+	return false;
+}
+
+/* Of the card's room, -ENOSPC; or of the host's, for weights that stay there. */
+static bool lacks_room(const struct accel_engine *e, uint32_t card, int err)
+{
+	return err == -ENOSPC || ((err == -ENOMEM || err == -EDQUOT) && has_far(e, card));
+}
+
 /* Others have taken memory since the plan was made: what has room stays. */
 static int load_what_fits(struct accel_engine *e, uint32_t card)
 {
@@ -196,28 +245,34 @@ static int load_what_fits(struct accel_engine *e, uint32_t card)
 	uint64_t room, before = UINT64_MAX;
 	char why[ACCEL_ERROR_MAX];
 	uint32_t left = planned;
-	int err = load_exec(e, c);
+	int err = load_exec(e, c), first = err;
 
 	snprintf(why, sizeof(why), "%s", err ? accel_error() : "");
-	while (err == -ENOSPC && !e->opts.strict && left) {
-		err = room_of(c->dev, &room);
-		if (err)
-			break;
-		/* It is there, but not in one piece. */
-		if (room >= before)
-			room = before - before / 8 - 1;
-		before = room;
-		left = plan_shrink(e->plan, e->layers, card, c->name, room);
+	while (lacks_room(e, card, err) && !e->opts.strict && left) {
+		if (err != -ENOSPC) {
+			left = drop_far(e, card);
+		} else {
+			err = room_of(c->dev, &room);
+			if (err)
+				break;
+			/* It is there, but not in one piece. */
+			if (room >= before)
+				room = before - before / 8 - 1;
+			before = room;
+			left = plan_shrink(e->plan, e->layers, card, c->name, room);
+		}
 		find_mine(e, card);
 		err = left ? load_exec(e, c) : 0;
 	}
 	if (!err && left < planned) {
-		note_fallback(e, -ENOSPC, why);
+		note_fallback(e, first, why);
 		log_say(ACCEL_LOG_WARNING, "%u of the %u layers that were planned for %s are on the CPU: %s",
 			planned - left, planned, c->name, why);
 	}
 	if (!err && !left)
 		c->state = CARD_UNUSED;
+	if (!err)
+		memcpy(c->how, e->layers, e->m->n_layers * sizeof(*c->how));
 	return err;
 }
 
@@ -227,8 +282,10 @@ int card_load(struct accel_engine *e, uint32_t card)
 	int err;
 
 	c->mine = calloc(e->m->n_layers, sizeof(*c->mine));
-	if (!c->mine)
+	c->how = calloc(e->m->n_layers, sizeof(*c->how));
+	if (!c->mine || !c->how)
 		return fail(-ENOMEM, "no memory for %u layers", e->m->n_layers);
+	memcpy(c->how, e->layers, e->m->n_layers * sizeof(*c->how));
 	if (!find_mine(e, card))
 		return 0;
 	if (!c->dev)
@@ -307,7 +364,7 @@ static int move_in(struct accel_engine *e, uint32_t card)
 	pthread_mutex_lock(&e->lock);
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
 		if (c->mine[i]) {
-			e->layers[i] = plan_layers(e->plan)[i];
+			e->layers[i] = c->how[i];
 			e->layers[i].device = card;
 		}
 	pthread_mutex_unlock(&e->lock);

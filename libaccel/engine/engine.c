@@ -190,6 +190,7 @@ static void release(struct accel_engine *e)
 		exec_dev_free(e->cards[i].exec);
 		exec_dev_free(e->cards[i].coming);
 		free(e->cards[i].mine);
+		free(e->cards[i].how);
 	}
 	free(e->cards);
 	e->cards = NULL;

@@ -65,6 +65,7 @@ struct card {
 	enum card_state state;
 	char name[32];
 	bool *mine;			/* [n_layers], when it is up */
+	struct accel_layer *how;	/* [n_layers], likewise: those that are not its mean nothing */
 	int64_t retry_ns;		/* CLOCK_MONOTONIC */
 	int64_t up_ns;			/* when it came back; 0: it did not */
 	uint32_t wait_ms;		/* until the next try */
@@ -184,6 +185,8 @@ int card_load(struct accel_engine *e, uint32_t card);
 /* The CPU has those that are on no card; more: and those of this card, -1 = none. */
 int cards_own_cpu(struct accel_engine *e, int32_t more);
 void card_add_stats(struct accel_engine_stats *st, const struct exec_dev *exec);
+/* A step has ended: experts that are used more come to the card. */
+void card_settle(struct accel_engine *e, uint32_t card);
 /* Layers of a card that failed with err go to the CPU. */
 int card_fall_back(struct accel_engine *e, uint32_t card, int err);
 /*

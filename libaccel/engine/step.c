@@ -47,8 +47,10 @@ static int compute(struct accel_engine *e, struct accel_step *step)
 		begin_inputs(e, step);
 		err = passes_run(e, step);
 	} while (err && !(err = after_failure(e, err)));
-	for (uint32_t i = 0; i < e->n_cards && !err; i++)
+	for (uint32_t i = 0; i < e->n_cards && !err; i++) {
 		e->cards[i].dropped = 0;
+		card_settle(e, i);
+	}
 	return err;
 }
 

@@ -8,6 +8,7 @@
 #ifndef ACCEL_EXEC_H
 #define ACCEL_EXEC_H
 
+#include "experts.h"
 #include "plan/cost.h"
 
 /* Of an executor: on the heap, or a host buffer that the processor reaches.  The first part, the block, is
@@ -86,6 +87,7 @@ struct exec_dev;
 struct exec_dev_opts {
 	const bool *mine;		/* [n_layers], read until all is loaded */
 	const uint32_t *streams;	/* [n_layers]: stream_layer_size() */
+	const struct accel_layer *how;	/* [n_layers]: where weights are; read until it is made and loading begins */
 	struct stop stop;
 	/* Bytes copied so far; NULL: not called.  What it returns other than 0, with a sentence, ends loading. */
 	int (*progress)(void *arg, uint64_t done);
@@ -109,6 +111,8 @@ int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass);
 bool exec_dev_blamed(const struct exec_dev *e);
 /* Is the processor well, and so what was read of its memory until now?  Asks it by a job that does nothing. */
 int exec_dev_check(struct exec_dev *e);
+/* Between two steps: experts that are used more come to the card. */
+int exec_dev_settle(struct exec_dev *e);
 /* A new queue, after one was stopped for the sake of another client. */
 int exec_dev_renew(struct exec_dev *e);
 const struct io *exec_dev_io(const struct exec_dev *e);
@@ -122,6 +126,7 @@ struct exec_stats {
 	uint64_t submits, jobs;
 	uint64_t stream_bytes, stream_writes;	/* of commands: when it was made, and since */
 	uint64_t ceiling_cycles;	/* the least that the processor could do it in */
+	struct expert_stats experts;
 	struct octans_counters modelled;
 };
 

@@ -12,7 +12,7 @@
 #include "device/ending.h"
 #include "error.h"
 #include "exec.h"
-#include "plan/footprint.h"
+#include "far.h"
 #include "plan/stream.h"
 
 #define VA_FIRST (1ull << 32)	/* small integers are never addresses */
@@ -50,8 +50,9 @@ struct exec_dev {
 	struct accel_devinfo info;
 	struct accel_vm *vm;
 	struct accel_queue *queue;
-	struct card_buffer host, weights, kv, work, stream;
+	struct card_buffer host, weights, kv, work, stream, slots, stage;
 	struct accel_bo *together;	/* NULL: each of them is by itself */
+	struct far far;
 	uint64_t next_va;
 	struct io io;
 	struct layer_places *layers;	/* [n_layers] */
@@ -78,7 +79,7 @@ struct part {			/* a buffer on the card */
 	const char *label;
 };
 
-#define PARTS 4
+#define PARTS 6
 
 static int alloc_parts(struct exec_dev *e, const struct part *parts)
 {
@@ -140,6 +141,8 @@ static int make_buffers(struct exec_dev *e, const struct footprint *f)
 		{ &e->kv, footprint_buffer(f->kv), 0, "KV cache" },
 		{ &e->work, footprint_buffer(f->work), 0, "activations" },
 		{ &e->stream, footprint_buffer(f->stream), ACCEL_MAP_READONLY, "commands" },
+		{ &e->slots, footprint_buffer(f->slots * f->slot), ACCEL_MAP_READONLY, "experts" },
+		{ &e->stage, footprint_buffer(f->stages * f->stage), 0, "streamed weights" },
 	};
 	int err = alloc_parts(e, parts);
 
@@ -191,7 +194,8 @@ static void relocate(const struct exec_dev *e, const bool *mine, struct places *
 		if (!mine[i])
 			continue;
 		for (int k = 0; k < LAYER_WEIGHTS; k++)
-			e->layers[i].w[k] += e->weights.va;
+			if (!far_has(&e->far, i, k))
+				e->layers[i].w[k] += e->weights.va;
 		for (enum keep k = 0; k < KEEP_COUNT; k++)
 			e->layers[i].keep[k] += e->kv.va;
 	}
@@ -210,8 +214,19 @@ static void begin_upload(struct exec_dev *e, const struct exec_dev_opts *o)
 	struct upload *up = &e->upload;
 
 	*up = (struct upload) { .mine = o->mine, .progress = o->progress, .progress_arg = o->progress_arg };
-	if (o->mine[0])
+	if (o->mine[0] && footprint_is_tied(e->m, o->how))
 		up->tied = e->m->layers[0].w[EMBED_TABLE].data;
+}
+
+/* Part of a weight, to where it lies. */
+static void put(struct exec_dev *e, uint32_t layer, int weight, uint64_t offset, uint64_t n)
+{
+	const uint8_t *data = (const uint8_t *)e->m->layers[layer].w[weight].data + offset;
+
+	if (far_has(&e->far, layer, weight))
+		far_put(&e->far, layer, weight, offset, data, n);
+	else
+		memcpy(e->weights.map + (e->layers[layer].w[weight] - e->weights.va) + offset, data, n);
 }
 
 /* False: *bytes are used up. */
@@ -221,13 +236,12 @@ static bool copy_weights(struct exec_dev *e, uint32_t layer, uint64_t *bytes)
 
 	for (; up->weight < LAYER_WEIGHTS; up->weight++, up->offset = 0) {
 		const struct weight *w = &e->m->layers[layer].w[up->weight];
-		uint8_t *to = e->weights.map + (e->layers[layer].w[up->weight] - e->weights.va);
 		uint64_t n;
 
 		if (!is_copied(e, layer, up->weight))
 			continue;
 		n = w->size - up->offset < *bytes ? w->size - up->offset : *bytes;
-		memcpy(to + up->offset, (const uint8_t *)w->data + up->offset, n);
+		put(e, layer, up->weight, up->offset, n);
 		up->offset += n;
 		up->done += n;
 		*bytes -= n;
@@ -284,6 +298,7 @@ static void record_run(struct exec_dev *e, struct build *b, uint32_t first, uint
 		stream_border(b, e->m->n_embd, b->at->x, host_va(e, e->io.x));
 	for (uint32_t i = first; i < end; i++) {
 		e->begins[i] = i == first ? offset : offset + b->r.size;	/* the first: with what is before */
+		far_record(&e->far, b, first, end, i);
 		layer_record(b, i, &e->m->layers[i], true);
 	}
 	if (end < e->m->n_layers)
@@ -350,14 +365,28 @@ static int record_all(struct exec_dev *e, const bool *mine, const struct places 
 	return record_copy(e, mine, at);
 }
 
-static int cost_all(struct exec_dev *e, const bool *mine)
+static int cost_all(struct exec_dev *e, const struct exec_dev_opts *o)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
-		if (mine[i])
-			err = cost_layer(&e->costs[i], e->m, &e->m->layers[i], &e->shape);
+		if (o->mine[i])
+			err = cost_layer(&e->costs[i], e->m, &e->m->layers[i], &e->shape, &o->how[i]);
 	return err;
+}
+
+static int make_far(struct exec_dev *e, const struct exec_dev_opts *o, const struct footprint *f)
+{
+	struct far_card card = { .stage_va = e->stage.va };
+	int err = 0;
+
+	if (f->slots) {
+		card.slots = bo_of(e, &e->slots);
+		card.slots_offset = e->slots.offset;
+		err = map_buffer(e, &e->slots);
+		card.slots_map = e->slots.map;
+	}
+	return err ? err : far_make(&e->far, e->dev, e->vm, e->m, o->mine, o->how, f, &card, e->layers, &e->next_va);
 }
 
 /* Everything but weights. */
@@ -368,14 +397,16 @@ static int make(struct exec_dev *e, const struct exec_dev_opts *o)
 	struct footprint f;
 	int err;
 
-	footprint_of(&f, m, &e->shape, o->mine, o->streams, &at, e->layers);
+	footprint_of(&f, m, &e->shape, o->mine, o->streams, o->how, &at, e->layers);
 	err = make_buffers(e, &f);
+	if (!err)
+		err = make_far(e, o, &f);
 	if (err)
 		return err;
 	relocate(e, o->mine, &at);
 	err = record_all(e, o->mine, &at);
 	if (!err)
-		err = cost_all(e, o->mine);
+		err = cost_all(e, o);
 	if (!err)
 		err = map_buffer(e, &e->weights);
 	for (uint32_t i = 0; i < m->n_tables && !err; i++)
@@ -515,10 +546,18 @@ int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass)
 	}
 	if (err)
 		return err;
-	for (uint32_t i = first; i < e->runs[first].end; i++)
+	for (uint32_t i = first; i < e->runs[first].end; i++) {
+		far_count(&e->far, i, pass->n, &e->costs[i].near);
 		cost_add(&c, &e->costs[i], &pass->load);
+	}
 	account(e, &c);
 	return 0;
+}
+
+int exec_dev_settle(struct exec_dev *e)
+{
+	/* Where nothing is computed each token chooses the same: they are no measure. */
+	return e->info.timing_only ? 0 : far_settle(&e->far);
 }
 
 static int new_queue(struct exec_dev *e, struct accel_queue **out)
@@ -677,11 +716,14 @@ void exec_dev_free(struct exec_dev *e)
 		return;
 	accel_queue_free(e->queue);
 	accel_vm_free(e->vm);
+	far_free(&e->far);
 	accel_bo_free(e->host.bo);
 	accel_bo_free(e->weights.bo);
 	accel_bo_free(e->kv.bo);
 	accel_bo_free(e->work.bo);
 	accel_bo_free(e->stream.bo);
+	accel_bo_free(e->slots.bo);
+	accel_bo_free(e->stage.bo);
 	accel_bo_free(e->together);
 	free(e->runs);
 	free(e->begins);
@@ -696,4 +738,6 @@ void exec_dev_stats(const struct exec_dev *e, struct exec_stats *st)
 		.submits = e->submits, .jobs = e->jobs, .stream_bytes = e->stream_bytes,
 		.stream_writes = e->stream_writes, .ceiling_cycles = e->ceiling, .modelled = e->sum,
 	};
+	if (e->far.experts)
+		experts_stats(e->far.experts, &st->experts);
 }

@@ -190,7 +190,7 @@ void build_matmul_by(struct build *b, struct octans_tensor dst, struct octans_te
 
 	RECORD(&b->r, MATMUL, matmul, 0, .dst = dst, .x = x, .w = build_weight(b, w),
 	       .bias = bias == NO_BIAS ? none : build_weight(b, bias), .sel = sel, .planes = of->planes,
-	       .plane_stride = of->planes > 1 ? of->rows * of->stride : 0);
+	       .plane_stride = of->planes < 2 ? 0 : b->own->plane[w] ? b->own->plane[w] : of->rows * of->stride);
 }
 
 void build_map(struct build *b, struct octans_tensor dst, enum octans_map f, struct octans_tensor a,

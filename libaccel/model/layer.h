@@ -249,6 +249,9 @@ struct arrays {
 /* Addresses: of the device, or of this process. */
 struct layer_places {
 	uint64_t w[LAYER_WEIGHTS];
+	uint64_t plane[LAYER_WEIGHTS];	/* bytes from plane to plane; 0: as in the file */
+	uint64_t chosen;		/* I32 [batch, used] where the experts that were chosen are told; 0: nowhere */
+	uint64_t source, streamed;	/* in the host's memory, bytes that are copied to where w[] says; 0: none */
 	uint64_t keep[KEEP_COUNT];	/* pools, rows of keep_row() bytes */
 };
 

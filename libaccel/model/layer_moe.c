@@ -196,6 +196,16 @@ static void record_apart(struct build *b, struct octans_tensor to, struct octans
 	build_stream(b, MOE_STREAM);
 }
 
+/* For who counts which experts are used. */
+static void tell_chosen(struct build *b, struct octans_tensor chosen)
+{
+	struct octans_tensor told = chosen;
+
+	told.va = b->own->chosen;
+	if (told.va || !b->at->layers)
+		RECORD(&b->r, MOVE, move, 0, .dst = told, .src = chosen);
+}
+
 static void record_moe(struct build *b)
 {
 	const struct moe *m = &b->layer->moe;
@@ -207,6 +217,7 @@ static void record_moe(struct build *b)
 	chosen.type = OCTANS_TYPE_I32;
 	build_norm(b, build_scratch(b, NORM), build_x(b), NORM_W, NORM_B);
 	choose(b, chosen, weights);
+	tell_chosen(b, chosen);
 	build_matmul_by(b, results, run_experts(b, chosen), MOE_DOWN, MOE_BDOWN,
 			build_split(b, chosen, m->times, m->used));
 	if (build_has(b, MOE_WEIGH))

@@ -67,6 +67,7 @@ struct operand {
 /* The least that a command costs: weights, keys and values moved once, and multiply-adds. */
 struct op_work {
 	uint64_t bytes, macs_int8, macs_f16, macs_f32;
+	uint64_t far;		/* bytes that are not in the memory of who computes, but in the host's */
 };
 
 struct op_cost {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "footprint.h"
 #include "stream.h"
 
 /* A queue's timeout tells hangs.  Nothing that runs jobs, the model on one busy CPU included, does
@@ -15,6 +16,7 @@
 static void add(struct op_work *sum, const struct op_work *w, uint64_t times)
 {
 	sum->bytes += w->bytes * times;
+	sum->far += w->far * times;
 	sum->macs_int8 += w->macs_int8 * times;
 	sum->macs_f16 += w->macs_f16 * times;
 	sum->macs_f32 += w->macs_f32 * times;
@@ -29,6 +31,29 @@ static uint32_t times(const struct accel_model *m, const struct shape *s, const 
 	return p > P_TIMES ? model_times_of(m, (p - 1 - P_TIMES) / 3, s) : 1;
 }
 
+/* Addresses from here on are of the host's memory. */
+#define FAR (1ull << 44)
+
+static bool reads_far(const struct op *op, const struct octans_cmd *cmd)
+{
+	for (unsigned int i = 1; i < op->operands; i++) {
+		struct octans_tensor t;
+
+		memcpy(&t, (const uint8_t *)cmd + op->operand[i].offset, sizeof(t));
+		if (t.va >= FAR)
+			return true;
+	}
+	return false;
+}
+
+/* copied: and then in the memory of who computes. */
+static void make_far(struct op_work *w, bool copied)
+{
+	w->far = w->bytes;
+	if (!copied)
+		w->bytes = 0;
+}
+
 /* Every operation tells the cost of its command; what it takes for each row goes to the kind of rows
  * that it has, as its first operand tells. */
 static void add_command(struct layer_cost *c, const struct accel_model *m, const struct shape *s,
@@ -41,6 +66,11 @@ static void add_command(struct layer_cost *c, const struct accel_model *m, const
 	if (!op || !op->cost)
 		return;
 	op->cost(cmd, &cost);
+	if (reads_far(op, cmd)) {	/* weights: of all else there is nothing to speak of beside them */
+		make_far(&cost.once, c->copied);
+		make_far(&cost.row, c->copied);
+		make_far(&cost.plane, c->copied);
+	}
 	memcpy(&dst, (const uint8_t *)cmd + op->operand[0].offset, sizeof(dst));
 	add(&c->once, &cost.once, 1);
 	add(dst.dyn == OCTANS_DYN_ROWS(P_OUT) ? &c->out : &c->row, &cost.row, times(m, s, &dst));
@@ -54,15 +84,19 @@ static void add_command(struct layer_cost *c, const struct accel_model *m, const
 }
 
 int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct layer *l,
-	       const struct shape *shape)
+	       const struct shape *shape, const struct accel_layer *how)
 {
-	/* Addresses that tell pools apart, and no more. */
-	static const struct layer_places pools = { .keep = { 1ull << 40, 2ull << 40, 3ull << 40, 4ull << 40 } };
-	static const struct places nowhere = { .layers = &pools };
+	/* Addresses that tell pools apart, and which weights are far, and no more. */
+	struct layer_places at = { .keep = { 1ull << 40, 2ull << 40, 3ull << 40, 4ull << 40 } };
+	const struct places nowhere = { .layers = &at };
 	struct build b;
 	size_t size;
 
 	memset(c, 0, sizeof(*c));
+	c->near = how->experts_on_card;
+	c->copied = how->weights == ACCEL_WEIGHTS_STREAM;
+	for (int i = 0; i < LAYER_WEIGHTS; i++)
+		at.w[i] = footprint_is_far(l, i, how->weights) ? FAR : 0;
 	stream_begin(&b, m, shape, &nowhere);
 	layer_record(&b, 0, l, false);
 	size = b.r.size;
@@ -93,6 +127,16 @@ static uint64_t planes_taken(const struct layer_cost *c, uint32_t rows)
 	return (uint64_t)(c->planes * (1 - spared) + 0.5);
 }
 
+/* Of the planes that are taken as many are on the card as of all of them. */
+static void add_planes(struct op_work *sum, const struct layer_cost *c, uint64_t taken)
+{
+	const uint64_t near = c->plane.far * (c->near * taken / c->planes);
+
+	add(sum, &c->plane, taken);
+	sum->far -= near;
+	sum->bytes += near;
+}
+
 void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load *load)
 {
 	const struct op_work *out = &c->out;
@@ -103,7 +147,7 @@ void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load
 	add(sum, &c->row, load->rows);
 	add(sum, &c->out, load->out);
 	if (c->planes)
-		add(sum, &c->plane, planes_taken(c, load->rows));
+		add_planes(sum, c, planes_taken(c, load->rows));
 	add(sum, &c->pair, load->pairs);
 	add(sum, &c->position, load->positions);
 }
@@ -120,7 +164,8 @@ static uint64_t over(uint64_t n, uint32_t rate)
 
 uint64_t cost_ceiling(const struct op_work *w, const struct accel_devinfo *dev)
 {
-	uint64_t memory = over(w->bytes, dev->local_bpc);
+	const uint64_t local = over(w->bytes, dev->local_bpc), far = over(w->far, dev->pcie_bpc);
+	const uint64_t memory = local > far ? local : far;
 	uint64_t compute = over(w->macs_int8, dev->macs_int8) + over(w->macs_f16, dev->macs_f16) +
 			   over(w->macs_f32, dev->macs_f32);
 

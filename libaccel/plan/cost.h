@@ -11,6 +11,8 @@ struct layer_cost {
 	struct op_work once, row, out, pair, position;
 	struct op_work plane;		/* of so many of which each row takes some */
 	uint32_t planes, taken;
+	uint32_t near;			/* of them on the card, where the others are far */
+	bool copied;			/* what is far is copied to the card */
 };
 
 /* What a step has. */
@@ -21,9 +23,9 @@ struct load {
 	uint64_t positions;		/* that are attended to, of all sequences */
 };
 
-/* -ENOMEM. */
+/* how: where its weights are.  -ENOMEM. */
 int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct layer *l,
-	       const struct shape *shape);
+	       const struct shape *shape, const struct accel_layer *how);
 /* Adds the cost of a layer for one step. */
 void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load *load);
 /* What is to be done, in int8 multiply-adds: others take whoever runs the model longer. */

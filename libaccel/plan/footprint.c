@@ -52,12 +52,97 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 	at->page = take(&f->work, 4ull * most_words(m, s));
 }
 
-static void take_layer(struct footprint *f, const struct layer *l, const struct shape *s,
-		       struct layer_places *at)
+bool footprint_is_far(const struct layer *l, int slot, enum accel_weights weights)
 {
+	const struct weight *w = &l->w[slot];
+
+	if (!w->data)
+		return false;
+	/* small ones would cost a latency each time, and take no room */
+	if (weights != ACCEL_WEIGHTS_EXPERTS)
+		return weights != ACCEL_WEIGHTS_CARD && w->size >= PAGE;
+	return l->kind->id == ACCEL_LAYER_MOE && w->planes > 1 && slot != MOE_BGATE && slot != MOE_BUP &&
+	       slot != MOE_BDOWN;
+}
+
+uint64_t footprint_far_bytes(const struct layer *l, enum accel_weights weights)
+{
+	uint64_t sum = 0;
+
 	for (int i = 0; i < LAYER_WEIGHTS; i++)
-		if (l->w[i].data)
-			at->w[i] = take(&f->weights, l->w[i].size);
+		if (footprint_is_far(l, i, weights))
+			sum += l->w[i].size;
+	return sum;
+}
+
+/* Planes begin with pages, so that each is mapped by itself. */
+static uint64_t plane_bytes(const struct weight *w)
+{
+	return ALIGN_UP(w->rows * w->stride, PAGE);
+}
+
+uint64_t footprint_expert_bytes(const struct layer *l)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < LAYER_WEIGHTS; i++)
+		if (footprint_is_far(l, i, ACCEL_WEIGHTS_EXPERTS))
+			sum += plane_bytes(&l->w[i]);
+	return sum;
+}
+
+static uint64_t take_planes(uint64_t *size, const struct weight *w, uint64_t *plane)
+{
+	uint64_t at = ALIGN_UP(*size, PAGE);
+
+	*plane = plane_bytes(w);
+	*size = at + w->planes * *plane;
+	return at;
+}
+
+/* One behind the other where they come from, and where they are copied to. */
+static void take_streamed(struct footprint *f, const struct layer *l, struct layer_places *at)
+{
+	at->streamed = 0;
+	for (int i = 0; i < LAYER_WEIGHTS; i++)
+		if (footprint_is_far(l, i, ACCEL_WEIGHTS_STREAM))
+			at->w[i] = take(&at->streamed, l->w[i].size);
+	at->source = take(&f->far, at->streamed);
+	if (at->streamed > f->stage)
+		f->stage = at->streamed;
+	if (f->stages < 2)		/* while one is used the next comes */
+		f->stages++;
+}
+
+static void take_weights(struct footprint *f, const struct layer *l, const struct shape *s,
+			 const struct accel_layer *how, struct layer_places *at)
+{
+	for (int i = 0; i < LAYER_WEIGHTS; i++) {
+		const struct weight *w = &l->w[i];
+
+		if (!w->data)
+			continue;
+		if (!footprint_is_far(l, i, how->weights))
+			at->w[i] = take(&f->weights, w->size);
+		else if (how->weights == ACCEL_WEIGHTS_EXPERTS)
+			at->w[i] = take_planes(&f->far, w, &at->plane[i]);
+		else if (how->weights == ACCEL_WEIGHTS_HOST)
+			at->w[i] = take(&f->far, w->size);
+	}
+	if (how->weights == ACCEL_WEIGHTS_STREAM)
+		take_streamed(f, l, at);
+	if (how->weights != ACCEL_WEIGHTS_EXPERTS)
+		return;
+	if (footprint_expert_bytes(l) > f->slot)
+		f->slot = footprint_expert_bytes(l);
+	f->slots += how->experts_on_card;
+	at->chosen = take(&f->chosen, 4ull * s->batch * l->moe.used);
+}
+
+static void take_layer(struct footprint *f, const struct layer *l, const struct shape *s,
+		       const struct accel_layer *how, struct layer_places *at)
+{
+	take_weights(f, l, s, how, at);
 	for (enum keep k = 0; k < KEEP_COUNT; k++) {
 		if (!keep_row(l, k, s))
 			continue;
@@ -67,26 +152,37 @@ static void take_layer(struct footprint *f, const struct layer *l, const struct 
 	}
 }
 
-/* Tied weights are there once: the last layer's are those of the first. */
-static void tie(struct footprint *f, const struct accel_model *m, struct layer_places *first,
-		struct layer_places *last)
+bool footprint_is_tied(const struct accel_model *m, const struct accel_layer *how)
 {
-	const struct weight *table = &m->layers[0].w[EMBED_TABLE];
-	const struct weight *out = &m->layers[m->n_layers - 1].w[HEAD_OUT];
+	const uint32_t last = m->n_layers - 1;
 
-	if (table->data != out->data)
+	return how[last].weights != ACCEL_WEIGHTS_STREAM &&
+	       m->layers[0].w[EMBED_TABLE].data == m->layers[last].w[HEAD_OUT].data &&
+	       footprint_is_far(&m->layers[0], EMBED_TABLE, how[0].weights) ==
+	       footprint_is_far(&m->layers[last], HEAD_OUT, how[last].weights);
+}
+
+/* Tied weights are there once: the last layer's are those of the first. */
+static void tie(struct footprint *f, const struct accel_model *m, const struct accel_layer *how,
+		struct layer_places *first, struct layer_places *last)
+{
+	const uint64_t size = ALIGN_UP(m->layers[0].w[EMBED_TABLE].size, TENSOR_ALIGN);
+
+	if (!footprint_is_tied(m, how))
 		return;
-	f->weights -= ALIGN_UP(out->size, TENSOR_ALIGN);	/* it was taken last */
+	/* it was taken last */
+	*(footprint_is_far(&m->layers[0], EMBED_TABLE, how[0].weights) ? &f->far : &f->weights) -= size;
 	last->w[HEAD_OUT] = first->w[EMBED_TABLE];
 }
 
 void footprint_of(struct footprint *f, const struct accel_model *m, const struct shape *shape,
-		  const bool *mine, const uint32_t *stream, struct places *at,
+		  const bool *mine, const uint32_t *stream, const struct accel_layer *how, struct places *at,
 		  struct layer_places *layers)
 {
 	struct layer_places ignored, first = { 0 }, *to = &first;
 	const uint32_t n = m->n_layers;
 	struct places nowhere;
+	uint64_t copies = 0;
 	bool any = false;
 
 	*f = (struct footprint) { 0 };
@@ -96,16 +192,20 @@ void footprint_of(struct footprint *f, const struct accel_model *m, const struct
 			continue;
 		any = true;
 		to = layers ? &layers[i] : i ? &ignored : &first;
-		take_layer(f, &m->layers[i], shape, to);
+		take_layer(f, &m->layers[i], shape, &how[i], to);
 		if (!i || !mine[i - 1])
 			f->stream += stream_around();
 		f->stream += stream[i];
+		copies += 2 * sizeof(struct octans_cmd_copy);
 	}
+	if (f->stages)
+		f->stream += copies;
 	if (mine[0] && mine[n - 1])
-		tie(f, m, layers ? &layers[0] : &first, to);
+		tie(f, m, how, layers ? &layers[0] : &first, to);
 	if (any)
 		f->bytes = footprint_buffer(f->weights) + footprint_buffer(f->kv) +
-			   footprint_buffer(f->work) + footprint_buffer(f->stream);
+			   footprint_buffer(f->work) + footprint_buffer(f->stream) +
+			   footprint_buffer(f->slots * f->slot) + footprint_buffer(f->stages * f->stage);
 }
 
 uint64_t footprint_buffer(uint64_t size)

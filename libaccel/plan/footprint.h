@@ -11,15 +11,28 @@ struct footprint {
 	uint64_t kv;
 	uint64_t work;			/* activations, arrays of the step */
 	uint64_t stream;		/* commands; read only */
+	uint64_t slot, slots;		/* bytes that the largest expert takes, and how many of those there is room for */
+	uint64_t stage, stages;		/* bytes of the largest layer that is streamed, and how many have room at once */
 	uint64_t bytes;			/* all of them as buffers: 0 if there are no layers */
+	/* In the host's memory: */
+	uint64_t far;			/* weights that the processor reads there */
+	uint64_t chosen;		/* experts of each row, of layers that have some of them on the card */
 };
 
+/* Are weights of this slot in the host's memory, if the layer's are as is said? */
+bool footprint_is_far(const struct layer *l, int slot, enum accel_weights weights);
+/* Bytes of those, and of all that one of a layer's experts has. */
+uint64_t footprint_far_bytes(const struct layer *l, enum accel_weights weights);
+uint64_t footprint_expert_bytes(const struct layer *l);
+/* Are the embeddings, and the rows that logits are made with, the same and in the same memory? */
+bool footprint_is_tied(const struct accel_model *m, const struct accel_layer *how);
+
 /*
- * Of the layers for which mine[] says so.  stream[n_layers]: stream_layer_size() of each.
- * at, layers[n_layers]: filled with offsets in the buffers; both may be NULL.
+ * Of the layers for which mine[] says so.  stream[n_layers]: stream_layer_size() of each; how[n_layers]: where
+ * weights are.  at, layers[n_layers]: filled with offsets in the buffers; both may be NULL.
  */
 void footprint_of(struct footprint *f, const struct accel_model *m, const struct shape *shape,
-		  const bool *mine, const uint32_t *stream, struct places *at,
+		  const bool *mine, const uint32_t *stream, const struct accel_layer *how, struct places *at,
 		  struct layer_places *layers);
 /* Bytes of a buffer that holds size bytes: whole pages, large ones if it fills some. */
 uint64_t footprint_buffer(uint64_t size);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "host.h"
 
+#include <stdio.h>
+
 #define WORD sizeof(int32_t)
 /* Of an activation that meets integer weights, a block of 32 in int8 with its scale. */
 #define QUANTISED 9 / 8
@@ -49,11 +51,28 @@ void host_memory_of(struct host_memory *h, const struct accel_model *m, const st
 		if (device < 0) {
 			h->kv += layers[i].kv_bytes;
 			cpu = true;
-		} else if (!(seen >> device & 1)) {
+			continue;
+		}
+		h->far += layers[i].host_bytes;
+		if (!(seen >> device & 1)) {
 			seen |= 1ull << device;
 			h->work += exchange(m, s);
 		}
 	}
 	for (uint32_t i = 0; i < m->n_tables && cpu; i++)
 		h->work += table_bytes(&m->tables[i], s->ctx, s->batch);
+}
+
+uint64_t host_memory_free(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long kib = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kib * 1024;
 }

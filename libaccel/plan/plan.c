@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The planner: where each layer runs, and why. */
-#include "plan.h"
+#include "planner.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cost.h"
 #include "error.h"
 #include "host.h"
 #include "model/gguf.h"
@@ -21,7 +20,6 @@
 #define DEFAULT_BATCH 512u
 #define LEAST_BATCH 16u
 #define MAX_SEQS 4096u
-#define MAX_DEVICES 64u
 /* Positions of a page: the table of a sequence is short, and little of a page is left over. */
 #define LEAST_PAGE 64u
 #define TABLE_PAGES 1024u
@@ -30,26 +28,6 @@
 #define MAX_CHECKPOINTS 1024u
 /* Logits of a step, beyond the first row. */
 #define LOGITS_BYTES (16ull << 20)
-
-struct accel_plan {
-	const struct accel_model *m;
-	struct shape shape;
-	uint32_t n_devices;
-	uint64_t *device_bytes;		/* [n_devices] */
-	uint32_t *streams;		/* [m->n_layers] */
-	struct accel_layer *layers;	/* [m->n_layers] */
-	struct accel_devinfo *devs;	/* [n_devices] */
-};
-
-/* What is being planned. */
-struct planner {
-	struct accel_plan *p;
-	struct accel_plan_opts o;
-	struct accel_devinfo read[MAX_DEVICES];		/* what the caller passed, as it is here */
-	const struct accel_devinfo *devs[MAX_DEVICES];
-	bool *mine;			/* [n_layers]: of the device that is looked at */
-	struct layer_cost *costs;	/* [n_layers] */
-};
 
 const char *accel_reason_name(enum accel_reason reason)
 {
@@ -84,9 +62,7 @@ static void list_types(const struct layer *l, char *text, size_t len)
 	}
 }
 
-static void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ...)
+void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -132,31 +108,38 @@ static uint64_t room_of(const struct accel_devinfo *dev)
 	return reach > dev->memory_used ? reach - dev->memory_used : 0;
 }
 
-/* Bytes on a device of the layers that it has, and of one more, unless that is UINT32_MAX. */
-static uint64_t bytes_on(struct planner *pl, uint32_t device, uint32_t more)
+static bool is_limited(const struct planner *pl, uint32_t device)
+{
+	return pl->o.max_device_bytes && pl->o.max_device_bytes < room_of(pl->devs[device]);
+}
+
+uint64_t room_on(const struct planner *pl, uint32_t device)
+{
+	return is_limited(pl, device) ? pl->o.max_device_bytes : room_of(pl->devs[device]);
+}
+
+uint64_t bytes_on(struct planner *pl, uint32_t device, uint32_t more)
 {
 	const struct accel_plan *p = pl->p;
 	struct footprint f;
 
 	for (uint32_t i = 0; i < p->m->n_layers; i++)
 		pl->mine[i] = i == more || p->layers[i].device == (int32_t)device;
-	footprint_of(&f, p->m, &p->shape, pl->mine, p->streams, NULL, NULL);
+	footprint_of(&f, p->m, &p->shape, pl->mine, p->streams, p->layers, NULL, NULL);
 	return f.bytes;
 }
 
 static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 {
 	const struct accel_devinfo *dev = pl->devs[device];
-	uint64_t before, after, room = room_of(dev);
-	const bool limited = pl->o.max_device_bytes && pl->o.max_device_bytes < room;
+	const uint64_t room = room_on(pl, device);
+	uint64_t before, after;
 	char limit[48] = "";
 
 	if (!able(pl->p, dev, a))
 		return false;
-	if (limited) {
-		room = pl->o.max_device_bytes;
+	if (is_limited(pl, device))
 		snprintf(limit, sizeof(limit), " of the %llu that may be taken", (unsigned long long)room / 1024);
-	}
 	after = bytes_on(pl, device, a->index);
 	if (after > room) {
 		before = bytes_on(pl, device, UINT32_MAX);
@@ -170,8 +153,7 @@ static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 	return true;
 }
 
-/* from: the first processor that may have it. */
-static void place(struct planner *pl, struct accel_layer *a, uint32_t from)
+void place(struct planner *pl, struct accel_layer *a, uint32_t from)
 {
 	uint32_t where = pl->o.n_places ? pl->o.places[a->index] : ACCEL_PLACE_ANY;
 	uint32_t n = pl->p->n_devices;
@@ -197,8 +179,10 @@ static uint32_t place_each(struct planner *pl, bool onward)
 	struct accel_plan *p = pl->p;
 	uint32_t on = 0, from = 0;
 
-	for (uint32_t i = 0; i < p->m->n_layers; i++)
+	for (uint32_t i = 0; i < p->m->n_layers; i++) {
 		p->layers[i].device = -1;
+		set_weights(p, &p->layers[i], ACCEL_WEIGHTS_CARD);
+	}
 	for (uint32_t i = 1; i < p->m->n_layers; i++) {
 		place(pl, &p->layers[i], from);
 		if (onward && p->layers[i].device > (int32_t)from)
@@ -210,14 +194,27 @@ static uint32_t place_each(struct planner *pl, bool onward)
 	return on;
 }
 
+/* Layers that could be on a processor are not for want of room. */
+static bool lacks_room(const struct planner *pl)
+{
+	for (uint32_t i = 0; i < pl->p->m->n_layers; i++)
+		if (pl->p->layers[i].reason == ACCEL_REASON_NO_MEMORY)
+			return true;
+	return false;
+}
+
 /* A layer in the rest of a processor's memory is better than one on the CPU. */
 static uint32_t place_all(struct planner *pl)
 {
 	const uint32_t n = pl->p->m->n_layers;
+	uint32_t on;
 
-	if (pl->p->n_devices > 1 && place_each(pl, true) == n)
+	if (pl->p->n_devices > 1 && pl->o.stream != ACCEL_STREAM_ALWAYS && place_each(pl, true) == n)
 		return n;
-	return place_each(pl, false);
+	on = place_each(pl, false);
+	if (may_be_far(pl) && (pl->o.stream == ACCEL_STREAM_ALWAYS || lacks_room(pl)))
+		on = place_far(pl);
+	return on;
 }
 
 /* ---- is it worth it? ---- */
@@ -262,6 +259,16 @@ static uint32_t weigh_run(struct planner *pl, uint32_t first, uint32_t end, cons
 	return n;
 }
 
+/* What the residual stream would take to and from this layer, if it left the processor it is on. */
+static double borders_of(const struct planner *pl, uint32_t i)
+{
+	const struct accel_layer *l = pl->p->layers;
+	const double border = worth_of_border(pl->p->m->n_embd, &pl->p->shape, pl->devs[l[i].device]);
+
+	return (i && l[i - 1].device == l[i].device ? border : 0) +
+	       (i + 1 < pl->p->m->n_layers && l[i + 1].device == l[i].device ? border : 0);
+}
+
 static uint32_t weigh(struct planner *pl, const struct cpu_speed *cpu, bool look)
 {
 	const struct shape *shape = &pl->p->shape;
@@ -275,7 +282,7 @@ static uint32_t weigh(struct planner *pl, const struct cpu_speed *cpu, bool look
 			continue;
 		there = worth_on_device(&pl->costs[i], shape, pl->devs[l[i].device]);
 		here = worth_on_cpu(&pl->costs[i], shape, cpu);
-		if (there <= here)
+		if (there <= here + borders_of(pl, i))
 			continue;
 		refused++;
 		if (!look)
@@ -292,29 +299,56 @@ static uint32_t weigh(struct planner *pl, const struct cpu_speed *cpu, bool look
 	return refused;
 }
 
+static int cost_all(struct planner *pl)
+{
+	const struct accel_plan *p = pl->p;
+	int err = 0;
+
+	for (uint32_t i = 0; i < p->m->n_layers && !err; i++)
+		err = cost_layer(&pl->costs[i], p->m, &p->m->layers[i], &p->shape, &p->layers[i]);
+	return err;
+}
+
+/* Where weights are in the host's memory and the CPU is faster, the layer is its, and others have its room. */
+static bool leave_far(struct planner *pl)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < pl->p->m->n_layers; i++) {
+		struct accel_layer *a = &pl->p->layers[i];
+
+		if (a->device >= 0 || a->reason != ACCEL_REASON_SLOWER || a->weights == ACCEL_WEIGHTS_CARD)
+			continue;
+		set_weights(pl->p, a, ACCEL_WEIGHTS_CARD);
+		pl->slower[i] = any = true;
+	}
+	return any;
+}
+
 /* The CPU is measured only if one that is faster than any would be faster at something. */
 static int weigh_all(struct planner *pl)
 {
 	static const struct cpu_speed fastest = { 400e9, 8e12, 4e12, 2e12 };
 	struct cpu_speed cpu;
-	int err;
+	int err = cost_all(pl);
 
-	if (!weigh(pl, &fastest, true))
+	if (err)
+		return err;
+	if (pl->o.stream == ACCEL_STREAM_ALWAYS || !weigh(pl, &fastest, true))
 		return 0;
 	err = cpu_speed(&cpu);
 	if (err)
 		return fail(err, "the CPU's speed could not be measured: %s", strerror(-err));
 	weigh(pl, &cpu, false);
+	if (!leave_far(pl))
+		return 0;
+	place_far(pl);
+	err = cost_all(pl);
+	if (err)
+		return err;
+	weigh(pl, &cpu, false);
+	leave_far(pl);
 	return 0;
-}
-
-static int cost_all(struct planner *pl)
-{
-	int err = 0;
-
-	for (uint32_t i = 0; i < pl->p->m->n_layers && !err; i++)
-		err = cost_layer(&pl->costs[i], pl->p->m, &pl->p->m->layers[i], &pl->p->shape);
-	return err;
 }
 
 /* ---- tokens at once ---- */
@@ -414,7 +448,7 @@ static int choose_batch(struct planner *pl)
 static bool over_budget(const struct planner *pl, struct host_memory *h)
 {
 	host_memory_of(h, pl->p->m, &pl->p->shape, pl->p->layers);
-	return pl->o.max_host_bytes && h->kv + h->work > pl->o.max_host_bytes;
+	return pl->o.max_host_bytes && h->kv + h->work + h->far > pl->o.max_host_bytes;
 }
 
 /*
@@ -429,6 +463,7 @@ static int keep_budget(struct planner *pl)
 
 	if (!over_budget(pl, &h))
 		return 0;
+	pl->no_far = true;
 	place_all(pl);
 	while (over_budget(pl, &h) && !pl->o.batch && p->shape.batch > 1) {
 		set_batch(p, p->shape.batch - (p->shape.batch + 7) / 8);
@@ -528,6 +563,8 @@ static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
 	s->seqs = o->seqs ? o->seqs : 1;
 	s->windows = m->n_windows;
 	s->kv_type = o->kv_type;
+	if ((unsigned int)o->stream > ACCEL_STREAM_ALWAYS)
+		return fail(-EINVAL, "%d is no way to keep weights in the host's memory", o->stream);
 	if (s->ctx > MAX_CTX)
 		return fail(-EINVAL, "a context of %u positions is above the limit of %u", s->ctx, MAX_CTX);
 	if (s->seqs > MAX_SEQS)
@@ -560,6 +597,7 @@ static void describe(struct accel_plan *p)
 		*a = (struct accel_layer) {
 			.sz = sizeof(*a), .index = i, .block = l->block, .kind = l->kind->id, .device = -1,
 			.weight_bytes = layer_weight_bytes(l), .kv_bytes = layer_kv_bytes(p, l),
+			.experts = l->kind->id == ACCEL_LAYER_MOE ? l->moe.experts : 0,
 		};
 		list_types(l, a->types, sizeof(a->types));
 		p->streams[i] = stream_layer_size(p->m, l, &p->shape, NULL);
@@ -577,8 +615,9 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 	p->device_bytes = calloc(p->n_devices + 1, sizeof(*p->device_bytes));
 	pl->mine = calloc(n, sizeof(*pl->mine));
 	pl->costs = calloc(n, sizeof(*pl->costs));
+	pl->slower = calloc(n, sizeof(*pl->slower));
 	p->devs = calloc(p->n_devices + 1, sizeof(*p->devs));
-	if (!p->layers || !p->streams || !p->device_bytes || !p->devs || !pl->mine || !pl->costs)
+	if (!p->layers || !p->streams || !p->device_bytes || !p->devs || !pl->mine || !pl->costs || !pl->slower)
 		return fail(-ENOMEM, "no memory for a plan");
 	memcpy(p->devs, pl->read, p->n_devices * sizeof(*p->devs));
 	err = read_opts(pl, opts);
@@ -615,6 +654,7 @@ int accel_plan_new(const struct accel_model *m, const struct accel_devinfo *cons
 		err = make(&pl, opts);
 	free(pl.mine);
 	free(pl.costs);
+	free(pl.slower);
 	if (err)
 		accel_plan_free(pl.p);
 	else
@@ -643,7 +683,7 @@ int accel_plan_info(const struct accel_plan *p, struct accel_plan_info *info)
 	};
 
 	host_memory_of(&host, p->m, &p->shape, p->layers);
-	i.host_bytes = host.kv + host.work;
+	i.host_bytes = host.kv + host.work + host.far;
 	for (uint32_t k = 0; k < p->m->n_layers; k++)
 		i.layers_on_device += p->layers[k].device >= 0;
 	for (uint32_t k = 0; k < p->n_devices; k++)
@@ -712,15 +752,19 @@ uint32_t plan_shrink(const struct accel_plan *p, struct accel_layer *layers, uin
 			decide(&layers[i], ACCEL_REASON_NO_MEMORY, "there was no memory to place it anew");
 	}
 	while (left) {
-		uint32_t i = mine[0] ? 0 : --next;	/* the table first, then from the end */
+		uint32_t i;
 
-		footprint_of(&f, p->m, &p->shape, mine, p->streams, NULL, NULL);
+		footprint_of(&f, p->m, &p->shape, mine, p->streams, layers, NULL, NULL);
 		if (f.bytes <= room)
 			break;
+		if (halve_experts(layers, n, device))
+			continue;
+		i = mine[0] ? 0 : --next;	/* the table first, then from the end */
 		if (!mine[i])
 			continue;
 		mine[i] = false;
 		left--;
+		set_weights(p, &layers[i], ACCEL_WEIGHTS_CARD);
 		decide(&layers[i], ACCEL_REASON_NO_MEMORY, "%s was fuller when it was loaded than when it was planned: %llu KiB were left",
 		       name, (unsigned long long)room / 1024);
 	}

@@ -21,7 +21,7 @@ static int add_layer(const struct accel_plan *p, uint32_t i, uint32_t n, uint64_
 	const struct accel_layer *l = plan_layers(p);
 	const int32_t device = l[i].device;
 	struct layer_cost cost;
-	int err = cost_layer(&cost, m, &m->layers[i], plan_shape(p));
+	int err = cost_layer(&cost, m, &m->layers[i], plan_shape(p), &l[i]);
 
 	if (err)
 		return err;

@@ -31,7 +31,7 @@ double worth_step_on_device(const struct layer_cost *c, uint32_t n, uint64_t pos
 double worth_step_on_cpu(const struct layer_cost *c, uint32_t n, uint64_t pos, const struct cpu_speed *cpu)
 {
 	const struct op_work w = work(c, n, pos);
-	double memory = w.bytes / cpu->bytes;
+	double memory = (c->copied ? w.bytes : w.bytes + w.far) / cpu->bytes;
 	double compute = w.macs_int8 / cpu->macs_int8 + w.macs_f16 / cpu->macs_f16 + w.macs_f32 / cpu->macs_f32;
 
 	return memory > compute ? memory : compute;

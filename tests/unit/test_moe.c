@@ -11,7 +11,7 @@
 #include "llama_load.h"
 /* It has a struct build of its own. */
 #define build layer_build
-#include "model/layer.h"
+#include "plan/footprint.h"
 #undef build
 
 #define EMBD 256
@@ -271,30 +271,63 @@ static int32_t token_at(uint32_t i)
 	return (i * 7) % EMBD;
 }
 
-/* Logits of all tokens of the prompt; NULL: there is a sentence. */
-static float *compute(const struct accel_model *m, const char *device, const char *isa, uint32_t batch)
+/* Room on a card for so many experts, and for all else that has to be there; 0: it cannot be had. */
+static uint64_t room_for(const struct accel_model *m, struct accel_dev *dev, uint32_t batch, uint32_t experts)
+{
+	struct rig r = { .dev = dev };
+	struct accel_layer l = { .sz = sizeof(l) };
+	uint64_t all = 0;
+
+	if (!rig_plan(&r, m, (struct accel_plan_opts) { .ctx = 512, .batch = batch, .stream = ACCEL_STREAM_ALWAYS }) &&
+	    !accel_plan_layer(r.plan, 1, &l) && l.experts_on_card == l.experts)
+		all = accel_plan_device_bytes(r.plan, 0) -
+		      (l.experts - experts) * footprint_expert_bytes(&m->layers[1]);
+	accel_plan_free(r.plan);
+	return all;
+}
+
+/* Logits of all tokens of the prompt; NULL: there is a sentence.  experts: that there is room for on the card,
+ * of which each of the prompt's ten parts may change who they are; 0: all weights are there. */
+static float *compute_far(const struct accel_model *m, const char *device, const char *isa, uint32_t batch,
+			  uint32_t experts, struct accel_engine_stats *st)
 {
 	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 2, .strict = true, .isa = isa };
 	float *all = malloc(sizeof(float) * TOKENS * EMBD);
+	const uint32_t part = experts ? TOKENS / 10 : TOKENS;
+	struct accel_plan_opts po = { .ctx = 512, .batch = batch };
 	int32_t tokens[TOKENS];
 	const float *logits = NULL;
 	struct rig r = { 0 };
 
 	for (uint32_t i = 0; i < TOKENS; i++)
 		tokens[i] = token_at(i);
-	if (!device || !accel_open(device, &r.dev))
-		rig_start(&r, m, (struct accel_plan_opts) { .ctx = 512, .batch = batch }, &o);
-	if (r.engine)
-		rig_eval(&r, tokens, TOKENS, ACCEL_WANT_ALL, &logits);
-	if (logits) {
-		memcpy(all, logits, sizeof(float) * TOKENS * EMBD);
-	} else {
+	if (device)
+		accel_open(device, &r.dev);
+	if (experts) {
+		po.stream = ACCEL_STREAM_ALWAYS;
+		po.max_device_bytes = room_for(m, r.dev, batch, experts);
+	}
+	if (!device || r.dev)
+		rig_start(&r, m, po, &o);
+	for (uint32_t i = 0; i < TOKENS && r.engine; i += part) {
+		if (rig_eval(&r, tokens + i, part, ACCEL_WANT_ALL, &logits))
+			break;
+		memcpy(all + i * EMBD, logits, sizeof(float) * part * EMBD);
+	}
+	if (!logits) {
 		printf("# %s\n", accel_error());
 		free(all);
 		all = NULL;
 	}
+	if (st && r.engine)
+		*st = rig_stats(&r);
 	rig_free(&r);
 	return all;
+}
+
+static float *compute(const struct accel_model *m, const char *device, const char *isa, uint32_t batch)
+{
+	return compute_far(m, device, isa, batch, 0, NULL);
 }
 
 static double largest_error(const struct mix *x, const float *logits)
@@ -307,6 +340,24 @@ static double largest_error(const struct mix *x, const float *logits)
 			worst = fmax(worst, fabs((double)logits[i * EMBD + k] - y[k]) / (1 + fabs(y[k])));
 	}
 	return worst;
+}
+
+/* Wherever the experts are, and while they come and go. */
+static void far_bits(const struct accel_model *m, const float *logits)
+{
+	const uint32_t n = m->layers[1].moe.experts;
+
+	for (uint32_t some = n / 4 + 1; some < n; some += n / 2) {
+		struct accel_engine_stats st = { .sz = sizeof(st) };
+		float *other = compute_far(m, "sim", NULL, 16, some, &st);
+
+		ok(other && !memcmp(other, logits, sizeof(float) * TOKENS * EMBD) &&
+		   st.expert_uses == (uint64_t)TOKENS * m->layers[1].moe.used && st.expert_hits < st.expert_uses,
+		   "%u of %u experts on the card: the same bits, %llu of %llu were there, %llu moved", some, n,
+		   (unsigned long long)st.expert_hits, (unsigned long long)st.expert_uses,
+		   (unsigned long long)st.expert_moves);
+		free(other);
+	}
 }
 
 static void same_bits(const struct accel_model *m, const float *logits)
@@ -326,6 +377,7 @@ static void same_bits(const struct accel_model *m, const float *logits)
 		   ways[i].device ? ways[i].device : "CPU", ways[i].isa ? ways[i].isa : "auto", ways[i].batch);
 		free(other);
 	}
+	far_bits(m, logits);
 }
 
 static void test_mix(const struct accel_model *loaded, const struct mix *x)
@@ -411,6 +463,46 @@ static void test_by_hand(const struct accel_model *loaded)
 	free(logits);
 }
 
+static bool has_moved(struct rig *r, const struct accel_engine_stats *before)
+{
+	const struct accel_engine_stats st = rig_stats(r);
+
+	return st.expert_hits - before->expert_hits != st.expert_uses - before->expert_uses;
+}
+
+/* Who is used again and again comes to the card, and stays as long as that is so. */
+static void test_hot(const struct accel_model *loaded, const struct mix *x)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	struct accel_plan_opts po = { .ctx = 512, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+	struct accel_engine_stats before = { 0 };
+	struct layer layers[3];
+	struct accel_model m;
+	uint32_t steps = 0;
+	struct rig r = { 0 };
+
+	if (!ok(!make_model(x, loaded, layers, &m) && !accel_open("sim", &r.dev), "%s: one token", x->name))
+		return;
+	po.max_device_bytes = room_for(&m, r.dev, 16, 2 * x->moe.used);
+	rig_start(&r, &m, po, &o);
+	for (int32_t token = 3; token < 200 && r.engine; token += 50) {
+		bool missed = true;
+
+		for (steps = 0; missed && steps < 60; steps++) {
+			before = rig_stats(&r);
+			missed = rig_eval(&r, &token, 1, ACCEL_WANT_LAST, NULL) || has_moved(&r, &before);
+		}
+		ok(!missed && before.expert_moves, "token %d: after %u steps its experts are there, %llu have moved so far",
+		   token, steps, (unsigned long long)before.expert_moves);
+		for (steps = 0; !missed && steps < 20; steps++) {
+			before = rig_stats(&r);
+			missed = rig_eval(&r, &token, 1, ACCEL_WANT_LAST, NULL) || has_moved(&r, &before);
+		}
+		ok(!missed && rig_stats(&r).expert_moves == before.expert_moves, "and nobody goes");
+	}
+	rig_free(&r);
+}
+
 #define V3 .experts = 256, .used = 8, .groups = 8, .groups_used = 4, .group_top2 = true, .gate = MOE_SIGMOID, \
 	.renorm = true, .scale = 2.5f
 
@@ -484,6 +576,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(mixes) / sizeof(mixes[0]); i++)
 		test_mix(loaded, &mixes[i]);
 	test_rules();
+	test_hot(loaded, &mixes[0]);
 	test_by_hand(loaded);
 	test_fused(loaded);
 	accel_model_free(loaded);

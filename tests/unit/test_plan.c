@@ -89,7 +89,9 @@ static uint32_t why(const struct accel_plan *p, const char *words, struct accel_
 static void test_card(void)
 {
 	uint32_t places[16];
-	struct accel_plan_opts o = { .places = places, .n_places = 10, .batch = 16 };
+	struct accel_plan_opts o = {
+		.places = places, .n_places = 10, .batch = 16, .stream = ACCEL_STREAM_NEVER,
+	};
 	struct accel_plan_info all, less;
 	struct accel_layer l = { .detail = "" };
 	struct accel_plan *p;

@@ -108,6 +108,8 @@ struct accel_engine_stats {
 	 * weights and of keys and values, each moved once, over LOCAL_BPC, and of the multiply-adds over
 	 * their rates.  Over modelled.cycles: the utilisation. */
 	uint64_t ceiling_cycles;
+	/* Of layers with some of their experts on a card: times that one was chosen, and was there; experts that came. */
+	uint64_t expert_uses, expert_hits, expert_moves;
 };
 
 /* Figures since the engine was made; of processors that were lost, too.  -EINVAL: sz is not set. */

@@ -178,6 +178,26 @@ enum accel_kv_type {
 #define ACCEL_PLACE_DEVICE(i)	(2 + (i))	/* the processor of this index, also if it is slower;
 						 * else the CPU */
 
+/*
+ * Where the weights are that a processor computes a layer with.  It changes no bit of a result.  What is in the
+ * host's memory the processor reads there, over the bus, whenever it needs it, while it computes with what it has read.
+ */
+enum accel_weights {
+	ACCEL_WEIGHTS_CARD = 0,		/* in on-card memory, or, of a layer on the CPU, in the file */
+	ACCEL_WEIGHTS_EXPERTS,		/* in on-card memory, but of its experts those alone that are used most,
+					 * as they come to be: the others are in the host's */
+	ACCEL_WEIGHTS_HOST,		/* in the host's memory, but for the small ones */
+	ACCEL_WEIGHTS_STREAM,		/* likewise, and in each step copied to the card while layers before it are
+					 * computed */
+};
+
+/* May weights stay in the host's memory? */
+enum accel_stream {
+	ACCEL_STREAM_AUTO = 0,		/* if on-card memory is full, and the CPU is not faster */
+	ACCEL_STREAM_NEVER,
+	ACCEL_STREAM_ALWAYS,		/* all that may: for measurements, and tests */
+};
+
 struct accel_plan_opts {
 	size_t sz;		/* sizeof(struct accel_plan_opts) */
 	uint32_t ctx;		/* most positions of a sequence, at most 2^24; 0 = the model's, at most
@@ -193,14 +213,15 @@ struct accel_plan_opts {
 	uint32_t checkpoints;	/* older states of a sequence that are kept, for layers with a state that
 				 * cannot go back: a sequence that is trimmed is computed again from the
 				 * newest that is left; at most 1024, 0 = 6.  Changes no bit */
-	uint32_t reserved;	/* zero */
+	enum accel_stream stream;
 	uint32_t n_places;	/* 0, or that of the model's layers */
 	const uint32_t *places;	/* [n_places]: ACCEL_PLACE_*, read by accel_plan_new() only */
 	/*
 	 * Bytes that an engine may take of the host's memory, beside the weights in the file: if it were to
-	 * take more, layers stay on processors where the CPU were faster, and fewer tokens are computed at
-	 * once, unless batch is set; if that is not enough there is no plan.  Layers that leave a processor,
-	 * which fails or is fuller than it was, take memory of the host then, which is not in it.  0 = no limit
+	 * take more, no weights are kept there for processors, layers stay on these where the CPU were faster,
+	 * and fewer tokens are computed at once, unless batch is set; if that is not enough there is no plan.  Layers that leave a processor,
+	 * which fails or is fuller than it was, take memory of the host then, which is not in it.  0 = no limit, but seven eighths of what
+	 * is free may be weights for processors
 	 */
 	uint64_t max_host_bytes;
 	uint64_t max_device_bytes;	/* of on-card memory of each processor; what has no room goes to the
@@ -218,6 +239,10 @@ struct accel_layer {
 	uint64_t kv_bytes;
 	char types[48];			/* its weight types, "Q4_K Q6_K" */
 	char detail[160];		/* the reason in words */
+	enum accel_weights weights;
+	uint32_t experts, experts_on_card;	/* how many it has, and, of EXPERTS, has room for */
+	uint64_t host_bytes;		/* of its weights that a processor reads in the host's memory; those of
+					 * experts on the card are there, too */
 };
 
 /*
@@ -271,6 +296,8 @@ int accel_plan_predict(const struct accel_plan *plan, uint32_t prompt, struct ac
 /* Names for people and JSON: "ATTN_GQA", "no-memory". */
 const char *accel_layer_kind_name(enum accel_layer_kind kind);
 const char *accel_reason_name(enum accel_reason reason);
+/* "card", "experts", "host"; "?": this library does not know it.  A constant.  MT */
+const char *accel_weights_name(enum accel_weights weights);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside the planner. */
+#ifndef ACCEL_PLANNER_H
+#define ACCEL_PLANNER_H
+
+#include "cost.h"
+#include "plan.h"
+
+#define MAX_DEVICES 64u
+
+struct accel_plan {
+	const struct accel_model *m;
+	struct shape shape;
+	uint32_t n_devices;
+	uint64_t *device_bytes;		/* [n_devices] */
+	uint32_t *streams;		/* [m->n_layers] */
+	struct accel_layer *layers;	/* [m->n_layers] */
+	struct accel_devinfo *devs;	/* [n_devices] */
+};
+
+/* What is being planned. */
+struct planner {
+	struct accel_plan *p;
+	struct accel_plan_opts o;
+	struct accel_devinfo read[MAX_DEVICES];		/* what the caller passed, as it is here */
+	const struct accel_devinfo *devs[MAX_DEVICES];
+	bool *mine;			/* [n_layers]: of the device that is looked at */
+	struct layer_cost *costs;	/* [n_layers] */
+	bool *slower;			/* [n_layers]: on the CPU, as reading weights in the host's memory is slower */
+	bool no_far;			/* all weights are on cards, or layers on the CPU */
+};
+
+/* The layer is on the CPU, or, if the caller then says so, on a processor; and why. */
+void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Bytes on a device of the layers that it has, and of one more, unless that is UINT32_MAX. */
+uint64_t bytes_on(struct planner *pl, uint32_t device, uint32_t more);
+/* Bytes that there may be. */
+uint64_t room_on(const struct planner *pl, uint32_t device);
+/* Puts a layer, with its weights where it says, on the first processor from that one on that may have it. */
+void place(struct planner *pl, struct accel_layer *a, uint32_t from);
+
+/* residency.c: of a model that has no room as a whole.  Returns how many layers are on processors. */
+uint32_t place_far(struct planner *pl);
+bool may_be_far(const struct planner *pl);
+void set_weights(const struct accel_plan *p, struct accel_layer *a, enum accel_weights weights);
+/* Layers of this processor that have experts on it have half as many.  False: there are none. */
+bool halve_experts(struct accel_layer *layers, uint32_t n, uint32_t device);
+
+#endif

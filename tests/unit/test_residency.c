@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Weights that stay in the host's memory: where a plan puts them, that results have the same bits wherever they are,
+ * and what becomes of them when a processor, or memory, fails.  Experts that come and go: test_moe.c.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "demo_rig.h"
+#include "device/transport.h"
+#include "error.h"
+#include "exec/experts.h"
+
+#define TOKENS 40
+
+static int32_t token(int i)
+{
+	return 3 + i * 37 % 500;
+}
+
+static uint32_t n_with(const struct accel_plan *plan, enum accel_weights weights)
+{
+	struct accel_layer l = { .sz = sizeof(l) };
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < mi.n_layers; i++)
+		n += !accel_plan_layer(plan, i, &l) && l.device >= 0 && l.weights == weights;
+	return n;
+}
+
+/* Logits of all tokens, in parts of some; false: there is a sentence. */
+static bool run(struct rig *r, int part, float *to)
+{
+	const float *logits;
+
+	for (int i = 0; i < TOKENS && r->engine; i += part) {
+		const int n = TOKENS - i < part ? TOKENS - i : part;
+		int32_t tokens[TOKENS];
+
+		for (int k = 0; k < n; k++)
+			tokens[k] = token(i + k);
+		if (rig_eval(r, tokens, n, ACCEL_WANT_ALL, &logits)) {
+			printf("# %s\n", accel_error());
+			return false;
+		}
+		memcpy(to + (size_t)i * mi.n_vocab, logits, sizeof(float) * n * mi.n_vocab);
+	}
+	return r->engine;
+}
+
+static bool expected(float *to)
+{
+	struct rig r = make(NULL, (struct accel_plan_opts) { .ctx = 64 });
+	bool good = run(&r, TOKENS, to);
+
+	rig_free(&r);
+	return good;
+}
+
+static bool same(struct rig *r, int part, const float *want)
+{
+	float *is = malloc(sizeof(float) * TOKENS * mi.n_vocab);
+	bool good = run(r, part, is) && !memcmp(is, want, sizeof(float) * TOKENS * mi.n_vocab);
+
+	free(is);
+	return good;
+}
+
+/* ---- where they are ---- */
+
+static void test_sizes(const float *want)
+{
+	static const struct {
+		const char *spec;
+		enum accel_stream stream;
+		int part;
+	} ways[] = {
+		{ "sim:rings=1", ACCEL_STREAM_ALWAYS, TOKENS }, { "sim:rings=1", ACCEL_STREAM_ALWAYS, 1 },
+		{ "sim:rings=1,local=1M", ACCEL_STREAM_ALWAYS, 7 }, { "sim:rings=1,local=1M", ACCEL_STREAM_AUTO, 7 },
+		{ "sim:rings=1,local=2M", ACCEL_STREAM_AUTO, TOKENS }, { "sim:rings=1,local=3M", ACCEL_STREAM_AUTO, 3 },
+		{ "sim:rings=1,local=4M", ACCEL_STREAM_AUTO, TOKENS }, { "sim:rings=1,profile=octans-s,local=2M", ACCEL_STREAM_ALWAYS, 5 },
+	};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct rig r = make(ways[i].spec, (struct accel_plan_opts) { .ctx = 64, .stream = ways[i].stream });
+		const uint32_t direct = n_with(r.plan, ACCEL_WEIGHTS_HOST), stream = n_with(r.plan, ACCEL_WEIGHTS_STREAM);
+
+		ok(same(&r, ways[i].part, want) && rig_stats(&r).layers_device == mi.n_layers && direct + stream,
+		   "%s: weights of %u layers are read in the host's memory, of %u copied in time: the same bits",
+		   ways[i].spec, direct, stream);
+		rig_free(&r);
+	}
+}
+
+static void test_never(void)
+{
+	struct rig r = make("sim:rings=1,local=2M", (struct accel_plan_opts) { .ctx = 64, .stream = ACCEL_STREAM_NEVER });
+	struct accel_plan_opts bad = { .sz = sizeof(bad), .stream = 3 };
+	struct accel_layer l = { .sz = sizeof(l), .reason = 99 };
+	struct accel_plan *plan;
+
+	accel_plan_layer(r.plan, mi.n_layers - 1, &l);
+	ok(rig_stats(&r).layers_cpu && n_with(r.plan, ACCEL_WEIGHTS_CARD) == rig_stats(&r).layers_device &&
+	   l.reason == ACCEL_REASON_NO_MEMORY, "never: %u layers are on the CPU: %s", rig_stats(&r).layers_cpu, l.detail);
+	ok(accel_plan_new(model, NULL, 0, &bad, &plan) == -EINVAL, "%s", accel_error());
+	rig_free(&r);
+}
+
+/* As much of the host as may be taken, and no more. */
+static void test_budget(void)
+{
+	const struct accel_plan_opts po = { .ctx = 64, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+	struct rig all = make("sim:rings=1", po);
+	const uint64_t most = plan_info(all.plan).host_bytes;
+	uint32_t before = 0;
+
+	for (uint64_t limit = most / 4; limit <= most + most / 8; limit += most / 8) {
+		struct accel_plan_opts o = po;
+		struct rig r = { 0 };
+		uint32_t far;
+
+		o.max_host_bytes = limit;
+		accel_open("sim:rings=1", &r.dev);
+		if (rig_plan(&r, model, o)) {
+			printf("# %s\n", accel_error());
+		} else {
+			far = n_with(r.plan, ACCEL_WEIGHTS_HOST) + n_with(r.plan, ACCEL_WEIGHTS_STREAM);
+			ok(plan_info(r.plan).host_bytes <= limit && far >= before, "%llu KiB: %u layers read there, %llu KiB",
+			   (unsigned long long)limit / 1024, far, (unsigned long long)plan_info(r.plan).host_bytes / 1024);
+			before = far;
+		}
+		rig_free(&r);
+	}
+	ok(before == mi.n_layers, "in the end all of them");
+	rig_free(&all);
+}
+
+/* ---- what fails ---- */
+
+static void test_failures(const float *want)
+{
+	static const char *const faults[] = { "fault 0", "remove" };
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .retry_ms = 1 };
+
+	for (int i = 0; i < 2; i++) {
+		struct rig r = { 0 };
+		char reply[256];
+
+		accel_open("sim:rings=1,local=2M", &r.dev);
+		rig_start(&r, model, (struct accel_plan_opts) { .ctx = 64, .stream = ACCEL_STREAM_ALWAYS }, &o);
+		same(&r, TOKENS, want);
+		accel_seq_trim(r.seq, 0);
+		accel_dev_control(r.dev, faults[i], reply, sizeof(reply));
+		ok(same(&r, 4, want) && rig_stats(&r).fallbacks == 1, "%s: the same bits, %s", faults[i],
+		   rig_stats(&r).fallback_reason);
+		for (int k = 0; !i && k < 50 && !rig_stats(&r).returns; k++) {
+			nanosleep(&(struct timespec) { .tv_nsec = 5000000 }, NULL);
+			accel_seq_trim(r.seq, 0);
+			same(&r, TOKENS, want);
+		}
+		accel_seq_trim(r.seq, 0);
+		ok(same(&r, 9, want) && rig_stats(&r).returns == !i, "and after it came back");
+		rig_free(&r);
+	}
+}
+
+static uint64_t refused;
+static int (*new_bo)(struct accel_bo *bo, const char *label);
+
+static int no_host(struct accel_bo *bo, const char *label)
+{
+	if (label && strstr(label, "weights in the host")) {
+		refused++;
+		return fail(-ENOMEM, "no memory of the host");
+	}
+	return new_bo(bo, label);
+}
+
+/* The host has less memory than was thought: those layers are the CPU's, and no others. */
+static void test_no_host(const float *want)
+{
+	struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	struct rig r = { 0 };
+	struct transport broken;
+	struct accel_layer l = { .sz = sizeof(l) };
+	uint32_t far;
+
+	accel_open("sim:rings=1,local=2M", &r.dev);
+	broken = *r.dev->t;
+	new_bo = broken.bo_new;
+	broken.bo_new = no_host;
+	r.dev->t = &broken;
+	rig_plan(&r, model, (struct accel_plan_opts) { .ctx = 64 });
+	far = n_with(r.plan, ACCEL_WEIGHTS_HOST) + n_with(r.plan, ACCEL_WEIGHTS_STREAM);
+	ok(!rig_engine(&r, &o) && far && refused == 1 && rig_stats(&r).layers_cpu == far &&
+	   rig_stats(&r).fallbacks == 1 && rig_stats(&r).fallback_error == -ENOMEM, "%u layers go to the CPU", far);
+	for (uint32_t i = 0; i < mi.n_layers && r.engine; i++)
+		if (!accel_engine_layer(r.engine, i, &l) && l.device < 0)
+			break;
+	ok(l.reason == ACCEL_REASON_NO_MEMORY && strstr(l.detail, "host's memory"), "%s", l.detail);
+	ok(same(&r, 11, want), "the same bits");
+	rig_stop(&r);
+	o.strict = true;
+	ok(rig_engine(&r, &o) == -ENOMEM, "strict: %s", accel_error());
+	rig_free(&r);
+}
+
+/* ---- who comes and who goes ---- */
+
+static void test_experts(void)
+{
+	static const uint32_t n[2] = { 8, 5 }, some[2] = { 2, 1 };
+	struct experts *e = experts_new(n, some, 2, 4);
+	struct expert_move move;
+	struct expert_stats st;
+	const int32_t hot[] = { 7, 6 }, bad[] = { -1, 8, 1 << 30 };
+	uint32_t there = 0;
+
+	for (uint32_t i = 0; i < 2; i++)
+		for (uint32_t k = 0; k < n[i]; k++)
+			there += experts_slot(e, i, k) >= 0;
+	ok(there == 3 && !experts_settle(e), "three have a place, and nobody was chosen");
+	ok(!experts_count(e, 0, bad, 3, 1) && !experts_settle(e), "who is not there does not count");
+	experts_count(e, 0, hot, 2, 1);
+	ok(experts_settle(e) == 1 && experts_move(e, &move) && move.vacant && move.in.layer == 0 && move.in.expert == 6 &&
+	   experts_slot(e, 0, 6) == move.slot, "the first goes where there is room");
+	ok(experts_move(e, &move) && !move.vacant && move.in.expert == 7 && experts_slot(e, 0, 7) == move.slot &&
+	   experts_slot(e, move.out.layer, move.out.expert) < 0, "the second where one is that nobody wants");
+	ok(!experts_move(e, &move), "and that is all");
+	ok(experts_count(e, 0, hot, 2, 1) == 2 && !experts_settle(e), "both are there");
+	experts_stats(e, &st);
+	ok(st.uses == 4 && st.hits == 2 && st.moves == 2, "four uses, two hits, two moves");
+	experts_free(e);
+	e = experts_new(n, some, 2, 0);
+	experts_count(e, 1, (const int32_t[]) { 4 }, 1, 1);
+	ok(!experts_settle(e) && !experts_move(e, &move), "without room nobody moves");
+	experts_free(e);
+}
+
+int main(void)
+{
+	float *want;
+
+	if (!demo_load())
+		return done();
+	want = malloc(sizeof(float) * TOKENS * mi.n_vocab);
+	if (ok(expected(want), "on the CPU")) {
+		test_sizes(want);
+		test_failures(want);
+		test_no_host(want);
+	}
+	test_never();
+	test_budget();
+	test_experts();
+	free(want);
+	accel_model_free(model);
+	return done();
+}
