@@ -66,7 +66,7 @@ static int print_prediction(const struct running *r)
 
 static int print_plan(const struct running *r)
 {
-	uint64_t weights[2] = { 0 }, kv[2] = { 0 };
+	uint64_t weights[2] = { 0 }, kv[2] = { 0 }, far = 0;
 
 	print_head(r);
 	printf("LAYER BLOCK KIND      WHERE      WEIGHTS         KV  TYPES         WHY\n");
@@ -75,6 +75,7 @@ static int print_plan(const struct running *r)
 
 		weights[l.device >= 0] += l.weight_bytes;
 		kv[l.device >= 0] += l.kv_bytes;
+		far += l.host_bytes;
 		printf("%5u %5u %-9s %-6s %8llu KiB %6llu KiB  %-13s %s\n", l.index, l.block,
 		       accel_layer_kind_name(l.kind), device_name(r, l.device),
 		       (unsigned long long)(l.weight_bytes + 1023) / 1024,
@@ -83,6 +84,9 @@ static int print_plan(const struct running *r)
 	printf("\n%u of %u layers on the processor: %.1f MiB of weights, %.1f MiB of KV cache; on the CPU: %.1f MiB, %.1f MiB\n",
 	       r->plan_info.layers_on_device, r->plan_info.layers, weights[1] / 1048576.0,
 	       kv[1] / 1048576.0, weights[0] / 1048576.0, kv[0] / 1048576.0);
+	if (far)
+		printf("of those weights the processor reads %.1f MiB in the host's memory, unless they are experts that are on the card\n",
+		       far / 1048576.0);
 	return print_prediction(r);
 }
 

@@ -237,6 +237,7 @@ static int make_plan(const struct options *o, const uint32_t *places, struct run
 		.seqs = o->seqs,
 		.batch = o->batch,
 		.kv_type = o->kv_type,
+		.stream = o->stream,
 		.n_places = r->model_info.n_layers,
 		.places = places,
 	};

@@ -19,6 +19,14 @@ const char *device_name(const struct running *r, int32_t device)
 	return device >= 0 && (size_t)device < r->n_devs ? r->infos[device].name : "cpu";
 }
 
+/* Of a layer on a processor, what it takes of on-card memory. */
+static uint64_t card_bytes(const struct accel_layer *l)
+{
+	const uint64_t experts = l->experts ? l->host_bytes / l->experts * l->experts_on_card : 0;
+
+	return l->weight_bytes - l->host_bytes + experts + l->kv_bytes;
+}
+
 uint64_t scratch_bytes(const struct running *r, uint32_t device)
 {
 	uint64_t bytes = accel_plan_device_bytes(r->plan, device);
@@ -26,9 +34,8 @@ uint64_t scratch_bytes(const struct running *r, uint32_t device)
 	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
 		struct accel_layer l = { .sz = sizeof(l) };
 
-		if (!accel_plan_layer(r->plan, i, &l) && l.device == (int32_t)device &&
-		    l.weight_bytes + l.kv_bytes <= bytes)
-			bytes -= l.weight_bytes + l.kv_bytes;
+		if (!accel_plan_layer(r->plan, i, &l) && l.device == (int32_t)device && card_bytes(&l) <= bytes)
+			bytes -= card_bytes(&l);
 	}
 	return bytes;
 }
@@ -55,12 +62,14 @@ json_t *layers_json(const struct running *r)
 	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
 		struct accel_layer l = layer_now(r, i);
 
-		json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:s, s:s, s:o, s:o, s:I, s:I}",
+		json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:I, s:i, s:i}",
 			"layer", (int)l.index, "kind", accel_layer_kind_name(l.kind),
 			"block", (int)l.block, "where", device_name(r, l.device),
 			"reason", accel_reason_name(l.reason), "detail", json_text(l.detail),
 			"types", split_types(l.types), "weight_bytes", (json_int_t)l.weight_bytes,
-			"kv_bytes", (json_int_t)l.kv_bytes));
+			"kv_bytes", (json_int_t)l.kv_bytes, "weights", accel_weights_name(l.weights),
+			"host_weight_bytes", (json_int_t)l.host_bytes, "experts", (int)l.experts,
+			"experts_on_card", (int)l.experts_on_card));
 	}
 	return list;
 }

@@ -121,6 +121,18 @@ static void print_modelled(const struct running *r, const struct accel_engine_st
 	line(out.text);
 }
 
+/* Of layers with more experts than there is room for. */
+static void print_experts(const struct accel_engine_stats *st)
+{
+	struct sentence out = { .n = 0 };
+
+	if (!st->expert_uses)
+		return;
+	add(&out, "[experts: %.1f %% of those that were chosen were on the card, %llu came to it]",
+	    100.0 * st->expert_hits / st->expert_uses, (unsigned long long)st->expert_moves);
+	line(out.text);
+}
+
 void summary_warn(const struct running *r)
 {
 	const struct accel_engine_stats all = compute_stats(r), *st = &all;
@@ -191,6 +203,7 @@ void summary_print(const struct running *r, const struct summary *s)
 	line(out.text);
 	if (is_modelled(r, &st))
 		print_modelled(r, &st, s);
+	print_experts(&st);
 	summary_warn(r);
 }
 
@@ -256,6 +269,8 @@ int summary_json(const struct running *r, const struct summary *s, const char *m
 	json_object_set_new(body, "layers_device", json_integer(st.layers_device));
 	json_object_set_new(body, "layers_cpu", json_integer(st.layers_cpu));
 	json_object_set_new(body, "layers", layers_json(r));
+	json_object_set_new(body, "experts", json_pack("{s:I, s:I, s:I}", "uses", (json_int_t)st.expert_uses,
+		"hits", (json_int_t)st.expert_hits, "moves", (json_int_t)st.expert_moves));
 	json_object_set_new(body, "chat_format", s->format ? json_text(s->format) : json_null());
 	if (failure)
 		json_object_set_new(body, "failure", json_text(failure));
