@@ -2,31 +2,21 @@
 /*
  * apertus: norms of each head's queries and keys, and feed-forward networks without a gate, of
  * xIELU (A. Huang, I. Schlag, "Deriving Activation Functions Using Integration", 2024).  (Project
- * Apertus, 2025.)  Files have the parameters of xIELU as they were trained, before the softplus.
+ * Apertus, 2025.)
  */
 #include "blocks.h"
-
-#include <math.h>
-
-#include "model/exact.h"
 
 static const struct arch_key keys[] = {
 	KEYS_OF_MODEL,
 	KEYS_OF_HEADS,
 	KEY_OF_RMS,
 	KEY_OF_FF,
-	NEED_EACH_F32(".xielu.alpha_p",			xielu_p,	-1e6,	1e6),
-	NEED_EACH_F32(".xielu.alpha_n",			xielu_n,	-1e6,	1e6),
-	/* The processor's, and no model's are others; but checkpoints of BF16 have -1e-6 as -9.98e-7. */
-	NEED_EACH_F32(".xielu.beta",				xielu_beta,	0.5,	0.5),
-	NEED_EACH_F32(".xielu.eps",				xielu_eps,	-1.01e-6,	-0.99e-6),
+	KEYS_OF_XIELU,
 };
 
 static int derive(struct hparams *h, const char *path)
 {
-	h->activation = OCTANS_MAP_XIELU;
-	h->xielu_p = (float)exact_softplus(h->xielu_p);
-	h->xielu_n = (float)(h->xielu_beta + exact_softplus(h->xielu_n));
+	arch_derive_xielu(h);
 	return arch_derive_heads(h, path);
 }
 

@@ -76,7 +76,7 @@ struct hparams {
 	uint32_t taps, inner, state, dt_rank, ssm_groups;
 	uint32_t ssm_in, ssm_conv;	/* columns of what comes in, and of it into the convolution */
 	uint32_t key_heads, recurrent;
-	uint32_t in3;			/* columns of a short convolution and its two gates */
+	uint32_t short_taps, in3;	/* of a short convolution; columns of it and its two gates */
 	uint32_t state_dim;		/* columns of a head's values */
 	uint32_t heads2;		/* beta and alpha in one */
 	uint32_t full_every;		/* blocks of full attention */

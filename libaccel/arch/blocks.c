@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "error.h"
+#include "model/exact.h"
 
 static const struct arch_tensor embed[] = {
 	MATRIX("token_embd.weight",	EMBED_TABLE,	vocab,	embd),
@@ -76,6 +77,13 @@ int arch_derive_heads(struct hparams *h, const char *path)
 	h->k_end = h->q + h->kv;
 	h->qkv_end = h->q + h->kv + h->v;
 	return 0;
+}
+
+void arch_derive_xielu(struct hparams *h)
+{
+	h->activation = OCTANS_MAP_XIELU;
+	h->xielu_p = (float)exact_softplus(h->xielu_p);
+	h->xielu_n = (float)(h->xielu_beta + exact_softplus(h->xielu_n));
 }
 
 enum gating { GATING_SOFTMAX = 1, GATING_SIGMOID, GATING_SOFTMAX_OF_CHOSEN, GATING_SQRT_SOFTPLUS };

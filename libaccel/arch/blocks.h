@@ -46,6 +46,21 @@
 	NORM(norm,			FFN_NORM,	embd), \
 	TENSORS_OF_FFN
 
+/* Of xIELU, as they were trained, before the softplus */
+#define KEYS_OF_XIELU \
+	NEED_EACH_F32(".xielu.alpha_p",			xielu_p,	-1e6,	1e6), \
+	NEED_EACH_F32(".xielu.alpha_n",			xielu_n,	-1e6,	1e6), \
+	/* The processor's, and no model's are others; but checkpoints of BF16 have -1e-6 as -9.98e-7. */ \
+	NEED_EACH_F32(".xielu.beta",				xielu_beta,	0.5,	0.5), \
+	NEED_EACH_F32(".xielu.eps",				xielu_eps,	-1.01e-6,	-0.99e-6)
+
+#define KEY_OF_SHORTCONV NEED_U32("shortconv.l_cache",	short_taps,	2,	OCTANS_MAX_CONV)
+
+#define TENSORS_OF_SHORTCONV \
+	MATRIX("shortconv.in_proj.weight", SHORTCONV_IN, in3,	embd), \
+	MATRIX_WIDE("shortconv.conv.weight", SHORTCONV_CONV, embd,	short_taps), \
+	MATRIX("shortconv.out_proj.weight", SHORTCONV_OUT, embd,	embd)
+
 /* Gate and up in one */
 #define TENSORS_OF_FFN_JOINED \
 	PART("ffn_up.weight",		FFN_GATE,	ff,	embd,	zero,	ff2), \
@@ -109,6 +124,8 @@ extern const struct arch_layer arch_block[ARCH_BLOCK];
 bool arch_slides(const struct hparams *h, uint32_t pattern);
 /* Columns of heads, and the scale of scores, from what was said of them. */
 int arch_derive_heads(struct hparams *h, const char *path);
+/* The activation, and its parameters behind the softplus. */
+void arch_derive_xielu(struct hparams *h);
 /* Sizes of experts; how they are chosen: by softmax and all of them, if it is not said. */
 int arch_derive_experts(struct hparams *h, const char *path);
 

@@ -13,7 +13,7 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEYS_OF_EXPERTS,
-	NEED_U32("shortconv.l_cache",			taps,		2,	OCTANS_MAX_CONV),
+	KEY_OF_SHORTCONV,
 };
 
 static bool is_convolution(const struct hparams *h)
@@ -44,9 +44,7 @@ static int derive(struct hparams *h, const char *path)
 
 static const struct arch_tensor convolution[] = {
 	NORM("attn_norm.weight",	SHORTCONV_NORM,	embd),
-	MATRIX("shortconv.in_proj.weight", SHORTCONV_IN, in3,	embd),
-	MATRIX_WIDE("shortconv.conv.weight", SHORTCONV_CONV, embd,	taps),
-	MATRIX("shortconv.out_proj.weight", SHORTCONV_OUT, embd,	embd),
+	TENSORS_OF_SHORTCONV,
 };
 
 static const struct arch_tensor attention[] = {

@@ -5,15 +5,18 @@
 
 #include "blocks.h"
 
+#define KEYS_OF_LATENT \
+	KEY_U32("attention.key_length_mla",		mla_key_dim,	1,	OCTANS_MAX_HEAD_DIM), \
+	KEY_U32("attention.value_length_mla",		mla_value_dim,	1,	OCTANS_MAX_HEAD_DIM), \
+	KEY_U32("attention.q_lora_rank",		q_rank,		0,	OCTANS_MAX_COLS), \
+	NEED_U32("attention.kv_lora_rank",		kv_rank,	1,	OCTANS_MAX_HEAD_DIM)
+
 #define KEYS_OF_MLA \
+	KEYS_OF_LATENT, \
 	NEED_EACH_U32("attention.head_count",		heads,		1,	OCTANS_MAX_HEADS), \
 	KEY_KNOWN("attention.head_count_kv"), \
 	KEY_U32("attention.key_length",			key_dim,	1,	OCTANS_MAX_HEAD_DIM), \
 	KEY_U32("attention.value_length",		value_dim,	1,	OCTANS_MAX_HEAD_DIM), \
-	KEY_U32("attention.key_length_mla",		mla_key_dim,	1,	OCTANS_MAX_HEAD_DIM), \
-	KEY_U32("attention.value_length_mla",		mla_value_dim,	1,	OCTANS_MAX_HEAD_DIM), \
-	KEY_U32("attention.q_lora_rank",		q_rank,		0,	OCTANS_MAX_COLS), \
-	NEED_U32("attention.kv_lora_rank",		kv_rank,	1,	OCTANS_MAX_HEAD_DIM), \
 	KEY_F32("attention.temperature_scale",		temperature.scale, 0,	1e6), \
 	KEY_U32("attention.temperature_length",		temperature.every, 0,	1u << 30), \
 	KEY_OF_YARN_LOG
