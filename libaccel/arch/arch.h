@@ -80,6 +80,7 @@ struct hparams {
 	uint32_t state_dim;		/* columns of a head's values */
 	uint32_t heads2;		/* beta and alpha in one */
 	uint32_t full_every;		/* blocks of full attention */
+	uint32_t mixer, network;	/* what the two layers of the block are: octans */
 };
 
 #define ARCH_UNSAID UINT32_MAX
