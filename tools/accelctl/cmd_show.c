@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* accelctl show MODEL: what a model's file says. */
+/* accelctl show MODEL: what a model's file says, and what layers it makes. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,6 +32,25 @@ static struct accel_tensor tensor_at(const struct accel_model *m, uint64_t i)
 	return t;
 }
 
+/* The numbers of kinds have no gaps. */
+static bool is_kind(unsigned int kind)
+{
+	return *accel_layer_kind_name(kind) != '?';
+}
+
+/* How many layers of this kind. */
+static unsigned int count_kind(const struct accel_plan *plan, unsigned int kind)
+{
+	struct accel_plan_info info = { .sz = sizeof(info) };
+	struct accel_layer l = { .sz = sizeof(l) };
+	unsigned int n = 0;
+
+	accel_plan_info(plan, &info);
+	for (uint32_t i = 0; i < info.layers; i++)
+		n += !accel_plan_layer(plan, i, &l) && l.kind == kind;
+	return n;
+}
+
 /* ---- text ---- */
 
 /* "64 x 512": the length of a row first, as in the file. */
@@ -44,7 +63,7 @@ static const char *shape_text(const struct accel_tensor *t, char *to, size_t roo
 	return to;
 }
 
-static void print_model(const struct accel_model *m)
+static void print_model(const struct accel_model *m, const struct accel_plan *plan)
 {
 	char name[128], text[128];
 
@@ -62,6 +81,10 @@ static void print_model(const struct accel_model *m)
 		printf("%-32s %-7s %-20s %12llu\n", shown(t.name, name, sizeof(name)), accel_type_name(t.type),
 		       shape_text(&t, text, sizeof(text)), (unsigned long long)t.bytes);
 	}
+	printf("\n%-9s LAYERS\n", "KIND");
+	for (unsigned int kind = 0; is_kind(kind); kind++)
+		if (count_kind(plan, kind))
+			printf("%-9s %6u\n", accel_layer_kind_name(kind), count_kind(plan, kind));
 }
 
 /* ---- JSON ---- */
@@ -103,9 +126,9 @@ static json_t *tensor_json(const struct accel_tensor *t)
 			 (json_int_t)t->offset, "bytes", (json_int_t)t->bytes);
 }
 
-static int model_json(const struct accel_model *m)
+static int model_json(const struct accel_model *m, const struct accel_plan *plan)
 {
-	json_t *keys = json_array(), *tensors = json_array();
+	json_t *keys = json_array(), *tensors = json_array(), *layers = json_object();
 
 	for (uint64_t i = 0; i < accel_model_keys(m); i++) {
 		struct accel_key k = key_at(m, i);
@@ -117,20 +140,27 @@ static int model_json(const struct accel_model *m)
 
 		json_array_append_new(tensors, tensor_json(&t));
 	}
-	return print_json("show/2", json_pack("{s:o, s:o}", "keys", keys, "tensors", tensors));
+	for (unsigned int kind = 0; is_kind(kind); kind++)
+		if (count_kind(plan, kind))
+			json_object_set_new(layers, accel_layer_kind_name(kind), json_integer(count_kind(plan, kind)));
+	return print_json("show/2", json_pack("{s:o, s:o, s:o}", "keys", keys, "tensors", tensors, "layers", layers));
 }
 
 int show_model(const struct options *o)
 {
+	struct accel_plan *plan = NULL;
 	struct accel_model *m;
 	int rc = EXIT_OK;
 
 	if (accel_model_load(o->device, &m))
 		return complain(EXIT_FAILED, "%s", accel_error());
-	if (o->json)
-		rc = model_json(m);
+	if (accel_plan_new(m, NULL, 0, NULL, &plan))
+		rc = complain(EXIT_FAILED, "%s", accel_error());
+	else if (o->json)
+		rc = model_json(m, plan);
 	else
-		print_model(m);
+		print_model(m, plan);
+	accel_plan_free(plan);
 	accel_model_free(m);
 	return rc;
 }
