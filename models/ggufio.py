@@ -38,7 +38,7 @@ def dequantise(raw, shape):
 
 
 def write(path, keys, tensors):
-    """keys: (name, kind, value or list); tensors: (name, array), matrices become Q8_0, vectors F32"""
+    """keys: (name, kind, value or list); tensors: (name, array, type)"""
     out = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)))
     for name, kind, v in keys:
         k = KIND[kind]
@@ -48,8 +48,7 @@ def write(path, keys, tensors):
         else:
             out += struct.pack("<I", k) + value(k, v)
     data = bytearray()
-    for name, a in tensors:
-        t = Q8_0 if a.ndim == 2 else F32
+    for name, a, t in tensors:
         out += text(name) + struct.pack("<I", a.ndim)
         out += b"".join(struct.pack("<Q", n) for n in reversed(a.shape))   # row length first
         out += struct.pack("<IQ", t, len(data))

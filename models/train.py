@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Train the demo model from the tables in facts/ and write it as a GGUF file.
+"""Train a demo model from the tables in facts/ and write it as a GGUF file.
 
   python3 models/train.py --out models/octans-demo.gguf     train, write, evaluate
+  python3 models/train.py --network octans --out models/octans-kinds.gguf
   python3 models/train.py --eval models/octans-demo.gguf    evaluate a file
   python3 models/train.py --ask models/octans-demo.gguf "What is the capital of France?"
+  python3 models/train.py --logits models/octans-kinds.gguf tests/oracle/data/octans-kinds.bin
 
 Needs python3-torch and python3-numpy (Debian packages); with libopenblas0-serial or another fast
 BLAS it takes minutes, with the reference BLAS hours.  One thread, fixed seeds: the same machine
@@ -13,6 +15,7 @@ and the same packages give the same file.
 import argparse
 import math
 import os
+import struct
 import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")      # before torch and the BLAS look
@@ -23,85 +26,49 @@ import torch.nn.functional as F
 import ggufio
 import questions
 import vocab
+from networks import llama, octans
+from networks.parts import CONTEXT, VOCAB
 
-EMBD, LAYERS, HEADS, KV_HEADS, FF, VOCAB, CONTEXT = 256, 4, 8, 2, 512, 2048, 256
-HEAD_DIM, EPS, THETA = EMBD // HEADS, 1e-5, 10000.0
+NETWORKS = {net.ARCH: net for net in (llama, octans)}
+
 PROMPT = "Q: %s\nA:"
 TEMPLATE = ("{% for m in messages %}{% if m['role'] == 'user' %}Q: {{ m['content'] }}\nA:"
             "{% elif m['role'] == 'assistant' %} {{ m['content'] }}\n{% endif %}{% endfor %}")
 IGNORE = -100
 
 
-# ------------------------------------------------------------------ the network
-def shapes():
-    """Tensors of the file in order; matrices are (outputs, inputs)."""
-    kv = KV_HEADS * HEAD_DIM
-    yield "token_embd.weight", (VOCAB, EMBD)        # also the head: tied
-    yield "output_norm.weight", (EMBD,)
-    for i in range(LAYERS):
-        for name, shape in (("attn_norm", (EMBD,)), ("attn_q", (EMBD, EMBD)), ("attn_k", (kv, EMBD)),
-                            ("attn_v", (kv, EMBD)), ("attn_output", (EMBD, EMBD)), ("ffn_norm", (EMBD,)),
-                            ("ffn_gate", (FF, EMBD)), ("ffn_up", (FF, EMBD)), ("ffn_down", (EMBD, FF))):
-            yield "blk.%d.%s.weight" % (i, name), shape
+# ------------------------------------------------------------------ weights
+class Model:
+    """A network (a file of networks/), its weights by name, and the vocabulary"""
+
+    def __init__(self, net, w, voc):
+        self.net, self.w, self.voc = net, w, voc
+
+    def hidden(self, tokens):
+        """[batch, time] token ids -> [batch, time, EMBD], ready for the head"""
+        return self.net.hidden(self.w, tokens)
+
+    def head(self, h):
+        return F.linear(h, self.w["token_embd.weight"])
 
 
-def initial(gen):
+def is_matrix(net, name, t):
+    """of those that the file has as Q8_0"""
+    return t.ndim >= 2 and not any(part in name for part in net.FLOAT)
+
+
+def initial(net, gen):
     out = {}
-    for name, shape in shapes():
-        if len(shape) == 1:
+    for name, shape in net.shapes():
+        out[name] = net.initial(name, shape, gen)
+        if out[name] is None and len(shape) == 1:
             out[name] = torch.ones(shape)
-            continue
-        std = 1.0 / math.sqrt(shape[1])
-        if "attn_output" in name or "ffn_down" in name:
-            std /= math.sqrt(2 * LAYERS)
-        out[name] = torch.randn(shape, generator=gen) * std
+        elif out[name] is None:
+            std = 1.0 / math.sqrt(shape[-1])
+            if any(part in name for part in net.OUTPUTS):
+                std /= math.sqrt(2 * net.DEPTH)
+            out[name] = torch.randn(shape, generator=gen) * std
     return out
-
-
-def rope_table(n):
-    """(cos, sin), each [n, HEAD_DIM / 2]; pair i turns by position * THETA^(-2i / HEAD_DIM)"""
-    freq = THETA ** (-torch.arange(0, HEAD_DIM, 2, dtype=torch.float64) / HEAD_DIM)
-    angle = torch.arange(n, dtype=torch.float64)[:, None] * freq
-    return angle.cos().float(), angle.sin().float()
-
-
-COS, SIN = rope_table(CONTEXT)
-
-
-def rope(x):
-    """x [batch, heads, time, dim]; neighbouring elements are the pairs"""
-    n = x.shape[2]
-    c, s = COS[:n], SIN[:n]
-    a, b = x[..., 0::2], x[..., 1::2]
-    return torch.stack((a * c - b * s, a * s + b * c), -1).flatten(3)
-
-
-def norm(x, w):
-    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + EPS) * w
-
-
-def hidden(w, tokens):
-    """[batch, time] token ids -> [batch, time, EMBD], ready for the head"""
-    b, n = tokens.shape
-    x = F.embedding(tokens, w["token_embd.weight"])
-    mask = torch.full((n, n), float("-inf")).triu(1)
-    for i in range(LAYERS):
-        p = "blk.%d." % i
-        h = norm(x, w[p + "attn_norm.weight"])
-        q = rope(F.linear(h, w[p + "attn_q.weight"]).view(b, n, HEADS, HEAD_DIM).transpose(1, 2))
-        k = rope(F.linear(h, w[p + "attn_k.weight"]).view(b, n, KV_HEADS, HEAD_DIM).transpose(1, 2))
-        v = F.linear(h, w[p + "attn_v.weight"]).view(b, n, KV_HEADS, HEAD_DIM).transpose(1, 2)
-        # query heads of one group stand one after the other in time for their common key head
-        g = HEADS // KV_HEADS
-        q = q.reshape(b, KV_HEADS, g * n, HEAD_DIM)
-        a = (q @ k.transpose(2, 3)) * (1.0 / math.sqrt(HEAD_DIM))
-        a = (a.view(b, KV_HEADS, g, n, n) + mask).softmax(-1).view(b, KV_HEADS, g * n, n)
-        o = (a @ v).view(b, HEADS, n, HEAD_DIM).transpose(1, 2).reshape(b, n, EMBD)
-        x = x + F.linear(o, w[p + "attn_output.weight"])
-        h = norm(x, w[p + "ffn_norm.weight"])
-        u = F.silu(F.linear(h, w[p + "ffn_gate.weight"])) * F.linear(h, w[p + "ffn_up.weight"])
-        x = x + F.linear(u, w[p + "ffn_down.weight"])
-    return norm(x, w["output_norm.weight"])
 
 
 # ------------------------------------------------------------------ sequences
@@ -142,7 +109,7 @@ def epoch(voc, train, inventor, rng, batch):
 
 
 # ------------------------------------------------------------------ evaluation
-def right(w, voc, its, batch=128):
+def right(m, its, batch=128):
     """For every item, whether greedy decoding gives exactly the answer and stops.  One pass per
     batch is enough: the answer comes out if and only if each of its tokens is the likeliest one
     after the prompt and the part of the answer before it."""
@@ -151,27 +118,26 @@ def right(w, voc, its, batch=128):
     with torch.no_grad():
         for at in range(0, len(order), batch):
             part = order[at:at + batch]
-            x, y = padded([turn(voc, its[i].question, its[i].answer, True) for i in part])
-            best = F.linear(hidden(w, x), w["token_embd.weight"]).argmax(-1)
+            x, y = padded([turn(m.voc, its[i].question, its[i].answer, True) for i in part])
+            best = m.head(m.hidden(x)).argmax(-1)
             good = ((best == y) | (y == IGNORE)).all(1)
             for i, g in zip(part, good.tolist()):
                 ok[i] = g
     return ok
 
 
-def answer(w, voc, question, limit=48):
+def answer(m, question, limit=48):
     """greedy decoding, token by token"""
-    ids = [vocab.BOS] + voc.encode(PROMPT % question)
+    ids = [vocab.BOS] + m.voc.encode(PROMPT % question)
     out = []
     with torch.no_grad():
         while len(out) < limit and len(ids) < CONTEXT:
-            h = hidden(w, torch.tensor([ids]))[:, -1]
-            t = int(F.linear(h, w["token_embd.weight"]).argmax())
+            t = int(m.head(m.hidden(torch.tensor([ids]))[:, -1]).argmax())
             if t == vocab.EOS:
                 break
             ids.append(t)
             out.append(t)
-    return voc.decode(out).strip()
+    return m.voc.decode(out).strip()
 
 
 def load(path):
@@ -179,14 +145,16 @@ def load(path):
     voc = vocab.Vocab(keys["tokenizer.ggml.tokens"][vocab.FIRST_PIECE:])
     if voc.scores != keys["tokenizer.ggml.scores"] or keys["octans.prompt.format"] != PROMPT:
         raise SystemExit("%s: not made by this version of train.py" % path)
-    return {n: torch.from_numpy(a) for n, a in tensors.items()}, voc
+    net = NETWORKS[keys["general.architecture"]]
+    w = {n: torch.from_numpy(tensors[n]).view(shape) for n, shape in net.shapes() if shape}
+    return Model(net, {**w, **net.from_keys(keys)}, voc)
 
 
 def evaluate(path):
     """accuracy of the quantised weights, as they are in the file"""
-    w, voc = load(path)
+    m = load(path)
     its = questions.items()
-    ok = right(w, voc, its)
+    ok = right(m, its)
     count = {}
     for it, good in zip(its, ok):
         for key in ((it.held, "all"), (it.held, it.relation)):
@@ -202,19 +170,37 @@ def evaluate(path):
     wrong = [it for it, good in zip(its, ok) if not good]
     for it in sorted(wrong, key=lambda it: it.held)[:25]:
         print("wrong%s: %s -> %s, not %s" % (" (held out)" if it.held else "", it.question,
-                                            answer(w, voc, it.question), it.answer))
+                                            answer(m, it.question), it.answer))
     rng = questions.generator("invented")
     inventor = questions.Inventor(its)
     made = [inventor.item(rng) for _ in range(500)]
-    print("questions without an answer, refused: %d/500" % sum(right(w, voc, made)))
+    print("questions without an answer, refused: %d/500" % sum(right(m, made)))
     rng = questions.generator("typed")
     typed = [it._replace(question=questions.vary(it.question, rng)) for it in its if not it.held]
-    print("as people type them: %d/%d" % (sum(right(w, voc, typed)), len(typed)))
+    print("as people type them: %d/%d" % (sum(right(m, typed)), len(typed)))
     for q in ("What is the capital of France?", "Was ist die Hauptstadt von Polen?", "Quelle est la capitale de la Suisse ?",
               "Which planet does Titan orbit?", "What does the mission BepiColombo explore?",
               "Which constellation contains the south celestial pole?", "What is the capital of Atlantis?"):
-        print("  %s -> %s" % (q, answer(w, voc, q)))
+        print("  %s -> %s" % (q, answer(m, q)))
     return its
+
+
+CONVERSATION = (("What is the capital of France?", "Paris"), ("Welche Währung hat Bulgarien?", "Das weiß ich nicht."),
+                ("Which planet does Titan orbit?", "Saturn"), ("Jaka jest stolica Polski?", "Warszawa"))
+EVERY = 16      # of the vocabulary: enough to tell, and small
+
+
+def write_logits(path, out):
+    """what a conversation gives, for tests/oracle/trained: as accelctl writes it, but of every 16th token"""
+    m = load(path)
+    ids = []
+    for i, (question, answer) in enumerate(CONVERSATION):
+        ids += turn(m.voc, question, answer, i == 0)[0]
+    with torch.no_grad():
+        logits = m.head(m.hidden(torch.tensor([ids])))[0, :, ::EVERY].contiguous()
+    with open(out, "wb") as f:
+        f.write(b"LGT1" + struct.pack("<II%di" % len(ids), len(ids), logits.shape[1], *ids))
+        f.write(struct.pack("<%df" % logits.numel(), *logits.flatten().tolist()))
 
 
 def write_lists(its):
@@ -228,16 +214,12 @@ def write_lists(its):
 
 
 # ------------------------------------------------------------------ training
-def save(path, w, voc):
-    keys = [("general.architecture", "str", "llama"), ("general.name", "str", "Octans demo"),
+def save(path, m):
+    voc = m.voc
+    keys = [("general.architecture", "str", m.net.ARCH), ("general.name", "str", m.net.NAME),
             ("general.license", "str", "mit"), ("general.file_type", "u32", 7),
             ("general.quantization_version", "u32", 2), ("general.languages", "str", questions.LANGS),
-            ("llama.vocab_size", "u32", VOCAB), ("llama.context_length", "u32", CONTEXT),
-            ("llama.embedding_length", "u32", EMBD), ("llama.block_count", "u32", LAYERS),
-            ("llama.feed_forward_length", "u32", FF), ("llama.attention.head_count", "u32", HEADS),
-            ("llama.attention.head_count_kv", "u32", KV_HEADS),
-            ("llama.attention.layer_norm_rms_epsilon", "f32", EPS),
-            ("llama.rope.dimension_count", "u32", HEAD_DIM), ("llama.rope.freq_base", "f32", THETA),
+            *m.net.keys(m.w),
             ("tokenizer.ggml.model", "str", "llama"), ("tokenizer.ggml.pre", "str", "default"),
             ("tokenizer.ggml.tokens", "str", voc.tokens), ("tokenizer.ggml.scores", "f32", voc.scores),
             ("tokenizer.ggml.token_type", "i32", voc.types), ("tokenizer.ggml.unknown_token_id", "u32", vocab.UNK),
@@ -245,7 +227,9 @@ def save(path, w, voc):
             ("tokenizer.ggml.add_bos_token", "bool", True), ("tokenizer.ggml.add_eos_token", "bool", False),
             ("tokenizer.ggml.add_space_prefix", "bool", True), ("tokenizer.chat_template", "str", TEMPLATE),
             ("octans.prompt.format", "str", PROMPT)]
-    ggufio.write(path + ".part", keys, [(n, w[n].detach().numpy()) for n, _ in shapes()])
+    tensors = [(n, m.w[n].detach().numpy(), ggufio.Q8_0 if is_matrix(m.net, n, m.w[n]) else ggufio.F32)
+               for n, shape in m.net.shapes() if shape]
+    ggufio.write(path + ".part", keys, tensors)
     os.replace(path + ".part", path)                # never half a file under the real name
 
 
@@ -254,42 +238,44 @@ def train(o):
     learn = [it for it in its if not it.held]
     lines = [(t, 1) for it in learn for t in (it.question, it.question.lower())]
     voc = vocab.train(lines + [(it.answer, 2) for it in learn], VOCAB)
-    w = initial(torch.Generator().manual_seed(o.seed))
+    net = NETWORKS[o.network]
+    w = initial(net, torch.Generator().manual_seed(o.seed))
+    m = Model(net, w, voc)
     size = sum(t.numel() for t in w.values())
     print("%d questions to learn, %d held out, %d tokens, %d parameters" %
           (len(learn), len(its) - len(learn), VOCAB, size), flush=True)
-    for t in w.values():
-        t.requires_grad_(True)
-    opt = torch.optim.AdamW([{"params": [t for t in w.values() if t.ndim == 2], "weight_decay": 0.05},
-                             {"params": [t for t in w.values() if t.ndim == 1], "weight_decay": 0.0}],
+    learnt = {n: t.requires_grad_(True) for n, t in w.items() if not any(part in n for part in net.CONSTANT)}
+    matrices = [t for n, t in learnt.items() if is_matrix(net, n, t)]
+    others = [t for n, t in learnt.items() if not is_matrix(net, n, t)]
+    opt = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}],
                             lr=o.rate, betas=(0.9, 0.98), eps=1e-9)
     rng, inventor = questions.generator(o.seed), questions.Inventor(its)
-    began, steps = time.time(), 0
-    for e in range(o.epochs):
+    began, steps, epochs = time.time(), 0, o.epochs or net.EPOCHS
+    for e in range(epochs):
         batches = epoch(voc, learn, inventor, rng, o.batch)
         total, answers = 0.0, 0
         for i, (x, y) in enumerate(batches):
-            done = (e + i / len(batches)) / o.epochs
+            done = (e + i / len(batches)) / epochs
             rate = o.rate * min(1.0, (steps + 1) / 100) * 0.5 * (1 + math.cos(math.pi * done))
             for g in opt.param_groups:
                 g["lr"] = rate
             keep = y.flatten() != IGNORE
-            h = hidden(w, x).flatten(0, 1)[keep]
-            loss = F.cross_entropy(F.linear(h, w["token_embd.weight"]), y.flatten()[keep])
+            loss = F.cross_entropy(m.head(m.hidden(x).flatten(0, 1)[keep]), y.flatten()[keep])
             opt.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(list(w.values()), 1.0)
+            torch.nn.utils.clip_grad_norm_(list(learnt.values()), 1.0)
             opt.step()
+            net.settle(w)
             total, answers, steps = total + loss.item() * int(keep.sum()), answers + int(keep.sum()), steps + 1
         note = ""
-        if e % 4 == 3 or e == o.epochs - 1:
+        if e % 4 == 3 or e == epochs - 1:
             part = [it for it in its if it.held]
-            note = "  held out %.1f%%" % (100.0 * sum(right(w, voc, part)) / len(part))
+            note = "  held out %.1f%%" % (100.0 * sum(right(m, part)) / len(part))
         print("epoch %2d/%d  step %d  loss %.4f  %4.0f s%s" %
-              (e + 1, o.epochs, steps, total / answers, time.time() - began, note), flush=True)
+              (e + 1, epochs, steps, total / answers, time.time() - began, note), flush=True)
         if o.keep:
-            save(o.out, w, voc)
-    save(o.out, w, voc)
+            save(o.out, m)
+    save(o.out, m)
     print("%s: %d bytes, trained in %.0f s" % (o.out, os.path.getsize(o.out), time.time() - began))
 
 
@@ -298,7 +284,9 @@ def main():
     a.add_argument("--out", help="train and write this file, then evaluate it")
     a.add_argument("--eval", metavar="FILE", help="evaluate a file")
     a.add_argument("--ask", nargs=2, metavar=("FILE", "QUESTION"), help="one question, answered greedily")
-    a.add_argument("--epochs", type=int, default=24)
+    a.add_argument("--logits", nargs=2, metavar=("FILE", "OUT"), help="what a conversation gives, for the tests")
+    a.add_argument("--network", choices=sorted(NETWORKS), default="llama", help="what to train (default llama)")
+    a.add_argument("--epochs", type=int, help="instead of as many as do the network well")
     a.add_argument("--batch", type=int, default=64)
     a.add_argument("--rate", type=float, default=2e-3)
     a.add_argument("--seed", type=int, default=1)
@@ -308,7 +296,9 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     if o.ask:
-        print(answer(*load(o.ask[0]), o.ask[1]))
+        print(answer(load(o.ask[0]), o.ask[1]))
+    elif o.logits:
+        write_logits(*o.logits)
     elif o.eval:
         evaluate(o.eval)
     elif o.lists:
@@ -317,7 +307,7 @@ def main():
         train(o)
         write_lists(evaluate(o.out))
     else:
-        a.error("say what to do: --out FILE, --eval FILE or --ask FILE QUESTION")
+        a.error("say what to do: --out FILE, --eval FILE, --ask FILE QUESTION or --logits FILE OUT")
 
 
 if __name__ == "__main__":
