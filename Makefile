@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # make            user space into build/: libaccel, accelctl, the processor model (O= CC= V=1)
-# make run        the main job: a model answers on the modelled processor (PROMPT="...")
+# make run        the main job: two models answer on the modelled processor (PROMPT="...")
 # make deps       installs what building needs (for tests, too: packaging/install-deps --test)
 # make check      every test, both kernels in a VM: half an hour, 2 GB in ~/.cache
 # make unit       the tests that need neither root nor a VM, a minute
@@ -35,6 +35,7 @@ SLEEPS	?= 200
 KERNEL	?= 7.3
 SEED	?= 1
 MODEL	:= models/octans-demo.gguf
+KINDS	:= models/octans-kinds.gguf
 PROMPT	?= What is the capital of France?
 
 # The CC that make itself brings is "cc", which not every machine has.
@@ -203,6 +204,8 @@ run: deps
 		$(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all && \
 	if [ -n "$$progress" ]; then printf '\033[K' >&2; fi
 	$(O)/accelctl run --device sim $(MODEL) "$(PROMPT)"
+	@echo 'And a model that has a layer of every kind (`$(O)/accelctl plan $(KINDS)` lists them):'
+	$(O)/accelctl run --device sim $(KINDS) "$(PROMPT)"
 	@echo 'The tool is $(O)/accelctl: `$(O)/accelctl help` tells what it does.'
 
 unit-build: $(units) $(O)/public $(O)/crowd $(O)/cycles-jobs $(O)/random-same

@@ -24,6 +24,7 @@
 #include "tap.h"
 
 #define MODEL "models/octans-demo.gguf"
+#define KINDS "models/octans-kinds.gguf"
 #define SEQS 32
 #define LENGTH 90			/* most tokens of a sequence */
 
@@ -746,6 +747,13 @@ static void test_hybrid(int (*load_hybrid)(uint32_t vocab, struct accel_model **
 	accel_model_info(model, &mi);
 }
 
+/* A layer of every kind, as it was trained. */
+static int load_kinds(uint32_t vocab, struct accel_model **m)
+{
+	(void)vocab;
+	return accel_model_load(KINDS, m);
+}
+
 int main(void)
 {
 	if (!ok(!accel_model_load(MODEL, &model), "%s", MODEL))
@@ -756,6 +764,7 @@ int main(void)
 	test_states();
 	test_hybrid(hybrid_mamba, "Mamba-2 and attention");
 	test_hybrid(hybrid_delta, "the gated delta rule and attention");
+	test_hybrid(load_kinds, KINDS);
 	compute_alone();
 	test_mixes();
 	test_two_cards();
