@@ -503,8 +503,9 @@ class Command:
                         seen.setdefault(s, set()).update(p)
                 for s, union in seen.items():
                     rows += [pool(s, t) for t in sorted(union)]
-        for t in (k, v):
-            self.some(t, rows)
+        self.some(k, rows)
+        within = v.va == k.va and v.stride == k.stride and v.row <= k.row
+        self.operands.append(Operand(v.hull(), [(va, size, not within) for va, size in v.pieces(rows)]))
         self.all(dst, write=True)
         pairs = heads * sum(len(p) for p in positions)
         for t, d in ((k, dk), (v, dv)):

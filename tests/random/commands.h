@@ -350,6 +350,10 @@ static void attend(void)
 	};
 	int32_t *p;
 
+	if (dv <= dk && !pick(3)) {		/* a part of the keys */
+		c.v.va = c.k.va;
+		c.v.stride = c.k.stride;
+	}
 	if (list) {
 		c.range = ids(m, 20, 256, true);
 	} else {

@@ -262,10 +262,17 @@ static int attend_cost_pages(struct exec *e, struct attend *p)
 	return OCTANS_JOB_OK;
 }
 
+/* Not the values that are a part of the keys: those are on chip. */
+static bool attend_moves(const struct attend *p, const struct operand *o)
+{
+	return o != &p->v || p->v.va != p->k.va || p->v.stride != p->k.stride || p->v.row_bytes > p->k.row_bytes;
+}
+
 /* Positions @from .. @to - 1 of a sequence, in pieces that lie one after the other in the pool. */
 static int attend_cost_span(struct exec *e, struct attend *p, const struct operand *o, uint32_t seq,
 			    uint32_t from, uint32_t to)
 {
+	const uint32_t times = attend_moves(p, o);
 	uint32_t size = 1u << p->c->page_log2, n, row;
 
 	EXEC_TRY(attend_pages(e, p, seq, from, to - 1));
@@ -273,7 +280,7 @@ static int attend_cost_span(struct exec *e, struct attend *p, const struct opera
 		n = p->pages.present && size - t % size < to - t ? size - t % size : to - t;
 		if (!attend_pool_row(p, t, &row))
 			return OCTANS_JOB_BAD_CMD;
-		if (sim_cost_rows(e->m, exec_row(o, row), o->stride, n, o->row_bytes, 1))
+		if (sim_cost_rows(e->m, exec_row(o, row), o->stride, n, o->row_bytes, times))
 			return OCTANS_JOB_FAULT;
 		EXEC_TRY(exec_work(e, 10));
 	}
@@ -327,6 +334,8 @@ static int attend_cost_tile(struct exec *e, struct attend *p, const struct opera
 
 static int attend_cost_list(struct exec *e, struct attend *p, const struct operand *o, uint32_t i)
 {
+	const uint32_t times = attend_moves(p, o);
+
 	EXEC_TRY(attend_positions(e, p, i));
 	for (uint32_t j = 0, n; j < p->count; j += n) {
 		uint32_t row, next;
@@ -337,7 +346,7 @@ static int attend_cost_list(struct exec *e, struct attend *p, const struct opera
 		while (n < ATTEND_PIECE && n < p->count - j &&
 		       attend_pool_row(p, attend_position(p, j + n), &next) && next == row + n)
 			n++;
-		if (sim_cost_rows(e->m, exec_row(o, row), o->stride, n, o->row_bytes, 1))
+		if (sim_cost_rows(e->m, exec_row(o, row), o->stride, n, o->row_bytes, times))
 			return OCTANS_JOB_FAULT;
 		EXEC_TRY(exec_work(e, 10 + 5 * n));
 	}
