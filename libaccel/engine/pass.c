@@ -134,14 +134,13 @@ static void add_rows(struct accel_engine *e, struct step_input *in, struct pass 
 		add_ranges(e, row, pos);
 		a->states[2 * row] = i ? in->to : in->from;
 		a->states[2 * row + 1] = in->to;
-		p->load.pairs += pos + 1;
 		/* counted here, put in order by add_results() */
 		p->top_rows += wants(in, pos, true);
 		p->out += wants(in, pos, true) || wants(in, pos, false);
 	}
 	if (in->want == ACCEL_WANT_TOP && in->held + n == step_end(in) && in->top > p->top)
 		p->top = in->top;
-	p->load.positions += in->held + n;
+	load_add(&p->load, e->m, in->held, n);
 	p->n += n;
 	p->n_seqs++;
 }
@@ -190,7 +189,6 @@ static bool make_pass(struct accel_engine *e, struct accel_step *step, struct pa
 			add_rows(e, in, p, in->took);
 	}
 	add_results(e, step, p);
-	p->load.rows = p->n;
 	p->load.out = p->out;
 	return p->n;
 }

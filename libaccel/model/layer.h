@@ -398,6 +398,7 @@ struct accel_model {
 	uint32_t n_tables;
 	struct window windows[MODEL_WINDOWS];
 	uint32_t n_windows;
+	uint32_t list;		/* positions that a list of them names; 0: none is made */
 	uint32_t times[MODEL_TIMES];
 	bool by_page[MODEL_TIMES];	/* and each as often as a sequence has pages */
 	uint32_t n_times;

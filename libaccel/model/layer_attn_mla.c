@@ -84,6 +84,7 @@ static int prepare_index(struct layer *l, struct accel_model *m)
 
 	if (!owner.n)
 		return 0;
+	m->list = l->mla.index.top;	/* of all layers the same */
 	l->mla.index.owner = model_table(m, &owner);
 	l->mla.index.times = model_times(m, owner.n);
 	l->mla.index.pages = model_times_pages(m, owner.n);

@@ -207,13 +207,17 @@ static void cost(const void *command, struct op_cost *c)
 	const struct octans_cmd_attend *cmd = command;
 	uint64_t macs = (uint64_t)cmd->heads * (cmd->dk + cmd->dv);
 
-	c->position.bytes = type_bytes(cmd->k.type, cmd->k.cols);
-	if (cmd->v.va != cmd->k.va)	/* else they are the same bytes */
-		c->position.bytes += type_bytes(cmd->v.type, cmd->v.cols);
+	const uint64_t k = type_bytes(cmd->k.type, cmd->k.cols), v = type_bytes(cmd->v.type, cmd->v.cols);
+
+	c->position.bytes = k;
+	if (cmd->v.va != cmd->k.va || cmd->v.stride != cmd->k.stride || v > k)	/* else they are the same bytes */
+		c->position.bytes += v;
 	if (cmd->k.type == OCTANS_TYPE_F32)
 		c->pair.macs_f32 = macs;
 	else
 		c->pair.macs_f16 = macs;
+	c->range = cmd->range.va;
+	c->list = cmd->cmd.flags & OCTANS_ATTEND_LIST;
 }
 
 const struct op op_attend = {

@@ -266,7 +266,9 @@ static void cost(const void *command, struct op_cost *c)
 	c->planes = cmd->sel.rows ? cmd->planes : 0;
 	(c->planes ? &c->plane : &c->once)->bytes =
 		cmd->w.rows * type_bytes(cmd->w.type, cmd->w.cols) + cmd->bias.cols * 4ull;
-	if (type_is_float(cmd->w.type))
+	if (cmd->cmd.flags & OCTANS_MATMUL_X16)
+		c->row.macs_f16 = macs;
+	else if (type_is_float(cmd->w.type))
 		c->row.macs_f32 = macs;
 	else
 		c->row.macs_int8 = macs;

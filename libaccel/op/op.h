@@ -77,6 +77,8 @@ struct op_cost {
 	uint32_t planes;
 	struct op_work pair;		/* of a row and a position that it attends to */
 	struct op_work position;	/* that is attended to */
+	uint64_t range;			/* the address of what says which those are; 0: there are none */
+	bool list;			/* it names them one by one */
 };
 
 struct op {

@@ -13,22 +13,107 @@
 #define SLOWEST_WORK_PER_MS 1000000ull
 #define DEFAULT_TIMEOUT_MS 10000u
 
-static void add(struct op_work *sum, const struct op_work *w, uint64_t times)
+/* Where ranges of positions would lie: commands tell by it which they go by. */
+#define RANGES (5ull << 40)
+
+static void add_part(struct op_work *sum, const struct op_work *w, uint64_t times, uint32_t of)
 {
-	sum->bytes += w->bytes * times;
-	sum->far += w->far * times;
-	sum->macs_int8 += w->macs_int8 * times;
-	sum->macs_f16 += w->macs_f16 * times;
-	sum->macs_f32 += w->macs_f32 * times;
+	sum->bytes += w->bytes * times / of;
+	sum->far += w->far * times / of;
+	sum->macs_int8 += w->macs_int8 * times / of;
+	sum->macs_f16 += w->macs_f16 * times / of;
+	sum->macs_f32 += w->macs_f32 * times / of;
 }
 
-/* How many rows a tensor has for each of the step. */
-static uint32_t times(const struct accel_model *m, const struct shape *s, const struct octans_tensor *t)
+static void add(struct op_work *sum, const struct op_work *w, uint64_t times)
 {
-	uint32_t p = OCTANS_DYN_ROWS_OF(t->dyn);
+	add_part(sum, w, times, 1);
+}
 
-	/* the number of a parameter, plus 1; 0: none */
-	return p > P_TIMES ? model_times_of(m, (p - 1 - P_TIMES) / 3, s) : 1;
+/* ---- loads ---- */
+
+/* Positions that the tokens before position end attend to, of at most so many each. */
+static uint64_t pairs_within(uint64_t most, uint64_t end)
+{
+	uint64_t n = end < most ? end : most;
+
+	return n * (n + 1) / 2 + (end - n) * most;
+}
+
+/* The same if what they attend to begins at multiples of size. */
+static uint64_t pairs_in_chunks(uint64_t size, uint64_t end)
+{
+	return end / size * pairs_within(size, size) + pairs_within(size, end % size);
+}
+
+static void add_window(struct load *load, unsigned int i, const struct window *w, uint64_t pos, uint64_t end)
+{
+	const uint64_t size = w->size;
+
+	if (w->chunks) {
+		load->pairs[i] += pairs_in_chunks(size, end) - pairs_in_chunks(size, pos);
+		load->positions[i] += end - pos / size * size;
+	} else {
+		load->pairs[i] += pairs_within(size, end) - pairs_within(size, pos);
+		load->positions[i] += end - (pos + 1 > size ? pos + 1 - size : 0);
+	}
+}
+
+void load_add(struct load *load, const struct accel_model *m, uint64_t pos, uint32_t n)
+{
+	const uint64_t end = pos + n;
+
+	load->rows += n;
+	load->pairs[REACH_ALL] += pairs_within(end, end) - pairs_within(end, pos);
+	load->positions[REACH_ALL] += end;
+	for (uint32_t i = 0; i < m->n_windows; i++)
+		add_window(load, 1 + i, &m->windows[i], pos, end);
+	/* Lists of several rows may be the same. */
+	load->pairs[REACH_LIST] += pairs_within(m->list, end) - pairs_within(m->list, pos);
+	load->positions[REACH_LIST] += end < m->list ? end : m->list;
+}
+
+/* ---- costs ---- */
+
+/* The number of a parameter among the model's times; LAYER_NONE: it is none of them. */
+static int times_of(uint32_t dyn)
+{
+	uint32_t p = OCTANS_DYN_ROWS_OF(dyn);	/* plus 1; 0: there is none */
+
+	return p > P_TIMES ? (int)(p - 1 - P_TIMES) / 3 : LAYER_NONE;
+}
+
+static void add_choice(struct layer_cost *c, const struct op_cost *cost, uint32_t taken)
+{
+	for (int i = 0; i < CHOICES; i++) {
+		struct choice *to = &c->choice[i];
+
+		if (to->planes && (to->planes != cost->planes || to->taken != taken))
+			continue;
+		to->planes = cost->planes;
+		to->taken = taken;
+		add(&to->plane, &cost->plane, 1);
+		return;
+	}
+	add(&c->once, &cost->plane, cost->planes);	/* no layer has so many: all, at the most */
+}
+
+/* Planes are pages, of which a row takes those that hold positions up to its own. */
+static void add_pages(struct layer_cost *c, const struct op_cost *cost, uint32_t rows, const struct shape *s)
+{
+	add_part(&c->pair[REACH_ALL], &cost->row, rows, 1u << s->page_log2);
+	add_part(&c->position[REACH_ALL], &cost->plane, 1, 1u << s->page_log2);
+}
+
+static void add_attention(struct layer_cost *c, const struct accel_model *m, const struct op_cost *cost,
+			  const struct shape *s)
+{
+	unsigned int reach = cost->list ? REACH_LIST : (cost->range - RANGES) / (8ull * s->batch);
+	uint32_t most = reach == REACH_LIST ? m->list : reach ? m->windows[reach - 1].size : s->ctx;
+
+	add(&c->pair[reach], &cost->pair, 1);
+	add(&c->position[reach], &cost->position, 1);
+	c->attends = most < s->ctx ? most : s->ctx;
 }
 
 /* Addresses from here on are of the host's memory. */
@@ -62,6 +147,8 @@ static void add_command(struct layer_cost *c, const struct accel_model *m, const
 	const struct op *op = op_of(cmd->op);
 	struct op_cost cost = { 0 };
 	struct octans_tensor dst;
+	uint32_t rows;			/* of it, for each of the step */
+	int times;
 
 	if (!op || !op->cost)
 		return;
@@ -72,23 +159,26 @@ static void add_command(struct layer_cost *c, const struct accel_model *m, const
 		make_far(&cost.plane, c->copied);
 	}
 	memcpy(&dst, (const uint8_t *)cmd + op->operand[0].offset, sizeof(dst));
+	times = times_of(dst.dyn);
+	rows = times == LAYER_NONE ? 1 : m->times[times];
 	add(&c->once, &cost.once, 1);
-	add(dst.dyn == OCTANS_DYN_ROWS(P_OUT) ? &c->out : &c->row, &cost.row, times(m, s, &dst));
-	if (cost.planes && !(c->planes && c->planes != cost.planes)) {	/* a layer has but one choice */
-		add(&c->plane, &cost.plane, 1);
-		c->planes = cost.planes;
-		c->taken = times(m, s, &dst);
+	if (cost.range)
+		add_attention(c, m, &cost, s);
+	if (times != LAYER_NONE && m->by_page[times]) {
+		add_pages(c, &cost, rows, s);
+		return;
 	}
-	add(&c->pair, &cost.pair, 1);
-	add(&c->position, &cost.position, 1);
+	add(dst.dyn == OCTANS_DYN_ROWS(P_OUT) ? &c->out : &c->row, &cost.row, rows);
+	if (cost.planes)
+		add_choice(c, &cost, rows);
 }
 
 int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct layer *l,
 	       const struct shape *shape, const struct accel_layer *how)
 {
-	/* Addresses that tell pools apart, and which weights are far, and no more. */
+	/* Addresses that tell pools apart, which weights are far, and which positions are attended to; no more. */
 	struct layer_places at = { .keep = { 1ull << 40, 2ull << 40, 3ull << 40, 4ull << 40 } };
-	const struct places nowhere = { .layers = &at };
+	const struct places nowhere = { .step.ranges = RANGES, .layers = &at };
 	struct build b;
 	size_t size;
 
@@ -116,7 +206,7 @@ int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct l
 }
 
 /* How many planes any of the rows takes, on the average, if each takes as many and likes all alike. */
-static uint64_t planes_taken(const struct layer_cost *c, uint32_t rows)
+static uint64_t planes_taken(const struct choice *c, uint32_t rows)
 {
 	double spared = 1, miss = 1 - (double)c->taken / c->planes;
 
@@ -128,9 +218,9 @@ static uint64_t planes_taken(const struct layer_cost *c, uint32_t rows)
 }
 
 /* Of the planes that are taken as many are on the card as of all of them. */
-static void add_planes(struct op_work *sum, const struct layer_cost *c, uint64_t taken)
+static void add_planes(struct op_work *sum, const struct choice *c, uint64_t on_card, uint64_t taken)
 {
-	const uint64_t near = c->plane.far * (c->near * taken / c->planes);
+	const uint64_t near = c->plane.far * (on_card * taken / c->planes);
 
 	add(sum, &c->plane, taken);
 	sum->far -= near;
@@ -146,10 +236,12 @@ void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load
 		add(sum, &c->once, load->rows != 0);
 	add(sum, &c->row, load->rows);
 	add(sum, &c->out, load->out);
-	if (c->planes)
-		add_planes(sum, c, planes_taken(c, load->rows));
-	add(sum, &c->pair, load->pairs);
-	add(sum, &c->position, load->positions);
+	for (int i = 0; i < CHOICES && c->choice[i].planes; i++)
+		add_planes(sum, &c->choice[i], c->near, planes_taken(&c->choice[i], load->rows));
+	for (int i = 0; i < REACHES; i++) {
+		add(sum, &c->pair[i], load->pairs[i]);
+		add(sum, &c->position[i], load->positions[i]);
+	}
 }
 
 uint64_t cost_work(const struct op_work *w)

@@ -6,12 +6,20 @@
 #include "model/layer.h"
 #include "op/op.h"
 
+/* Which positions rows attend to: all up to their own, those of arrays.ranges 1, 2 .., or those of a list. */
+enum { REACH_ALL, REACH_LIST = 1 + MODEL_WINDOWS, REACHES };
+/* Choices of a layer among planes that each row takes some of */
+#define CHOICES 2
+
 /* Of a layer, for each of what a step may have several of. */
 struct layer_cost {
-	struct op_work once, row, out, pair, position;
-	struct op_work plane;		/* of so many of which each row takes some */
-	uint32_t planes, taken;
-	uint32_t near;			/* of them on the card, where the others are far */
+	struct op_work once, row, out, pair[REACHES], position[REACHES];
+	struct choice {
+		struct op_work plane;	/* of so many of which each row takes some: */
+		uint32_t planes, taken;
+	} choice[CHOICES];
+	uint32_t attends;		/* a row, to so many positions at the most */
+	uint32_t near;			/* planes on the card, where the others are far */
 	bool copied;			/* what is far is copied to the card */
 };
 
@@ -19,9 +27,12 @@ struct layer_cost {
 struct load {
 	uint32_t rows;			/* tokens */
 	uint32_t out;			/* of how many of them logits are computed */
-	uint64_t pairs;			/* of tokens and positions that they attend to */
-	uint64_t positions;		/* that are attended to, of all sequences */
+	uint64_t pairs[REACHES];	/* of tokens and positions that they attend to */
+	uint64_t positions[REACHES];	/* that are attended to at the least, of all sequences */
 };
+
+/* Adds n tokens of a sequence, from its position pos on. */
+void load_add(struct load *load, const struct accel_model *m, uint64_t pos, uint32_t n);
 
 /* how: where its weights are.  -ENOMEM. */
 int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct layer *l,

@@ -75,8 +75,9 @@ void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ..
 
 
 /* False: the processor cannot run the layer, and *a says why. */
-static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, struct accel_layer *a)
+static bool able(const struct planner *pl, const struct accel_devinfo *dev, struct accel_layer *a)
 {
+	const struct accel_plan *p = pl->p;
 	const struct layer *l = &p->m->layers[a->index];
 	uint64_t ops;
 
@@ -93,9 +94,9 @@ static bool able(const struct accel_plan *p, const struct accel_devinfo *dev, st
 			       accel_type_name(l->w[i].type));
 			return false;
 		}
-	if (l->state.k_cols && p->shape.ctx > dev->max_ctx) {
+	if (pl->costs[a->index].attends > dev->max_ctx) {
 		decide(a, ACCEL_REASON_CTX, "a context of %u is longer than the %u positions that %s attends to",
-		       p->shape.ctx, dev->max_ctx, dev->name);
+		       pl->costs[a->index].attends, dev->max_ctx, dev->name);
 		return false;
 	}
 	return true;
@@ -136,7 +137,7 @@ static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 	uint64_t before, after;
 	char limit[48] = "";
 
-	if (!able(pl->p, dev, a))
+	if (!able(pl, dev, a))
 		return false;
 	if (is_limited(pl, device))
 		snprintf(limit, sizeof(limit), " of the %llu that may be taken", (unsigned long long)room / 1024);
@@ -245,8 +246,8 @@ static uint32_t weigh_run(struct planner *pl, uint32_t first, uint32_t end, cons
 	uint32_t n = 0;
 
 	for (uint32_t i = first; i < end; i++) {
-		there += worth_on_device(&pl->costs[i], shape, dev);
-		here += worth_on_cpu(&pl->costs[i], shape, cpu);
+		there += worth_on_device(&pl->costs[i], pl->p->m, shape, dev);
+		here += worth_on_cpu(&pl->costs[i], pl->p->m, shape, cpu);
 	}
 	if (there <= here)
 		return 0;
@@ -280,8 +281,8 @@ static uint32_t weigh(struct planner *pl, const struct cpu_speed *cpu, bool look
 
 		if (!is_free(pl, i))
 			continue;
-		there = worth_on_device(&pl->costs[i], shape, pl->devs[l[i].device]);
-		here = worth_on_cpu(&pl->costs[i], shape, cpu);
+		there = worth_on_device(&pl->costs[i], pl->p->m, shape, pl->devs[l[i].device]);
+		here = worth_on_cpu(&pl->costs[i], pl->p->m, shape, cpu);
 		if (there <= here + borders_of(pl, i))
 			continue;
 		refused++;
@@ -370,12 +371,11 @@ static void set_batch(struct accel_plan *p, uint32_t batch)
 static void most_in_time(const struct planner *pl, const struct accel_devinfo *dev, uint32_t *batch)
 {
 	const struct accel_plan *p = pl->p;
-	const struct load load = {
-		.rows = *batch, .out = logits_rows(p->m, *batch), .pairs = (uint64_t)*batch * p->shape.ctx,
-		.positions = p->shape.ctx,
-	};
+	struct load load = { .out = logits_rows(p->m, *batch) };
 	uint64_t most = 1;
 
+	for (uint32_t i = 0; i < *batch; i++)	/* the last of as many sequences */
+		load_add(&load, p->m, p->shape.ctx - 1, 1);
 	for (uint32_t i = 0; i < p->m->n_layers; i++) {
 		struct op_work sum = { 0 };
 

@@ -26,10 +26,10 @@ static int add_layer(const struct accel_plan *p, uint32_t i, uint32_t n, uint64_
 	if (err)
 		return err;
 	if (device < 0) {
-		s->cpu += worth_step_on_cpu(&cost, n, pos, cpu);
+		s->cpu += worth_step_on_cpu(&cost, m, n, pos, cpu);
 		return 0;
 	}
-	s->device += worth_step_on_device(&cost, n, pos, plan_device(p, device));
+	s->device += worth_step_on_device(&cost, m, n, pos, plan_device(p, device));
 	if (i && l[i - 1].device != device)
 		s->device += worth_step_border(m->n_embd, n, plan_device(p, device));
 	if (i + 1 < m->n_layers && l[i + 1].device != device)

@@ -7,49 +7,49 @@ static uint32_t prompt_of(const struct shape *s)
 }
 
 /* What a step of n tokens after the first pos costs. */
-static struct op_work work(const struct layer_cost *c, uint32_t n, uint64_t pos)
+static struct op_work work(const struct layer_cost *c, const struct accel_model *m, uint32_t n, uint64_t pos)
 {
-	const struct load load = {
-		.rows = n, .out = 1, .positions = pos + n,
-		.pairs = n * pos + (uint64_t)n * (n + 1) / 2,
-	};
+	struct load load = { .out = 1 };
 	struct op_work w = { 0 };
 
+	load_add(&load, m, pos, n);
 	cost_add(&w, c, &load);
 	return w;
 }
 
-double worth_step_on_device(const struct layer_cost *c, uint32_t n, uint64_t pos,
-			    const struct accel_devinfo *dev)
+double worth_step_on_device(const struct layer_cost *c, const struct accel_model *m, uint32_t n,
+			    uint64_t pos, const struct accel_devinfo *dev)
 {
-	const struct op_work w = work(c, n, pos);
+	const struct op_work w = work(c, m, n, pos);
 
 	return cost_ceiling(&w, dev) / (dev->clock_hz ? (double)dev->clock_hz : 1e9);
 }
 
 /* On the CPU, moving and multiplying overlap, too. */
-double worth_step_on_cpu(const struct layer_cost *c, uint32_t n, uint64_t pos, const struct cpu_speed *cpu)
+double worth_step_on_cpu(const struct layer_cost *c, const struct accel_model *m, uint32_t n,
+			 uint64_t pos, const struct cpu_speed *cpu)
 {
-	const struct op_work w = work(c, n, pos);
+	const struct op_work w = work(c, m, n, pos);
 	double memory = (c->copied ? w.bytes : w.bytes + w.far) / cpu->bytes;
 	double compute = w.macs_int8 / cpu->macs_int8 + w.macs_f16 / cpu->macs_f16 + w.macs_f32 / cpu->macs_f32;
 
 	return memory > compute ? memory : compute;
 }
 
-double worth_on_device(const struct layer_cost *c, const struct shape *shape,
+double worth_on_device(const struct layer_cost *c, const struct accel_model *m, const struct shape *shape,
 		       const struct accel_devinfo *dev)
 {
 	const uint32_t prompt = prompt_of(shape);
 
-	return worth_step_on_device(c, prompt, 0, dev) + WORTH_ANSWER * worth_step_on_device(c, 1, prompt, dev);
+	return worth_step_on_device(c, m, prompt, 0, dev) + WORTH_ANSWER * worth_step_on_device(c, m, 1, prompt, dev);
 }
 
-double worth_on_cpu(const struct layer_cost *c, const struct shape *shape, const struct cpu_speed *cpu)
+double worth_on_cpu(const struct layer_cost *c, const struct accel_model *m, const struct shape *shape,
+		    const struct cpu_speed *cpu)
 {
 	const uint32_t prompt = prompt_of(shape);
 
-	return worth_step_on_cpu(c, prompt, 0, cpu) + WORTH_ANSWER * worth_step_on_cpu(c, 1, prompt, cpu);
+	return worth_step_on_cpu(c, m, prompt, 0, cpu) + WORTH_ANSWER * worth_step_on_cpu(c, m, 1, prompt, cpu);
 }
 
 double worth_step_border(uint32_t embd, uint64_t n, const struct accel_devinfo *dev)

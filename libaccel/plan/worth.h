@@ -11,13 +11,15 @@
 #define WORTH_ANSWER 128u
 
 /* Seconds of a step of n tokens behind the first pos through one layer. */
-double worth_step_on_device(const struct layer_cost *c, uint32_t n, uint64_t pos,
-			    const struct accel_devinfo *dev);
-double worth_step_on_cpu(const struct layer_cost *c, uint32_t n, uint64_t pos, const struct cpu_speed *cpu);
+double worth_step_on_device(const struct layer_cost *c, const struct accel_model *m, uint32_t n,
+			    uint64_t pos, const struct accel_devinfo *dev);
+double worth_step_on_cpu(const struct layer_cost *c, const struct accel_model *m, uint32_t n,
+			 uint64_t pos, const struct cpu_speed *cpu);
 /* Seconds for that of one layer, on a processor at the least, and on the CPU. */
-double worth_on_device(const struct layer_cost *c, const struct shape *shape,
+double worth_on_device(const struct layer_cost *c, const struct accel_model *m, const struct shape *shape,
 		       const struct accel_devinfo *dev);
-double worth_on_cpu(const struct layer_cost *c, const struct shape *shape, const struct cpu_speed *cpu);
+double worth_on_cpu(const struct layer_cost *c, const struct accel_model *m, const struct shape *shape,
+		    const struct cpu_speed *cpu);
 /* Seconds that the residual stream takes to a processor, or back: for all that is weighed; of n tokens. */
 double worth_of_border(uint32_t embd, const struct shape *shape, const struct accel_devinfo *dev);
 double worth_step_border(uint32_t embd, uint64_t n, const struct accel_devinfo *dev);

@@ -7,7 +7,7 @@ place on a disk, but for norms, which are ones.  To plan with, and to time witho
   shapes.py --list
 
 Sizes: Apertus, transformers' configurations of 8B and 70B; DeepSeek-V2-Lite and V3, their reports; SOOFI S, that of
-Nemotron 3 Nano 30B-A3B; Mistral Large 3, its configuration.
+Nemotron 3 Nano 30B-A3B; Mistral Large 3, Gemma 3 12B, gpt-oss-20b and DeepSeek-V3.2, their configurations.
 """
 import argparse
 import hashlib
@@ -62,11 +62,12 @@ class Shape:
         self.key("embedding_length", U32, embd)
         self.key("attention.layer_norm_rms_epsilon", F32, eps)
 
-    def ends(self, embd, tokens):
+    def ends(self, embd, tokens, tied=False):
         self.tokens = tokens
         self.key("vocab_size", U32, tokens)
         self.mat("token_embd", embd, tokens)
-        self.mat("output", embd, tokens, kind=fitting("Q6_K", embd))
+        if not tied:
+            self.mat("output", embd, tokens, kind=fitting("Q6_K", embd))
         self.vec("output_norm.weight", embd)
 
     def write(self, path, title, everything=False):
@@ -120,7 +121,8 @@ def apertus(s, blocks, embd, heads, ff, tokens=131072):
 
 
 def deepseek(s, blocks, embd, heads, q_rank, dense, ff, expert_ff, experts, used, shared, tokens, sigmoid=True,
-             log_mul=0.1, groups=8, temperature=False):
+             log_mul=0.1, groups=8, temperature=False, indexed=0):
+    """indexed: to how many positions the indexer of 64 heads leads; 0: there is none"""
     rank, nope, rot, value = 512, 128, 64, 128
     s.base(blocks, embd, 163840, 1e-6)
     s.key("feed_forward_length", U32, ff)
@@ -146,10 +148,19 @@ def deepseek(s, blocks, embd, heads, q_rank, dense, ff, expert_ff, experts, used
     if sigmoid and groups:
         s.key("expert_group_count", U32, groups)
         s.key("expert_group_used_count", U32, groups // 2)
+    if indexed:
+        for name, v in (("head_count", 64), ("key_length", 128), ("top_k", indexed)):
+            s.key("attention.indexer." + name, U32, v)
     s.ends(embd, tokens)
     for i in range(blocks):
         p = "blk.%d." % i
         s.vec(p + "attn_norm.weight", embd)
+        if indexed:
+            s.mat(p + "indexer.attn_q_b", q_rank, 64 * 128)
+            s.mat(p + "indexer.attn_k", embd, 128)
+            s.vec(p + "indexer.k_norm.weight", 128)
+            s.vec(p + "indexer.k_norm.bias", 128)
+            s.mat(p + "indexer.proj", embd, 64)
         if q_rank:
             s.mat(p + "attn_q_a", embd, q_rank)
             s.vec(p + "attn_q_a_norm.weight", q_rank)
@@ -216,6 +227,59 @@ def soofi(s, hybrid=HYBRID, experts=128, tokens=131072):
             s.mat(p + "ffn_down_shexp", 3712, embd)
 
 
+def gemma3(s, blocks, embd, heads, kv, dim, ff, window, tokens=262144):
+    s.base(blocks, embd, 131072, 1e-6)
+    s.key("feed_forward_length", U32, ff)
+    s.key("attention.head_count", U32, heads)
+    s.key("attention.head_count_kv", U32, kv)
+    s.key("attention.key_length", U32, dim)
+    s.key("attention.value_length", U32, dim)
+    s.key("attention.sliding_window", U32, window)
+    s.key("rope.freq_base", F32, 1e6)
+    s.key("rope.scaling.type", STR, "linear")
+    s.key("rope.scaling.factor", F32, 8)
+    s.ends(embd, tokens, tied=True)
+    for i in range(blocks):
+        p = "blk.%d." % i
+        for name, n in (("attn_norm", embd), ("attn_q_norm", dim), ("attn_k_norm", dim), ("post_attention_norm", embd),
+                        ("ffn_norm", embd), ("post_ffw_norm", embd)):
+            s.vec(p + name + ".weight", n)
+        attention(s, p, embd, heads, kv, dim)
+        s.mat(p + "ffn_gate", embd, ff)
+        s.mat(p + "ffn_up", embd, ff)
+        s.mat(p + "ffn_down", ff, embd)
+
+
+def gpt_oss(s, blocks, embd, heads, kv, dim, ff, experts, used, window, tokens):
+    s.base(blocks, embd, 131072)
+    s.key("attention.head_count", U32, heads)
+    s.key("attention.head_count_kv", U32, kv)
+    s.key("attention.key_length", U32, dim)
+    s.key("attention.value_length", U32, dim)
+    s.key("attention.sliding_window", U32, window)
+    s.key("rope.freq_base", F32, 150000)
+    s.key("rope.scaling.type", STR, "yarn")
+    s.key("rope.scaling.factor", F32, 32)
+    s.key("rope.scaling.original_context_length", U32, 4096)
+    for name, v in (("expert_count", experts), ("expert_used_count", used), ("expert_feed_forward_length", ff)):
+        s.key(name, U32, v)
+    s.ends(embd, tokens)
+    for i in range(blocks):
+        p = "blk.%d." % i
+        s.vec(p + "attn_norm.weight", embd)
+        attention(s, p, embd, heads, kv, dim)
+        for name, n in (("attn_q", heads * dim), ("attn_k", kv * dim), ("attn_v", kv * dim), ("attn_output", embd),
+                        ("ffn_gate_inp", experts), ("ffn_gate_exps", (ff, experts)), ("ffn_up_exps", (ff, experts)),
+                        ("ffn_down_exps", (embd, experts))):
+            s.vec(p + name + ".bias", n)
+        s.vec(p + "attn_sinks.weight", heads)
+        s.vec(p + "post_attention_norm.weight", embd)
+        s.mat(p + "ffn_gate_inp", embd, experts, kind="F32")
+        s.mat(p + "ffn_gate_exps", embd, ff, experts)
+        s.mat(p + "ffn_up_exps", embd, ff, experts)
+        s.mat(p + "ffn_down_exps", ff, embd, experts)
+
+
 SHAPES = {
     "apertus-8b": ("apertus", lambda s: apertus(s, 32, 4096, 32, 21504)),
     "apertus-70b": ("apertus", lambda s: apertus(s, 80, 8192, 64, 43008)),
@@ -224,6 +288,10 @@ SHAPES = {
     "soofi-s": ("nemotron_h_moe", soofi),
     "mistral-large-3": ("deepseek2", lambda s: deepseek(s, 61, 7168, 128, 1536, 3, 16384, 4096, 128, 4, 1, 131072,
                                                         False)),
+    # Of some positions only: of windows, or those that an indexer chooses.
+    "gemma3-12b": ("gemma3", lambda s: gemma3(s, 48, 3840, 16, 8, 256, 15360, 1024)),
+    "gpt-oss-20b": ("gpt-oss", lambda s: gpt_oss(s, 24, 2880, 64, 8, 64, 2880, 32, 4, 128, 201088)),
+    "v3.2": ("deepseek32", lambda s: deepseek(s, 61, 7168, 128, 1536, 3, 18432, 2048, 256, 8, 1, 129280, indexed=2048)),
     # The same, scaled to about a thousand million: what programs are compared with.
     "apertus-1b": ("apertus", lambda s: apertus(s, 16, 2048, 16, 10752, 32000)),
     "v2-lite-1b": ("deepseek2", lambda s: deepseek(s, 27, 1024, 8, 0, 1, 5472, 704, 16, 6, 2, 32000, False, 0.0707)),
