@@ -70,6 +70,14 @@ static size_t put(int32_t *to, const int32_t *from, size_t n)
 	return n * sizeof(*to);
 }
 
+/* Those of a sequence, and behind them none: what looks at all of a row must not find those of another time. */
+static size_t put_pages(int32_t *to, const int32_t *from, size_t n, size_t room)
+{
+	for (size_t i = n; i < room && to[i] >= 0; i++)
+		to[i] = -1;
+	return put(to, from, n);
+}
+
 size_t io_write(const struct io *io, const struct accel_model *m, const struct shape *shape, const struct pass *p)
 {
 	const uint32_t stride = shape_seq_pages(shape);
@@ -95,6 +103,7 @@ size_t io_write(const struct io *io, const struct accel_model *m, const struct s
 		size += put(io->ranges + w * 2 * shape->batch, p->ranges + w * 2 * shape->batch, 2ull * p->n);
 	size += put(io->states, p->states, p->states ? 2ull * p->n : 0);
 	for (uint32_t i = 0; i < p->n_seqs; i++)
-		size += put(io->pages + (size_t)i * stride, p->pages + (size_t)i * stride, p->pages_used[i]);
+		size += put_pages(io->pages + (size_t)i * stride, p->pages + (size_t)i * stride, p->pages_used[i],
+				  stride);
 	return size + put(io->wanted, p->wanted, p->out);
 }

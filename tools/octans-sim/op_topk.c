@@ -258,18 +258,19 @@ static int topk_data(struct exec *e, struct topk *p)
 }
 
 /*
- * Ids as whatever uses them needs them: in order where they are to be, else each column as often as the
- * others, as experts that were trained are chosen.
+ * Ids as whatever uses them needs them: in order where they are to be, of those that may be; else each column
+ * as often as the others, as experts that were trained are chosen.
  */
 static int topk_timing(struct exec *e, struct topk *p)
 {
 	const bool spread = !(p->c->cmd.flags & OCTANS_TOPK_BY_ID) && !p->range.present;
 
 	for (uint32_t i = 0; i < p->m && p->ids.present; i++) {
-		const uint64_t first = spread ? (uint64_t)i * p->c->k : 0;
+		const uint64_t first = spread ? (uint64_t)i * p->c->k : p->ranges ? (uint32_t)p->ranges[2 * i] : 0;
+		const uint32_t n = p->ranges ? (uint32_t)(p->ranges[2 * i + 1] - p->ranges[2 * i]) : p->n;
 
 		for (uint32_t r = 0; r < p->c->k; r++)
-			p->id[r] = (int32_t)((first + r) % p->n);
+			p->id[r] = r < n ? (int32_t)((first + r) % p->n) : -1;
 		EXEC_TRY(exec_put(e, exec_row(&p->ids, i), p->ids.row_bytes, p->id));
 	}
 	return OCTANS_JOB_OK;
