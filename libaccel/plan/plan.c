@@ -516,20 +516,49 @@ static int choose_pages(struct accel_plan *p, const struct accel_plan_opts *o)
 {
 	struct shape *s = &p->shape;
 	uint64_t pages;
+/* Pages of this size, and as many as the caller wants. */
+static uint64_t set_pages(struct shape *s, const struct accel_plan_opts *o, uint32_t page_log2)
+{
+	uint64_t pages;
+
+	s->page_log2 = page_log2;
+	pages = o->positions ? (o->positions + (1u << page_log2) - 1) >> page_log2 :
+		(uint64_t)shape_seq_pages(s) * s->seqs;
+	s->pages = pages < OCTANS_MAX_ROWS ? pages : OCTANS_MAX_ROWS;
+	return pages;
+}
+
+/* Are they so few that tables of them have the columns that commands take, and that commands which look at all
+ * of a sequence, each of its pages as a plane, take so many? */
+static bool pages_fit(const struct accel_plan *p)
+{
+	const uint64_t of_seq = shape_seq_pages(&p->shape);
+
+	for (uint32_t i = 0; i < p->m->n_times; i++)
+		if (p->m->by_page[i] && (p->shape.pages > OCTANS_MAX_PLANES || of_seq > OCTANS_MAX_SELECTED ||
+					 of_seq * p->m->times[i] > OCTANS_MAX_ROWS))
+			return false;
+	return of_seq <= OCTANS_MAX_COLS;
+}
+
 
 	if (o->page & (o->page - 1) || o->page > 1u << OCTANS_MAX_PAGE_LOG2)
 		return fail(-EINVAL, "pages of %u positions cannot be had: it must be a power of two up to %u",
+	uint32_t log2 = log2_of(o->page ? o->page : LEAST_PAGE);
 			    o->page, 1u << OCTANS_MAX_PAGE_LOG2);
-	s->page_log2 = log2_of(o->page ? o->page : LEAST_PAGE);
-	while (!o->page && shape_seq_pages(s) > TABLE_PAGES)
-		s->page_log2++;
-	pages = o->positions ? (o->positions + (1u << s->page_log2) - 1) >> s->page_log2 :
-		(uint64_t)shape_seq_pages(s) * s->seqs;
-	if (pages << s->page_log2 > OCTANS_MAX_ROWS || o->positions > OCTANS_MAX_ROWS)
+	pages = set_pages(s, o, log2);
+	while (!o->page && log2 < OCTANS_MAX_PAGE_LOG2 && (shape_seq_pages(s) > TABLE_PAGES || !pages_fit(p)))
+		pages = set_pages(s, o, ++log2);
+	if (pages << log2 > OCTANS_MAX_ROWS || o->positions > OCTANS_MAX_ROWS)
 		return fail(-EINVAL, "%llu positions of all sequences are above the limit of %u",
 			    o->positions ? (unsigned long long)o->positions :
-			    (unsigned long long)pages << s->page_log2, OCTANS_MAX_ROWS);
-	s->pages = pages;
+			    (unsigned long long)pages << log2, OCTANS_MAX_ROWS);
+	if (p->m->list && (uint64_t)shape_seq_pages(s) << log2 > OCTANS_MAX_COLS)
+		return fail(-EINVAL, "a context of %u positions is above the %u that an indexer can look through", s->ctx,
+			    OCTANS_MAX_COLS);
+	if (!pages_fit(p))
+		return fail(-EINVAL, "pages of %u positions are too small for so many: a sequence would have %u, all together %u; larger ones are fewer",
+			    1u << log2, shape_seq_pages(s), s->pages);
 	return 0;
 }
 
