@@ -253,6 +253,7 @@ int loader_convert(struct loader *ld, uint32_t planes, uint32_t rows, uint32_t c
 		return fail(-ENOMEM, "no memory for weights that are not used as the file has them");
 	c->next = ld->m->converted;
 	ld->m->converted = c;
+	ld->m->converted_bytes += sizeof(*c) + 4 * n;
 	*data = c->data;
 	*w = (struct weight) {
 		.data = c->data, .size = 4 * n, .stride = 4ull * cols, .rows = rows, .cols = cols,

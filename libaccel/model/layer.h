@@ -405,6 +405,7 @@ struct accel_model {
 	uint64_t n_params;
 	struct layer *layers;	/* [n_layers] */
 	struct converted *converted;	/* list of those that layers point to */
+	uint64_t converted_bytes;
 };
 
 /* The number of a table, of arrays.ranges, or of times, which is noted in the model if it is new; -EINVAL

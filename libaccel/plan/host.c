@@ -44,7 +44,9 @@ void host_memory_of(struct host_memory *h, const struct accel_model *m, const st
 	uint64_t seen = 0;		/* processors */
 	bool cpu = false;
 
-	*h = (struct host_memory) { .work = engine(m, s) + exchange(m, s) + activations(m, s) };
+	*h = (struct host_memory) {
+		.work = engine(m, s) + exchange(m, s) + activations(m, s), .weights = m->converted_bytes,
+	};
 	for (uint32_t i = 0; i < m->n_layers; i++) {
 		int32_t device = layers[i].device;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an engine takes in memory of the host, beside the weights, which lie in the file. */
+/* What an engine takes in memory of the host, beside the weights that are used where they lie in the file. */
 #ifndef ACCEL_PLAN_HOST_H
 #define ACCEL_PLAN_HOST_H
 
@@ -9,6 +9,7 @@ struct host_memory {
 	uint64_t kv;			/* keys, values and states of layers on the CPU */
 	uint64_t work;			/* activations, results, arrays of steps, tables */
 	uint64_t far;			/* weights that processors read there */
+	uint64_t weights;		/* that the file has otherwise: the model's, since it was loaded */
 };
 
 /* devices: the index of each layer's, [n_layers], -1 = on the CPU.  What each thread of the CPU takes for

@@ -448,7 +448,7 @@ static int choose_batch(struct planner *pl)
 static bool over_budget(const struct planner *pl, struct host_memory *h)
 {
 	host_memory_of(h, pl->p->m, &pl->p->shape, pl->p->layers);
-	return pl->o.max_host_bytes && h->kv + h->work + h->far > pl->o.max_host_bytes;
+	return pl->o.max_host_bytes && h->kv + h->work + h->far + h->weights > pl->o.max_host_bytes;
 }
 
 /*
@@ -460,6 +460,7 @@ static int keep_budget(struct planner *pl)
 {
 	struct accel_plan *p = pl->p;
 	struct host_memory h;
+	char weights[80] = "";
 
 	if (!over_budget(pl, &h))
 		return 0;
@@ -471,9 +472,12 @@ static int keep_budget(struct planner *pl)
 	}
 	if (!over_budget(pl, &h))
 		return 0;
-	return fail(-ENOSPC, "%llu KiB of memory would be taken, %llu for keys and values of layers on the CPU and %llu for steps of %u tokens, where %llu may be: fewer positions, sequences, or tokens at once take less",
-		    (unsigned long long)(h.kv + h.work + 1023) / 1024, (unsigned long long)h.kv / 1024,
-		    (unsigned long long)h.work / 1024, p->shape.batch,
+	if (h.weights)
+		snprintf(weights, sizeof(weights), "%llu for weights that the file has otherwise, ",
+			 (unsigned long long)h.weights / 1024);
+	return fail(-ENOSPC, "%llu KiB of memory would be taken, %s%llu for keys and values of layers on the CPU and %llu for steps of %u tokens, where %llu may be: fewer positions, sequences, or tokens at once take less",
+		    (unsigned long long)(h.kv + h.work + h.weights + 1023) / 1024, weights,
+		    (unsigned long long)h.kv / 1024, (unsigned long long)h.work / 1024, p->shape.batch,
 		    (unsigned long long)pl->o.max_host_bytes / 1024);
 }
 
@@ -512,10 +516,6 @@ static uint32_t log2_of(uint32_t x)
 	return 31 - __builtin_clz(x);
 }
 
-static int choose_pages(struct accel_plan *p, const struct accel_plan_opts *o)
-{
-	struct shape *s = &p->shape;
-	uint64_t pages;
 /* Pages of this size, and as many as the caller wants. */
 static uint64_t set_pages(struct shape *s, const struct accel_plan_opts *o, uint32_t page_log2)
 {
@@ -541,10 +541,14 @@ static bool pages_fit(const struct accel_plan *p)
 	return of_seq <= OCTANS_MAX_COLS;
 }
 
+static int choose_pages(struct accel_plan *p, const struct accel_plan_opts *o)
+{
+	struct shape *s = &p->shape;
+	uint32_t log2 = log2_of(o->page ? o->page : LEAST_PAGE);
+	uint64_t pages;
 
 	if (o->page & (o->page - 1) || o->page > 1u << OCTANS_MAX_PAGE_LOG2)
 		return fail(-EINVAL, "pages of %u positions cannot be had: it must be a power of two up to %u",
-	uint32_t log2 = log2_of(o->page ? o->page : LEAST_PAGE);
 			    o->page, 1u << OCTANS_MAX_PAGE_LOG2);
 	pages = set_pages(s, o, log2);
 	while (!o->page && log2 < OCTANS_MAX_PAGE_LOG2 && (shape_seq_pages(s) > TABLE_PAGES || !pages_fit(p)))
@@ -712,7 +716,7 @@ int accel_plan_info(const struct accel_plan *p, struct accel_plan_info *info)
 	};
 
 	host_memory_of(&host, p->m, &p->shape, p->layers);
-	i.host_bytes = host.kv + host.work + host.far;
+	i.host_bytes = host.kv + host.work + host.far + host.weights;
 	for (uint32_t k = 0; k < p->m->n_layers; k++)
 		i.layers_on_device += p->layers[k].device >= 0;
 	for (uint32_t k = 0; k < p->n_devices; k++)

@@ -217,11 +217,12 @@ struct accel_plan_opts {
 	uint32_t n_places;	/* 0, or that of the model's layers */
 	const uint32_t *places;	/* [n_places]: ACCEL_PLACE_*, read by accel_plan_new() only */
 	/*
-	 * Bytes that an engine may take of the host's memory, beside the weights in the file: if it were to
-	 * take more, no weights are kept there for processors, layers stay on these where the CPU were faster,
-	 * and fewer tokens are computed at once, unless batch is set; if that is not enough there is no plan.  Layers that leave a processor,
-	 * which fails or is fuller than it was, take memory of the host then, which is not in it.  0 = no limit, but seven eighths of what
-	 * is free may be weights for processors
+	 * Bytes that an engine may take of the host's memory, beside the weights that are used where they lie in
+	 * the file; those of a model that cannot be are counted.  If it were to take more, no weights are kept
+	 * there for processors, layers stay on these where the CPU were faster, and fewer tokens are computed at
+	 * once, unless batch is set; if that is not enough there is no plan.  Layers that leave a processor,
+	 * which fails or is fuller than it was, take memory of the host then, which is not in it.  0 = no limit,
+	 * but seven eighths of what is free may be weights for processors
 	 */
 	uint64_t max_host_bytes;
 	uint64_t max_device_bytes;	/* of on-card memory of each processor; what has no room goes to the
@@ -265,7 +266,7 @@ struct accel_plan_info {
 	uint32_t page;		/* positions of a page */
 	uint32_t pages;		/* of keys and values, of all sequences together */
 	enum accel_kv_type kv_type;
-	uint64_t host_bytes;	/* an engine takes in memory of the host, beside the weights in the file */
+	uint64_t host_bytes;	/* an engine takes in memory of the host, as max_host_bytes counts */
 	uint64_t device_bytes;	/* and of on-card memory, of all processors */
 };
 
