@@ -212,7 +212,8 @@ static struct octans_tensor record_choice(struct build *b)
 	build_matmul(b, w, build_scratch(b, NORM), MLA_IW, NO_BIAS, 0);
 	build_affine(b, w, w, 1 / sqrtf((float)a->index.dim * j), 0);
 	build_map(b, scores, OCTANS_MAP_RELU, scores, OCTANS_MAP_MUL, build_split(b, w, a->index.times, j));
-	build_affine(b, sums, sums, 0, 0);
+	/* 0, of what is the row's own: what another has left in sums may be no number */
+	build_affine(b, sums, tensor_columns(build_scratch(b, SCORES), 0, n), 0, 0);
 	RECORD(&b->r, MOVE, move, OCTANS_MOVE_ADD, .dst = sums,
 	       .dst_ids = build_table_rows(b, a->index.owner, a->index.times), .src = scores);
 	list.type = OCTANS_TYPE_I32;
