@@ -17,6 +17,7 @@
 
 #include "engine_rig.h"
 #include "hybrid_build.h"
+#include "mla_build.h"
 /* It has a struct build of its own. */
 #define build layer_build
 #include "memory_layer.h"
@@ -734,13 +735,30 @@ static void test_states(void)
 }
 
 /* Of models as there are; several of a step's sequences are more rows than one group has. */
-static void test_hybrid(int (*load_hybrid)(uint32_t vocab, struct accel_model **m), const char *what)
+static int latent(uint32_t vocab, struct accel_model **m)
+{
+	struct mla_build l = mla_small;
+
+	l.vocab = vocab;
+	return mla_load(&l, m);
+}
+
+static int indexed(uint32_t vocab, struct accel_model **m)
+{
+	struct mla_build l = mla_indexed;
+
+	l.vocab = vocab;
+	return mla_load(&l, m);
+}
+
+static void test_other(int (*load_other)(uint32_t vocab, struct accel_model **m), const char *what, bool states)
 {
 	struct accel_model *plain = model;
 
-	if (ok(!load_hybrid(mi.n_vocab, &model), "%s", what)) {
+	if (ok(!load_other(mi.n_vocab, &model), "%s", what)) {
 		compute_all();
-		test_few_slots();
+		if (states)
+			test_few_slots();
 		accel_model_free(model);
 	}
 	model = plain;
@@ -762,9 +780,11 @@ int main(void)
 	row = mi.n_vocab * sizeof(float);
 	make_texts();
 	test_states();
-	test_hybrid(hybrid_mamba, "Mamba-2 and attention");
-	test_hybrid(hybrid_delta, "the gated delta rule and attention");
-	test_hybrid(load_kinds, KINDS);
+	test_other(hybrid_mamba, "Mamba-2 and attention", true);
+	test_other(hybrid_delta, "the gated delta rule and attention", true);
+	test_other(load_kinds, KINDS, true);
+	test_other(latent, "latent attention", false);
+	test_other(indexed, "latent attention to what an indexer chooses", false);
 	compute_alone();
 	test_mixes();
 	test_two_cards();
