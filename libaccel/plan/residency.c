@@ -221,7 +221,8 @@ static uint64_t far_limit(const struct planner *pl)
 
 	if (pl->o.max_host_bytes) {
 		host_memory_of(&h, pl->p->m, &pl->p->shape, pl->p->layers);
-		return pl->o.max_host_bytes > h.kv + h.work ? pl->o.max_host_bytes - h.kv - h.work : 0;
+		h.work += h.kv + h.weights;
+		return pl->o.max_host_bytes > h.work ? pl->o.max_host_bytes - h.work : 0;
 	}
 	for (uint32_t d = 0; d < pl->p->n_devices; d++)
 		if (!pl->devs[d]->timing_only)
