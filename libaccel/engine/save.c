@@ -98,6 +98,8 @@ static int make_fingerprint(struct accel_engine *e)
 
 		hash_add(&h, window, sizeof(window));
 	}
+	if (e->m->list)			/* of a step of one position there is none */
+		hash_add(&h, &e->m->list, sizeof(e->m->list));
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++) {
 		err = add_layer(&h, e->m, &e->m->layers[i]);
 		for (int k = 0; k < LAYER_WEIGHTS; k++) {

@@ -200,6 +200,38 @@ static void test_list(void)
 	accel_model_free(all);
 }
 
+/* What is kept of a sequence depends on it, in all layers but the first. */
+static void test_saved(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	struct mla_build l = mla_indexed;
+	struct accel_seq *seq[3] = { NULL };
+	struct accel_model *m[3];
+	struct rig r[3];
+	int fd = memfd_create("sequence", MFD_CLOEXEC), err[3];
+	int32_t tokens[40];
+
+	for (int i = 0; i < 40; i++)
+		tokens[i] = i;
+	for (uint32_t i = 0; i < 3; i++) {
+		l.index_top = i == 2 ? 13 : 12;
+		ok(!mla_load(&l, &m[i]), "lists of %u", l.index_top);
+		r[i] = rig_new(m[i], i == 1 ? "sim" : NULL, (struct accel_plan_opts) { .ctx = 64, .positions = 256 }, &o);
+		if (!i)
+			ok(!rig_eval(&r[i], tokens, 40, ACCEL_WANT_NOTHING, NULL) && !accel_seq_save(r[i].seq, fd), "saved");
+		lseek(fd, 0, SEEK_SET);
+		err[i] = accel_seq_load(r[i].engine, fd, &seq[i]);
+	}
+	ok(!err[0] && !err[1], "a sequence is loaded where lists are as long");
+	ok(err[2] == -EINVAL, "and nowhere else: %s", accel_error());
+	for (int i = 0; i < 3; i++) {
+		accel_seq_free(seq[i]);
+		rig_free(&r[i]);
+		accel_model_free(m[i]);
+	}
+	close(fd);
+}
+
 /* ---- what others leave ---- */
 
 /* Makes the first token's embedding, and so its logit, no number. */
@@ -332,6 +364,7 @@ int main(void)
 	test_many_heads();
 	test_files();
 	test_list();
+	test_saved();
 	test_left(NULL);
 	test_left("sim");
 	test_pages();
