@@ -73,6 +73,7 @@ struct op_work {
 struct op_cost {
 	struct op_work once;		/* if there are rows at all */
 	struct op_work row;		/* of the first operand */
+	struct op_work seq;		/* of a sequence, however many rows it has: its state */
 	struct op_work plane;		/* of weights, that any row names; there are so many: */
 	uint32_t planes;
 	struct op_work pair;		/* of a row and a position that it attends to */

@@ -114,7 +114,7 @@ static void cost(const void *command, struct op_cost *c)
 {
 	const struct octans_cmd_scan *cmd = command;
 
-	c->once.bytes = 2 * 4ull * cmd->state.cols;
+	c->seq.bytes = 2 * 4ull * cmd->state.cols;
 	c->row.macs_f32 = 3ull * cmd->state.cols;
 }
 

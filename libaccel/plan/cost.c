@@ -64,6 +64,7 @@ void load_add(struct load *load, const struct accel_model *m, uint64_t pos, uint
 	const uint64_t end = pos + n;
 
 	load->rows += n;
+	load->seqs++;
 	load->pairs[REACH_ALL] += pairs_within(end, end) - pairs_within(end, pos);
 	load->positions[REACH_ALL] += end;
 	for (uint32_t i = 0; i < m->n_windows; i++)
@@ -162,6 +163,7 @@ static void add_command(struct layer_cost *c, const struct accel_model *m, const
 	times = times_of(dst.dyn);
 	rows = times == LAYER_NONE ? 1 : m->times[times];
 	add(&c->once, &cost.once, 1);
+	add(&c->seq, &cost.seq, 1);
 	if (cost.range)
 		add_attention(c, m, &cost, s);
 	if (times != LAYER_NONE && m->by_page[times]) {
@@ -235,6 +237,7 @@ void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load
 	if (load->out || !(out->bytes | out->macs_int8 | out->macs_f16 | out->macs_f32))
 		add(sum, &c->once, load->rows != 0);
 	add(sum, &c->row, load->rows);
+	add(sum, &c->seq, load->seqs);
 	add(sum, &c->out, load->out);
 	for (int i = 0; i < CHOICES && c->choice[i].planes; i++)
 		add_planes(sum, &c->choice[i], c->near, planes_taken(&c->choice[i], load->rows));

@@ -13,7 +13,7 @@ enum { REACH_ALL, REACH_LIST = 1 + MODEL_WINDOWS, REACHES };
 
 /* Of a layer, for each of what a step may have several of. */
 struct layer_cost {
-	struct op_work once, row, out, pair[REACHES], position[REACHES];
+	struct op_work once, row, seq, out, pair[REACHES], position[REACHES];
 	struct choice {
 		struct op_work plane;	/* of so many of which each row takes some: */
 		uint32_t planes, taken;
@@ -25,7 +25,8 @@ struct layer_cost {
 
 /* What a step has. */
 struct load {
-	uint32_t rows;			/* tokens */
+	uint32_t rows;			/* tokens ... */
+	uint32_t seqs;			/* ... of so many sequences */
 	uint32_t out;			/* of how many of them logits are computed */
 	uint64_t pairs[REACHES];	/* of tokens and positions that they attend to */
 	uint64_t positions[REACHES];	/* that are attended to at the least, of all sequences */

@@ -4,6 +4,7 @@
  * processor takes, and not much less; and what the planner foretells is that, too.  Nothing is computed.
  */
 #include "engine_rig.h"
+#include "hybrid_build.h"
 #include "mla_build.h"
 /* It has a struct build of its own. */
 #define build layer_build
@@ -134,7 +135,7 @@ static void test_model(int (*load_model)(struct accel_model **m), const char *wh
 /* Counted one by one. */
 static struct load counted(const struct accel_model *m, uint32_t pos, uint32_t n)
 {
-	struct load l = { .rows = n };
+	struct load l = { .rows = n, .seqs = 1 };
 
 	for (uint32_t w = 0; w <= m->n_windows + 1; w++) {
 		const unsigned int reach = w > m->n_windows ? REACH_LIST : w;
@@ -177,6 +178,35 @@ static void test_loads(void)
 	ok(!bad, "pairs of tokens and positions as they are counted one by one: %u are not", bad);
 }
 
+/* Each sequence has a state of its own, which is read and written once. */
+static void test_states(void)
+{
+	static const struct shape shape = {
+		.ctx = 64, .seqs = 8, .page_log2 = 4, .pages = 32, .slots = 16, .marks = 2, .batch = 16, .out = 1,
+	};
+	static const struct accel_layer how = { .sz = sizeof(how) };
+	struct op_work one = { 0 }, all = { 0 };
+	struct load load = { .rows = 0 };
+	struct layer_cost c;
+	struct accel_model *m;
+	const struct layer *l;
+
+	if (!ok(!hybrid_mamba(40, &m), "states"))
+		return;
+	l = &m->layers[1];
+	ok(!cost_layer(&c, m, l, &shape, &how) && l->state.fixed[0], "a layer with a state");
+	load_add(&load, m, 20, 8);
+	cost_add(&one, &c, &load);
+	load = (struct load) { .rows = 0 };
+	for (int i = 0; i < 8; i++)
+		load_add(&load, m, 20, 1);
+	cost_add(&all, &c, &load);
+	ok(all.bytes == one.bytes + 7 * 2 * 4ull * l->state.fixed[0] && all.macs_f32 == one.macs_f32,
+	   "8 tokens of one sequence move %llu bytes, one of each of 8 %llu", (unsigned long long)one.bytes,
+	   (unsigned long long)all.bytes);
+	accel_model_free(m);
+}
+
 /* ---- what a processor attends to ---- */
 
 static uint32_t too_long(const struct accel_plan *p)
@@ -215,6 +245,7 @@ static void test_long(void)
 int main(void)
 {
 	test_loads();
+	test_states();
 	test_model(load_windows, "windows", 0.8);
 	test_model(load_latent, "latent attention", 0.6);
 	test_model(load_index, "an indexer", 0.5);
