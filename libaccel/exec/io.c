@@ -78,9 +78,24 @@ static size_t put_pages(int32_t *to, const int32_t *from, size_t n, size_t room)
 	return put(to, from, n);
 }
 
+/* Of a rung that is not the step's there are no rows. */
+static uint32_t times_in(const struct accel_model *m, uint32_t times, const struct shape *shape, uint32_t rung)
+{
+	return m->rung[times] && m->rung[times] != 1 + rung ? 0 : model_times_of(m, times, shape);
+}
+
+static uint32_t rung_of(const struct accel_model *m, const struct shape *shape, const struct pass *p)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < p->n_seqs; i++)
+		most = p->pages_used[i] > most ? p->pages_used[i] : most;
+	return model_rung(m, shape, most);
+}
+
 size_t io_write(const struct io *io, const struct accel_model *m, const struct shape *shape, const struct pass *p)
 {
-	const uint32_t stride = shape_seq_pages(shape);
+	const uint32_t stride = shape_seq_pages(shape), rung = rung_of(m, shape, p);
 	uint32_t *params = io->params;
 	size_t size = model_params(m) * sizeof(*params);
 
@@ -94,7 +109,7 @@ size_t io_write(const struct io *io, const struct accel_model *m, const struct s
 	for (int i = 0; i < TOP_LISTS; i++)
 		params[P_TOP + i] = i == top_list(p->top) ? p->top_rows : 0;
 	for (uint32_t i = 0; i < 3 * m->n_times; i++)
-		params[P_TIMES + i] = params[i % 3] * model_times_of(m, i / 3, shape);
+		params[P_TIMES + i] = params[i % 3] * times_in(m, i / 3, shape, rung);
 	size += put(io->tokens, p->tokens, p->n);
 	size += put(io->positions, p->positions, p->n);
 	size += put(io->slots, p->slots, p->n);

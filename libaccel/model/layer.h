@@ -73,6 +73,12 @@ enum { HEAD_NORM = NORM_W, HEAD_OUT = KIND_W };	/* HEAD_OUT: the last of its lay
 #define LAYER_WEIGHTS 24
 #define LAYER_SCRATCH 18
 
+/*
+ * What looks at all of a sequence's pages is recorded for a ladder of so many of them: all, a quarter, a sixteenth.
+ * A step runs the commands of the last rung that holds all pages that it has, the others have no rows.
+ */
+#define RUNGS 3
+
 /* What is said of a layer by numbers that index the model's tables, windows and times; it has none: */
 #define LAYER_NONE (-1)
 
@@ -110,7 +116,10 @@ struct attn_mla {
 		uint32_t heads, dim, top;
 		int rope;
 		int owner;		/* the model's table: a row's number, for each of its heads */
-		int times, pages;	/* the model's: heads; heads and a sequence's pages */
+		int times;		/* the model's: heads */
+		struct {		/* the model's, of steps of this rung: 1; heads; heads and pages */
+			int rows, heads, pages;
+		} rung[RUNGS];
 	} index;
 };
 
@@ -217,7 +226,7 @@ struct window {
 
 #define MODEL_WINDOWS 2
 /* What rows are seen as several times as many by: heads, experts of a token. */
-#define MODEL_TIMES 4
+#define MODEL_TIMES 12
 
 /* Parameters of a step: numbers of rows. */
 enum param {
@@ -400,7 +409,8 @@ struct accel_model {
 	uint32_t n_windows;
 	uint32_t list;		/* positions that a list of them names; 0: none is made */
 	uint32_t times[MODEL_TIMES];
-	bool by_page[MODEL_TIMES];	/* and each as often as a sequence has pages */
+	uint8_t rung[MODEL_TIMES];	/* only in steps of the rung before it; 0: in all */
+	bool by_page[MODEL_TIMES];	/* and each as often as a sequence has pages on that */
 	uint32_t n_times;
 	uint64_t n_params;
 	struct layer *layers;	/* [n_layers] */
@@ -413,10 +423,14 @@ struct accel_model {
 int model_table(struct accel_model *m, const struct table *t);
 int model_window(struct accel_model *m, uint32_t size, bool chunks);
 int model_times(struct accel_model *m, uint32_t n);
-/* The same, n for each page that a sequence may have. */
-int model_times_pages(struct accel_model *m, uint32_t n);
-/* What it is for steps of this shape. */
+/* The same in steps of a rung; by_page: n for each page of it. */
+int model_times_rung(struct accel_model *m, uint32_t n, uint32_t rung, bool by_page);
+/* What it is for steps of this shape, if their rung is its. */
 uint32_t model_times_of(const struct accel_model *m, int times, const struct shape *s);
+/* The rung of a step whose sequences have so many pages at the most. */
+uint32_t model_rung(const struct accel_model *m, const struct shape *s, uint32_t pages);
+/* Pages of a rung; 0: fewer positions than are chosen would be on them. */
+uint32_t model_rung_pages(const struct accel_model *m, const struct shape *s, uint32_t rung);
 /* Parameters of its steps. */
 static inline uint32_t model_params(const struct accel_model *m)
 {

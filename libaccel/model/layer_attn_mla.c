@@ -87,8 +87,19 @@ static int prepare_index(struct layer *l, struct accel_model *m)
 	m->list = l->mla.index.top;	/* of all layers the same */
 	l->mla.index.owner = model_table(m, &owner);
 	l->mla.index.times = model_times(m, owner.n);
-	l->mla.index.pages = model_times_pages(m, owner.n);
-	return l->mla.index.owner < 0 || l->mla.index.times < 0 || l->mla.index.pages < 0 ? -EINVAL : 0;
+	if (l->mla.index.owner < 0 || l->mla.index.times < 0)
+		return -EINVAL;
+	for (uint32_t i = 0; i < RUNGS; i++) {
+		const int rows = model_times_rung(m, 1, i, false), heads = model_times_rung(m, owner.n, i, false);
+		const int pages = model_times_rung(m, owner.n, i, true);
+
+		if (rows < 0 || heads < 0 || pages < 0)
+			return -EINVAL;
+		l->mla.index.rung[i].rows = rows;
+		l->mla.index.rung[i].heads = heads;
+		l->mla.index.rung[i].pages = pages;
+	}
+	return 0;
 }
 
 static int prepare(struct layer *l, struct accel_model *m)
@@ -177,48 +188,77 @@ static void record_index_keys(struct build *b)
 	       .dst_ids = build_array(b, b->at->step.slots, 1), .src = k);
 }
 
-/* What each head of each row has to do with each position: planes of keys are pages, chosen by the sequence's. */
-static void record_scores(struct build *b)
+/* Queries of the indexer, how much each of its heads counts, and of each head its row's sequence's pages. */
+static void record_index_queries(struct build *b)
 {
 	const struct attn_mla *a = &b->layer->mla;
-	const uint32_t j = a->index.heads, pages = shape_seq_pages(b->shape), page = 1u << b->shape->page_log2;
-	const struct octans_tensor q = build_scratch(b, INDEX_Q), owner = build_table_rows(b, a->index.owner, a->index.times);
+	const uint32_t j = a->index.heads, pages = shape_seq_pages(b->shape);
+	const struct octans_tensor q = build_scratch(b, INDEX_Q), w = build_scratch(b, INDEX_W);
+	const struct octans_tensor owner = build_table_rows(b, a->index.owner, a->index.times);
 	struct octans_tensor seq = build_scratch_rows(b, OWNER_SEQ, a->index.times, j, 1);
 	struct octans_tensor sel = build_scratch_rows(b, OWNER_PAGES, a->index.times, j, pages);
-	struct octans_tensor pool = build_pool(b, KEEP_VALUES, a->index.dim);
 
 	build_matmul(b, q, build_scratch(b, BOTTLENECK), MLA_IQ, NO_BIAS, 0);
 	build_rotate(b, q, a->index.rope, j, a->index.dim, 0);
+	build_matmul(b, w, build_scratch(b, NORM), MLA_IW, NO_BIAS, 0);
+	build_affine(b, w, w, 1 / sqrtf((float)a->index.dim * j), 0);
 	seq.type = sel.type = OCTANS_TYPE_I32;
 	RECORD(&b->r, MOVE, move, 0, .dst = seq, .src = build_array(b, b->at->step.seqs, 1), .src_ids = owner);
 	RECORD(&b->r, MOVE, move, 0, .dst = sel, .src = build_pages(b), .src_ids = seq);
+}
+
+/* What each head of each row has to do with each position: planes of keys are pages, chosen by the sequence's. */
+static void record_scores(struct build *b, uint32_t rung, uint32_t pages)
+{
+	const struct attn_mla *a = &b->layer->mla;
+	const uint32_t j = a->index.heads, page = 1u << b->shape->page_log2;
+	struct octans_tensor sel = build_scratch_rows(b, OWNER_PAGES, a->index.rung[rung].heads, j, shape_seq_pages(b->shape));
+	struct octans_tensor pool = build_pool(b, KEEP_VALUES, a->index.dim);
+
+	sel.type = OCTANS_TYPE_I32;
+	sel.cols = pages;
 	pool.rows = page;
 	RECORD(&b->r, MATMUL, matmul, pool.type == OCTANS_TYPE_F16 ? OCTANS_MATMUL_X16 : 0,
-	       .dst = build_scratch_rows(b, SCORES, a->index.pages, j * pages, page),
-	       .x = build_split(b, q, a->index.times, j), .w = pool, .sel = sel, .planes = b->shape->pages,
-	       .plane_stride = b->shape->pages > 1 ? page * pool.stride : 0);
+	       .dst = build_scratch_rows(b, SCORES, a->index.rung[rung].pages, j * pages, page),
+	       .x = build_split(b, build_scratch(b, INDEX_Q), a->index.rung[rung].heads, j), .w = pool, .sel = sel,
+	       .planes = b->shape->pages, .plane_stride = b->shape->pages > 1 ? page * pool.stride : 0);
 }
 
 /* The positions that rows attend to, in order: those of which their heads together think most. */
-static struct octans_tensor record_choice(struct build *b)
+static void record_choice(struct build *b, uint32_t rung, uint32_t pages)
 {
 	const struct attn_mla *a = &b->layer->mla;
-	const uint32_t j = a->index.heads, n = positions(b->shape);
-	const struct octans_tensor w = build_scratch(b, INDEX_W), sums = build_scratch(b, SUMS), none = { 0 };
-	const struct octans_tensor scores = build_scratch_rows(b, SCORES, a->index.times, j, n);
-	struct octans_tensor list = build_scratch(b, LIST);
+	const uint32_t j = a->index.heads, n = pages << b->shape->page_log2;
+	const int rows = a->index.rung[rung].rows, heads = a->index.rung[rung].heads;
+	const struct octans_tensor w = build_split(b, build_scratch(b, INDEX_W), heads, j), none = { 0 };
+	const struct octans_tensor scores = build_scratch_rows(b, SCORES, heads, j, n);
+	const struct octans_tensor sums = build_scratch_rows(b, SUMS, rows, 1, n);
+	struct octans_tensor list = build_scratch_rows(b, LIST, rows, 1, a->index.top);
 
-	record_scores(b);
-	build_matmul(b, w, build_scratch(b, NORM), MLA_IW, NO_BIAS, 0);
-	build_affine(b, w, w, 1 / sqrtf((float)a->index.dim * j), 0);
-	build_map(b, scores, OCTANS_MAP_RELU, scores, OCTANS_MAP_MUL, build_split(b, w, a->index.times, j));
+	record_scores(b, rung, pages);
+	build_map(b, scores, OCTANS_MAP_RELU, scores, OCTANS_MAP_MUL, w);
 	/* 0, of what is the row's own: what another has left in sums may be no number */
-	build_affine(b, sums, tensor_columns(build_scratch(b, SCORES), 0, n), 0, 0);
-	RECORD(&b->r, MOVE, move, OCTANS_MOVE_ADD, .dst = sums,
-	       .dst_ids = build_table_rows(b, a->index.owner, a->index.times), .src = scores);
+	build_affine(b, sums, tensor_columns(build_scratch_rows(b, SCORES, rows, 1, j * n), 0, n), 0, 0);
+	RECORD(&b->r, MOVE, move, OCTANS_MOVE_ADD, .dst = sums, .dst_ids = build_table_rows(b, a->index.owner, heads),
+	       .src = scores);
 	list.type = OCTANS_TYPE_I32;
 	RECORD(&b->r, TOPK, topk, OCTANS_TOPK_BY_ID, .ids = list, .values = none, .x = sums,
-	       .range = build_range(b, 0), .k = list.cols, .groups = 1, .groups_used = 1, .scale = 1);
+	       .range = build_split(b, build_range(b, 0), rows, 1), .k = a->index.top, .groups = 1, .groups_used = 1,
+	       .scale = 1);
+}
+
+static struct octans_tensor record_index(struct build *b)
+{
+	struct octans_tensor list = build_scratch(b, LIST);
+
+	record_index_queries(b);
+	for (uint32_t i = 0; i < RUNGS; i++) {
+		const uint32_t pages = model_rung_pages(b->m, b->shape, i);
+
+		if (pages)
+			record_choice(b, i, pages);
+	}
+	list.type = OCTANS_TYPE_I32;
 	return list;
 }
 
@@ -239,7 +279,7 @@ static void record_attention(struct build *b)
 	if (a->index.heads)
 		record_index_keys(b);
 	if (is_sparse(b->layer, b->shape))
-		cmd.range = record_choice(b);
+		cmd.range = record_index(b);
 	build_attend(b, &cmd, 0);
 	build_matmul_by(b, by_head(b, VALUES), by_head(b, ATT), MLA_VB, NO_BIAS, heads(b));
 	build_add(b, build_scratch(b, VALUES), MLA_OUT, NO_BIAS, Y);

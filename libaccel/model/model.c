@@ -164,32 +164,49 @@ int model_window(struct accel_model *m, uint32_t size, bool chunks)
 	return 1 + m->n_windows++;
 }
 
-static int add_times(struct accel_model *m, uint32_t n, bool by_page)
+static int add_times(struct accel_model *m, uint32_t n, uint8_t rung, bool by_page)
 {
 	for (uint32_t i = 0; i < m->n_times; i++)
-		if (m->times[i] == n && m->by_page[i] == by_page)
+		if (m->times[i] == n && m->rung[i] == rung && m->by_page[i] == by_page)
 			return i;
 	if (m->n_times == MODEL_TIMES)
 		return fail(-EINVAL, "models with more than %u numbers of heads and experts are not supported",
 			    MODEL_TIMES);
 	m->times[m->n_times] = n;
+	m->rung[m->n_times] = rung;
 	m->by_page[m->n_times] = by_page;
 	return m->n_times++;
 }
 
 int model_times(struct accel_model *m, uint32_t n)
 {
-	return add_times(m, n, false);
+	return add_times(m, n, 0, false);
 }
 
-int model_times_pages(struct accel_model *m, uint32_t n)
+int model_times_rung(struct accel_model *m, uint32_t n, uint32_t rung, bool by_page)
 {
-	return add_times(m, n, true);
+	return add_times(m, n, 1 + rung, by_page);
 }
 
 uint32_t model_times_of(const struct accel_model *m, int times, const struct shape *s)
 {
-	return m->times[times] * (m->by_page[times] ? shape_seq_pages(s) : 1);
+	return m->times[times] * (m->by_page[times] ? model_rung_pages(m, s, m->rung[times] - 1) : 1);
+}
+
+uint32_t model_rung_pages(const struct accel_model *m, const struct shape *s, uint32_t rung)
+{
+	const uint32_t part = 1u << 2 * rung, pages = (shape_seq_pages(s) + part - 1) / part;
+
+	return !rung || (uint64_t)pages << s->page_log2 >= m->list ? pages : 0;
+}
+
+uint32_t model_rung(const struct accel_model *m, const struct shape *s, uint32_t pages)
+{
+	uint32_t rung = RUNGS - 1;
+
+	while (rung && model_rung_pages(m, s, rung) < (pages ? pages : 1))
+		rung--;
+	return rung;
 }
 
 uint64_t model_scratch(const struct accel_model *m, const struct shape *s, unsigned int i)

@@ -167,7 +167,8 @@ static void add_command(struct layer_cost *c, const struct accel_model *m, const
 	if (cost.range)
 		add_attention(c, m, &cost, s);
 	if (times != LAYER_NONE && m->by_page[times]) {
-		add_pages(c, &cost, rows, s);
+		if (m->rung[times] == 1)	/* as much is done whatever the step's rung is */
+			add_pages(c, &cost, rows, s);
 		return;
 	}
 	add(dst.dyn == OCTANS_DYN_ROWS(P_OUT) ? &c->out : &c->row, &cost.row, rows);

@@ -396,7 +396,7 @@ static uint32_t most_rows(const struct accel_plan *p, uint32_t batch)
 		const uint32_t times = model_times_of(p->m, i, &p->shape);
 		const uint32_t limit = p->m->by_page[i] ? OCTANS_MAX_ROWS : OCTANS_MAX_TOKENS;
 
-		if (batch > limit / times)
+		if (times && batch > limit / times)
 			batch = limit / times ? limit / times : 1;
 	}
 	return batch < OCTANS_MAX_TOKENS ? batch : OCTANS_MAX_TOKENS;

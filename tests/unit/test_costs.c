@@ -130,6 +130,31 @@ static void test_model(int (*load_model)(struct accel_model **m), const char *wh
 	accel_model_free(m);
 }
 
+/* What an indexer takes at a position depends little on how many there may be. */
+static void test_ladder(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	struct mla_build l = mla_indexed;
+	uint64_t cycles[2] = { 0 };
+	struct accel_model *m;
+
+	l.ctx = 1 << 17;
+	l.index_heads = 32;
+	if (!ok(!mla_load(&l, &m), "an indexer of 32 heads"))
+		return;
+	for (int i = 0; i < 2; i++) {
+		struct rig r = rig_new(m, CARD, (struct accel_plan_opts) { .ctx = i ? 1 << 17 : 1 << 13, .batch = 8 }, &o);
+		struct accel_engine_stats d;
+
+		if (r.engine && step(&r, 8000, 1, &d))
+			cycles[i] = d.modelled.cycles;
+		rig_free(&r);
+	}
+	ok(cycles[0] && cycles[1] < cycles[0] * 5 / 4, "a token at 8000 takes %llu cycles of 8192 positions, %llu of 131072",
+	   (unsigned long long)cycles[0], (unsigned long long)cycles[1]);
+	accel_model_free(m);
+}
+
 /* ---- loads ---- */
 
 /* Counted one by one. */
@@ -249,6 +274,7 @@ int main(void)
 	test_model(load_windows, "windows", 0.8);
 	test_model(load_latent, "latent attention", 0.6);
 	test_model(load_index, "an indexer", 0.5);
+	test_ladder();
 	test_long();
 	return done();
 }
