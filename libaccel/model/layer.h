@@ -226,7 +226,7 @@ struct window {
 
 #define MODEL_WINDOWS 2
 /* What rows are seen as several times as many by: heads, experts of a token. */
-#define MODEL_TIMES 12
+#define MODEL_TIMES 16
 
 /* Parameters of a step: numbers of rows. */
 enum param {
