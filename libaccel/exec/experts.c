@@ -166,6 +166,18 @@ bool experts_move(struct experts *e, struct expert_move *move)
 	return true;
 }
 
+void experts_stay(struct experts *e, const struct expert_move *move)
+{
+	const uint32_t in = e->begins[move->in.layer] + move->in.expert;
+	const uint32_t out = e->begins[move->out.layer] + move->out.expert;
+
+	e->state[in].slot = -1;
+	e->in_slot[move->slot] = move->vacant ? -1 : (int32_t)out;
+	if (!move->vacant)
+		e->state[out].slot = move->slot;
+	e->stats.moves--;
+}
+
 void experts_stats(const struct experts *e, struct expert_stats *st)
 {
 	*st = e->stats;

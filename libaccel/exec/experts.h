@@ -40,6 +40,8 @@ uint32_t experts_count(struct experts *e, uint32_t layer, const int32_t *ids, ui
 uint32_t experts_settle(struct experts *e);
 /* The next change that is worth it, which has been made when this returns.  False: there is none. */
 bool experts_move(struct experts *e, struct expert_move *move);
+/* It could not be made: who was to leave stays. */
+void experts_stay(struct experts *e, const struct expert_move *move);
 
 /* Times that an expert was chosen by a row, and that it was on the card then; moves. */
 struct expert_stats {

@@ -301,8 +301,10 @@ int far_settle(struct far *far)
 
 		if (!move.vacant)
 			err = map_expert(far, layer_of(far, move.out.layer), move.out.expert, NULL, 0);
-		if (err)
+		if (err) {		/* pages of it may still be those of the slot, which is then left as it is */
+			experts_stay(far->experts, &move);
 			break;
+		}
 		copy_expert(far, in, move.in.expert, move.slot);
 		err = map_expert(far, in, move.in.expert, far->card.slots, slot_at(far, move.slot));
 	}

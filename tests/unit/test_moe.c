@@ -5,9 +5,12 @@
  * is the token and, at e, the weight of expert e: it is compared with what the sentences of
  * layers.rst say, computed here in double, and must have the same bits however it is computed.
  */
+#include <errno.h>
 #include <math.h>
 
+#include "device/transport.h"
 #include "engine_rig.h"
+#include "error.h"
 #include "llama_load.h"
 /* It has a struct build of its own. */
 #define build layer_build
@@ -503,6 +506,73 @@ static void test_hot(const struct accel_model *loaded, const struct mix *x)
 	rig_free(&r);
 }
 
+static int (*map_vm)(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va, uint64_t size,
+		     uint32_t flags);
+static int maps_left = -1;	/* until one fails; -1: none does */
+
+static int map_or_fail(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va, uint64_t size,
+		       uint32_t flags)
+{
+	if (maps_left >= 0 && !maps_left--)
+		return fail(-ENOMEM, "no memory for a page table");
+	return map_vm(vm, bo, offset, va, size, flags);
+}
+
+/* Logits of each token by itself; the page of an expert that moves cannot be changed, once. */
+static bool run_failing(struct rig *r, int fails, float *to)
+{
+	maps_left = fails;
+	for (uint32_t i = 0; i < TOKENS; i++) {
+		const int32_t token = token_at(i / 6 * 5);
+		const float *logits;
+
+		if (rig_eval(r, &token, 1, ACCEL_WANT_LAST, &logits))
+			return false;
+		memcpy(to + i * EMBD, logits, sizeof(float) * EMBD);
+	}
+	return true;
+}
+
+/* An expert that could not leave its room is not where another comes to be. */
+static void test_stuck(const struct accel_model *loaded, const struct mix *x)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	float *want = malloc(sizeof(float) * TOKENS * EMBD), *is = malloc(sizeof(float) * TOKENS * EMBD);
+	struct layer layers[3];
+	struct accel_model m;
+	uint32_t failed = 0, wrong = 0;
+	uint64_t moves = 0;
+
+	if (!ok(!make_model(x, loaded, layers, &m), "%s: an expert that cannot leave", x->name))
+		return;
+	for (int fails = -1; fails < 24; fails++) {
+		struct accel_plan_opts po = { .ctx = 512, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+		struct transport broken;
+		struct rig r = { 0 };
+
+		accel_open("sim", &r.dev);
+		broken = *r.dev->t;
+		map_vm = broken.vm_map;
+		broken.vm_map = map_or_fail;
+		r.dev->t = &broken;
+		po.max_device_bytes = room_for(&m, r.dev, 16, 2 * x->moe.used);
+		rig_start(&r, &m, po, &o);
+		if (fails < 0)
+			failed += !run_failing(&r, -1, want);
+		else if (!run_failing(&r, fails, is))
+			failed++;
+		else
+			wrong += memcmp(is, want, sizeof(float) * TOKENS * EMBD) != 0;
+		moves += rig_stats(&r).expert_moves;
+		maps_left = -1;
+		rig_free(&r);
+	}
+	ok(!failed && moves, "24 times a page cannot be changed: %u steps fail", failed);
+	ok(!wrong, "and %u times there are other bits", wrong);
+	free(want);
+	free(is);
+}
+
 #define V3 .experts = 256, .used = 8, .groups = 8, .groups_used = 4, .group_top2 = true, .gate = MOE_SIGMOID, \
 	.renorm = true, .scale = 2.5f
 
@@ -577,6 +647,7 @@ int main(void)
 		test_mix(loaded, &mixes[i]);
 	test_rules();
 	test_hot(loaded, &mixes[0]);
+	test_stuck(loaded, &mixes[3]);
 	test_by_hand(loaded);
 	test_fused(loaded);
 	accel_model_free(loaded);
