@@ -407,7 +407,7 @@ static int make(struct exec_dev *e, const struct exec_dev_opts *o)
 	err = record_all(e, o->mine, &at);
 	if (!err)
 		err = cost_all(e, o);
-	if (!err)
+	if (!err && f.weights)		/* none: all are in the host's memory */
 		err = map_buffer(e, &e->weights);
 	for (uint32_t i = 0; i < m->n_tables && !err; i++)
 		if (!e->info.timing_only || table_is_control(&m->tables[i]))

@@ -12,6 +12,7 @@
 #include "device/transport.h"
 #include "error.h"
 #include "exec/experts.h"
+#include "model/layer.h"
 
 #define TOKENS 40
 
@@ -137,6 +138,31 @@ static void test_budget(void)
 	rig_free(&all);
 }
 
+/* Nothing but the table, and no cosines: there are no weights at all on the card. */
+static void test_nothing(void)
+{
+	static const uint32_t places[2] = { ACCEL_PLACE_DEVICE(0), ACCEL_PLACE_CPU };
+	const struct accel_plan_opts po = { .ctx = 64, .stream = ACCEL_STREAM_ALWAYS, .n_places = 2, .places = places };
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	struct layer ends[2] = { model->layers[0], model->layers[model->n_layers - 1] };
+	struct accel_model m = *model;
+	const float *want, *is = NULL;
+	const int32_t tokens[] = { 5, 9, 3 };
+	struct rig cpu = { 0 }, card = { 0 };
+
+	m.layers = ends;
+	m.n_layers = 2;
+	m.n_tables = 0;
+	rig_start(&cpu, &m, (struct accel_plan_opts) { .ctx = 64 }, &o);
+	accel_open("sim:rings=1", &card.dev);
+	rig_start(&card, &m, po, &o);
+	ok(cpu.engine && card.engine && !rig_eval(&cpu, tokens, 3, ACCEL_WANT_ALL, &want) &&
+	   !rig_eval(&card, tokens, 3, ACCEL_WANT_ALL, &is) && rig_stats(&card).layers_device == 1 &&
+	   !memcmp(is, want, sizeof(float) * 3 * mi.n_vocab), "the table alone: all that is on the card is read elsewhere");
+	rig_free(&cpu);
+	rig_free(&card);
+}
+
 /* ---- what fails ---- */
 
 static void test_failures(const float *want)
@@ -252,6 +278,7 @@ int main(void)
 		test_no_host(want);
 	}
 	test_never();
+	test_nothing();
 	test_budget();
 	test_experts();
 	free(want);
