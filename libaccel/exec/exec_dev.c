@@ -547,8 +547,10 @@ int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass)
 	if (err)
 		return err;
 	for (uint32_t i = first; i < e->runs[first].end; i++) {
-		far_count(&e->far, i, pass->n, &e->costs[i].near);
-		cost_add(&c, &e->costs[i], &pass->load);
+		struct layer_cost cost = e->costs[i];
+
+		far_count(&e->far, i, pass->n, &cost);
+		cost_add(&c, &cost, &pass->load);
 	}
 	account(e, &c);
 	return 0;

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "exec/experts.h"
 #include "model/layer.h"
+#include "plan/cost.h"
 
 #define TOKENS 40
 
@@ -242,27 +243,43 @@ static void test_experts(void)
 	struct expert_move move;
 	struct expert_stats st;
 	const int32_t hot[] = { 7, 6 }, bad[] = { -1, 8, 1 << 30 };
-	uint32_t there = 0;
+	uint32_t there = 0, near;
 
 	for (uint32_t i = 0; i < 2; i++)
 		for (uint32_t k = 0; k < n[i]; k++)
 			there += experts_slot(e, i, k) >= 0;
 	ok(there == 3 && !experts_settle(e), "three have a place, and nobody was chosen");
-	ok(!experts_count(e, 0, bad, 3, 1) && !experts_settle(e), "who is not there does not count");
-	experts_count(e, 0, hot, 2, 1);
+	ok(!experts_count(e, 0, bad, 3, 1, &near) && !experts_settle(e), "who is not there does not count");
+	experts_count(e, 0, hot, 2, 1, &near);
 	ok(experts_settle(e) == 1 && experts_move(e, &move) && move.vacant && move.in.layer == 0 && move.in.expert == 6 &&
 	   experts_slot(e, 0, 6) == move.slot, "the first goes where there is room");
 	ok(experts_move(e, &move) && !move.vacant && move.in.expert == 7 && experts_slot(e, 0, 7) == move.slot &&
 	   experts_slot(e, move.out.layer, move.out.expert) < 0, "the second where one is that nobody wants");
 	ok(!experts_move(e, &move), "and that is all");
-	ok(experts_count(e, 0, hot, 2, 1) == 2 && !experts_settle(e), "both are there");
+	ok(experts_count(e, 0, hot, 2, 1, &near) == 2 && near == 2 && !experts_settle(e), "both are there");
 	experts_stats(e, &st);
 	ok(st.uses == 4 && st.hits == 2 && st.moves == 2, "four uses, two hits, two moves");
 	experts_free(e);
 	e = experts_new(n, some, 2, 0);
-	experts_count(e, 1, (const int32_t[]) { 4 }, 1, 1);
+	ok(experts_count(e, 1, (const int32_t[]) { 4, 4 }, 2, 2, &near) == 1 && !near, "one, twice, and it is far");
 	ok(!experts_settle(e) && !experts_move(e, &move), "without room nobody moves");
 	experts_free(e);
+}
+
+/* What is read over the bus is not more than that, or a processor would seem faster than it can be. */
+static void test_shares(void)
+{
+	struct layer_cost c = { .choice[0] = { .plane.far = 1000, .planes = 8, .taken = 3 }, .near = 5 };
+	const struct load one = { .rows = 1, .out = 1 };
+	struct op_work of_all = { 0 }, seen = { 0 };
+
+	cost_add(&of_all, &c, &one);
+	ok(of_all.far == 1125 && of_all.bytes == 1875, "three of eight are taken, and five of those are there: %llu bytes are far",
+	   (unsigned long long)of_all.far);
+	c.seen = 2;
+	c.near = 1;
+	cost_add(&seen, &c, &one);
+	ok(seen.far == 1000 && seen.bytes == 1000, "two were, one was there");
 }
 
 int main(void)
@@ -281,6 +298,7 @@ int main(void)
 	test_nothing();
 	test_budget();
 	test_experts();
+	test_shares();
 	free(want);
 	accel_model_free(model);
 	return done();
