@@ -790,7 +790,8 @@ uint32_t plan_shrink(const struct accel_plan *p, struct accel_layer *layers, uin
 		footprint_of(&f, p->m, &p->shape, mine, p->streams, layers, NULL, NULL);
 		if (f.bytes <= room)
 			break;
-		if (halve_experts(layers, n, device))
+		/* a buffer may end behind the last of them */
+		if (leave_experts(layers, n, device, name, f.slot ? (f.bytes - room + f.slot - 1) / f.slot : 0))
 			continue;
 		i = mine[0] ? 0 : --next;	/* the table first, then from the end */
 		if (!mine[i])

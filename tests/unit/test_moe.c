@@ -506,6 +506,39 @@ static void test_hot(const struct accel_model *loaded, const struct mix *x)
 	rig_free(&r);
 }
 
+/* Others have taken memory since the plan was made: as many experts go as have to, and it is said. */
+static void test_fuller(const struct accel_model *loaded, const struct mix *x)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	struct accel_plan_opts po = { .ctx = 512, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+	struct accel_layer planned = { .sz = sizeof(planned) }, is = planned;
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	struct accel_bo *other = NULL;
+	struct layer layers[3];
+	struct accel_model m;
+	struct rig r = { 0 };
+	uint64_t take;
+	char text[64];
+
+	if (!ok(!make_model(x, loaded, layers, &m) && !accel_open("sim:local=32M", &r.dev) &&
+		!accel_dev_info(r.dev, &info) && !rig_plan(&r, &m, po), "%s: a card that is fuller than it was", x->name))
+		return;
+	/* room for all but three of them */
+	take = info.memory_size - info.memory_used - accel_plan_device_bytes(r.plan, 0) +
+	       2 * footprint_expert_bytes(&m.layers[1]) + 4096;
+	accel_plan_layer(r.plan, 1, &planned);
+	ok(!accel_bo_new(r.dev, take / 4096 * 4096, ACCEL_BO_DEVICE, "another's", &other) && !rig_engine(&r, &o) &&
+	   !accel_engine_layer(r.engine, 1, &is) && planned.experts_on_card == planned.experts &&
+	   is.experts_on_card >= planned.experts - 4 && is.experts_on_card < planned.experts,
+	   "%u of %u experts still have room", is.experts_on_card, planned.experts_on_card);
+	snprintf(text, sizeof(text), "%u of its %u experts have room", is.experts_on_card, is.experts);
+	ok(strstr(is.detail, text) && r.engine && rig_stats(&r).fallbacks == 1, "%s; %s", is.detail,
+	   r.engine ? rig_stats(&r).fallback_reason : "");
+	rig_stop(&r);
+	accel_bo_free(other);
+	rig_free(&r);
+}
+
 static int (*map_vm)(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va, uint64_t size,
 		     uint32_t flags);
 static int maps_left = -1;	/* until one fails; -1: none does */
@@ -647,6 +680,7 @@ int main(void)
 		test_mix(loaded, &mixes[i]);
 	test_rules();
 	test_hot(loaded, &mixes[0]);
+	test_fuller(loaded, &mixes[3]);
 	test_stuck(loaded, &mixes[3]);
 	test_by_hand(loaded);
 	test_fused(loaded);
