@@ -110,6 +110,29 @@ static void test_never(void)
 	rig_free(&r);
 }
 
+/* What is copied comes while other layers are computed: a step takes as long as the bus, or as all the rest. */
+static void test_prediction(void)
+{
+	struct rig r = make("sim:rings=1,profile=octans-s,local=4M", to_card((struct accel_plan_opts) { .ctx = 64 }));
+	struct accel_prediction foretold = { .sz = sizeof(foretold) };
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	struct accel_layer l = { .sz = sizeof(l) };
+	double far = 0, near = 0;
+
+	for (uint32_t i = 1; i < mi.n_layers && !accel_plan_layer(r.plan, i, &l); i++) {
+		far += l.host_bytes;
+		near += l.weight_bytes;
+	}
+	accel_dev_info(r.dev, &info);
+	far /= (double)info.pcie_bpc * info.clock_hz;
+	near /= (double)info.local_bpc * info.clock_hz;
+	ok(n_with(r.plan, ACCEL_WEIGHTS_STREAM) > 1 && n_with(r.plan, ACCEL_WEIGHTS_CARD) > 1 &&
+	   !accel_plan_predict(r.plan, 32, &foretold) && foretold.token_device_s < 1.05 * (far > near ? far : near) &&
+	   foretold.token_device_s >= far, "a token: %.3g ms, where the bus takes %.3g and the rest about %.3g",
+	   1e3 * foretold.token_device_s, 1e3 * far, 1e3 * near);
+	rig_free(&r);
+}
+
 /* As much of the host as may be taken, and no more. */
 static void test_budget(void)
 {
@@ -295,6 +318,7 @@ int main(void)
 		test_no_host(want);
 	}
 	test_never();
+	test_prediction();
 	test_nothing();
 	test_budget();
 	test_experts();
