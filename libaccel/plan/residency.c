@@ -208,9 +208,8 @@ static uint64_t far_bytes(const struct planner *pl)
 {
 	uint64_t sum = 0;
 
-	for (uint32_t i = 0; i < pl->p->m->n_layers; i++)
-		if (pl->p->layers[i].device >= 0)
-			sum += pl->p->layers[i].host_bytes;
+	for (uint32_t d = 0; d < pl->p->n_devices; d++)
+		sum += footprint_host(pl->p->m, &pl->p->shape, pl->p->layers, d);
 	return sum;
 }
 

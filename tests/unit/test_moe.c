@@ -15,6 +15,8 @@
 /* It has a struct build of its own. */
 #define build layer_build
 #include "plan/footprint.h"
+#include "plan/host.h"
+#include "plan/plan.h"
 #undef build
 
 #define EMBD 256
@@ -506,6 +508,41 @@ static void test_hot(const struct accel_model *loaded, const struct mix *x)
 	rig_free(&r);
 }
 
+static int (*new_bo)(struct accel_bo *bo, const char *label);
+static uint64_t taken;		/* of the host's memory, for weights */
+
+static int count_bo(struct accel_bo *bo, const char *label)
+{
+	if (bo->flags == ACCEL_BO_HOST && strcmp(label, "steps"))
+		taken += bo->size;
+	return new_bo(bo, label);
+}
+
+/* Experts lie there in whole pages, and which were chosen is told there: a plan counts both. */
+static void test_taken(const struct accel_model *loaded, const struct mix *x)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	struct accel_plan_opts po = { .ctx = 512, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+	struct transport counts;
+	struct host_memory h;
+	struct layer layers[3];
+	struct accel_model m;
+	struct rig r = { 0 };
+
+	if (!ok(!make_model(x, loaded, layers, &m) && !accel_open("sim", &r.dev), "%s: what is taken", x->name))
+		return;
+	counts = *r.dev->t;
+	new_bo = counts.bo_new;
+	counts.bo_new = count_bo;
+	r.dev->t = &counts;
+	taken = 0;
+	rig_start(&r, &m, po, &o);
+	host_memory_of(&h, &m, plan_shape(r.plan), plan_layers(r.plan));
+	ok(r.engine && taken && h.far == taken, "of the host's memory for weights: planned %llu, taken %llu",
+	   (unsigned long long)h.far, (unsigned long long)taken);
+	rig_free(&r);
+}
+
 /* Others have taken memory since the plan was made: as many experts go as have to, and it is said. */
 static void test_fuller(const struct accel_model *loaded, const struct mix *x)
 {
@@ -680,6 +717,7 @@ int main(void)
 		test_mix(loaded, &mixes[i]);
 	test_rules();
 	test_hot(loaded, &mixes[0]);
+	test_taken(loaded, &mixes[3]);
 	test_fuller(loaded, &mixes[3]);
 	test_stuck(loaded, &mixes[3]);
 	test_by_hand(loaded);
