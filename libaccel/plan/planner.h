@@ -26,7 +26,8 @@ struct planner {
 	const struct accel_devinfo *devs[MAX_DEVICES];
 	bool *mine;			/* [n_layers]: of the device that is looked at */
 	struct layer_cost *costs;	/* [n_layers] */
-	bool *slower;			/* [n_layers]: on the CPU, as reading weights in the host's memory is slower */
+	uint64_t *slower;		/* [n_layers], a bit each: processors that are slower than the CPU, as they would
+					 * read its weights in the host's memory */
 	bool no_far;			/* all weights are on cards, or layers on the CPU */
 };
 

@@ -47,7 +47,8 @@ static void place_least(struct planner *pl, struct accel_layer *a, uint32_t from
 	if (a->device >= 0)
 		return;
 	set_weights(pl->p, a, ACCEL_WEIGHTS_CARD);
-	place(pl, a, from);
+	if (!pl->slower[a->index])
+		place(pl, a, from);
 }
 
 static double whole(const struct accel_layer *a)
@@ -74,10 +75,8 @@ static void spread(struct planner *pl)
 		while (device + 1 < p->n_devices && given * memory > until * model)
 			until += room_on(pl, ++device);
 		given += whole(a);
-		if (pl->slower[i])
-			continue;
-		place_least(pl, a, device);
-		if (a->device > (int32_t)device)
+		place_least(pl, a, pl->slower[i] ? 0 : device);
+		if (a->device > (int32_t)device && !pl->slower[i])
 			device = a->device;
 	}
 }

@@ -133,6 +133,28 @@ static void test_prediction(void)
 	rig_free(&r);
 }
 
+/* What one processor would read too slowly another reads, and not the CPU. */
+static void test_two(void)
+{
+	struct rig r = make("sim:rings=1,local=2M", (struct accel_plan_opts) { .ctx = 64 });
+	const struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 64 };
+	struct accel_devinfo fast = { .sz = sizeof(fast) }, slow;
+	const struct accel_devinfo *list[2] = { &slow, &fast };
+	struct accel_plan *both = NULL;
+	uint32_t alone;
+
+	rig_stop(&r);
+	accel_dev_info(r.dev, &fast);
+	slow = fast;
+	slow.pcie_bpc = 1;
+	alone = plan_info(r.plan).layers_on_device;
+	ok(!accel_plan_new(model, list, 2, &po, &both) && alone == mi.n_layers &&
+	   plan_info(both).layers_on_device == mi.n_layers, "a second one, with a slow bus: %u layers on them, %u on one",
+	   both ? plan_info(both).layers_on_device : 0, alone);
+	accel_plan_free(both);
+	rig_free(&r);
+}
+
 /* As much of the host as may be taken, and no more. */
 static void test_budget(void)
 {
@@ -319,6 +341,7 @@ int main(void)
 	}
 	test_never();
 	test_prediction();
+	test_two();
 	test_nothing();
 	test_budget();
 	test_experts();
