@@ -191,6 +191,15 @@ static uint32_t find_mine(struct accel_engine *e, uint32_t card)
 	return n;
 }
 
+static uint32_t experts_on(const struct accel_engine *e, uint32_t card)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		n += e->layers[i].device == (int32_t)card ? e->layers[i].experts_on_card : 0;
+	return n;
+}
+
 /* Bytes of on-card memory that may be had now. */
 static int room_of(struct accel_dev *dev, uint64_t *room)
 {
@@ -241,7 +250,7 @@ static bool lacks_room(const struct accel_engine *e, uint32_t card, int err)
 static int load_what_fits(struct accel_engine *e, uint32_t card)
 {
 	struct card *c = &e->cards[card];
-	const uint32_t planned = find_mine(e, card);
+	const uint32_t planned = find_mine(e, card), experts = experts_on(e, card);
 	uint64_t room, before = UINT64_MAX;
 	char why[ACCEL_ERROR_MAX];
 	uint32_t left = planned;
@@ -264,11 +273,14 @@ static int load_what_fits(struct accel_engine *e, uint32_t card)
 		find_mine(e, card);
 		err = left ? load_exec(e, c) : 0;
 	}
-	if (!err && left < planned) {
+	if (!err && (left < planned || experts_on(e, card) < experts))
 		note_fallback(e, first, why);
+	if (!err && left < planned)
 		log_say(ACCEL_LOG_WARNING, "%u of the %u layers that were planned for %s are on the CPU: %s",
 			planned - left, planned, c->name, why);
-	}
+	if (!err && experts_on(e, card) < experts)
+		log_say(ACCEL_LOG_WARNING, "%u of the %u experts that were planned for %s have room there: %s",
+			experts_on(e, card), experts, c->name, why);
 	if (!err && !left)
 		c->state = CARD_UNUSED;
 	if (!err)

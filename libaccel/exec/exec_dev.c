@@ -407,7 +407,7 @@ static int make(struct exec_dev *e, const struct exec_dev_opts *o)
 	err = record_all(e, o->mine, &at);
 	if (!err)
 		err = cost_all(e, o);
-	if (!err)
+	if (!err && f.weights)		/* none: all are in the host's memory */
 		err = map_buffer(e, &e->weights);
 	for (uint32_t i = 0; i < m->n_tables && !err; i++)
 		if (!e->info.timing_only || table_is_control(&m->tables[i]))
@@ -547,8 +547,10 @@ int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass)
 	if (err)
 		return err;
 	for (uint32_t i = first; i < e->runs[first].end; i++) {
-		far_count(&e->far, i, pass->n, &e->costs[i].near);
-		cost_add(&c, &e->costs[i], &pass->load);
+		struct layer_cost cost = e->costs[i];
+
+		far_count(&e->far, i, pass->n, &cost);
+		cost_add(&c, &cost, &pass->load);
 	}
 	account(e, &c);
 	return 0;

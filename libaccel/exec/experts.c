@@ -16,6 +16,7 @@ struct state {				/* of an expert */
 	float newest;			/* of those since experts_settle() */
 	int32_t slot;			/* -1: none */
 	uint32_t layer;
+	uint64_t count;			/* experts.counts when it was chosen last */
 };
 
 struct experts {
@@ -23,6 +24,7 @@ struct experts {
 	uint32_t *begins;		/* [n_layers + 1]: of a layer's in: */
 	struct state *state;		/* [n] */
 	int32_t *in_slot;		/* [n_slots]: whose state it is; -1: nobody's */
+	uint64_t counts;		/* calls of experts_count() */
 	struct expert_stats stats;
 };
 
@@ -78,11 +80,14 @@ int64_t experts_slot(const struct experts *e, uint32_t layer, uint32_t expert)
 	return e->state[e->begins[layer] + expert].slot;
 }
 
-uint32_t experts_count(struct experts *e, uint32_t layer, const int32_t *ids, uint32_t n, uint32_t rows)
+uint32_t experts_count(struct experts *e, uint32_t layer, const int32_t *ids, uint32_t n, uint32_t rows,
+		       uint32_t *near)
 {
 	const uint32_t begin = e->begins[layer], experts = e->begins[layer + 1] - begin;
-	uint32_t hits = 0;
+	uint32_t different = 0;
 
+	*near = 0;
+	e->counts++;
 	for (uint32_t i = 0; i < n; i++) {
 		struct state *s;
 
@@ -91,10 +96,14 @@ uint32_t experts_count(struct experts *e, uint32_t layer, const int32_t *ids, ui
 		s = &e->state[begin + ids[i]];
 		s->newest += 1.0f / rows;
 		e->stats.uses++;
-		hits += s->slot >= 0;
+		e->stats.hits += s->slot >= 0;
+		if (s->count == e->counts)
+			continue;
+		s->count = e->counts;
+		different++;
+		*near += s->slot >= 0;
 	}
-	e->stats.hits += hits;
-	return hits;
+	return different;
 }
 
 uint32_t experts_settle(struct experts *e)
@@ -164,6 +173,18 @@ bool experts_move(struct experts *e, struct expert_move *move)
 	e->in_slot[slot] = best;
 	e->stats.moves++;
 	return true;
+}
+
+void experts_stay(struct experts *e, const struct expert_move *move)
+{
+	const uint32_t in = e->begins[move->in.layer] + move->in.expert;
+	const uint32_t out = e->begins[move->out.layer] + move->out.expert;
+
+	e->state[in].slot = -1;
+	e->in_slot[move->slot] = move->vacant ? -1 : (int32_t)out;
+	if (!move->vacant)
+		e->state[out].slot = move->slot;
+	e->stats.moves--;
 }
 
 void experts_stats(const struct experts *e, struct expert_stats *st)

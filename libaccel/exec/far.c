@@ -277,17 +277,15 @@ void far_record(const struct far *far, struct build *b, uint32_t first, uint32_t
 
 /* ---- steps ---- */
 
-void far_count(struct far *far, uint32_t layer, uint32_t rows, uint32_t *near)
+void far_count(struct far *far, uint32_t layer, uint32_t rows, struct layer_cost *cost)
 {
-	const struct moe *m = &far->m->layers[layer].moe;
-	const uint32_t n = rows * m->used;
-	uint32_t hits;
+	const uint32_t n = rows * far->m->layers[layer].moe.used;
 
 	if (!far->experts || far->number[layer] < 0 || !n)
 		return;
-	hits = experts_count(far->experts, far->number[layer],
-			     (const int32_t *)(far->chosen_map + (far->layers[layer].chosen - far->chosen_va)), n, rows);
-	*near = ((uint64_t)hits * m->experts + n / 2) / n;
+	cost->seen = experts_count(far->experts, far->number[layer],
+				   (const int32_t *)(far->chosen_map + (far->layers[layer].chosen - far->chosen_va)),
+				   n, rows, &cost->near);
 }
 
 int far_settle(struct far *far)
@@ -301,8 +299,10 @@ int far_settle(struct far *far)
 
 		if (!move.vacant)
 			err = map_expert(far, layer_of(far, move.out.layer), move.out.expert, NULL, 0);
-		if (err)
+		if (err) {		/* pages of it may still be those of the slot, which is then left as it is */
+			experts_stay(far->experts, &move);
 			break;
+		}
 		copy_expert(far, in, move.in.expert, move.slot);
 		err = map_expert(far, in, move.in.expert, far->card.slots, slot_at(far, move.slot));
 	}

@@ -17,6 +17,7 @@
 #include <accel/device.h>
 
 #include "experts.h"
+#include "plan/cost.h"
 #include "plan/footprint.h"
 
 /* What of it is on the card, which is the executor's. */
@@ -58,9 +59,8 @@ static inline bool far_has(const struct far *far, uint32_t layer, int slot)
 void far_put(struct far *far, uint32_t layer, int slot, uint64_t offset, const uint8_t *data, uint64_t n);
 /* Records, before the commands of layer i of the run first .. end - 1, the copies that stand there. */
 void far_record(const struct far *far, struct build *b, uint32_t first, uint32_t end, uint32_t i);
-/* A pass of so many rows went through this layer: which experts they chose is counted; *near: as many of all as
- * were on the card of those that were chosen. */
-void far_count(struct far *far, uint32_t layer, uint32_t rows, uint32_t *near);
+/* A pass of so many rows went through this layer: which experts they chose is counted, and becomes part of *cost. */
+void far_count(struct far *far, uint32_t layer, uint32_t rows, struct layer_cost *cost);
 /* Between two steps, while no job runs: experts that are used more come to the card. */
 int far_settle(struct far *far);
 

@@ -221,9 +221,11 @@ static uint64_t planes_taken(const struct choice *c, uint32_t rows)
 }
 
 /* Of the planes that are taken as many are on the card as of all of them. */
-static void add_planes(struct op_work *sum, const struct choice *c, uint64_t on_card, uint64_t taken)
+static void add_planes(struct op_work *sum, const struct layer_cost *cost, const struct choice *c, uint32_t rows)
 {
-	const uint64_t near = c->plane.far * (on_card * taken / c->planes);
+	const uint64_t seen = c->plane.far ? cost->seen : 0;
+	const uint64_t taken = seen ? seen : planes_taken(c, rows), of = seen ? seen : c->planes;
+	const uint64_t near = c->plane.far * cost->near * taken / of;
 
 	add(sum, &c->plane, taken);
 	sum->far -= near;
@@ -241,7 +243,7 @@ void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load
 	add(sum, &c->seq, load->seqs);
 	add(sum, &c->out, load->out);
 	for (int i = 0; i < CHOICES && c->choice[i].planes; i++)
-		add_planes(sum, &c->choice[i], c->near, planes_taken(&c->choice[i], load->rows));
+		add_planes(sum, c, &c->choice[i], load->rows);
 	for (int i = 0; i < REACHES; i++) {
 		add(sum, &c->pair[i], load->pairs[i]);
 		add(sum, &c->position[i], load->positions[i]);

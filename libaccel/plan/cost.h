@@ -19,7 +19,8 @@ struct layer_cost {
 		uint32_t planes, taken;
 	} choice[CHOICES];
 	uint32_t attends;		/* a row, to so many positions at the most */
-	uint32_t near;			/* planes on the card, where the others are far */
+	uint32_t seen;			/* planes of those that may be far that were taken; 0: it is not known */
+	uint32_t near;			/* of those, or of all, on the card, where the others are far */
 	bool copied;			/* what is far is copied to the card */
 };
 

@@ -208,6 +208,21 @@ void footprint_of(struct footprint *f, const struct accel_model *m, const struct
 			   footprint_buffer(f->slots * f->slot) + footprint_buffer(f->stages * f->stage);
 }
 
+uint64_t footprint_host(const struct accel_model *m, const struct shape *shape, const struct accel_layer *how,
+			uint32_t device)
+{
+	const uint32_t n = m->n_layers;
+	struct layer_places other, first = { 0 };
+	struct footprint f = { 0 };
+
+	for (uint32_t i = 0; i < n; i++)
+		if (how[i].device == (int32_t)device)
+			take_weights(&f, &m->layers[i], shape, &how[i], i ? &other : &first);
+	if (how[0].device == (int32_t)device && how[n - 1].device == (int32_t)device)
+		tie(&f, m, how, &first, &other);
+	return ALIGN_UP(f.far, PAGE) + ALIGN_UP(f.chosen, PAGE);
+}
+
 uint64_t footprint_buffer(uint64_t size)
 {
 	return ALIGN_UP(size, size > LARGE_PAGE ? LARGE_PAGE : PAGE);

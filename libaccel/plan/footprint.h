@@ -34,6 +34,9 @@ bool footprint_is_tied(const struct accel_model *m, const struct accel_layer *ho
 void footprint_of(struct footprint *f, const struct accel_model *m, const struct shape *shape,
 		  const bool *mine, const uint32_t *stream, const struct accel_layer *how, struct places *at,
 		  struct layer_places *layers);
+/* Bytes of the host's memory that processor takes for weights of its layers: as they are in how[n_layers]. */
+uint64_t footprint_host(const struct accel_model *m, const struct shape *shape, const struct accel_layer *how,
+			uint32_t device);
 /* Bytes of a buffer that holds size bytes: whole pages, large ones if it fills some. */
 uint64_t footprint_buffer(uint64_t size);
 

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "footprint.h"
+
 #define WORD sizeof(int32_t)
 /* Of an activation that meets integer weights, a block of 32 in int8 with its scale. */
 #define QUANTISED 9 / 8
@@ -55,10 +57,10 @@ void host_memory_of(struct host_memory *h, const struct accel_model *m, const st
 			cpu = true;
 			continue;
 		}
-		h->far += layers[i].host_bytes;
 		if (!(seen >> device & 1)) {
 			seen |= 1ull << device;
 			h->work += exchange(m, s);
+			h->far += footprint_host(m, s, layers, device);
 		}
 	}
 	for (uint32_t i = 0; i < m->n_tables && cpu; i++)

@@ -154,6 +154,11 @@ static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 	return true;
 }
 
+static bool is_far(const struct accel_layer *a)
+{
+	return a->weights != ACCEL_WEIGHTS_CARD;
+}
+
 void place(struct planner *pl, struct accel_layer *a, uint32_t from)
 {
 	uint32_t where = pl->o.n_places ? pl->o.places[a->index] : ACCEL_PLACE_ANY;
@@ -166,8 +171,9 @@ void place(struct planner *pl, struct accel_layer *a, uint32_t from)
 	else if (where != ACCEL_PLACE_ANY)
 		fits(pl, where - ACCEL_PLACE_DEVICE(0), a);
 	else
-		for (uint32_t i = from; i < n && !fits(pl, i, a); i++)
-			;
+		for (uint32_t i = from; i < n; i++)
+			if (!(is_far(a) && pl->slower[a->index] >> i & 1) && fits(pl, i, a))
+				break;
 }
 
 /*
@@ -230,6 +236,8 @@ static void refuse(struct planner *pl, uint32_t i, double there, double here)
 {
 	struct accel_layer *a = &pl->p->layers[i];
 
+	if (is_far(a))
+		pl->slower[i] |= 1ull << a->device;
 	decide(a, ACCEL_REASON_SLOWER, "a prompt of %u tokens and %u more take %.3g ms on %s at the least, %.3g ms on this CPU",
 	       WORTH_PROMPT, WORTH_ANSWER, there * 1e3, pl->devs[a->device]->name, here * 1e3);
 }
@@ -310,7 +318,8 @@ static int cost_all(struct planner *pl)
 	return err;
 }
 
-/* Where weights are in the host's memory and the CPU is faster, the layer is its, and others have its room. */
+/* Where weights are in the host's memory and the CPU is faster, the layer is its, or another processor's, and others
+ * have its room. */
 static bool leave_far(struct planner *pl)
 {
 	bool any = false;
@@ -318,10 +327,10 @@ static bool leave_far(struct planner *pl)
 	for (uint32_t i = 0; i < pl->p->m->n_layers; i++) {
 		struct accel_layer *a = &pl->p->layers[i];
 
-		if (a->device >= 0 || a->reason != ACCEL_REASON_SLOWER || a->weights == ACCEL_WEIGHTS_CARD)
+		if (a->device >= 0 || a->reason != ACCEL_REASON_SLOWER || !is_far(a))
 			continue;
 		set_weights(pl->p, a, ACCEL_WEIGHTS_CARD);
-		pl->slower[i] = any = true;
+		any = true;
 	}
 	return any;
 }
@@ -340,13 +349,15 @@ static int weigh_all(struct planner *pl)
 	err = cpu_speed(&cpu);
 	if (err)
 		return fail(err, "the CPU's speed could not be measured: %s", strerror(-err));
-	weigh(pl, &cpu, false);
-	if (!leave_far(pl))
-		return 0;
-	place_far(pl);
-	err = cost_all(pl);
-	if (err)
-		return err;
+	for (uint32_t i = 0; i < pl->p->n_devices; i++) {
+		weigh(pl, &cpu, false);
+		if (!leave_far(pl))
+			return 0;
+		place_far(pl);
+		err = cost_all(pl);
+		if (err)
+			return err;
+	}
 	weigh(pl, &cpu, false);
 	leave_far(pl);
 	return 0;
@@ -790,7 +801,8 @@ uint32_t plan_shrink(const struct accel_plan *p, struct accel_layer *layers, uin
 		footprint_of(&f, p->m, &p->shape, mine, p->streams, layers, NULL, NULL);
 		if (f.bytes <= room)
 			break;
-		if (halve_experts(layers, n, device))
+		/* a buffer may end behind the last of them */
+		if (leave_experts(layers, n, device, name, f.slot ? (f.bytes - room + f.slot - 1) / f.slot : 0))
 			continue;
 		i = mine[0] ? 0 : --next;	/* the table first, then from the end */
 		if (!mine[i])

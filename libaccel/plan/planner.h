@@ -26,7 +26,8 @@ struct planner {
 	const struct accel_devinfo *devs[MAX_DEVICES];
 	bool *mine;			/* [n_layers]: of the device that is looked at */
 	struct layer_cost *costs;	/* [n_layers] */
-	bool *slower;			/* [n_layers]: on the CPU, as reading weights in the host's memory is slower */
+	uint64_t *slower;		/* [n_layers], a bit each: processors that are slower than the CPU, as they would
+					 * read its weights in the host's memory */
 	bool no_far;			/* all weights are on cards, or layers on the CPU */
 };
 
@@ -44,7 +45,7 @@ void place(struct planner *pl, struct accel_layer *a, uint32_t from);
 uint32_t place_far(struct planner *pl);
 bool may_be_far(const struct planner *pl);
 void set_weights(const struct accel_plan *p, struct accel_layer *a, enum accel_weights weights);
-/* Layers of this processor that have experts on it have half as many.  False: there are none. */
-bool halve_experts(struct accel_layer *layers, uint32_t n, uint32_t device);
+/* Layers of this processor, which has this name, have so many experts fewer on it.  False: there are none. */
+bool leave_experts(struct accel_layer *layers, uint32_t n, uint32_t device, const char *name, uint64_t fewer);
 
 #endif

@@ -11,7 +11,14 @@
 /* What a step takes, on processors and on the CPU. */
 struct seconds {
 	double device, cpu;
+	double run, bus;	/* of layers that follow each other on one processor: to compute, and to bring their weights */
 };
+
+static void end_run(struct seconds *s)
+{
+	s->device += s->run > s->bus ? s->run : s->bus;
+	s->run = s->bus = 0;
+}
 
 /* A step of n tokens behind the first pos, through layer i and, if it is one's first or last, to it and back. */
 static int add_layer(const struct accel_plan *p, uint32_t i, uint32_t n, uint64_t pos, const struct cpu_speed *cpu,
@@ -21,15 +28,19 @@ static int add_layer(const struct accel_plan *p, uint32_t i, uint32_t n, uint64_
 	const struct accel_layer *l = plan_layers(p);
 	const int32_t device = l[i].device;
 	struct layer_cost cost;
+	double bus;
 	int err = cost_layer(&cost, m, &m->layers[i], plan_shape(p), &l[i]);
 
 	if (err)
 		return err;
+	if (!i || l[i - 1].device != device)
+		end_run(s);
 	if (device < 0) {
 		s->cpu += worth_step_on_cpu(&cost, m, n, pos, cpu);
 		return 0;
 	}
-	s->device += worth_step_on_device(&cost, m, n, pos, plan_device(p, device));
+	s->run += worth_step_in_run(&cost, m, n, pos, plan_device(p, device), &bus);
+	s->bus += bus;
 	if (i && l[i - 1].device != device)
 		s->device += worth_step_border(m->n_embd, n, plan_device(p, device));
 	if (i + 1 < m->n_layers && l[i + 1].device != device)
@@ -44,6 +55,7 @@ static int add_step(const struct accel_plan *p, uint32_t n, uint64_t pos, const 
 
 	for (uint32_t i = 0; i < plan_model(p)->n_layers && !err; i++)
 		err = add_layer(p, i, n, pos, cpu, s);
+	end_run(s);
 	return err;
 }
 

@@ -47,7 +47,8 @@ static void place_least(struct planner *pl, struct accel_layer *a, uint32_t from
 	if (a->device >= 0)
 		return;
 	set_weights(pl->p, a, ACCEL_WEIGHTS_CARD);
-	place(pl, a, from);
+	if (!pl->slower[a->index])
+		place(pl, a, from);
 }
 
 static double whole(const struct accel_layer *a)
@@ -74,10 +75,8 @@ static void spread(struct planner *pl)
 		while (device + 1 < p->n_devices && given * memory > until * model)
 			until += room_on(pl, ++device);
 		given += whole(a);
-		if (pl->slower[i])
-			continue;
-		place_least(pl, a, device);
-		if (a->device > (int32_t)device)
+		place_least(pl, a, pl->slower[i] ? 0 : device);
+		if (a->device > (int32_t)device && !pl->slower[i])
 			device = a->device;
 	}
 }
@@ -208,9 +207,8 @@ static uint64_t far_bytes(const struct planner *pl)
 {
 	uint64_t sum = 0;
 
-	for (uint32_t i = 0; i < pl->p->m->n_layers; i++)
-		if (pl->p->layers[i].device >= 0)
-			sum += pl->p->layers[i].host_bytes;
+	for (uint32_t d = 0; d < pl->p->n_devices; d++)
+		sum += footprint_host(pl->p->m, &pl->p->shape, pl->p->layers, d);
 	return sum;
 }
 
@@ -273,21 +271,21 @@ static void leave_one(struct planner *pl, uint64_t limit)
 
 /* ---- all together ---- */
 
-static void explain(struct planner *pl, struct accel_layer *a)
+static void explain(struct accel_layer *a, const char *name)
 {
 	const int32_t device = a->device;
 
-	if (device < 0 || a->weights == ACCEL_WEIGHTS_CARD)
+	if (a->weights == ACCEL_WEIGHTS_CARD)
 		return;
 	if (a->weights == ACCEL_WEIGHTS_EXPERTS)
 		decide(a, ACCEL_REASON_FITS, "%s can run it; %u of its %u experts have room there, those that are used most, the others it reads in the host's memory",
-		       pl->devs[device]->name, a->experts_on_card, a->experts);
+		       name, a->experts_on_card, a->experts);
 	else if (a->weights == ACCEL_WEIGHTS_STREAM)
 		decide(a, ACCEL_REASON_FITS, "%s can run it; %llu KiB of its weights are in the host's memory, and are copied there in time for it",
-		       pl->devs[device]->name, (unsigned long long)(a->host_bytes + 1023) / 1024);
+		       name, (unsigned long long)(a->host_bytes + 1023) / 1024);
 	else
 		decide(a, ACCEL_REASON_FITS, "%s can run it, and reads %llu KiB of its weights in the host's memory",
-		       pl->devs[device]->name, (unsigned long long)(a->host_bytes + 1023) / 1024);
+		       name, (unsigned long long)(a->host_bytes + 1023) / 1024);
 	a->device = device;
 }
 
@@ -314,20 +312,28 @@ uint32_t place_far(struct planner *pl)
 	for (uint32_t d = 0; d < p->n_devices; d++)
 		stream(pl, d);		/* what is left may be smaller */
 	for (uint32_t i = 0; i < p->m->n_layers; i++) {
-		explain(pl, &p->layers[i]);
-		on += p->layers[i].device >= 0;
+		if (p->layers[i].device < 0)
+			continue;
+		explain(&p->layers[i], pl->devs[p->layers[i].device]->name);
+		on++;
 	}
 	return on;
 }
 
-bool halve_experts(struct accel_layer *layers, uint32_t n, uint32_t device)
+bool leave_experts(struct accel_layer *layers, uint32_t n, uint32_t device, const char *name, uint64_t fewer)
 {
-	bool any = false;
+	uint64_t all = 0, seen = 0, left, given = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		if (has_experts(&layers[i], device) && layers[i].experts_on_card) {
-			layers[i].experts_on_card /= 2;
-			any = true;
-		}
-	return any;
+		all += has_experts(&layers[i], device) ? layers[i].experts_on_card : 0;
+	left = all > fewer ? all - fewer : 0;
+	for (uint32_t i = 0; i < n && all; i++) {
+		if (!has_experts(&layers[i], device))
+			continue;
+		seen += layers[i].experts_on_card;
+		layers[i].experts_on_card = left * seen / all - given;
+		given += layers[i].experts_on_card;
+		explain(&layers[i], name);
+	}
+	return all;
 }

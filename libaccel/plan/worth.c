@@ -17,12 +17,24 @@ static struct op_work work(const struct layer_cost *c, const struct accel_model 
 	return w;
 }
 
-double worth_step_on_device(const struct layer_cost *c, const struct accel_model *m, uint32_t n,
-			    uint64_t pos, const struct accel_devinfo *dev)
+static double step_on_device(const struct layer_cost *c, const struct accel_model *m, uint32_t n, uint64_t pos,
+			     const struct accel_devinfo *dev)
 {
 	const struct op_work w = work(c, m, n, pos);
 
 	return cost_ceiling(&w, dev) / (dev->clock_hz ? (double)dev->clock_hz : 1e9);
+}
+
+double worth_step_in_run(const struct layer_cost *c, const struct accel_model *m, uint32_t n, uint64_t pos,
+			 const struct accel_devinfo *dev, double *bus)
+{
+	const double hz = dev->clock_hz ? (double)dev->clock_hz : 1e9;
+	struct op_work w = work(c, m, n, pos);
+
+	*bus = dev->pcie_bpc ? w.far / (dev->pcie_bpc * hz) : 0;
+	if (c->copied)
+		w.far = 0;
+	return cost_ceiling(&w, dev) / hz;
 }
 
 /* On the CPU, moving and multiplying overlap, too. */
@@ -41,7 +53,7 @@ double worth_on_device(const struct layer_cost *c, const struct accel_model *m, 
 {
 	const uint32_t prompt = prompt_of(shape);
 
-	return worth_step_on_device(c, m, prompt, 0, dev) + WORTH_ANSWER * worth_step_on_device(c, m, 1, prompt, dev);
+	return step_on_device(c, m, prompt, 0, dev) + WORTH_ANSWER * step_on_device(c, m, 1, prompt, dev);
 }
 
 double worth_on_cpu(const struct layer_cost *c, const struct accel_model *m, const struct shape *shape,

@@ -10,9 +10,10 @@
 #define WORTH_PROMPT 512u
 #define WORTH_ANSWER 128u
 
-/* Seconds of a step of n tokens behind the first pos through one layer. */
-double worth_step_on_device(const struct layer_cost *c, const struct accel_model *m, uint32_t n,
-			    uint64_t pos, const struct accel_devinfo *dev);
+/* Seconds of a step of n tokens behind the first pos through one layer.  On a processor, without what is copied to it
+ * while others are computed; *bus: what the bus takes in any case. */
+double worth_step_in_run(const struct layer_cost *c, const struct accel_model *m, uint32_t n, uint64_t pos,
+			 const struct accel_devinfo *dev, double *bus);
 double worth_step_on_cpu(const struct layer_cost *c, const struct accel_model *m, uint32_t n,
 			 uint64_t pos, const struct cpu_speed *cpu);
 /* Seconds for that of one layer, on a processor at the least, and on the CPU. */

@@ -5,13 +5,18 @@
  * is the token and, at e, the weight of expert e: it is compared with what the sentences of
  * layers.rst say, computed here in double, and must have the same bits however it is computed.
  */
+#include <errno.h>
 #include <math.h>
 
+#include "device/transport.h"
 #include "engine_rig.h"
+#include "error.h"
 #include "llama_load.h"
 /* It has a struct build of its own. */
 #define build layer_build
 #include "plan/footprint.h"
+#include "plan/host.h"
+#include "plan/plan.h"
 #undef build
 
 #define EMBD 256
@@ -503,6 +508,141 @@ static void test_hot(const struct accel_model *loaded, const struct mix *x)
 	rig_free(&r);
 }
 
+static int (*new_bo)(struct accel_bo *bo, const char *label);
+static uint64_t taken;		/* of the host's memory, for weights */
+
+static int count_bo(struct accel_bo *bo, const char *label)
+{
+	if (bo->flags == ACCEL_BO_HOST && strcmp(label, "steps"))
+		taken += bo->size;
+	return new_bo(bo, label);
+}
+
+/* Experts lie there in whole pages, and which were chosen is told there: a plan counts both. */
+static void test_taken(const struct accel_model *loaded, const struct mix *x)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	struct accel_plan_opts po = { .ctx = 512, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+	struct transport counts;
+	struct host_memory h;
+	struct layer layers[3];
+	struct accel_model m;
+	struct rig r = { 0 };
+
+	if (!ok(!make_model(x, loaded, layers, &m) && !accel_open("sim", &r.dev), "%s: what is taken", x->name))
+		return;
+	counts = *r.dev->t;
+	new_bo = counts.bo_new;
+	counts.bo_new = count_bo;
+	r.dev->t = &counts;
+	taken = 0;
+	rig_start(&r, &m, po, &o);
+	host_memory_of(&h, &m, plan_shape(r.plan), plan_layers(r.plan));
+	ok(r.engine && taken && h.far == taken, "of the host's memory for weights: planned %llu, taken %llu",
+	   (unsigned long long)h.far, (unsigned long long)taken);
+	rig_free(&r);
+}
+
+/* Others have taken memory since the plan was made: as many experts go as have to, and it is said. */
+static void test_fuller(const struct accel_model *loaded, const struct mix *x)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	struct accel_plan_opts po = { .ctx = 512, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+	struct accel_layer planned = { .sz = sizeof(planned) }, is = planned;
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	struct accel_bo *other = NULL;
+	struct layer layers[3];
+	struct accel_model m;
+	struct rig r = { 0 };
+	uint64_t take;
+	char text[64];
+
+	if (!ok(!make_model(x, loaded, layers, &m) && !accel_open("sim:local=32M", &r.dev) &&
+		!accel_dev_info(r.dev, &info) && !rig_plan(&r, &m, po), "%s: a card that is fuller than it was", x->name))
+		return;
+	/* room for all but three of them */
+	take = info.memory_size - info.memory_used - accel_plan_device_bytes(r.plan, 0) +
+	       2 * footprint_expert_bytes(&m.layers[1]) + 4096;
+	accel_plan_layer(r.plan, 1, &planned);
+	ok(!accel_bo_new(r.dev, take / 4096 * 4096, ACCEL_BO_DEVICE, "another's", &other) && !rig_engine(&r, &o) &&
+	   !accel_engine_layer(r.engine, 1, &is) && planned.experts_on_card == planned.experts &&
+	   is.experts_on_card >= planned.experts - 4 && is.experts_on_card < planned.experts,
+	   "%u of %u experts still have room", is.experts_on_card, planned.experts_on_card);
+	snprintf(text, sizeof(text), "%u of its %u experts have room", is.experts_on_card, is.experts);
+	ok(strstr(is.detail, text) && r.engine && rig_stats(&r).fallbacks == 1, "%s; %s", is.detail,
+	   r.engine ? rig_stats(&r).fallback_reason : "");
+	rig_stop(&r);
+	accel_bo_free(other);
+	rig_free(&r);
+}
+
+static int (*map_vm)(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va, uint64_t size,
+		     uint32_t flags);
+static int maps_left = -1;	/* until one fails; -1: none does */
+
+static int map_or_fail(struct accel_vm *vm, struct accel_bo *bo, uint64_t offset, uint64_t va, uint64_t size,
+		       uint32_t flags)
+{
+	if (maps_left >= 0 && !maps_left--)
+		return fail(-ENOMEM, "no memory for a page table");
+	return map_vm(vm, bo, offset, va, size, flags);
+}
+
+/* Logits of each token by itself; the page of an expert that moves cannot be changed, once. */
+static bool run_failing(struct rig *r, int fails, float *to)
+{
+	maps_left = fails;
+	for (uint32_t i = 0; i < TOKENS; i++) {
+		const int32_t token = token_at(i / 6 * 5);
+		const float *logits;
+
+		if (rig_eval(r, &token, 1, ACCEL_WANT_LAST, &logits))
+			return false;
+		memcpy(to + i * EMBD, logits, sizeof(float) * EMBD);
+	}
+	return true;
+}
+
+/* An expert that could not leave its room is not where another comes to be. */
+static void test_stuck(const struct accel_model *loaded, const struct mix *x)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	float *want = malloc(sizeof(float) * TOKENS * EMBD), *is = malloc(sizeof(float) * TOKENS * EMBD);
+	struct layer layers[3];
+	struct accel_model m;
+	uint32_t failed = 0, wrong = 0;
+	uint64_t moves = 0;
+
+	if (!ok(!make_model(x, loaded, layers, &m), "%s: an expert that cannot leave", x->name))
+		return;
+	for (int fails = -1; fails < 24; fails++) {
+		struct accel_plan_opts po = { .ctx = 512, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+		struct transport broken;
+		struct rig r = { 0 };
+
+		accel_open("sim", &r.dev);
+		broken = *r.dev->t;
+		map_vm = broken.vm_map;
+		broken.vm_map = map_or_fail;
+		r.dev->t = &broken;
+		po.max_device_bytes = room_for(&m, r.dev, 16, 2 * x->moe.used);
+		rig_start(&r, &m, po, &o);
+		if (fails < 0)
+			failed += !run_failing(&r, -1, want);
+		else if (!run_failing(&r, fails, is))
+			failed++;
+		else
+			wrong += memcmp(is, want, sizeof(float) * TOKENS * EMBD) != 0;
+		moves += rig_stats(&r).expert_moves;
+		maps_left = -1;
+		rig_free(&r);
+	}
+	ok(!failed && moves, "24 times a page cannot be changed: %u steps fail", failed);
+	ok(!wrong, "and %u times there are other bits", wrong);
+	free(want);
+	free(is);
+}
+
 #define V3 .experts = 256, .used = 8, .groups = 8, .groups_used = 4, .group_top2 = true, .gate = MOE_SIGMOID, \
 	.renorm = true, .scale = 2.5f
 
@@ -577,6 +717,9 @@ int main(void)
 		test_mix(loaded, &mixes[i]);
 	test_rules();
 	test_hot(loaded, &mixes[0]);
+	test_taken(loaded, &mixes[3]);
+	test_fuller(loaded, &mixes[3]);
+	test_stuck(loaded, &mixes[3]);
 	test_by_hand(loaded);
 	test_fused(loaded);
 	accel_model_free(loaded);

@@ -12,6 +12,8 @@
 #include "device/transport.h"
 #include "error.h"
 #include "exec/experts.h"
+#include "model/layer.h"
+#include "plan/cost.h"
 
 #define TOKENS 40
 
@@ -108,6 +110,51 @@ static void test_never(void)
 	rig_free(&r);
 }
 
+/* What is copied comes while other layers are computed: a step takes as long as the bus, or as all the rest. */
+static void test_prediction(void)
+{
+	struct rig r = make("sim:rings=1,profile=octans-s,local=4M", to_card((struct accel_plan_opts) { .ctx = 64 }));
+	struct accel_prediction foretold = { .sz = sizeof(foretold) };
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	struct accel_layer l = { .sz = sizeof(l) };
+	double far = 0, near = 0;
+
+	for (uint32_t i = 1; i < mi.n_layers && !accel_plan_layer(r.plan, i, &l); i++) {
+		far += l.host_bytes;
+		near += l.weight_bytes;
+	}
+	accel_dev_info(r.dev, &info);
+	far /= (double)info.pcie_bpc * info.clock_hz;
+	near /= (double)info.local_bpc * info.clock_hz;
+	ok(n_with(r.plan, ACCEL_WEIGHTS_STREAM) > 1 && n_with(r.plan, ACCEL_WEIGHTS_CARD) > 1 &&
+	   !accel_plan_predict(r.plan, 32, &foretold) && foretold.token_device_s < 1.05 * (far > near ? far : near) &&
+	   foretold.token_device_s >= far, "a token: %.3g ms, where the bus takes %.3g and the rest about %.3g",
+	   1e3 * foretold.token_device_s, 1e3 * far, 1e3 * near);
+	rig_free(&r);
+}
+
+/* What one processor would read too slowly another reads, and not the CPU. */
+static void test_two(void)
+{
+	struct rig r = make("sim:rings=1,local=2M", (struct accel_plan_opts) { .ctx = 64 });
+	const struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 64 };
+	struct accel_devinfo fast = { .sz = sizeof(fast) }, slow;
+	const struct accel_devinfo *list[2] = { &slow, &fast };
+	struct accel_plan *both = NULL;
+	uint32_t alone;
+
+	rig_stop(&r);
+	accel_dev_info(r.dev, &fast);
+	slow = fast;
+	slow.pcie_bpc = 1;
+	alone = plan_info(r.plan).layers_on_device;
+	ok(!accel_plan_new(model, list, 2, &po, &both) && alone == mi.n_layers &&
+	   plan_info(both).layers_on_device == mi.n_layers, "a second one, with a slow bus: %u layers on them, %u on one",
+	   both ? plan_info(both).layers_on_device : 0, alone);
+	accel_plan_free(both);
+	rig_free(&r);
+}
+
 /* As much of the host as may be taken, and no more. */
 static void test_budget(void)
 {
@@ -135,6 +182,31 @@ static void test_budget(void)
 	}
 	ok(before == mi.n_layers, "in the end all of them");
 	rig_free(&all);
+}
+
+/* Nothing but the table, and no cosines: there are no weights at all on the card. */
+static void test_nothing(void)
+{
+	static const uint32_t places[2] = { ACCEL_PLACE_DEVICE(0), ACCEL_PLACE_CPU };
+	const struct accel_plan_opts po = { .ctx = 64, .stream = ACCEL_STREAM_ALWAYS, .n_places = 2, .places = places };
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	struct layer ends[2] = { model->layers[0], model->layers[model->n_layers - 1] };
+	struct accel_model m = *model;
+	const float *want, *is = NULL;
+	const int32_t tokens[] = { 5, 9, 3 };
+	struct rig cpu = { 0 }, card = { 0 };
+
+	m.layers = ends;
+	m.n_layers = 2;
+	m.n_tables = 0;
+	rig_start(&cpu, &m, (struct accel_plan_opts) { .ctx = 64 }, &o);
+	accel_open("sim:rings=1", &card.dev);
+	rig_start(&card, &m, po, &o);
+	ok(cpu.engine && card.engine && !rig_eval(&cpu, tokens, 3, ACCEL_WANT_ALL, &want) &&
+	   !rig_eval(&card, tokens, 3, ACCEL_WANT_ALL, &is) && rig_stats(&card).layers_device == 1 &&
+	   !memcmp(is, want, sizeof(float) * 3 * mi.n_vocab), "the table alone: all that is on the card is read elsewhere");
+	rig_free(&cpu);
+	rig_free(&card);
 }
 
 /* ---- what fails ---- */
@@ -216,27 +288,43 @@ static void test_experts(void)
 	struct expert_move move;
 	struct expert_stats st;
 	const int32_t hot[] = { 7, 6 }, bad[] = { -1, 8, 1 << 30 };
-	uint32_t there = 0;
+	uint32_t there = 0, near;
 
 	for (uint32_t i = 0; i < 2; i++)
 		for (uint32_t k = 0; k < n[i]; k++)
 			there += experts_slot(e, i, k) >= 0;
 	ok(there == 3 && !experts_settle(e), "three have a place, and nobody was chosen");
-	ok(!experts_count(e, 0, bad, 3, 1) && !experts_settle(e), "who is not there does not count");
-	experts_count(e, 0, hot, 2, 1);
+	ok(!experts_count(e, 0, bad, 3, 1, &near) && !experts_settle(e), "who is not there does not count");
+	experts_count(e, 0, hot, 2, 1, &near);
 	ok(experts_settle(e) == 1 && experts_move(e, &move) && move.vacant && move.in.layer == 0 && move.in.expert == 6 &&
 	   experts_slot(e, 0, 6) == move.slot, "the first goes where there is room");
 	ok(experts_move(e, &move) && !move.vacant && move.in.expert == 7 && experts_slot(e, 0, 7) == move.slot &&
 	   experts_slot(e, move.out.layer, move.out.expert) < 0, "the second where one is that nobody wants");
 	ok(!experts_move(e, &move), "and that is all");
-	ok(experts_count(e, 0, hot, 2, 1) == 2 && !experts_settle(e), "both are there");
+	ok(experts_count(e, 0, hot, 2, 1, &near) == 2 && near == 2 && !experts_settle(e), "both are there");
 	experts_stats(e, &st);
 	ok(st.uses == 4 && st.hits == 2 && st.moves == 2, "four uses, two hits, two moves");
 	experts_free(e);
 	e = experts_new(n, some, 2, 0);
-	experts_count(e, 1, (const int32_t[]) { 4 }, 1, 1);
+	ok(experts_count(e, 1, (const int32_t[]) { 4, 4 }, 2, 2, &near) == 1 && !near, "one, twice, and it is far");
 	ok(!experts_settle(e) && !experts_move(e, &move), "without room nobody moves");
 	experts_free(e);
+}
+
+/* What is read over the bus is not more than that, or a processor would seem faster than it can be. */
+static void test_shares(void)
+{
+	struct layer_cost c = { .choice[0] = { .plane.far = 1000, .planes = 8, .taken = 3 }, .near = 5 };
+	const struct load one = { .rows = 1, .out = 1 };
+	struct op_work of_all = { 0 }, seen = { 0 };
+
+	cost_add(&of_all, &c, &one);
+	ok(of_all.far == 1125 && of_all.bytes == 1875, "three of eight are taken, and five of those are there: %llu bytes are far",
+	   (unsigned long long)of_all.far);
+	c.seen = 2;
+	c.near = 1;
+	cost_add(&seen, &c, &one);
+	ok(seen.far == 1000 && seen.bytes == 1000, "two were, one was there");
 }
 
 int main(void)
@@ -252,8 +340,12 @@ int main(void)
 		test_no_host(want);
 	}
 	test_never();
+	test_prediction();
+	test_two();
+	test_nothing();
 	test_budget();
 	test_experts();
+	test_shares();
 	free(want);
 	accel_model_free(model);
 	return done();

@@ -139,8 +139,8 @@ void summary_warn(const struct running *r)
 
 	if (!st->fallbacks)
 		return;
-	if (st->fallback_error == -ENOSPC || st->fallback_error == -ENOMEM)
-		warn("the processor had less room than was planned with, layers went to the CPU: %s",
+	if (st->fallback_error == -ENOSPC || st->fallback_error == -ENOMEM || st->fallback_error == -EDQUOT)
+		warn("there was less room than was planned with, layers went to the CPU, or experts to the host's memory: %s",
 		     st->fallback_reason);
 	else if (st->returns)
 		warn("the processor failed, the answer went on on the CPU and came back: %s",
