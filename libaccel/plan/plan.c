@@ -202,10 +202,10 @@ static uint32_t place_each(struct planner *pl, bool onward)
 }
 
 /* Layers that could be on a processor are not for want of room. */
-static bool lacks_room(const struct planner *pl)
+static bool lacks_room(const struct accel_plan *p)
 {
-	for (uint32_t i = 0; i < pl->p->m->n_layers; i++)
-		if (pl->p->layers[i].reason == ACCEL_REASON_NO_MEMORY)
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		if (p->layers[i].reason == ACCEL_REASON_NO_MEMORY)
 			return true;
 	return false;
 }
@@ -213,13 +213,14 @@ static bool lacks_room(const struct planner *pl)
 /* A layer in the rest of a processor's memory is better than one on the CPU. */
 static uint32_t place_all(struct planner *pl)
 {
-	const uint32_t n = pl->p->m->n_layers;
+	const struct accel_plan *p = pl->p;
+	const uint32_t n = p->m->n_layers;
 	uint32_t on;
 
 	if (pl->p->n_devices > 1 && pl->o.stream != ACCEL_STREAM_ALWAYS && place_each(pl, true) == n)
 		return n;
 	on = place_each(pl, false);
-	if (may_be_far(pl) && (pl->o.stream == ACCEL_STREAM_ALWAYS || lacks_room(pl)))
+	if (may_be_far(pl) && (pl->o.stream == ACCEL_STREAM_ALWAYS || lacks_room(p)))
 		on = place_far(pl);
 	return on;
 }
@@ -413,6 +414,88 @@ static uint32_t most_rows(const struct accel_plan *p, uint32_t batch)
 	return batch < OCTANS_MAX_TOKENS ? batch : OCTANS_MAX_TOKENS;
 }
 
+/* ---- how far ---- */
+
+static bool has_far(const struct accel_plan *p)
+{
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		if (p->layers[i].device >= 0 && p->layers[i].host_bytes)
+			return true;
+	return false;
+}
+
+/* Layers are to be on processors, also where the CPU were faster. */
+static bool has_wish(const struct planner *pl)
+{
+	for (uint32_t i = 0; i < pl->o.n_places; i++)
+		if (pl->o.places[i] >= ACCEL_PLACE_DEVICE(0))
+			return true;
+	return false;
+}
+
+/* A plan that may be made. */
+struct proposal {
+	uint32_t batch;
+	bool no_far;
+	double takes;			/* seconds of a prompt and an answer */
+	struct accel_layer *layers;	/* [n_layers] */
+};
+
+/* Makes it, and keeps it if it is the best so far. */
+static int try_proposal(struct planner *pl, uint32_t batch, bool no_far, struct proposal *best)
+{
+	struct accel_prediction told = { .sz = sizeof(told) };
+	struct accel_plan *p = pl->p;
+	const size_t size = p->m->n_layers * sizeof(*p->layers);
+	double takes;
+	int err;
+
+	memset(pl->slower, 0, p->m->n_layers * sizeof(*pl->slower));
+	pl->no_far = no_far;
+	set_batch(p, batch);
+	place_all(pl);
+	err = weigh_all(pl);
+	if (!err)
+		err = accel_plan_predict(p, worth_prompt(&p->shape), &told);
+	if (err)
+		return err;
+	takes = told.prompt_device_s + told.prompt_cpu_s + WORTH_ANSWER * (told.token_device_s + told.token_cpu_s);
+	if (best->batch && takes >= best->takes)
+		return 0;
+	*best = (struct proposal) { .batch = batch, .no_far = no_far, .takes = takes, .layers = best->layers };
+	memcpy(best->layers, p->layers, size);
+	return 0;
+}
+
+/*
+ * Where weights have no room, activations take some of it, and the more tokens are computed at once, the less often
+ * the others are read: what is best is told by what it takes, and so is whether none are to be read over the bus.
+ */
+static int choose_far(struct planner *pl, uint32_t batch)
+{
+	struct accel_plan *p = pl->p;
+	struct proposal best = { .layers = calloc(p->m->n_layers, sizeof(*p->layers)) };
+	int err = best.layers ? 0 : fail(-ENOMEM, "no memory for a plan");
+
+	for (uint32_t b = batch; !err; b = (b + 1) / 2) {
+		err = try_proposal(pl, b, false, &best);
+		if (pl->o.batch || b <= LEAST_BATCH)
+			break;
+	}
+	for (uint32_t b = batch; !err && !has_wish(pl); b = (b + 1) / 2) {
+		err = try_proposal(pl, b, true, &best);
+		if (pl->o.batch || b <= LEAST_BATCH)
+			break;
+	}
+	if (!err) {
+		set_batch(p, best.batch);
+		pl->no_far = best.no_far;
+		memcpy(p->layers, best.layers, p->m->n_layers * sizeof(*p->layers));
+	}
+	free(best.layers);
+	return err;
+}
+
 /*
  * Tokens at once: as many as do well, but, unless the user wants it so, activations do not take the
  * room of layers.  So a larger card never has fewer of them.
@@ -436,6 +519,9 @@ static int choose_batch(struct planner *pl)
 	best = batch;
 	set_batch(p, batch);
 	most = place_all(pl);
+	if (pl->o.stream == ACCEL_STREAM_AUTO && p->n_devices && (has_far(p) || lacks_room(p)) &&
+	    worth_prompt(&p->shape) < p->shape.ctx)
+		return choose_far(pl, batch);
 	while (!pl->o.batch && p->n_devices && batch > LEAST_BATCH && most < p->m->n_layers) {
 		uint32_t on;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "worth.h"
 
-static uint32_t prompt_of(const struct shape *s)
+uint32_t worth_prompt(const struct shape *s)
 {
 	return s->ctx / 2 < WORTH_PROMPT ? s->ctx / 2 + 1 : WORTH_PROMPT;
 }
@@ -51,7 +51,7 @@ double worth_step_on_cpu(const struct layer_cost *c, const struct accel_model *m
 double worth_on_device(const struct layer_cost *c, const struct accel_model *m, const struct shape *shape,
 		       const struct accel_devinfo *dev)
 {
-	const uint32_t prompt = prompt_of(shape);
+	const uint32_t prompt = worth_prompt(shape);
 
 	return step_on_device(c, m, prompt, 0, dev) + WORTH_ANSWER * step_on_device(c, m, 1, prompt, dev);
 }
@@ -59,7 +59,7 @@ double worth_on_device(const struct layer_cost *c, const struct accel_model *m, 
 double worth_on_cpu(const struct layer_cost *c, const struct accel_model *m, const struct shape *shape,
 		    const struct cpu_speed *cpu)
 {
-	const uint32_t prompt = prompt_of(shape);
+	const uint32_t prompt = worth_prompt(shape);
 
 	return worth_step_on_cpu(c, m, prompt, 0, cpu) + WORTH_ANSWER * worth_step_on_cpu(c, m, 1, prompt, cpu);
 }
@@ -73,5 +73,5 @@ double worth_step_border(uint32_t embd, uint64_t n, const struct accel_devinfo *
 
 double worth_of_border(uint32_t embd, const struct shape *shape, const struct accel_devinfo *dev)
 {
-	return worth_step_border(embd, prompt_of(shape) + WORTH_ANSWER, dev);
+	return worth_step_border(embd, worth_prompt(shape) + WORTH_ANSWER, dev);
 }

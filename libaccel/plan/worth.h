@@ -10,6 +10,9 @@
 #define WORTH_PROMPT 512u
 #define WORTH_ANSWER 128u
 
+/* The prompt, in a context of this shape. */
+uint32_t worth_prompt(const struct shape *s);
+
 /* Seconds of a step of n tokens behind the first pos through one layer.  On a processor, without what is copied to it
  * while others are computed; *bus: what the bus takes in any case. */
 double worth_step_in_run(const struct layer_cost *c, const struct accel_model *m, uint32_t n, uint64_t pos,

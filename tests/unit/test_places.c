@@ -61,7 +61,7 @@ static void test_full(const char *spec)
 /* A larger card never has fewer layers. */
 static void test_monotonic(void)
 {
-	struct accel_plan_opts po = { .sz = sizeof(po) };
+	struct accel_plan_opts po = to_card((struct accel_plan_opts) { .sz = sizeof(po) });
 	struct accel_devinfo info = { .sz = sizeof(info) };
 	const struct accel_devinfo *list = &info;
 	uint32_t before = 0, fewer = 0;

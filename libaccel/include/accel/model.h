@@ -297,7 +297,7 @@ int accel_plan_predict(const struct accel_plan *plan, uint32_t prompt, struct ac
 /* Names for people and JSON: "ATTN_GQA", "no-memory". */
 const char *accel_layer_kind_name(enum accel_layer_kind kind);
 const char *accel_reason_name(enum accel_reason reason);
-/* "card", "experts", "host"; "?": this library does not know it.  A constant.  MT */
+/* "card", "experts", "host", "stream"; "?": this library does not know it.  A constant.  MT */
 const char *accel_weights_name(enum accel_weights weights);
 
 #pragma GCC visibility pop
