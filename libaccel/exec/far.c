@@ -7,6 +7,8 @@
 
 #include "error.h"
 
+/* Bytes of experts that move between two steps: the next one waits for it. */
+#define MOST_COPIED (64ull << 20)
 #define VA_ALIGN (1ull << 30)
 
 /* ---- memory ---- */
@@ -292,9 +294,10 @@ int far_settle(struct far *far)
 {
 	uint32_t moves = far->experts ? experts_settle(far->experts) : 0;
 	struct expert_move move;
+	uint64_t copied = 0;
 	int err = 0;
 
-	while (moves-- && !err && experts_move(far->experts, &move)) {
+	for (; moves-- && !err && copied < MOST_COPIED && experts_move(far->experts, &move); copied += far->slot) {
 		const uint32_t in = layer_of(far, move.in.layer);
 
 		if (!move.vacant)
