@@ -160,7 +160,7 @@ static int set_temperature(struct layer *l, const struct hparams *h, struct acce
 int arch_set_attention(struct layer *l, const struct hparams *h, struct loader *ld)
 {
 	const bool slides = h->slides && h->window;
-	int window = slides ? model_window(ld->m, h->window, false) : 0;
+	int window = slides ? model_window(ld->m, h->window) : 0;
 
 	if (window < 0)
 		return window;
