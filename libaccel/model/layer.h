@@ -69,7 +69,7 @@ enum {
 	DELTA_QKVZ,			/* instead of QKV and Z; rows of each key head come one behind the other */
 };
 enum { SHORTCONV_NORM = NORM_W, SHORTCONV_IN = KIND_W, SHORTCONV_CONV, SHORTCONV_OUT };
-enum { HEAD_NORM = NORM_W, HEAD_OUT = KIND_W };	/* HEAD_OUT: the last of its layer */
+enum { HEAD_NORM = NORM_W, HEAD_BOUT = KIND_W, HEAD_OUT };	/* HEAD_OUT: the last of its layer */
 #define LAYER_WEIGHTS 24
 #define LAYER_SCRATCH 18
 

@@ -540,7 +540,7 @@ static void test_mistral3(void)
 	check_mistral3("a trained context", 16);
 	length = 8;
 	check_mistral3("a length", 8);
-	refused(&f, "the key \"qwen2.rope.scaling.yarn_log_multiplier\" (0.1) is not known");
+	refused(&f, "\"qwen2.rope.scaling.yarn_log_multiplier\" is 0.1; models with other than 0");
 	f.keys = qwen2_attn;
 	magnitude = 1.25f;
 	refused(&f, "\"qwen2.rope.scaling.yarn_attn_factor\" is 1.25; models with other than 1, or 1.20794 of this factor");
