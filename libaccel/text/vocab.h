@@ -198,6 +198,7 @@ struct pretokenizer {
 	const char *others;	/* that stand for the same, each with a space behind it */
 	bool add_bos;		/* unless the file says otherwise */
 	bool ignore_merges;	/* a word that is a token is not merged */
+	bool thousands;		/* behind all rules words are cut before each three digits, from the end of a number */
 	/*
 	 * The text is cut by the first rule; what it matches and what lies between is cut by
 	 * the second, and so on.  A rule says how many bytes match at byte i, of s[0..n).

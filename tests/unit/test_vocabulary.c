@@ -240,7 +240,7 @@ static bool refused(struct opened *o, const char *word)
 static void test_refused(void)
 {
 	static const char *const bad_models[] = { "bert", "plamo2", "rwkv", "llama2", "", "gpt" };
-	static const char *const bad_pres[] = { "superbpe", "llama-bp", "llama-bpe2", "llama3 ",
+	static const char *const bad_pres[] = { "superbp", "llama-bp", "llama-bpe2", "llama3 ",
 						" " };
 	struct opened o;
 
