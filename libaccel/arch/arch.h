@@ -39,7 +39,8 @@ struct hparams {
 	uint32_t q_end, k_end, qkv_end;	/* of the three in one tensor; q_end is where keys begin */
 	uint32_t window;		/* positions; 0: all */
 	uint32_t slides;		/* whether this block's attention does; a key, or the architecture */
-	uint32_t window_pattern;	/* one of so many does not, 0: all do; ARCH_YES or ARCH_NO: whether this does; ARCH_UNSAID */
+	/* One of so many does not, 0: all do; ARCH_YES or ARCH_NO: whether this does; or ARCH_UNSAID. */
+	uint32_t window_pattern;
 	uint32_t key_dim_swa, value_dim_swa;	/* of blocks that slide */
 	uint32_t no_rope;		/* this block's positions are not told */
 	uint32_t positions;		/* 1, unless a key says that no block's are */
@@ -97,7 +98,7 @@ enum arch_key_kind {
 	ARCH_F32,
 	ARCH_EACH_U32,		/* of a block: a whole number (a bool is 0 or 1), or an array, one for each block */
 	ARCH_EACH_F32,
-	ARCH_PATTERN,		/* a whole number; or a bool, or an array of them: ARCH_YES or ARCH_NO, of a block */
+	ARCH_PATTERN,		/* a whole number; or bools, or an array: ARCH_YES or ARCH_NO, of a block */
 	ARCH_ONLY,		/* one of two values, with which nothing more is to be computed */
 	ARCH_BEYOND,		/* the same of 0, and of a number that is not less than the context */
 	ARCH_USUAL,		/* the same of 0, and of the scale of scores that heads have anyway */

@@ -218,8 +218,8 @@ static int read_key(const struct loader *ld, const struct arch_key *k, struct hp
 }
 
 /*
- * Keys of one architecture in files of another, as converters and editors leave them: with these values they say of
- * any model what is so anyway.  What an architecture's own table has counts instead.
+ * Keys of one architecture in files of another, as converters and editors leave them: with these values they
+ * say of any model what is so anyway.  What an architecture's own table has counts instead.
  */
 static const struct arch_key neutral_keys[] = {
 	KEY_ONLY("expert_count",			0,	0),

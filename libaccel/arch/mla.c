@@ -13,8 +13,8 @@
 /* Converters have multiplied the multiplier by a tenth; or none is said. */
 #define TENTH 0.1
 
-/* What scores have the square of, as llama.cpp has it: its rotary positions are of the multiplied logarithm then
- * (deepseek2), or of what is between the two (apart); without YaRN they are of neither, and scores of both. */
+/* What scores have the square of, as llama.cpp has it: with YaRN the multiplied logarithm, or, apart, the
+ * plain one; without, both. */
 static double score_factor(const struct hparams *h, bool apart)
 {
 	const double ln = h->rope.factor > 1 ? exact_ln(h->rope.factor) : 0;

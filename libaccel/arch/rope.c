@@ -172,5 +172,7 @@ int loader_rope(struct loader *ld)
 	if (err < 0 || !ld->arch->rope_swa)
 		return err;
 	err = ld->arch->rope_swa(&t.rope, &ld->h);
+	if (!err)
+		err = check(ld, &t.rope);
 	return err ? err : model_table(ld->m, &t) < 0 ? -EINVAL : 0;
 }

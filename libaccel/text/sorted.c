@@ -43,8 +43,8 @@ int sorted_new(struct sorted *l, const struct accel_tokenizer *t, unsigned int t
 }
 
 /* In list[low..high), all equal in their first k bytes: those that go on with c or more. */
-static uint32_t bound(const struct sorted *l, const struct accel_tokenizer *t, uint32_t low, uint32_t high, uint32_t k,
-		      unsigned int c)
+static uint32_t bound(const struct sorted *l, const struct accel_tokenizer *t, uint32_t low, uint32_t high,
+		      uint32_t k, unsigned int c)
 {
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;

@@ -107,8 +107,8 @@ int vocab_number(const struct gguf *g, const char *key, uint64_t i, int64_t *v);
 /* Those of some types, a bit each.  -ENOMEM */
 int sorted_new(struct sorted *l, const struct accel_tokenizer *t, unsigned int types);
 
-/* Those of list[low..high) begin with the n bytes that were walked; id: the one that ends here, -1 = none.  Begin with
- * all of them. */
+/* Those of list[low..high) begin with the n bytes that were walked; id: the one that ends here, -1 = none.
+ * Begin with all of them. */
 struct walk {
 	uint32_t low, high, n;
 	int32_t id;
@@ -178,8 +178,8 @@ struct way {
 	double score;
 };
 
-/* Ways to all places of s, of which [0] is given and the others have no score yet.  Returns how many bytes were walked for
- * it: of each place as many as a token begins with. */
+/* Ways to all places of s, of which [0] is given and the others have no score yet.  Returns how many bytes were
+ * walked for it: of each place as many as a token begins with, and one. */
 uint64_t ugm_ways(const struct accel_tokenizer *t, const char *s, size_t n, struct way *way);
 /* Of what a file has; damaged it has no replacements. */
 int ugm_charsmap(struct charsmap *c, const uint8_t *data, size_t size);
@@ -198,7 +198,7 @@ struct pretokenizer {
 	const char *others;	/* that stand for the same, each with a space behind it */
 	bool add_bos;		/* unless the file says otherwise */
 	bool ignore_merges;	/* a word that is a token is not merged */
-	bool thousands;		/* behind all rules words are cut before each three digits, from the end of a number */
+	bool thousands;		/* last, words are cut before each three digits, from the end of a number */
 	/*
 	 * The text is cut by the first rule; what it matches and what lies between is cut by
 	 * the second, and so on.  A rule says how many bytes match at byte i, of s[0..n).

@@ -291,8 +291,8 @@ struct accel_prediction {
 	uint64_t state_bytes;	/* states of all sequences and their checkpoints */
 };
 
-/* -EINVAL: no prompt, one that fills the context, or out->sz is not set; -ENOMEM; another -errno: the CPU could not be
- * measured. */
+/* -EINVAL: no prompt, one that fills the context, or out->sz is not set; -ENOMEM; another -errno: the CPU could
+ * not be measured. */
 int accel_plan_predict(const struct accel_plan *plan, uint32_t prompt, struct accel_prediction *out);
 
 /* Names for people and JSON: "ATTN_GQA", "no-memory". */
