@@ -23,6 +23,7 @@ static int derive(struct hparams *h, const char *path)
 static const struct arch_tensor attention[] = {
 	NORM("attn_norm.weight",	ATTN_NORM,	embd),
 	TENSORS_OF_QKV,
+	TENSORS_OF_QKV_BIASES,
 	NORM("attn_q_norm.weight",	ATTN_QNORM,	key_dim),
 	NORM("attn_k_norm.weight",	ATTN_KNORM,	key_dim),
 };

@@ -15,6 +15,8 @@
 
 struct gguf;
 
+enum rope_scaling { ROPE_LINEAR, ROPE_NONE, ROPE_YARN, ROPE_LONG };
+
 /*
  * What a file says about a block of a model; 0: nothing.  Keys fill its fields in, the
  * architecture's derive() the rest; tables of tensors name them for sizes.  What is the same for
@@ -37,9 +39,9 @@ struct hparams {
 	uint32_t q_end, k_end, qkv_end;	/* of the three in one tensor; q_end is where keys begin */
 	uint32_t window;		/* positions; 0: all */
 	uint32_t slides;		/* whether this block's attention does; a key, or the architecture */
-	uint32_t window_pattern;	/* one of so many does not; or whether this does; ARCH_UNSAID */
+	/* One of so many does not, 0: all do; ARCH_YES or ARCH_NO: whether this does; or ARCH_UNSAID. */
+	uint32_t window_pattern;
 	uint32_t key_dim_swa, value_dim_swa;	/* of blocks that slide */
-	uint32_t rope_limit;		/* columns of the widest heads, if they differ; 0: key_dim */
 	uint32_t no_rope;		/* this block's positions are not told */
 	uint32_t positions;		/* 1, unless a key says that no block's are */
 	float scale, cap, clamp, out_cap, alibi;
@@ -50,8 +52,9 @@ struct hparams {
 		uint32_t every;		/* positions */
 	} temperature;
 	struct {
+		enum rope_scaling scaling;
 		uint32_t rot, original;
-		float base, factor, old_factor, magnitude;
+		float base, factor, old_factor, magnitude;	/* factor: 1 of the type "none", whatever it says */
 		float extrapolate, fast, slow;
 		float log_mul, yarn_magnitude;
 		uint32_t rot_swa;
@@ -68,6 +71,7 @@ struct hparams {
 	uint32_t index_heads, index_dim, index_top, index_q;
 	/* Experts */
 	uint32_t experts, used, shared, expert_ff, shared_ff, dense;
+	uint32_t router;		/* the block has the tensor that chooses them */
 	uint32_t ungated;		/* of experts: they have no gate */
 	uint32_t gating, groups, groups_used, weights_norm;
 	float weights_scale;
@@ -84,6 +88,8 @@ struct hparams {
 };
 
 #define ARCH_UNSAID UINT32_MAX
+#define ARCH_YES (UINT32_MAX - 1)
+#define ARCH_NO (UINT32_MAX - 2)
 
 #define ARCH_FIELD(f) offsetof(struct hparams, f)
 
@@ -92,9 +98,14 @@ enum arch_key_kind {
 	ARCH_F32,
 	ARCH_EACH_U32,		/* of a block: a whole number (a bool is 0 or 1), or an array, one for each block */
 	ARCH_EACH_F32,
+	ARCH_PATTERN,		/* a whole number; or bools, or an array: ARCH_YES or ARCH_NO, of a block */
 	ARCH_ONLY,		/* one of two values, with which nothing more is to be computed */
+	ARCH_BEYOND,		/* the same of 0, and of a number that is not less than the context */
+	ARCH_USUAL,		/* the same of 0, and of the scale of scores that heads have anyway */
 	ARCH_KNOWN,		/* read elsewhere, or nothing is computed from it */
 };
+
+#define ARCH_MAX_BLOCKS 1024
 
 /* A key behind the architecture's prefix; or, with a dot before it, without that prefix. */
 struct arch_key {
@@ -113,12 +124,17 @@ struct arch_key {
 #define NEED_U32(name, f, min, max) { name, ARCH_U32, ARCH_FIELD(f), min, max, true }
 #define NEED_F32(name, f, min, max) { name, ARCH_F32, ARCH_FIELD(f), min, max, true }
 #define KEY_ONLY(name, a, b) { name, ARCH_ONLY, 0, a, b, false }
+#define KEY_PATTERN(name, f) { name, ARCH_PATTERN, ARCH_FIELD(f), 0, ARCH_MAX_BLOCKS, false }
+#define NEED_PATTERN(name, f) { name, ARCH_PATTERN, ARCH_FIELD(f), 0, ARCH_MAX_BLOCKS, true }
+#define KEY_BEYOND(name) { name, ARCH_BEYOND, 0, 0, 0, false }
+#define KEY_USUAL(name) { name, ARCH_USUAL, 0, 0, 0, false }
 #define KEY_KNOWN(name) { name, ARCH_KNOWN, 0, 0, 0, false }
 
 enum arch_tensor_flags {
 	ARCH_OPTIONAL = 1,
 	ARCH_FLAT = 2,		/* so many numbers, whatever dimensions the file gives them */
 	ARCH_WIDE = 4,		/* F32, or made so, as vectors are */
+	ARCH_ZEROS = 8,		/* a vector that may be nothing but zeros */
 };
 
 struct arch_tensor {
@@ -152,9 +168,13 @@ struct arch_tensor {
 	{ NULL, slot, ARCH_FIELD(one), ARCH_FIELD(rows), ARCH_FIELD(cols), 0, NULL, whole, ARCH_FIELD(from), \
 	  ARCH_FIELD(all) }
 #define NORM(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, 0)
+#define NEED_BIAS(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, ARCH_ZEROS)
 #define BIAS(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, ARCH_OPTIONAL)
 #define FLAT(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, ARCH_FLAT)
 #define FLAT_IF(name, slot, cols) ARCH_TENSOR(name, slot, one, one, cols, ARCH_FLAT | ARCH_OPTIONAL)
+#define NEED_BIAS_OF(name, slot, cols, whole, from, all) \
+	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(one), ARCH_FIELD(cols), ARCH_ZEROS, NULL, whole, \
+	  ARCH_FIELD(from), ARCH_FIELD(all) }
 #define BIAS_OF(name, slot, cols, whole, from, all) \
 	{ name, slot, ARCH_FIELD(one), ARCH_FIELD(one), ARCH_FIELD(cols), ARCH_OPTIONAL, NULL, whole, \
 	  ARCH_FIELD(from), ARCH_FIELD(all) }
@@ -218,6 +238,8 @@ int loader_convert(struct loader *ld, uint32_t planes, uint32_t rows, uint32_t c
 /* The table of keys of rotary positions, and what they say. */
 extern const struct arch_key rope_keys[];
 extern const unsigned int n_rope_keys;
+/* How contexts beyond the trained one are had, before derive(): what the keys say of it, made plain. */
+int loader_scaling(const struct loader *ld, struct hparams *h);
 /* The model's tables 0 and, if blocks that slide have another, 1. */
 int loader_rope(struct loader *ld);
 

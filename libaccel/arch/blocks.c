@@ -46,8 +46,9 @@ bool arch_slides(const struct hparams *h, uint32_t pattern)
 {
 	if (h->window_pattern == ARCH_UNSAID)
 		return h->block % pattern < pattern - 1;
-	/* A number of blocks, or this one's truth. */
-	return h->window_pattern < 2 ? h->window_pattern : h->block % h->window_pattern < h->window_pattern - 1;
+	if (h->window_pattern == ARCH_YES || h->window_pattern == ARCH_NO)
+		return h->window_pattern == ARCH_YES;
+	return !h->window_pattern || h->block % h->window_pattern < h->window_pattern - 1;
 }
 
 int arch_derive_heads(struct hparams *h, const char *path)
@@ -73,9 +74,9 @@ int arch_derive_heads(struct hparams *h, const char *path)
 	h->v = h->kv_heads * h->value_dim;
 	h->att = h->heads * h->value_dim;
 	h->q_gated = 2 * h->q;
-	h->q_end = h->q;
-	h->k_end = h->q + h->kv;
-	h->qkv_end = h->q + h->kv + h->v;
+	h->q_end = h->gated ? h->q_gated : h->q;
+	h->k_end = h->q_end + h->kv;
+	h->qkv_end = h->k_end + h->v;
 	return 0;
 }
 
@@ -85,8 +86,6 @@ void arch_derive_xielu(struct hparams *h)
 	h->xielu_p = (float)exact_softplus(h->xielu_p);
 	h->xielu_n = (float)(h->xielu_beta + exact_softplus(h->xielu_n));
 }
-
-enum gating { GATING_SOFTMAX = 1, GATING_SIGMOID, GATING_SOFTMAX_OF_CHOSEN, GATING_SQRT_SOFTPLUS };
 
 int arch_derive_experts(struct hparams *h, const char *path)
 {
@@ -117,7 +116,8 @@ int arch_derive_experts(struct hparams *h, const char *path)
 
 bool arch_has_experts(const struct hparams *h)
 {
-	return h->experts && h->block >= h->dense;
+	/* Some files count blocks that have none, and have them there. */
+	return h->experts && (h->block >= h->dense || h->router);
 }
 
 bool arch_has_ffn(const struct hparams *h)
@@ -140,27 +140,39 @@ int arch_set_head(struct layer *l, const struct hparams *h, struct loader *ld)
 	return 0;
 }
 
-static int set_temperature(struct layer *l, const struct hparams *h, struct accel_model *m)
+int arch_set_temperature(int *table, const struct hparams *h, struct loader *ld)
 {
 	const struct table t = {
 		.kind = TABLE_TEMPERATURE,
 		.temperature = { h->temperature.scale, h->temperature.every },
 	};
 
-	l->attn.temperature = LAYER_NONE;
+	*table = LAYER_NONE;
 	if (!h->temperature.scale)
 		return 0;
 	if (!h->temperature.every)
-		return fail(-EINVAL, "\"%s.attention.temperature_scale\" is %g, but not after how many positions",
-			    h->arch, h->temperature.scale);
-	l->attn.temperature = model_table(m, &t);
-	return l->attn.temperature < 0 ? l->attn.temperature : 0;
+		return fail(-EINVAL, "%s: \"%s.attention.temperature_scale\" is %g, but \"%s.attention.temperature_length\" is missing",
+			    ld->path, h->arch, h->temperature.scale, h->arch);
+	*table = model_table(ld->m, &t);
+	return *table < 0 ? *table : 0;
+}
+
+/* The blocks' heads may be of several widths, the table is one. */
+static int check_rope(const struct layer *l, const struct hparams *h, const struct loader *ld)
+{
+	const uint32_t rot = l->attn.rope == LAYER_NONE ? 0 : ld->m->tables[l->attn.rope].rope.rot;
+
+	if (rot <= h->key_dim)
+		return 0;
+	return fail(-EINVAL, "%s: %u columns of heads are rotated, but those of block %u have %u", ld->path, rot,
+		    h->block, h->key_dim);
 }
 
 int arch_set_attention(struct layer *l, const struct hparams *h, struct loader *ld)
 {
 	const bool slides = h->slides && h->window;
-	int window = slides ? model_window(ld->m, h->window, false) : 0;
+	int window = slides ? model_window(ld->m, h->window) : 0;
+	int err;
 
 	if (window < 0)
 		return window;
@@ -174,7 +186,8 @@ int arch_set_attention(struct layer *l, const struct hparams *h, struct loader *
 	l->state.v_cols = h->v;
 	/* Blocks of a type must divide both. */
 	l->state.head_dim = h->key_dim % 32 ? h->key_dim : h->value_dim;
-	return set_temperature(l, h, ld->m);
+	err = check_rope(l, h, ld);
+	return err ? err : arch_set_temperature(&l->attn.temperature, h, ld);
 }
 
 int arch_set_ffn(struct layer *l, const struct hparams *h, struct loader *ld)

@@ -7,8 +7,6 @@
 
 #include "arch.h"
 
-#define ARCH_MAX_BLOCKS 1024
-
 /* block_count comes first: the length of arrays is checked by it. */
 #define KEYS_OF_MODEL \
 	NEED_U32("block_count",				blocks,		1,	ARCH_MAX_BLOCKS), \
@@ -36,6 +34,13 @@
 	BIAS_OF("attn_k.bias",		ATTN_BK,		kv,	"attn_qkv.bias", q_end, qkv_end), \
 	BIAS_OF("attn_v.bias",		ATTN_BV,		v,	"attn_qkv.bias", k_end, qkv_end), \
 	BIAS("attn_output.bias",	ATTN_BOUT,		embd)
+
+/* Where no model is without them */
+#define NEED_TENSORS_OF_QKV_BIASES \
+	NEED_BIAS_OF("attn_q.bias",	ATTN_BQ,		q,	"attn_qkv.bias", zero, qkv_end), \
+	NEED_BIAS_OF("attn_k.bias",	ATTN_BK,		kv,	"attn_qkv.bias", q_end, qkv_end), \
+	NEED_BIAS_OF("attn_v.bias",	ATTN_BV,		v,	"attn_qkv.bias", k_end, qkv_end), \
+	NEED_BIAS("attn_output.bias",	ATTN_BOUT,		embd)
 
 #define TENSORS_OF_FFN \
 	MATRIX("ffn_gate.weight",	FFN_GATE,	ff,	embd), \
@@ -88,12 +93,25 @@
 	KEY_U32("expert_shared_count",			shared,		0,	1024), \
 	EACH_U32("expert_feed_forward_length",		expert_ff,	0,	OCTANS_MAX_COLS), \
 	KEY_U32("expert_shared_feed_forward_length",	shared_ff,	0,	OCTANS_MAX_COLS), \
-	KEY_U32("expert_gating_func",			gating,		0,	4), \
 	KEY_U32("expert_group_count",			groups,		0,	OCTANS_MAX_COLS), \
 	KEY_U32("expert_group_used_count",		groups_used,	0,	OCTANS_MAX_COLS), \
-	KEY_U32("expert_weights_norm",			weights_norm,	0,	1), \
-	KEY_F32("expert_weights_scale",			weights_scale,	0,	1e6), \
 	KEY_U32("leading_dense_block_count",		dense,		0,	ARCH_MAX_BLOCKS)
+
+enum arch_gating { GATING_SOFTMAX = 1, GATING_SIGMOID, GATING_SOFTMAX_OF_CHOSEN, GATING_SQRT_SOFTPLUS };
+
+/* How they are chosen and weighed: as the file says; */
+#define KEY_OF_WEIGHTS_SCALE KEY_F32("expert_weights_scale", weights_scale, 0, 1e6)
+#define KEYS_OF_ROUTER \
+	KEY_U32("expert_gating_func",			gating,		0,	GATING_SQRT_SOFTPLUS), \
+	KEY_U32("expert_weights_norm",			weights_norm,	0,	1), \
+	KEY_OF_WEIGHTS_SCALE
+/* or in one way, by enum arch_gating, that no file of the architecture can change. */
+#define KEYS_OF_FIXED_GATING(gating, norm) \
+	KEY_ONLY("expert_gating_func",			gating,		0), \
+	KEY_ONLY("expert_weights_norm",			norm,		norm)
+#define KEYS_OF_FIXED_ROUTER(gating, norm) \
+	KEYS_OF_FIXED_GATING(gating, norm), \
+	KEY_ONLY("expert_weights_scale",		1,		0)
 
 #define TENSORS_OF_EXPERTS \
 	MATRIX("ffn_gate_inp.weight",	MOE_ROUTER,	experts,	embd), \
@@ -112,6 +130,7 @@
 
 /* It decides who is chosen. */
 #define TENSOR_OF_CHOICE BIAS("exp_probs_b.bias",	MOE_CHOICE_B,	experts)
+#define NEED_TENSOR_OF_CHOICE NEED_BIAS("exp_probs_b.bias",	MOE_CHOICE_B,	experts)
 
 /* A table of embeddings, and a head with an RMSNorm that may share it. */
 extern const struct arch_layer arch_first, arch_last;
@@ -140,5 +159,7 @@ int arch_set_attention(struct layer *l, const struct hparams *h, struct loader *
 int arch_set_ffn(struct layer *l, const struct hparams *h, struct loader *ld);
 int arch_set_experts(struct layer *l, const struct hparams *h, struct loader *ld);
 int arch_set_head(struct layer *l, const struct hparams *h, struct loader *ld);
+/* The table of what queries grow by with their positions, of which LAYER_NONE: they do not. */
+int arch_set_temperature(int *table, const struct hparams *h, struct loader *ld);
 
 #endif

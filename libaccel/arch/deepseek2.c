@@ -16,6 +16,7 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEYS_OF_EXPERTS,
+	KEYS_OF_ROUTER,
 	KEY_OF_NEXTN,
 };
 
@@ -25,26 +26,29 @@ static const struct arch_key index_keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEYS_OF_EXPERTS,
+	KEYS_OF_ROUTER,
 	KEY_OF_NEXTN,
 	NEED_U32("attention.indexer.head_count",	index_heads,	1,	OCTANS_MAX_HEADS),
 	NEED_U32("attention.indexer.key_length",	index_dim,	2,	OCTANS_MAX_HEAD_DIM),
 	NEED_U32("attention.indexer.top_k",		index_top,	1,	1u << 30),
 };
 
-static int derive(struct hparams *h, const char *path)
+static int derive_any(struct hparams *h, const char *path, bool apart)
 {
 	int err = arch_derive_experts(h, path);
 
 	h->activation = OCTANS_MAP_SILU;
-	/* Converters have multiplied by the tenth of the logarithm already. */
-	return err ? err : arch_derive_mla(h, path, h->rope.log_mul ? h->rope.log_mul : 0.1);
+	return err ? err : arch_derive_mla(h, path, apart);
 }
 
-static int derive_mistral(struct hparams *h, const char *path)
+static int derive(struct hparams *h, const char *path)
 {
-	int err = derive(h, path);
+	return derive_any(h, path, false);
+}
 
-	return err ? err : arch_derive_mla(h, path, 0.1);
+static int derive_apart(struct hparams *h, const char *path)
+{
+	return derive_any(h, path, true);
 }
 
 static const struct arch_tensor attention[] = {
@@ -97,13 +101,15 @@ static int rope_of_index(struct rope *r, const struct hparams *h)
 static int derive_indexed(struct hparams *h, const char *path)
 {
 	h->index_q = h->index_heads * h->index_dim;
+	if (!h->gating)
+		h->gating = GATING_SIGMOID;
 	if (h->rope.rot > h->index_dim || !h->q_rank)
 		return fail(-EINVAL, "%s: an indexer of %u columns, of which %u are rotated, and queries of rank %u are not supported",
 			    path, h->index_dim, h->rope.rot, h->q_rank);
 	if (h->index_top > OCTANS_MAX_TOPK)
 		return fail(-EINVAL, "%s: \"deepseek32.attention.indexer.top_k\" is %u, at most %u positions can be chosen",
 			    path, h->index_top, OCTANS_MAX_TOPK);
-	return derive(h, path);
+	return derive_apart(h, path);
 }
 
 const struct arch arch_deepseek2 = {
@@ -113,13 +119,13 @@ const struct arch arch_deepseek2 = {
 };
 
 const struct arch arch_mistral4 = {
-	.name = "mistral4", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive_mistral, .rope = true,
+	.name = "mistral4", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive_apart, .rope = true,
 	.rope_set = arch_mla_rope_apart, .first = &arch_first, .last = &arch_last, .block = block,
 	.n_block = ARCH_N(block),
 };
 
 const struct arch arch_deepseek32 = {
 	.name = "deepseek32", .keys = index_keys, .n_keys = ARCH_N(index_keys), .derive = derive_indexed,
-	.rope = true, .rope_set = arch_mla_rope, .rope_swa = rope_of_index, .first = &arch_first,
+	.rope = true, .rope_set = arch_mla_rope_apart, .rope_swa = rope_of_index, .first = &arch_first,
 	.last = &arch_last, .block = index_block, .n_block = ARCH_N(index_block),
 };

@@ -5,11 +5,9 @@
 
 #include "error.h"
 
-#define MAX_STATE (1u << 20)	/* numbers: the processor's */
-
 int arch_derive_delta(struct hparams *h, const char *path)
 {
-	if (h->inner % h->dt_rank || h->dt_rank % h->key_heads || (uint64_t)h->inner * h->state > MAX_STATE)
+	if (h->inner % h->dt_rank || h->dt_rank % h->key_heads || (uint64_t)h->inner * h->state > OCTANS_MAX_COLS)
 		return fail(-EINVAL, "%s: a delta rule of %u columns in %u heads, which share the keys of %u, each with %u numbers, is not supported",
 			    path, h->inner, h->dt_rank, h->key_heads, h->state);
 	h->ssm_conv = 2 * h->key_heads * h->state + h->inner;

@@ -13,8 +13,7 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEY_U32("attention.sliding_window",		window,		0,	UINT32_MAX),
-	EACH_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
-	KEY_ONLY("attn_logit_softcapping",		0,		0),
+	KEY_PATTERN("attention.sliding_window_pattern",	window_pattern),
 	KEY_F32("final_logit_softcapping",		out_cap,	0,	1e6),
 	KEY_F32("rope.freq_base_swa",			rope.base_swa,	1.001,	1e12),
 };

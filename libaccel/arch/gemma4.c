@@ -17,15 +17,15 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEYS_OF_EXPERTS,
+	KEYS_OF_FIXED_GATING(GATING_SOFTMAX, 1),
+	KEY_OF_WEIGHTS_SCALE,
 	KEY_U32("attention.key_length_swa",		key_dim_swa,	1,	OCTANS_MAX_HEAD_DIM),
 	KEY_U32("attention.value_length_swa",		value_dim_swa,	1,	OCTANS_MAX_HEAD_DIM),
 	NEED_U32("attention.sliding_window",		window,		1,	UINT32_MAX),
-	NEED_EACH_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
+	NEED_PATTERN("attention.sliding_window_pattern",	window_pattern),
 	KEY_F32("final_logit_softcapping",		out_cap,	0,	1e6),
 	KEY_U32("rope.dimension_count_swa",		rope.rot_swa,	2,	OCTANS_MAX_HEAD_DIM),
 	KEY_F32("rope.freq_base_swa",			rope.base_swa,	1.001,	1e12),
-	KEY_ONLY("embedding_length_per_layer_input",	0,		0),
-	KEY_ONLY("attention.shared_kv_layers",		0,		0),
 };
 
 static int derive(struct hparams *h, const char *path)
@@ -37,10 +37,12 @@ static int derive(struct hparams *h, const char *path)
 	h->scale = 1;
 	h->weights_norm = 1;
 	h->slides = arch_slides(h, 6);
-	h->rope_limit = h->key_dim;
 	if (!h->key_dim || !h->value_dim)
 		return fail(-EINVAL, "%s: the keys \"gemma4.attention.key_length\" and \"gemma4.attention.value_length\" are missing",
 			    path);
+	/* Of blocks that attend to all */
+	if (!h->rope.rot)
+		h->rope.rot = h->key_dim;
 	if (h->slides && h->key_dim_swa)
 		h->key_dim = h->key_dim_swa;
 	if (h->slides && h->value_dim_swa)

@@ -11,6 +11,7 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEYS_OF_EXPERTS,
+	KEYS_OF_ROUTER,
 	KEY_OF_NEXTN,
 	KEY_KNOWN("rope.dimension_sections"),	/* of text all positions are the same */
 };
@@ -21,7 +22,7 @@ static int derive(struct hparams *h, const char *path)
 
 	h->activation = OCTANS_MAP_SILU;
 	if (!h->gating)
-		h->gating = 2;
+		h->gating = GATING_SIGMOID;
 	err = arch_derive_experts(h, path);
 	return err ? err : arch_derive_heads(h, path);
 }
@@ -41,7 +42,7 @@ static const struct arch_tensor feed_forward[] = {
 static const struct arch_tensor experts[] = {
 	NORM("post_attention_norm.weight", MOE_NORM,	embd),
 	TENSORS_OF_EXPERTS,
-	TENSOR_OF_CHOICE,
+	NEED_TENSOR_OF_CHOICE,
 	TENSORS_OF_SHARED,
 };
 

@@ -11,8 +11,9 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	EACH_U32("feed_forward_length",			ff,		0,	OCTANS_MAX_COLS),
 	KEYS_OF_EXPERTS,
+	KEYS_OF_FIXED_ROUTER(GATING_SOFTMAX_OF_CHOSEN, 0),
 	NEED_U32("attention.sliding_window",		window,		1,	UINT32_MAX),
-	EACH_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
+	KEY_PATTERN("attention.sliding_window_pattern",	window_pattern),
 };
 
 static int derive(struct hparams *h, const char *path)
@@ -21,7 +22,7 @@ static int derive(struct hparams *h, const char *path)
 
 	h->activation = OCTANS_MAP_SILU;
 	h->limit = 7;
-	h->gating = 3;
+	h->gating = GATING_SOFTMAX_OF_CHOSEN;
 	h->weights_norm = 0;
 	h->slides = arch_slides(h, 2);
 	err = arch_derive_experts(h, path);
@@ -31,7 +32,7 @@ static int derive(struct hparams *h, const char *path)
 static const struct arch_tensor attention[] = {
 	NORM("attn_norm.weight",	ATTN_NORM,	embd),
 	TENSORS_OF_QKV,
-	TENSORS_OF_QKV_BIASES,
+	NEED_TENSORS_OF_QKV_BIASES,
 	NORM("attn_sinks.weight",	ATTN_SINKS,	heads),
 };
 
@@ -41,7 +42,7 @@ static const struct arch_tensor experts[] = {
 	PLANES("ffn_gate_exps.weight",	MOE_GATE,	experts,	expert_ff,	embd),
 	PLANES("ffn_up_exps.weight",	MOE_UP,		experts,	expert_ff,	embd),
 	PLANES("ffn_down_exps.weight",	MOE_DOWN,	experts,	embd,		expert_ff),
-	BIAS("ffn_gate_inp.bias",	MOE_ROUTER_B,	experts),
+	NEED_BIAS("ffn_gate_inp.bias",	MOE_ROUTER_B,	experts),
 	MATRIX_WIDE("ffn_gate_exps.bias", MOE_BGATE,	experts,	expert_ff),
 	MATRIX_WIDE("ffn_up_exps.bias",	MOE_BUP,	experts,	expert_ff),
 	MATRIX_WIDE("ffn_down_exps.bias", MOE_BDOWN,	experts,	embd),

@@ -11,6 +11,7 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEYS_OF_EXPERTS,
+	KEYS_OF_FIXED_ROUTER(GATING_SOFTMAX, 1),
 	KEY_F32("attention.scale",			scale,		0,	1e6),
 	NEED_F32("logit_scale",				logit_scale,	1e-6,	1e6),
 	KEY_F32("residual_scale",			residual,	0,	1e6),

@@ -11,7 +11,6 @@ static const struct arch_key keys[] = {
 	KEYS_OF_MODEL,
 	KEYS_OF_HEADS,
 	KEY_OF_RMS,
-	KEY_KNOWN("attention.layer_norm_epsilon"),
 	KEY_OF_FF,
 };
 

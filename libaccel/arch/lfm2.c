@@ -13,6 +13,9 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEYS_OF_EXPERTS,
+	KEY_U32("expert_gating_func",			gating,		0,	GATING_SQRT_SOFTPLUS),
+	KEY_ONLY("expert_weights_norm",			1,		1),
+	KEY_OF_WEIGHTS_SCALE,
 	KEY_OF_SHORTCONV,
 };
 
@@ -32,6 +35,8 @@ static int derive(struct hparams *h, const char *path)
 
 	h->recurrent = !h->kv_heads;
 	h->in3 = 3 * h->embd;
+	if (!h->gating)
+		h->gating = GATING_SIGMOID;
 	h->activation = OCTANS_MAP_SILU;
 	h->weights_norm = 1;
 	err = arch_derive_experts(h, path);
@@ -60,7 +65,7 @@ static const struct arch_tensor feed_forward[] = {
 static const struct arch_tensor experts[] = {
 	NORM("ffn_norm.weight",		MOE_NORM,	embd),
 	TENSORS_OF_EXPERTS,
-	TENSOR_OF_CHOICE,
+	NEED_TENSOR_OF_CHOICE,
 };
 
 /* The last norm has the name of the embedding's elsewhere. */

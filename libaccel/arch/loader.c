@@ -46,7 +46,7 @@ static int missing(const struct loader *ld, const char *key)
 }
 
 /* Which element of an array is the block's: *i.  A single number is every block's. */
-static int element(const struct loader *ld, const char *key, uint32_t block, uint64_t *i)
+static int element(const struct loader *ld, const char *key, const struct hparams *h, uint64_t *i)
 {
 	enum gguf_type type;
 	bool array;
@@ -55,10 +55,10 @@ static int element(const struct loader *ld, const char *key, uint32_t block, uin
 
 	if (err)
 		return err;
-	*i = array && n != 1 ? block : 0;
-	if (array && n != 1 && n < ld->h.blocks)
-		return fail(-EINVAL, "%s: \"%s\" is %s, too short for %u blocks", ld->path, key,
-			    gguf_value_text(ld->g, key, (char [64]) { 0 }, 64), ld->h.blocks);
+	*i = array ? h->block : 0;
+	if (array && n != h->blocks)
+		return fail(-EINVAL, "%s: \"%s\" is %s, it must be one number, or one for each of %u blocks", ld->path,
+			    key, gguf_value_text(ld->g, key, (char [64]) { 0 }, 64), h->blocks);
 	return 0;
 }
 
@@ -67,10 +67,14 @@ static int read_one_u32(const struct loader *ld, const struct arch_key *k, const
 {
 	bool yes;
 	uint32_t v;
-	int err = gguf_get_u32(ld->g, key, &v);
+	uint64_t i;
+	int err = element(ld, key, h, &i);
 
 	if (err == -ENOENT)
 		return k->needed ? missing(ld, key) : 0;
+	if (err)
+		return err;
+	err = gguf_get_u32(ld->g, key, &v);
 	if (err && !gguf_get_bool(ld->g, key, &yes)) {
 		v = yes;
 		err = 0;
@@ -89,7 +93,7 @@ static int read_u32(const struct loader *ld, const struct arch_key *k, const cha
 {
 	int64_t v;
 	uint64_t i;
-	int err = element(ld, key, h->block, &i);
+	int err = element(ld, key, h, &i);
 	uint32_t u;
 
 	if (err == -ENOENT)
@@ -112,7 +116,7 @@ static int read_f32(const struct loader *ld, const struct arch_key *k, const cha
 	double d;
 	uint64_t i = 0;
 	float v;
-	int err = k->kind == ARCH_EACH_F32 ? element(ld, key, h->block, &i) :
+	int err = k->kind == ARCH_EACH_F32 ? element(ld, key, h, &i) :
 		  gguf_key_name(ld->g, key) ? 0 : -ENOENT;
 
 	if (err == -ENOENT)
@@ -166,6 +170,23 @@ static int read_only(const struct loader *ld, const struct arch_key *k, const ch
 		    gguf_value_text(ld->g, key, is, sizeof(is)), must);
 }
 
+/* Truths of blocks are no numbers of blocks. */
+static int read_pattern(const struct loader *ld, const struct arch_key *k, const char *key, struct hparams *h)
+{
+	enum gguf_type type = GGUF_U32;
+	bool array = false;
+	uint64_t n;
+	uint32_t v;
+	int err = read_u32(ld, k, key, h);
+
+	if (err || gguf_shape(ld->g, key, &type, &array, &n) || !(array || type == GGUF_BOOL))
+		return err;
+	memcpy(&v, (char *)h + k->field, sizeof(v));
+	v = v ? ARCH_YES : ARCH_NO;
+	memcpy((char *)h + k->field, &v, sizeof(v));
+	return 0;
+}
+
 static bool has(const struct gguf *g, const char *key)
 {
 	return gguf_value_text(g, key, (char [8]) { 0 }, 8) != NULL;
@@ -184,17 +205,85 @@ static int read_key(const struct loader *ld, const struct arch_key *k, struct hp
 	case ARCH_F32:
 	case ARCH_EACH_F32:
 		return read_f32(ld, k, key, h);
+	case ARCH_PATTERN:
+		return read_pattern(ld, k, key, h);
 	case ARCH_ONLY:
 		return has(ld->g, key) ? read_only(ld, k, key) : 0;
+	case ARCH_BEYOND:
+	case ARCH_USUAL:
 	case ARCH_KNOWN:
 		break;
 	}
 	return 0;
 }
 
+/*
+ * Keys of one architecture in files of another, as converters and editors leave them: with these values they
+ * say of any model what is so anyway.  What an architecture's own table has counts instead.
+ */
+static const struct arch_key neutral_keys[] = {
+	KEY_ONLY("expert_count",			0,	0),
+	/* of experts that are not there */
+	KEY_KNOWN("expert_used_count"),
+	KEY_KNOWN("expert_shared_count"),
+	KEY_KNOWN("expert_feed_forward_length"),
+	KEY_KNOWN("expert_shared_feed_forward_length"),
+	KEY_KNOWN("expert_group_count"),
+	KEY_KNOWN("expert_group_used_count"),
+	KEY_KNOWN("expert_gating_func"),
+	KEY_KNOWN("expert_weights_norm"),
+	KEY_KNOWN("expert_weights_scale"),
+	KEY_KNOWN("leading_dense_block_count"),
+	KEY_ONLY("moe_latent_size",			0,	0),
+	KEY_ONLY("nextn_predict_layers",		0,	0),
+	KEY_ONLY("attention.causal",			1,	1),
+	KEY_ONLY("attention.clamp_kqv",			0,	0),
+	KEY_ONLY("attention.max_alibi_bias",		0,	0),
+	KEY_ONLY("attention.shared_kv_layers",		0,	0),
+	KEY_ONLY("attention.temperature_scale",		0,	0),
+	KEY_BEYOND("attention.sliding_window"),
+	KEY_USUAL("attention.scale"),
+	KEY_ONLY("rope.scaling.yarn_log_multiplier",	0,	0),
+	KEY_ONLY("embedding_length_per_layer_input",	0,	0),
+	KEY_ONLY("embedding_scale",			1,	0),
+	KEY_ONLY("residual_scale",			1,	0),
+	KEY_ONLY("logit_scale",				1,	0),
+	KEY_ONLY("attn_logit_softcapping",		0,	0),
+	KEY_ONLY("final_logit_softcapping",		0,	0),
+	KEY_ONLY("router_logit_softcapping",		0,	0),
+	KEY_ONLY("use_parallel_residual",		0,	0),
+	/* The norm of the other kind, which needs its own; how vectors of texts are made; how q and k were, once */
+	KEY_KNOWN("attention.layer_norm_epsilon"),
+	KEY_KNOWN("attention.layer_norm_rms_epsilon"),
+	KEY_KNOWN("pooling_type"),
+	KEY_KNOWN("tensor_data_layout"),
+};
+
+static int check_neutral(const struct loader *ld, const struct arch_key *k, const char *key)
+{
+	char is[64];
+	double v;
+
+	if (k->kind == ARCH_KNOWN)
+		return 0;
+	if (k->kind == ARCH_ONLY)
+		return read_only(ld, k, key);
+	if (!any_number(ld->g, key, &v) &&
+	    (!v || (k->kind == ARCH_BEYOND && v >= ld->h.ctx) ||
+	     (k->kind == ARCH_USUAL && fabs(v * sqrt(ld->h.key_dim) - 1) < 1e-5)))
+		return 0;
+	gguf_value_text(ld->g, key, is, sizeof(is));
+	if (k->kind == ARCH_BEYOND)
+		return fail(-EINVAL, "%s: \"%s\" is %s, less than the context of %u, which is not supported", ld->path,
+			    key, is, ld->h.ctx);
+	return fail(-EINVAL, "%s: \"%s\" is %s; models with other than %g are not supported", ld->path, key, is,
+		    1 / sqrt(ld->h.key_dim));
+}
+
 /* What the file says of a block, and what follows from it. */
 static int read_keys(const struct loader *ld, uint32_t block, struct hparams *h)
 {
+	char router[64];
 	int err = 0;
 
 	*h = (struct hparams) {
@@ -206,21 +295,25 @@ static int read_keys(const struct loader *ld, uint32_t block, struct hparams *h)
 		err = read_key(ld, &ld->arch->keys[i], h);
 	for (unsigned int i = 0; ld->arch->rope && i < n_rope_keys && !err; i++)
 		err = read_key(ld, &rope_keys[i], h);
+	if (!err && ld->arch->rope)
+		err = loader_scaling(ld, h);
 	if (!err && h->nextn >= h->blocks)
 		err = fail(-EINVAL, "%s: \"%s.nextn_predict_layers\" is %u, of %u blocks", ld->path, ld->arch->name,
 			   h->nextn, h->blocks);
 	if (err)
 		return err;
 	h->blocks -= h->nextn;
+	snprintf(router, sizeof(router), "blk.%u.ffn_gate_inp.weight", block);
+	h->router = gguf_find_tensor(ld->g, router) != NULL;
 	return ld->arch->derive(h, ld->path);
 }
 
-static bool in_table(const struct arch_key *keys, unsigned int n, const char *name)
+static const struct arch_key *find_key(const struct arch_key *keys, unsigned int n, const char *name)
 {
 	for (unsigned int i = 0; i < n; i++)
 		if (!strcmp(keys[i].name, name))
-			return true;
-	return false;
+			return &keys[i];
+	return NULL;
 }
 
 /* A key that nobody reads may change what is to be computed. */
@@ -230,11 +323,19 @@ static int check_keys(const struct loader *ld)
 
 	for (uint64_t i = 0; i < gguf_n_keys(ld->g); i++) {
 		const char *key = gguf_key_at(ld->g, i), *name = key + prefix + 1;
+		const struct arch_key *neutral;
+		int err;
 
 		if (strncmp(key, ld->arch->name, prefix) || key[prefix] != '.' ||
-		    in_table(ld->arch->keys, ld->arch->n_keys, name) ||
-		    (ld->arch->rope && in_table(rope_keys, n_rope_keys, name)))
+		    find_key(ld->arch->keys, ld->arch->n_keys, name) ||
+		    (ld->arch->rope && find_key(rope_keys, n_rope_keys, name)))
 			continue;
+		neutral = find_key(neutral_keys, ARCH_N(neutral_keys), name);
+		err = neutral ? check_neutral(ld, neutral, key) : -ENOENT;
+		if (!err)
+			continue;
+		if (neutral)
+			return err;
 		return fail(-EINVAL, "%s: the key \"%s\" (%s) is not known; it may mean that the model computes something else",
 			    ld->path, PLAIN(key), gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
 	}
@@ -381,7 +482,7 @@ static int take_tensor(struct loader *ld, const struct hparams *h, const struct 
 		err = take(ld, t->otherwise, planes, rows, cols, t->flags, &l->w[t->slot]);
 	if (err == -ENOENT && t->whole)
 		err = take_part(ld, h, t, prefix, &l->w[t->slot]);
-	if (!err && t->rows == ARCH_FIELD(one) && !(t->flags & ARCH_OPTIONAL))
+	if (!err && t->rows == ARCH_FIELD(one) && !(t->flags & (ARCH_OPTIONAL | ARCH_ZEROS)))
 		err = check_hole(ld, name, &l->w[t->slot]);
 	if (err == -ENOENT)
 		err = t->flags & ARCH_OPTIONAL ? 0 :

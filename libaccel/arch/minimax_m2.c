@@ -11,6 +11,9 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEYS_OF_EXPERTS,
+	KEY_U32("expert_gating_func",			gating,		0,	GATING_SQRT_SOFTPLUS),
+	KEY_ONLY("expert_weights_norm",			1,		1),
+	KEY_ONLY("expert_weights_scale",		1,		0),
 };
 
 static int derive(struct hparams *h, const char *path)
@@ -19,6 +22,8 @@ static int derive(struct hparams *h, const char *path)
 
 	h->activation = OCTANS_MAP_SILU;
 	h->whole_norm = 1;
+	if (!h->gating)
+		h->gating = GATING_SIGMOID;
 	h->weights_norm = 1;
 	err = arch_derive_experts(h, path);
 	return err ? err : arch_derive_heads(h, path);
@@ -34,7 +39,7 @@ static const struct arch_tensor attention[] = {
 static const struct arch_tensor experts[] = {
 	NORM("ffn_norm.weight",		MOE_NORM,	embd),
 	TENSORS_OF_EXPERTS,
-	TENSOR_OF_CHOICE,
+	NEED_TENSOR_OF_CHOICE,
 };
 
 static const struct arch_layer block[] = {

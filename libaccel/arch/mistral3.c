@@ -12,11 +12,11 @@ static const struct arch_key keys[] = {
 	KEYS_OF_HEADS,
 	KEY_OF_RMS,
 	KEY_OF_FF,
-	KEY_F32("attention.scale",			scale,		0,	1e6),
 	KEY_F32("attention.temperature_scale",		temperature.scale, 0,	1e6),
 	KEY_U32("attention.temperature_length",		temperature.every, 0,	1u << 30),
 	KEY_OF_YARN_LOG,
 	KEYS_OF_EXPERTS,
+	KEYS_OF_FIXED_ROUTER(GATING_SOFTMAX, 1),
 };
 
 static int derive(struct hparams *h, const char *path)

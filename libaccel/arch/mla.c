@@ -10,9 +10,24 @@
 #include "model/exact.h"
 #include "type/type.h"
 
-int arch_derive_mla(struct hparams *h, const char *path, double log_mul)
+/* Converters have multiplied the multiplier by a tenth; or none is said. */
+#define TENTH 0.1
+
+/* What scores have the square of, as llama.cpp has it: with YaRN the multiplied logarithm, or, apart, the
+ * plain one; without, both. */
+static double score_factor(const struct hparams *h, bool apart)
 {
-	double m = h->rope.factor > 1 ? 1 + log_mul * exact_ln(h->rope.factor) : 1;
+	const double ln = h->rope.factor > 1 ? exact_ln(h->rope.factor) : 0;
+	const double one = 1 + TENTH * ln, all = 1 + h->rope.log_mul * ln;
+
+	if (h->rope.scaling != ROPE_YARN)
+		return h->rope.magnitude * one * all;
+	return h->rope.magnitude * (apart || !h->rope.log_mul ? one : all);
+}
+
+int arch_derive_mla(struct hparams *h, const char *path, bool apart)
+{
+	const double m = score_factor(h, apart);
 	const uint32_t rot = h->rope.rot;
 
 	/* Files of before heads were absorbed say sizes of heads where later ones say those of what is kept. */
@@ -38,7 +53,7 @@ int arch_mla_rope_apart(struct rope *r, const struct hparams *h, const char *pat
 {
 	(void)h;
 	(void)path;
-	r->shrink *= 10;
+	r->shrink /= TENTH;
 	return 0;
 }
 
@@ -81,10 +96,7 @@ static int take_apart(struct layer *l, const struct hparams *h, struct loader *l
 int arch_set_mla(struct layer *l, const struct hparams *h, struct loader *ld)
 {
 	const bool apart = l->w[MLA_KB].data && l->w[MLA_VB].data;
-	const struct table t = {
-		.kind = TABLE_TEMPERATURE,
-		.temperature = { h->temperature.scale, h->temperature.every },
-	};
+	int err;
 
 	if (apart == !!l->w[MLA_KVB].data || !l->w[MLA_KB].data != !l->w[MLA_VB].data)
 		return fail(-EINVAL, "%s: block %u needs the tensors \"attn_k_b.weight\" and \"attn_v_b.weight\", or \"attn_kv_b.weight\" and none of the two",
@@ -95,13 +107,9 @@ int arch_set_mla(struct layer *l, const struct hparams *h, struct loader *ld)
 	if (h->q_rank && (!l->w[MLA_QA].data || !l->w[MLA_QA_NORM].data || !l->w[MLA_QB].data))
 		return fail(-EINVAL, "%s: block %u needs the tensors \"attn_q_a.weight\", \"attn_q_a_norm.weight\" and \"attn_q_b.weight\"",
 			    ld->path, h->block);
-	if (h->temperature.scale && !h->temperature.every)
-		return fail(-EINVAL, "%s: \"%s.attention.temperature_scale\" is %g, but \"%s.attention.temperature_length\" is missing",
-			    ld->path, h->arch, h->temperature.scale, h->arch);
 	l->mla = (struct attn_mla) {
 		.heads = h->heads, .q_rank = h->q_rank, .kv_rank = h->kv_rank, .nope = h->nope_dim,
 		.rot = h->rope.rot, .value_dim = h->mla_value_dim, .scale = h->scale, .rope = 0,
-		.temperature = LAYER_NONE,
 	};
 	l->state.k_cols = h->kva;
 	l->state.head_dim = h->kva % 32 ? h->kva : h->kv_rank;
@@ -114,9 +122,6 @@ int arch_set_mla(struct layer *l, const struct hparams *h, struct loader *ld)
 		if (h->index_dim % 32)
 			l->state.head_dim = h->index_dim;
 	}
-	if (h->temperature.scale)
-		l->mla.temperature = model_table(ld->m, &t);
-	if (h->temperature.scale && l->mla.temperature < 0)
-		return l->mla.temperature;
-	return apart ? 0 : take_apart(l, h, ld);
+	err = arch_set_temperature(&l->mla.temperature, h, ld);
+	return err || apart ? err : take_apart(l, h, ld);
 }

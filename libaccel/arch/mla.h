@@ -34,10 +34,12 @@
 	MATRIX_IF("attn_kv_b.weight",	MLA_KVB,	kvb,	kv_rank), \
 	MATRIX("attn_output.weight",	MLA_OUT,	embd,	att)
 
-/* Sizes, and the scale of scores: (1 + log_mul * ln(factor))^2 / sqrt(key_length_mla). */
-int arch_derive_mla(struct hparams *h, const char *path, double log_mul);
-/* arch.rope_set: scores have the multiplied logarithm alone; or that of a multiplier of a tenth, and the rotary
- * positions what is between the two. */
+/*
+ * Sizes, and the scale of scores, with YaRN (attn_factor * (1 + log_mul * ln(factor)))^2 / sqrt(key_length_mla),
+ * where a multiplier that is not said is a tenth; apart: it always is.  And arch.rope_set: scores have the
+ * multiplied logarithm alone; or, apart, that of a tenth, and the rotary positions what is between the two.
+ */
+int arch_derive_mla(struct hparams *h, const char *path, bool apart);
 int arch_mla_rope(struct rope *r, const struct hparams *h, const char *path);
 int arch_mla_rope_apart(struct rope *r, const struct hparams *h, const char *path);
 /* arch_layer.set */

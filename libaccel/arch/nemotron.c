@@ -11,8 +11,6 @@ static const struct arch_key keys[] = {
 	KEYS_OF_HEADS,
 	KEY_OF_FF,
 	NEED_F32("attention.layer_norm_epsilon",	eps,		0,	1),
-	/* The same number, which converters take for one of RMSNorms */
-	KEY_KNOWN("attention.layer_norm_rms_epsilon"),
 };
 
 static int derive(struct hparams *h, const char *path)

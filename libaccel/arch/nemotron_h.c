@@ -16,13 +16,13 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEYS_OF_SSM,
 	KEYS_OF_EXPERTS,
-	KEY_KNOWN("attention.layer_norm_epsilon"),
+	KEY_ONLY("expert_gating_func",			GATING_SIGMOID,	0),
+	KEY_U32("expert_weights_norm",			weights_norm,	0,	1),
+	KEY_OF_WEIGHTS_SCALE,
 	/* There are no positions, whatever is said of them. */
 	KEY_KNOWN("rope.dimension_count"),
 	KEY_KNOWN("rope.freq_base"),
 	KEY_KNOWN("rope.scaling.finetuned"),
-	KEY_ONLY("moe_latent_size",			0,		0),
-	KEY_ONLY("nextn_predict_layers",		0,		0),
 };
 
 static bool is_ssm(const struct hparams *h)
@@ -49,7 +49,7 @@ static int derive(struct hparams *h, const char *path)
 {
 	int err = arch_derive_ssm(h, path);
 
-	h->gating = 2;
+	h->gating = GATING_SIGMOID;
 	h->ungated = 1;
 	h->activation = OCTANS_MAP_RELU2;
 	if (!err)
@@ -81,7 +81,7 @@ static const struct arch_tensor experts[] = {
 	MATRIX("ffn_gate_inp.weight",	MOE_ROUTER,	experts,	embd),
 	PLANES("ffn_up_exps.weight",	MOE_UP,		experts,	expert_ff,	embd),
 	PLANES("ffn_down_exps.weight",	MOE_DOWN,	experts,	embd,		expert_ff),
-	TENSOR_OF_CHOICE,
+	NEED_TENSOR_OF_CHOICE,
 	MATRIX_IF("ffn_up_shexp.weight", MOE_SHARED_UP,	shared_ff,	embd),
 	MATRIX_IF("ffn_down_shexp.weight", MOE_SHARED_DOWN, embd,	shared_ff),
 };

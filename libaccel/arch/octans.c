@@ -32,6 +32,7 @@ static const struct arch_key keys[] = {
 	KEY_OF_FF,
 	KEYS_OF_XIELU,
 	KEYS_OF_EXPERTS,
+	KEYS_OF_ROUTER,
 	KEY_KNOWN("prompt.format"),	/* the tool's */
 };
 
@@ -88,7 +89,7 @@ static int derive_mixer(struct hparams *h, const char *path)
 			    h->rope.rot, h->key_dim);
 	switch ((enum mixer)h->mixer) {
 	case MIXER_LATENT:
-		return arch_derive_mla(h, path, 0);
+		return arch_derive_mla(h, path, false);
 	case MIXER_SPACE:
 		return arch_derive_ssm(h, path);
 	case MIXER_DELTA:

@@ -12,7 +12,7 @@ static const struct arch_key keys[] = {
 	KEY_OF_RMS,
 	KEY_OF_FF,
 	KEY_U32("attention.sliding_window",		window,		0,	UINT32_MAX),
-	EACH_U32("attention.sliding_window_pattern",	window_pattern,	0,	ARCH_MAX_BLOCKS),
+	KEY_PATTERN("attention.sliding_window_pattern",	window_pattern),
 	KEY_F32("rope.freq_base_swa",			rope.base_swa,	1.001,	1e12),
 };
 

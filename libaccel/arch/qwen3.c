@@ -9,9 +9,9 @@ static const struct arch_key keys[] = {
 	KEYS_OF_MODEL,
 	KEYS_OF_HEADS,
 	KEY_OF_RMS,
-	KEY_KNOWN("attention.layer_norm_epsilon"),
 	KEY_OF_FF,
 	KEYS_OF_EXPERTS,
+	KEYS_OF_FIXED_ROUTER(GATING_SOFTMAX, 1),
 };
 
 static int derive(struct hparams *h, const char *path)

@@ -18,7 +18,7 @@
 	KEY_KNOWN("rope.dimension_sections")	/* of text all positions are the same */
 
 static const struct arch_key dense_keys[] = { KEYS };
-static const struct arch_key moe_keys[] = { KEYS, KEYS_OF_EXPERTS };
+static const struct arch_key moe_keys[] = { KEYS, KEYS_OF_EXPERTS, KEYS_OF_FIXED_ROUTER(GATING_SOFTMAX, 1) };
 
 static bool is_delta(const struct hparams *h)
 {
@@ -53,9 +53,9 @@ static const struct arch_tensor delta[] = {
 
 static const struct arch_tensor attention[] = {
 	NORM("attn_norm.weight",	ATTN_NORM,	embd),
-	MATRIX("attn_q.weight",		ATTN_Q,		q_gated,	embd),
-	MATRIX("attn_k.weight",		ATTN_K,		kv,	embd),
-	MATRIX("attn_v.weight",		ATTN_V,		v,	embd),
+	MATRIX_OF("attn_q.weight",	ATTN_Q,		q_gated, embd,	"attn_qkv.weight", zero, qkv_end),
+	MATRIX_OF("attn_k.weight",	ATTN_K,		kv,	embd,	"attn_qkv.weight", q_end, qkv_end),
+	MATRIX_OF("attn_v.weight",	ATTN_V,		v,	embd,	"attn_qkv.weight", k_end, qkv_end),
 	MATRIX("attn_output.weight",	ATTN_OUT,	embd,	att),
 	TENSORS_OF_QK_NORMS,
 };

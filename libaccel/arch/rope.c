@@ -31,12 +31,10 @@ const struct arch_key rope_keys[] = {
 
 const unsigned int n_rope_keys = ARCH_N(rope_keys);
 
-enum scaling { LINEAR, NONE, YARN, LONGROPE };
-
-static int read_type(const struct loader *ld, enum scaling *type)
+static int read_type(const struct loader *ld, enum rope_scaling *type)
 {
 	static const char *const names[] = {
-		[LINEAR] = "linear", [NONE] = "none", [YARN] = "yarn", [LONGROPE] = "longrope",
+		[ROPE_LINEAR] = "linear", [ROPE_NONE] = "none", [ROPE_YARN] = "yarn", [ROPE_LONG] = "longrope",
 	};
 	char key[64];
 	const char *s;
@@ -44,7 +42,7 @@ static int read_type(const struct loader *ld, enum scaling *type)
 	int err;
 
 	/* Without a type, a factor is a linear one. */
-	*type = LINEAR;
+	*type = ROPE_LINEAR;
 	snprintf(key, sizeof(key), "%s.rope.scaling.type", ld->arch->name);
 	err = gguf_get_str(ld->g, key, &s, &n);
 	if (err == -ENOENT)
@@ -56,6 +54,23 @@ static int read_type(const struct loader *ld, enum scaling *type)
 		}
 	return fail(-EINVAL, "%s: \"%s\" is %s, which is not supported; supported: none, linear, yarn, longrope",
 		    ld->path, key, gguf_value_text(ld->g, key, (char [64]) { 0 }, 64));
+}
+
+int loader_scaling(const struct loader *ld, struct hparams *h)
+{
+	int err = read_type(ld, &h->rope.scaling);
+
+	if (!h->rope.factor)
+		h->rope.factor = h->rope.old_factor;
+	if (!h->rope.factor || h->rope.scaling == ROPE_NONE)
+		h->rope.factor = 1;
+	if (!h->rope.magnitude)
+		h->rope.magnitude = 1;
+	/* Negative, or not said: all of it.  Who writes something else is not agreed on what it means. */
+	if (!err && h->rope.scaling == ROPE_YARN && h->rope.extrapolate >= 0 && h->rope.extrapolate != 1)
+		err = fail(-EINVAL, "%s: \"%s.rope.scaling.yarn_ext_factor\" is %g; models with other than 1 are not supported",
+			   ld->path, h->arch, h->rope.extrapolate);
+	return err;
 }
 
 /* Divisors of the frequencies, if the file has them. */
@@ -95,11 +110,10 @@ static int read_long(struct loader *ld, struct rope *r)
 
 static int check(const struct loader *ld, const struct rope *r)
 {
-	const uint32_t most = ld->h.rope_limit ? ld->h.rope_limit : ld->h.key_dim;
-
-	if (r->rot % 2 || r->rot > most)
-		return fail(-EINVAL, "%s: \"%s.rope.dimension_count\" is %u, it must be even, and no more than the %u of a head",
-			    ld->path, ld->arch->name, r->rot, most);
+	/* What heads have room for, attention asks. */
+	if (r->rot % 2 || r->rot > OCTANS_MAX_HEAD_DIM)
+		return fail(-EINVAL, "%s: \"%s.rope.dimension_count\" is %u, it must be even, and no more than %u",
+			    ld->path, ld->arch->name, r->rot, OCTANS_MAX_HEAD_DIM);
 	if (!(r->scale >= 1e-3))
 		return fail(-EINVAL, "%s: \"%s.rope.scaling.factor\" is %g, it must be 0.001 or more, or 0 for none",
 			    ld->path, ld->arch->name, r->scale);
@@ -121,25 +135,19 @@ static int check_magnitude(const struct loader *ld, const struct rope *r)
 static int read_rope(struct loader *ld, struct rope *r)
 {
 	const struct hparams *h = &ld->h;
-	float factor = h->rope.factor ? h->rope.factor : h->rope.old_factor;
-	enum scaling type;
-	int err = read_type(ld, &type);
+	int err = 0;
 
-	if (err)
-		return err;
 	*r = (struct rope) {
 		.half = ld->arch->rope_half,
 		.rot = h->rope.rot ? h->rope.rot : h->key_dim,
 		.base = h->rope.base ? h->rope.base : 10000,
-		.scale = factor && type != NONE ? factor : 1,
+		.scale = h->rope.factor,
 		.original = h->rope.original ? h->rope.original : h->ctx,
 		.fast = h->rope.fast ? h->rope.fast : 32, .slow = h->rope.slow ? h->rope.slow : 1,
-		.magnitude = h->rope.magnitude ? h->rope.magnitude : 1,
+		.extrapolate = h->rope.scaling == ROPE_YARN,
+		.magnitude = h->rope.magnitude,
 		.stretch = 1, .shrink = h->rope.log_mul,
 	};
-	/* Negative, or not said: all of it */
-	if (type == YARN)
-		r->extrapolate = h->rope.extrapolate < 0 ? 1 : h->rope.extrapolate;
 	if (ld->arch->rope_set)
 		err = ld->arch->rope_set(r, h, ld->path);
 	if (!err)
@@ -148,7 +156,7 @@ static int read_rope(struct loader *ld, struct rope *r)
 		err = check_magnitude(ld, r);
 	if (err)
 		return err;
-	if (type == LONGROPE || (ld->arch->rope_long && gguf_find_tensor(ld->g, "rope_factors_long.weight")))
+	if (h->rope.scaling == ROPE_LONG || (ld->arch->rope_long && gguf_find_tensor(ld->g, "rope_factors_long.weight")))
 		return read_long(ld, r);
 	err = read_divisors(ld, r, "rope_freqs.weight", &r->divisor);
 	return err == -ENOENT ? 0 : err;
@@ -164,5 +172,7 @@ int loader_rope(struct loader *ld)
 	if (err < 0 || !ld->arch->rope_swa)
 		return err;
 	err = ld->arch->rope_swa(&t.rope, &ld->h);
+	if (!err)
+		err = check(ld, &t.rope);
 	return err ? err : model_table(ld->m, &t) < 0 ? -EINVAL : 0;
 }

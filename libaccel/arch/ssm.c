@@ -5,12 +5,10 @@
 
 #include "error.h"
 
-#define MAX_STATE (1u << 20)	/* numbers: the processor's */
-
 int arch_derive_ssm(struct hparams *h, const char *path)
 {
 	if (h->inner % h->dt_rank || h->dt_rank % h->ssm_groups || h->inner / h->dt_rank > OCTANS_MAX_HEAD_DIM ||
-	    (uint64_t)h->inner * h->state > MAX_STATE)
+	    (uint64_t)h->inner * h->state > OCTANS_MAX_COLS)
 		return fail(-EINVAL, "%s: a state space of %u columns in %u heads and %u groups, each with %u numbers, is not supported",
 			    path, h->inner, h->dt_rank, h->ssm_groups, h->state);
 	h->ssm_conv = h->inner + 2 * h->ssm_groups * h->state;

@@ -97,11 +97,9 @@ static void add_pages(struct accel_engine *e, const struct step_input *in, struc
 }
 
 /* The first position that the one at pos attends to. */
-static uint32_t window_begin(const struct window *w, uint32_t pos)
+static uint32_t window_begin(uint32_t size, uint32_t pos)
 {
-	if (w->chunks)
-		return pos / w->size * w->size;
-	return pos + 1 > w->size ? pos + 1 - w->size : 0;
+	return pos + 1 > size ? pos + 1 - size : 0;
 }
 
 static void add_ranges(struct accel_engine *e, uint32_t row, uint32_t pos)
@@ -112,7 +110,7 @@ static void add_ranges(struct accel_engine *e, uint32_t row, uint32_t pos)
 	range[1] = pos + 1;
 	for (uint32_t w = 0; w < e->m->n_windows; w++) {
 		range += 2ull * e->shape.batch;
-		range[0] = window_begin(&e->m->windows[w], pos);
+		range[0] = window_begin(e->m->windows[w], pos);
 		range[1] = pos + 1;
 	}
 }

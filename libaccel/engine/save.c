@@ -93,11 +93,7 @@ static int make_fingerprint(struct accel_engine *e)
 	hash_begin(&h, &key);
 	for (uint32_t i = 0; i < e->m->n_tables; i++)
 		add_table(&h, &e->m->tables[i], e->shape.ctx);
-	for (uint32_t i = 0; i < e->m->n_windows; i++) {
-		const uint32_t window[2] = { e->m->windows[i].size, e->m->windows[i].chunks };
-
-		hash_add(&h, window, sizeof(window));
-	}
+	hash_add(&h, e->m->windows, e->m->n_windows * sizeof(e->m->windows[0]));
 	if (e->m->list)			/* of a step of one position there is none */
 		hash_add(&h, &e->m->list, sizeof(e->m->list));
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++) {

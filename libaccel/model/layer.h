@@ -69,7 +69,7 @@ enum {
 	DELTA_QKVZ,			/* instead of QKV and Z; rows of each key head come one behind the other */
 };
 enum { SHORTCONV_NORM = NORM_W, SHORTCONV_IN = KIND_W, SHORTCONV_CONV, SHORTCONV_OUT };
-enum { HEAD_NORM = NORM_W, HEAD_OUT = KIND_W };	/* HEAD_OUT: the last of its layer */
+enum { HEAD_NORM = NORM_W, HEAD_BOUT = KIND_W, HEAD_OUT };	/* HEAD_OUT: the last of its layer */
 #define LAYER_WEIGHTS 24
 #define LAYER_SCRATCH 18
 
@@ -217,12 +217,6 @@ static inline uint32_t shape_seq_pages(const struct shape *s)
 extern const uint32_t top_sizes[TOP_LISTS];
 /* Rows of which they are found in one step. */
 #define TOP_ROWS 32u
-
-/* Where the positions begin that are attended to, if not at the first of the sequence. */
-struct window {
-	uint32_t size;			/* positions */
-	bool chunks;			/* at a multiple of size, else size - 1 positions before one's own */
-};
 
 #define MODEL_WINDOWS 2
 /* What rows are seen as several times as many by: heads, experts of a token. */
@@ -405,7 +399,7 @@ struct accel_model {
 	uint32_t n_ff, n_heads, n_kv_heads, head_dim;
 	struct table tables[MODEL_TABLES];
 	uint32_t n_tables;
-	struct window windows[MODEL_WINDOWS];
+	uint32_t windows[MODEL_WINDOWS];	/* positions that are attended to, one's own and those before it */
 	uint32_t n_windows;
 	uint32_t list;		/* positions that a list of them names; 0: none is made */
 	uint32_t times[MODEL_TIMES];
@@ -421,7 +415,7 @@ struct accel_model {
 /* The number of a table, of arrays.ranges, or of times, which is noted in the model if it is new; -EINVAL
  * with a sentence: there are too many. */
 int model_table(struct accel_model *m, const struct table *t);
-int model_window(struct accel_model *m, uint32_t size, bool chunks);
+int model_window(struct accel_model *m, uint32_t size);
 int model_times(struct accel_model *m, uint32_t n);
 /* The same in steps of a rung; by_page: n for each page of it. */
 int model_times_rung(struct accel_model *m, uint32_t n, uint32_t rung, bool by_page);

@@ -38,7 +38,7 @@ static void record_head(struct build *b)
 	RECORD(&b->r, MOVE, move, 0, .dst = norm, .src = build_x(b),
 	       .src_ids = tensor_i32(b->at->step.wanted, b->shape->out, 1, OCTANS_DYN_ROWS(P_OUT)));
 	build_norm(b, norm, norm, NORM_W, NORM_B);
-	build_matmul(b, all, norm, HEAD_OUT, NO_BIAS, 0);
+	build_matmul(b, all, norm, HEAD_OUT, HEAD_BOUT, 0);
 	if (h->scale)
 		build_affine(b, all, all, h->scale, 0);
 	if (h->cap) {

@@ -153,14 +153,14 @@ int model_table(struct accel_model *m, const struct table *t)
 	return m->n_tables++;
 }
 
-int model_window(struct accel_model *m, uint32_t size, bool chunks)
+int model_window(struct accel_model *m, uint32_t size)
 {
 	for (uint32_t i = 0; i < m->n_windows; i++)
-		if (m->windows[i].size == size && m->windows[i].chunks == chunks)
+		if (m->windows[i] == size)
 			return 1 + i;
 	if (m->n_windows == MODEL_WINDOWS)
 		return fail(-EINVAL, "models with windows of more than %u sizes are not supported", MODEL_WINDOWS);
-	m->windows[m->n_windows] = (struct window) { .size = size, .chunks = chunks };
+	m->windows[m->n_windows] = size;
 	return 1 + m->n_windows++;
 }
 

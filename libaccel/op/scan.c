@@ -2,8 +2,6 @@
 /* SCAN: shared out by heads; the rows of a head are taken in order. */
 #include "op.h"
 
-#define MAX_STATE (1u << 20)	/* heads * dv * dk */
-
 struct task {
 	struct cpu *cpu;
 	const struct octans_cmd_scan *cmd;
@@ -66,7 +64,8 @@ static bool shapes_ok(const struct task *t)
 	if (cmd->reserved[0] || cmd->reserved[1] || cmd->reserved[2] || m > OCTANS_MAX_TOKENS ||
 	    !heads || heads > OCTANS_MAX_HEADS || !groups || heads % groups || !dk ||
 	    dk > OCTANS_MAX_HEAD_DIM || !dv || dv > OCTANS_MAX_HEAD_DIM ||
-	    (uint64_t)heads * dv * dk > MAX_STATE || t->state->cols != heads * dv * dk ||
+	    (uint64_t)heads * dv * dk > OCTANS_MAX_COLS || /* a row of its tensor */
+	    t->state->cols != heads * dv * dk ||
 	    !is_shape(t->v, m, (uint64_t)heads * dv) ||
 	    !is_shape(t->dst, m, (uint64_t)heads * dv) ||
 	    !is_shape(t->k, m, (uint64_t)groups * dk) ||

@@ -40,23 +40,10 @@ static uint64_t pairs_within(uint64_t most, uint64_t end)
 	return n * (n + 1) / 2 + (end - n) * most;
 }
 
-/* The same if what they attend to begins at multiples of size. */
-static uint64_t pairs_in_chunks(uint64_t size, uint64_t end)
+static void add_window(struct load *load, unsigned int i, uint64_t size, uint64_t pos, uint64_t end)
 {
-	return end / size * pairs_within(size, size) + pairs_within(size, end % size);
-}
-
-static void add_window(struct load *load, unsigned int i, const struct window *w, uint64_t pos, uint64_t end)
-{
-	const uint64_t size = w->size;
-
-	if (w->chunks) {
-		load->pairs[i] += pairs_in_chunks(size, end) - pairs_in_chunks(size, pos);
-		load->positions[i] += end - pos / size * size;
-	} else {
-		load->pairs[i] += pairs_within(size, end) - pairs_within(size, pos);
-		load->positions[i] += end - (pos + 1 > size ? pos + 1 - size : 0);
-	}
+	load->pairs[i] += pairs_within(size, end) - pairs_within(size, pos);
+	load->positions[i] += end - (pos + 1 > size ? pos + 1 - size : 0);
 }
 
 void load_add(struct load *load, const struct accel_model *m, uint64_t pos, uint32_t n)
@@ -68,7 +55,7 @@ void load_add(struct load *load, const struct accel_model *m, uint64_t pos, uint
 	load->pairs[REACH_ALL] += pairs_within(end, end) - pairs_within(end, pos);
 	load->positions[REACH_ALL] += end;
 	for (uint32_t i = 0; i < m->n_windows; i++)
-		add_window(load, 1 + i, &m->windows[i], pos, end);
+		add_window(load, 1 + i, m->windows[i], pos, end);
 	/* Lists of several rows may be the same. */
 	load->pairs[REACH_LIST] += pairs_within(m->list, end) - pairs_within(m->list, pos);
 	load->positions[REACH_LIST] += end < m->list ? end : m->list;
@@ -110,7 +97,7 @@ static void add_attention(struct layer_cost *c, const struct accel_model *m, con
 			  const struct shape *s)
 {
 	unsigned int reach = cost->list ? REACH_LIST : (cost->range - RANGES) / (8ull * s->batch);
-	uint32_t most = reach == REACH_LIST ? m->list : reach ? m->windows[reach - 1].size : s->ctx;
+	uint32_t most = reach == REACH_LIST ? m->list : reach ? m->windows[reach - 1] : s->ctx;
 
 	add(&c->pair[reach], &cost->pair, 1);
 	add(&c->position[reach], &cost->position, 1);

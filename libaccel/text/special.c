@@ -149,46 +149,13 @@ static int list_ends(struct accel_tokenizer *t)
 	return 0;
 }
 
-/* By text; of equal texts first those that count in any text, then the lowest number. */
-static int by_text(const void *a, const void *b, void *arg)
-{
-	const struct accel_tokenizer *t = arg;
-	uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
-	const struct token *x = &t->tokens[i], *y = &t->tokens[j];
-	int d = memcmp(x->text, y->text, x->n < y->n ? x->n : y->n);
-
-	if (!d)
-		d = (x->n > y->n) - (x->n < y->n);
-	if (!d)
-		d = (y->type == TOKEN_USER) - (x->type == TOKEN_USER);
-	return d ? d : (i > j) - (i < j);
-}
-
 static int list_special(struct accel_tokenizer *t)
 {
-	uint32_t n = 0;
+	int rc = sorted_new(&t->special, t, 1u << TOKEN_CONTROL | 1u << TOKEN_USER | 1u << TOKEN_UNKNOWN);
 
-	t->special = malloc(t->n * sizeof(*t->special));
-	if (!t->special)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < t->n; i++) {
-		uint8_t type = t->tokens[i].type;
-
-		if ((type == TOKEN_CONTROL || type == TOKEN_USER || type == TOKEN_UNKNOWN) &&
-		    t->tokens[i].n)
-			t->special[n++] = i;
-	}
-	qsort_r(t->special, n, sizeof(*t->special), by_text, t);
-	for (uint32_t i = 0; i < n; i++) {
-		const struct token *k = &t->tokens[t->special[i]];
-		const struct token *last =
-			t->n_special ? &t->tokens[t->special[t->n_special - 1]] : NULL;
-
-		t->special_first[(uint8_t)k->text[0]] = true;
-		if (!last || !token_is(last, k->text, k->n))
-			t->special[t->n_special++] = t->special[i];
-	}
-	return 0;
+	for (uint32_t i = 0; i < t->special.n; i++)
+		t->special_first[(uint8_t)t->tokens[t->special.list[i]].text[0]] = true;
+	return rc;
 }
 
 int special_read(struct accel_tokenizer *t, const struct gguf *g, const char *const *more)
@@ -197,38 +164,15 @@ int special_read(struct accel_tokenizer *t, const struct gguf *g, const char *co
 	return list_ends(t) || list_special(t) ? -ENOMEM : 0;
 }
 
-/* In special[low..high), all equal in their first k bytes: those that go on with c or more. */
-static uint32_t special_bound(const struct accel_tokenizer *t, uint32_t low, uint32_t high,
-			      uint32_t k, unsigned int c)
-{
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-		const struct token *x = &t->tokens[t->special[mid]];
-
-		if (x->n > k && (uint8_t)x->text[k] >= c)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
-}
-
 int32_t special_at(const struct accel_tokenizer *t, const char *s, size_t n, bool parse)
 {
-	uint32_t low = 0, high = t->n_special;
+	struct walk w = { .high = t->special.n };
 	int32_t best = -1;
 
 	if (!t->special_first[(uint8_t)s[0]])
 		return -1;
-	for (uint32_t k = 0; k < n && low < high; k++) {
-		uint8_t c = s[k];
-
-		low = special_bound(t, low, high, k, c);
-		high = special_bound(t, low, high, k, c + 1u);
-		/* What ends here is the first of those that are left. */
-		if (low < high && t->tokens[t->special[low]].n == k + 1 &&
-		    (parse || t->tokens[t->special[low]].type == TOKEN_USER))
-			best = t->special[low];
-	}
+	for (size_t k = 0; k < n && sorted_next(&t->special, t, &w, s[k]); k++)
+		if (w.id >= 0 && (parse || t->tokens[w.id].type == TOKEN_USER))
+			best = w.id;
 	return best;
 }

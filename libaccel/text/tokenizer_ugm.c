@@ -96,8 +96,6 @@ static size_t uniform(const struct accel_tokenizer *t, const char *s, size_t lef
 /* Spaces are marked, and, unless the file says otherwise, one for each run of them. */
 static int normalise(const struct accel_tokenizer *t, const char *s, size_t n, bool prefix, struct text *out)
 {
-	const char *space = t->escape ? SPACE_MARK : " ";
-	const size_t space_n = strlen(space);
 	bool begun = false, in_word = false;
 	int rc = 0;
 
@@ -109,8 +107,8 @@ static int normalise(const struct accel_tokenizer *t, const char *s, size_t n, b
 		for (size_t i = 0; i < len && !rc; i++) {
 			bool is_space = piece[i] == ' ';
 
-			if (!is_space && !in_word && ((prefix && !t->space_behind && !begun) || t->merge_spaces)) {
-				rc = add(out, space, space_n);
+			if (!is_space && !in_word && ((prefix && !begun) || t->merge_spaces)) {
+				rc = add(out, SPACE_MARK, 3);
 				begun = true;
 			}
 			in_word = !is_space;
@@ -119,18 +117,11 @@ static int normalise(const struct accel_tokenizer *t, const char *s, size_t n, b
 			if (!is_space)
 				rc = add(out, piece + i, 1);
 			else if (!t->merge_spaces)
-				rc = add(out, space, space_n);
+				rc = add(out, SPACE_MARK, 3);
 		}
 	}
-	return rc || !prefix || !t->space_behind ? rc : add(out, space, space_n);
+	return rc;
 }
-
-/* The best way to a place of the text: its last token, where that begins, the sum of scores. */
-struct way {
-	int32_t id;
-	uint32_t from;
-	double score;
-};
 
 static uint32_t character_bytes(uint8_t c)
 {
@@ -143,25 +134,27 @@ static void offer(struct way *w, int32_t id, size_t from, double score)
 		*w = (struct way) { id, from, score };
 }
 
-static void find_ways(const struct accel_tokenizer *t, const char *s, size_t n, struct way *way)
+uint64_t ugm_ways(const struct accel_tokenizer *t, const char *s, size_t n, struct way *way)
 {
+	uint64_t walked = 0;
+
 	for (size_t at = 0, len; at < n; at += len) {
-		const size_t most = n - at < t->by_text.longest ? n - at : t->by_text.longest;
+		struct walk w = { .high = t->plain.n };
 		bool known = false;
 
 		len = character_bytes(s[at]) < n - at ? character_bytes(s[at]) : n - at;
-		for (size_t k = 1; k <= most; k++) {
-			int32_t id = token_of_text(t, s + at, k);
-
-			if (id < 0 || t->tokens[id].type == TOKEN_BYTE || t->tokens[id].type == TOKEN_UNKNOWN)
+		while (w.n < n - at && sorted_next(&t->plain, t, &w, s[at + w.n])) {
+			if (w.id < 0)
 				continue;
-			known |= k == len;
-			offer(&way[at + k], id, at,
-			      way[at].score + (t->tokens[id].type == TOKEN_USER ? 0 : t->tokens[id].score));
+			known |= w.n == len;
+			offer(&way[at + w.n], w.id, at,
+			      way[at].score + (t->tokens[w.id].type == TOKEN_USER ? 0 : t->tokens[w.id].score));
 		}
+		walked += w.n;
 		if (!known)
 			offer(&way[at + len], t->unknown, at, way[at].score + t->unknown_score);
 	}
+	return walked;
 }
 
 /* From the end to the beginning; unknown characters that follow each other are one. */
@@ -205,7 +198,7 @@ int ugm_encode(const struct accel_tokenizer *t, const char *s, size_t n, bool pr
 	if (!rc) {
 		for (size_t i = 0; i <= text.n; i++)
 			way[i] = (struct way) { t->unknown, 0, i ? -DBL_MAX : 0 };
-		find_ways(t, text.s, text.n, way);
+		ugm_ways(t, text.s, text.n, way);
 		rc = output(t, way, text.n, out);
 	}
 	free(way);

@@ -228,41 +228,56 @@ static bool is_lower(uint32_t c)	/* [\p{Ll}\p{Lm}\p{Lo}\p{M}] */
 	return unicode_class(c) == UNICODE_LOWER || is_caseless(c);
 }
 
+/* What may begin a word and what may end it; both: in either set. */
+struct cases {
+	bool (*upper)(uint32_t c), (*lower)(uint32_t c), (*both)(uint32_t c);
+};
+
+static const struct cases any_cases = { is_upper, is_lower, is_caseless };
+
 /* upper*lower+: the end of the match, 0 = none.  What is in both sets may count as either. */
-static size_t upper_lower(const struct text *x, size_t i)
+static size_t upper_lower(const struct text *x, size_t i, const struct cases *of)
 {
-	size_t k = i, caseless = 0, n;
+	size_t k = i, both = 0, n;
 	uint32_t len, c;
 
-	for (; c = at(x, k, &len), len && is_upper(c); k += len)
-		if (is_caseless(c))
-			caseless = k + len;
-	n = run(x, k, is_lower, SIZE_MAX);
-	return n ? k + n : caseless;
+	for (; c = at(x, k, &len), len && of->upper(c); k += len)
+		if (of->both(c))
+			both = k + len;
+	n = run(x, k, of->lower, SIZE_MAX);
+	return n ? k + n : both;
 }
 
 /* upper+lower* */
-static size_t upper_only(const struct text *x, size_t i)
+static size_t upper_only(const struct text *x, size_t i, const struct cases *of)
 {
-	size_t n = run(x, i, is_upper, SIZE_MAX);
+	size_t n = run(x, i, of->upper, SIZE_MAX);
 
-	return n ? i + n + run(x, i + n, is_lower, SIZE_MAX) : 0;
+	return n ? i + n + run(x, i + n, of->lower, SIZE_MAX) : 0;
 }
 
 /* [^\r\n\p{L}\p{N}]?upper*lower+|[^\r\n\p{L}\p{N}]?upper+lower* */
-static size_t cased_word(const struct text *x, size_t i)
+static size_t cased_word(const struct text *x, size_t i, const struct cases *of)
 {
 	uint32_t len, c = at(x, i, &len);
 	bool lead = !is_eol(c) && !unicode_letter(c) && !unicode_number(c);
-	size_t end = lead ? upper_lower(x, i + len) : 0;
+	size_t end = lead ? upper_lower(x, i + len, of) : 0;
 
 	if (!end)
-		end = upper_lower(x, i);
+		end = upper_lower(x, i, of);
 	if (!end && lead)
-		end = upper_only(x, i + len);
+		end = upper_only(x, i + len, of);
 	if (!end)
-		end = upper_only(x, i);
+		end = upper_only(x, i, of);
 	return end ? end - i : 0;
+}
+
+/* The same, with the contraction that it ends with. */
+static size_t contracted_word(const struct text *x, size_t i, const struct cases *of)
+{
+	size_t k = cased_word(x, i, of);
+
+	return k && i + k < x->n ? k + contraction(x, i + k, 32) : k;
 }
 
 /* \p{N}{1,max}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
@@ -278,7 +293,7 @@ static size_t no_word(const struct text *x, size_t i, size_t max_digits)
 static size_t tekken(const char *s, size_t n, size_t i)
 {
 	struct text x = { s, n };
-	size_t k = cased_word(&x, i);
+	size_t k = cased_word(&x, i, &any_cases);
 
 	return k ? k : no_word(&x, i, 1);
 }
@@ -287,11 +302,57 @@ static size_t tekken(const char *s, size_t n, size_t i)
 static size_t gpt4o(const char *s, size_t n, size_t i)
 {
 	struct text x = { s, n };
-	size_t k = cased_word(&x, i);
+	size_t k = contracted_word(&x, i, &any_cases);
+
+	return k ? k : no_word(&x, i, 3);
+}
+
+/* ---- kimi-k2 ---- */
+
+static bool is_han(uint32_t c)		/* \p{Han} */
+{
+	static const uint32_t ranges[][2] = {
+		{ 0x2e80, 0x2e99 },   { 0x2e9b, 0x2ef3 },   { 0x2f00, 0x2fd5 },	  { 0x3005, 0x3005 },
+		{ 0x3007, 0x3007 },   { 0x3021, 0x3029 },   { 0x3038, 0x303b },	  { 0x3400, 0x4dbf },
+		{ 0x4e00, 0x9fff },   { 0xf900, 0xfa6d },   { 0xfa70, 0xfad9 },	  { 0x16fe2, 0x16fe3 },
+		{ 0x16ff0, 0x16ff1 }, { 0x20000, 0x2a6df }, { 0x2a700, 0x2b739 }, { 0x2b740, 0x2b81d },
+		{ 0x2b820, 0x2cea1 }, { 0x2ceb0, 0x2ebe0 }, { 0x2ebf0, 0x2ee5d }, { 0x2f800, 0x2fa1d },
+		{ 0x30000, 0x3134a }, { 0x31350, 0x323af },
+	};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]) && c >= ranges[i][0]; i++)
+		if (c <= ranges[i][1])
+			return true;
+	return false;
+}
+
+static bool is_upper_not_han(uint32_t c)
+{
+	return is_upper(c) && !is_han(c);
+}
+
+static bool is_lower_not_han(uint32_t c)
+{
+	return is_lower(c) && !is_han(c);
+}
+
+/*
+ * [\p{Han}]+|those of gpt-4o with &&[^\p{Han}]|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|
+ * \s+(?!\S)|\s+
+ */
+static size_t kimi_k2(const char *s, size_t n, size_t i)
+{
+	static const struct cases cases = { is_upper_not_han, is_lower_not_han, is_caseless };
+	struct text x = { s, n };
+	size_t k = run(&x, i, is_han, SIZE_MAX);
 
 	if (!k)
-		return no_word(&x, i, 3);
-	return i + k < n ? k + contraction(&x, i + k, 32) : k;
+		k = contracted_word(&x, i, &cases);
+	if (!k)
+		k = run(&x, i, unicode_number, 3);
+	if (!k)
+		k = spaced(&x, i, is_other, false);
+	return k ? k : spaces(&x, i);
 }
 
 /* ---- deepseek-llm ---- */
@@ -525,30 +586,33 @@ static size_t viking(const char *s, size_t n, size_t i)		/*  ?[class]+ */
 
 /* ---- the list ---- */
 
-/* Other names are what files call the same expression, with the same two flags; they end with a
+/* Other names are what files call the same expression, with the same flags; they end with a
  * space. */
 static const struct pretokenizer all[] = {
 	{ "llama-bpe",
 	  "llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano ",
 	  true,
 	  true,
+	  false,
 	  { llama_bpe } },
-	{ "smaug-bpe", "dbrx chatglm-bpe ", false, false, { llama_bpe } },
-	{ "glm4", "", false, true, { llama_bpe } },
-	{ "minicpm5", "", false, true, { three_numbers, minicpm5 } },
+	{ "smaug-bpe", "dbrx chatglm-bpe ", false, false, false, { llama_bpe } },
+	{ "glm4", "", false, true, false, { llama_bpe } },
+	{ "minicpm5", "", false, true, false, { three_numbers, minicpm5 } },
 	{ "qwen2",
 	  "stablelm2 deepseek-r1-qwen megrez hunyuan solar-open kormo f2llmv2 grok-2 bailingmoe "
 	  "bailingmoe2 llada-moe ",
 	  false,
 	  false,
+	  false,
 	  { qwen2 } },
-	{ "qwen35", "", false, false, { qwen35 } },
-	{ "ufakzeka", "", false, false, { ufakzeka } },
-	{ "seed-coder", "", false, false, { seed_coder } },
-	{ "tekken", "", true, true, { tekken } },
-	{ "gpt-4o", "llama4 kanana2 talkie minimax-m2 ", false, false, { gpt4o } },
+	{ "qwen35", "", false, false, false, { qwen35 } },
+	{ "ufakzeka", "", false, false, false, { ufakzeka } },
+	{ "seed-coder", "", false, false, false, { seed_coder } },
+	{ "tekken", "", true, true, false, { tekken } },
+	{ "gpt-4o", "llama4 kanana2 talkie minimax-m2 ", false, false, false, { gpt4o } },
 	{ "deepseek-llm",
 	  "",
+	  false,
 	  false,
 	  false,
 	  { one_eol, listed_letters, listed_marks, last_spaces, east_asian, numbers } },
@@ -556,9 +620,11 @@ static const struct pretokenizer all[] = {
 	  "",
 	  false,
 	  false,
+	  false,
 	  { one_eol, any_letters, punctuation, east_asian, one_number } },
 	{ "deepseek-v3",
 	  "hunyuan-dense joyai-llm hy_v4 ",
+	  false,
 	  false,
 	  false,
 	  { three_numbers, han_or_kana, deepseek_v3 } },
@@ -567,16 +633,20 @@ static const struct pretokenizer all[] = {
 	  "jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe ",
 	  false,
 	  false,
+	  false,
 	  { gpt2 } },
 	{ "smollm",
 	  "starcoder refact command-r codeshell exaone minerva-7b mellum2 ",
 	  false,
 	  false,
+	  false,
 	  { one_number, gpt2 } },
-	{ "falcon", "", false, false, { falcon_marks, gpt2, three_digits } },
-	{ "default", "", false, false, { default_marks, gpt2, numbers, three_digits } },
-	{ "viking", "", false, false, { viking, one_number } },
-	{ "poro-chat", "bloom gpt3-finnish ", false, false, { viking } },
+	{ "falcon", "", false, false, false, { falcon_marks, gpt2, three_digits } },
+	{ "default", "", false, false, false, { default_marks, gpt2, numbers, three_digits } },
+	{ "kimi-k2", "", false, false, false, { kimi_k2 } },
+	{ "superbpe", "", false, false, true, { numbers } },
+	{ "viking", "", false, false, false, { viking, one_number } },
+	{ "poro-chat", "bloom gpt3-finnish ", false, false, false, { viking } },
 };
 
 #define N_ALL (sizeof(all) / sizeof(all[0]))
@@ -613,6 +683,23 @@ struct cutting {
 	void *arg;
 };
 
+/* (?=([0-9]{3})+(?![0-9])): before each three digits, counted from the end of a run of them. */
+static int cut_thousands(const struct cutting *k, const char *s, size_t n)
+{
+	size_t begin = 0, i = 0, len;
+	int rc = 0;
+
+	for (; i < n && !rc; i += len + !len) {
+		len = run(&(struct text) { s, n }, i, is_digit, SIZE_MAX);
+		for (size_t at = i + len % 3; at < i + len && !rc; at += 3)
+			if (at > begin) {
+				rc = k->word(k->arg, s + begin, at - begin);
+				begin = at;
+			}
+	}
+	return rc ? rc : k->word(k->arg, s + begin, n - begin);
+}
+
 /* Cuts a piece by rule number r and those after it. */
 static int cut(const struct cutting *k, unsigned int r, const char *s, size_t n)
 {
@@ -620,7 +707,7 @@ static int cut(const struct cutting *k, unsigned int r, const char *s, size_t n)
 	int rc = 0;
 
 	if (!k->p->rule[r])
-		return k->word(k->arg, s, n);
+		return k->p->thousands ? cut_thousands(k, s, n) : k->word(k->arg, s, n);
 	while (i < n && !rc) {
 		len = k->p->rule[r](s, n, i);
 		if (!len) {		/* belongs to what lies between matches */

@@ -297,14 +297,11 @@ static int read_ids(struct accel_tokenizer *t, const struct gguf *g)
 		{ "tokenizer.ggml.add_eos_token", &t->add_eos },
 		{ "tokenizer.ggml.add_space_prefix", &t->add_space },
 		{ "tokenizer.ggml.remove_extra_whitespaces", &t->merge_spaces },
-		{ "tokenizer.ggml.escape_whitespaces", &t->escape },
-		{ "tokenizer.ggml.treat_whitespace_as_suffix", &t->space_behind },
 	};
 	int rc = 0;
 
 	t->add_bos = spm || gemma || (t->bpe && t->pre->add_bos);
 	t->add_eos = ugm;
-	t->escape = true;
 	if (t->bpe && t->pre->add_bos)
 		ids[0].absent = token_find(t, "<|begin_of_text|>", 17);
 	t->add_space = spm;
@@ -434,6 +431,8 @@ static int read_unigrams(struct accel_tokenizer *t, const struct gguf *g)
 		if (t->tokens[i].type == TOKEN_NORMAL && t->tokens[i].score < least)
 			least = t->tokens[i].score;
 	t->unknown_score = least - 10;
+	if (sorted_new(&t->plain, t, 1u << TOKEN_NORMAL | 1u << TOKEN_USER | 1u << TOKEN_UNUSED))
+		return no_memory();
 	return 0;
 }
 
@@ -499,7 +498,8 @@ void accel_tokenizer_free(struct accel_tokenizer *t)
 	free(t->charsmap.data);
 	free(t->by_text.slot);
 	free(t->by_merge.slot);
-	free(t->special);
+	free(t->special.list);
+	free(t->plain.list);
 	free(t->ends);
 	free(t);
 }

@@ -32,6 +32,12 @@ struct text_map {
 	uint32_t longest;	/* bytes of the longest text */
 };
 
+/* Tokens by their texts, no text twice. */
+struct sorted {
+	uint32_t *list;
+	uint32_t n;
+};
+
 struct pretokenizer;
 
 /* Replacements of texts, in memory of the file's (tokenizer_ugm.c). */
@@ -59,8 +65,7 @@ struct accel_tokenizer {
 	uint32_t n;
 	char *texts[2];		/* of tokens and merges */
 	struct text_map by_text;
-	uint32_t *special; /* control, user and unknown tokens, sorted by text, no text twice */
-	uint32_t n_special;
+	struct sorted special;		/* control, user and unknown tokens */
 	bool special_first[256];	/* bytes that special tokens begin with */
 	int32_t *ends;		/* tokens that end generation, ascending */
 	size_t n_ends;
@@ -69,7 +74,8 @@ struct accel_tokenizer {
 	int32_t byte_token[256];	/* -1 = none */
 	/* UGM */
 	struct charsmap charsmap;
-	bool escape, merge_spaces, space_behind;
+	struct sorted plain;		/* tokens that texts are cut into */
+	bool merge_spaces;
 	float unknown_score;
 	/* BPE, GEMMA */
 	struct token *merges;	/* texts "left right", by rank */
@@ -95,6 +101,21 @@ int32_t merge_find(const struct accel_tokenizer *t, const char *a, size_t n_a, c
 /* Number i that a key of the file holds, which may be a list or one number; UINT32_MAX is -1.
  * -ENOENT: there is none; -EINVAL: what is there is no whole number. */
 int vocab_number(const struct gguf *g, const char *key, uint64_t i, int64_t *v);
+
+/* ---- tokens that begin alike (sorted.c) ---- */
+
+/* Those of some types, a bit each.  -ENOMEM */
+int sorted_new(struct sorted *l, const struct accel_tokenizer *t, unsigned int types);
+
+/* Those of list[low..high) begin with the n bytes that were walked; id: the one that ends here, -1 = none.
+ * Begin with all of them. */
+struct walk {
+	uint32_t low, high, n;
+	int32_t id;
+};
+
+/* One byte further; false: none is left. */
+bool sorted_next(const struct sorted *l, const struct accel_tokenizer *t, struct walk *w, uint8_t c);
 
 /* ---- tokens that text can spell as a whole (special.c) ---- */
 
@@ -149,6 +170,17 @@ char *spm_escape(const char *s, size_t n, bool prefix, size_t *size);
 int spm_output(const struct merger *m, struct ids *out);
 int gemma_encode(const struct accel_tokenizer *t, const char *s, size_t n, struct ids *out);
 int ugm_encode(const struct accel_tokenizer *t, const char *s, size_t n, bool prefix, struct ids *out);
+
+/* The best way to a place of a text: its last token, where that begins, the sum of scores. */
+struct way {
+	int32_t id;
+	uint32_t from;
+	double score;
+};
+
+/* Ways to all places of s, of which [0] is given and the others have no score yet.  Returns how many bytes were
+ * walked for it: of each place as many as a token begins with, and one. */
+uint64_t ugm_ways(const struct accel_tokenizer *t, const char *s, size_t n, struct way *way);
 /* Of what a file has; damaged it has no replacements. */
 int ugm_charsmap(struct charsmap *c, const uint8_t *data, size_t size);
 /* UTF-8 of the text, U+FFFD where it is not; the caller frees it. */
@@ -166,6 +198,7 @@ struct pretokenizer {
 	const char *others;	/* that stand for the same, each with a space behind it */
 	bool add_bos;		/* unless the file says otherwise */
 	bool ignore_merges;	/* a word that is a token is not merged */
+	bool thousands;		/* last, words are cut before each three digits, from the end of a number */
 	/*
 	 * The text is cut by the first rule; what it matches and what lies between is cut by
 	 * the second, and so on.  A rule says how many bytes match at byte i, of s[0..n).

@@ -9,7 +9,9 @@ Standard library only.
 
 NAME is a line of MODELS below, which says what its blocks are made of and what its options are
 when nothing else is asked for; --help after the name shows them.  An option that is 0 or empty is
-not written to the file.  "kinds" is a letter for each block, over and over: "*" attention, "M"
+not written to the file.  --key NAME=TYPE:VALUE (u32, i32, f32, bool or str; of an array with commas
+between) writes a key, also in the place of one that is there, --drop NAME leaves out keys and tensors
+whose name ends so.  "kinds" is a letter for each block, over and over: "*" attention, "M"
 Mamba-2, "L" delta net, "C" short convolution, "-" feed-forward, "E" experts; where blocks have
 both halves the letter is of the first.
 
@@ -27,11 +29,13 @@ import generate
 import ggufio
 import vocab
 from generate import MIXED, SMALL, uniform
-from ggufio import BOOL, F32, STR, U32
+from ggufio import BOOL, F32, I32, STR, U32
 
 BASE = dict(type="F32", layers=2, embd=64, heads=3, kv=1, head_dim=32, ff=96, vocab=259, ctx=512,
             eps=1e-5, rope_base=10000.0, rotated=0, tied=False, tok="none", seed="1", kinds="*",
-            bias="", qk_norm="", ffn_norm="ffn_norm", post_norms=False, gain=1.0, freqs=False)
+            bias="", qk_norm="", ffn_norm="ffn_norm", post_norms=False, gain=1.0, freqs=False, head_bias=False,
+            joined_qkv=False)
+KINDS = {"u32": (U32, int), "i32": (I32, int), "f32": (F32, float), "bool": (BOOL, lambda s: s == "true"), "str": (STR, str)}
 YARN = dict(yarn=4.0, yarn_context=512)     # some pairs turn more than 32 times in it
 NEAR = dict(yarn=4.0, yarn_context=16)      # where what begins beyond it can be seen
 EXPERTS = dict(experts=8, used=3, gain=0.5)
@@ -263,6 +267,8 @@ class Model(generate.Model):
         else:
             self.matrix("token_embd.weight", o.embd, o.vocab, 1 / scale)
             self.matrix("output.weight", o.embd, o.vocab, logits, head)
+        if o.head_bias:
+            self.fill("output.bias", [o.vocab], -1, 1)
         if self.get("embd_norm"):
             self.normal("token_embd_norm", o.embd)
         self.normal(self.get("last_norm") or "output_norm", o.embd)
@@ -301,8 +307,8 @@ class Model(generate.Model):
         q, kv = o.heads * o.head_dim, o.kv * o.head_dim
         if not self.get("no_norm"):
             self.normal(p + "attn_norm", o.embd)
-        if self.get("fused"):
-            self.linear(p + "attn_qkv", o.embd, q + 2 * kv, bias="q")
+        if self.get("fused") or o.joined_qkv:
+            self.linear(p + "attn_qkv", o.embd, q * (2 if self.get("gated") else 1) + 2 * kv, bias="q")
         else:
             self.linear(p + "attn_q", o.embd, q * (2 if self.get("gated") else 1), bias="q")
             self.linear(p + "attn_k", o.embd, kv, bias="k")
@@ -581,7 +587,18 @@ class Model(generate.Model):
         for i in range(self.o.layers):
             for part in block[self.letter(i)] if isinstance(block, dict) else block:
                 part(self, "blk.%d." % i, i)
+        self.change()
         return ggufio.write(self.o.out, self.written, self.tensors)
+
+    def change(self):
+        """As --drop and --key say"""
+        def stays(name):
+            return not any(name == d or name.endswith("." + d) for d in self.o.drop)
+        self.written = [k for k in self.written if stays(k[0])]
+        self.tensors = [t for t in self.tensors if stays(t[0])]
+        for name, kind, value in self.o.key:
+            name = name[1:] if name[0] == "." else self.arch + "." + name
+            self.written = [k for k in self.written if k[0] != name] + [(name, kind, value)]
 
 
 M = Model
@@ -727,6 +744,15 @@ MODELS = {
 }
 
 
+def key_option(text):
+    """NAME=TYPE:VALUE or NAME=TYPE:VALUE,VALUE... to what Model.written has"""
+    name, _, rest = text.partition("=")
+    kind, _, value = rest.partition(":")
+    code, convert = KINDS[kind]
+    many = [convert(v) for v in value.split(",") if v]
+    return name, code, many if "," in value else convert(value)
+
+
 def parser(name):
     p = argparse.ArgumentParser(prog="arch.py " + name, allow_abbrev=False,
                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -742,6 +768,8 @@ def parser(name):
                 sorted(vocab.KINDS) if option == "tok" else None
             p.add_argument(flag, type=type(value), default=value, choices=choices, help=" ",
                            metavar=None if choices else "X")
+    p.add_argument("--key", action="append", type=key_option, default=[], metavar="NAME=TYPE:VALUE", help=" ")
+    p.add_argument("--drop", action="append", default=[], metavar="NAME", help=" ")
     p.add_argument("out", metavar="OUT.gguf")
     return p
 

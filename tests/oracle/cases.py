@@ -79,9 +79,32 @@ ARCHS = [(name, "%s %s" % (name, FEW), 24, ["F32"]) for name in (
     ("deepseek4", "deepseek4 --vocab 41", 150, ["F32"]),
     ("gpt-oss-mxfp4", "gpt-oss --vocab 67 --gain 0.1", 24, ["MXFP4"]),
 ]
+# What keys and tensors mean, of models that are above: the same.
+LINEAR = "--yarn 0 --log-multiplier 0"
+FILES = [(name, options, 24, ["F32"]) for name, options in (
+    # scores of latent attention have the square of these
+    ("mla-factor", "deepseek2 --vocab 67 --key rope.scaling.attn_factor=f32:1.3"),
+    ("mla-factor-32", "deepseek32 --vocab 67 --key rope.scaling.attn_factor=f32:1.3"),
+    ("mla-factor-4", "mistral4 --vocab 67 --key rope.scaling.attn_factor=f32:1.3"),
+    ("mla-none", "deepseek2 --vocab 67 --key rope.scaling.type=str:none --key rope.scaling.factor=f32:4 " + LINEAR),
+    ("mla-none-4", "mistral4 --vocab 67 --key rope.scaling.type=str:none"),
+    ("mla-old", "deepseek2 --vocab 67 --key rope.scale_linear=f32:4 " + LINEAR),
+    ("mla-linear", "deepseek2 --vocab 67 --key rope.scaling.type=str:linear --key rope.scaling.attn_factor=f32:1.3"),
+    ("mla-linear-32", "deepseek32 --vocab 67 --key rope.scaling.type=str:linear"),
+    ("mla-log-32", "deepseek32 --vocab 67 --log-multiplier 0.2"),
+    # a number of blocks is no truth
+    ("all-slide", "gemma3 --vocab 67 --key attention.sliding_window_pattern=u32:0"),
+    ("all-slide-olmo3", "olmo3 --vocab 67 --key attention.sliding_window_pattern=u32:0"),
+    ("moe-groups", "llama-moe --vocab 67 --key expert_group_count=u32:4 --key expert_group_used_count=u32:2"),
+    ("head-bias", "qwen2 --vocab 67 --head-bias"),
+    ("joined-qkv", "qwen35 --vocab 67 --joined-qkv"),
+    ("joined-qkv-next", "qwen3next --vocab 67 --joined-qkv"),
+    ("qkv-biases", "apertus --vocab 67 --bias qkvo"),
+    ("no-count", "gemma4-moe --vocab 67 --drop rope.dimension_count"),
+)]
 # llama.cpp looks GELU up in a table of F16, and so its logits are not exact.
-ARCH_LIMITS = dict.fromkeys(("gemma", "gemma2", "gemma2-old", "gemma3", "gemma4", "gemma4-moe", "bloom", "starcoder2"),
-                            1e-6)
+ARCH_LIMITS = dict.fromkeys(("gemma", "gemma2", "gemma2-old", "gemma3", "gemma4", "gemma4-moe", "bloom", "starcoder2",
+                             "all-slide", "no-count"), 1e-6)
 # Cases that accelctl refuses until what they need is there, and what its sentence has in it.
 REFUSED = {
     "deepseek4": 'architecture "deepseek4" is not supported; of its tensors no supported one has "output_hc_fn.weight"',

@@ -21,7 +21,7 @@ FLAGS = {
     "unigram": (("add_space_prefix", False), ("remove_extra_whitespaces", False)),
 }
 # llama.cpp's expressions of these take letters beyond ASCII for both capital and small.
-CASED = ("tekken", "gpt-4o")
+CASED = ("tekken", "gpt-4o", "kimi-k2")
 # What is no UTF-8 though it looks like it: halves of surrogate pairs, longer forms than needed, beyond U+10FFFF.
 LENIENT = re.compile(b"\xed[\xa0-\xbf][\x80-\xbf]|[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|"
                      b"\xf0[\x80-\x8f][\x80-\xbf]{2}|[\xf4-\xf7][\x80-\xbf]{3}")

@@ -28,6 +28,8 @@ LISTED = ("A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c
           "\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a"
           "\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2"
           "\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943")
+NO_HAN = r"(?:(?!\p{Han})%s)"
+THOUSANDS = r"(?=(?:[0-9]{3})+(?![0-9]))"
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 VIKING = " ?[^(\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+"
 RULES = [
@@ -60,12 +62,17 @@ RULES = [
     ("gpt-4o", [r"[^\r\n\p{L}\p{N}]?" + UPPER + "*" + LOWER + "+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
                 r"[^\r\n\p{L}\p{N}]?" + UPPER + "+" + LOWER + r"*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}|"
                 r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    ("kimi-k2", [r"\p{Han}+|[^\r\n\p{L}\p{N}]?" + NO_HAN % UPPER + "*" + NO_HAN % LOWER + "+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+                 r"[^\r\n\p{L}\p{N}]?" + NO_HAN % UPPER + "+" + NO_HAN % LOWER + r"*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+                 r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    # the second splits where it matches nothing: from there to where it does so next
+    ("superbpe", [r"\p{N}+", "(?s)" + THOUSANDS + ".(?:(?!" + THOUSANDS + ").)*"]),
 ]
 
 TEXTS = [
     "Hello, world!", "What is the capital of France?", " leading and trailing ", "a", " ", "  ", "\n",
     "I'm you're he'll they've I'd can't it's", "IT'S WE'RE I'LL YOU'VE 'tis 'S 'Re 'x 's", "'", "''ll'",
-    "1", "12", "123", "1234567890", "3.14159 1,000,000 2026-11-24", "a1b22c333d4444", "\u0663\u0664\u0665\u2167\u00b2\u00bd",
+    "1", "12", "123", "1234567890", "12345678 x1234567\u00b212\u0663 \u00bd123456\u00b2", "3.14159 1,000,000 2026-11-24", "a1b22c333d4444", "\u0663\u0664\u0665\u2167\u00b2\u00bd",
     "tabs\tand\t\tmore", "line\nline\n\nline\r\nline\r\n\r\n  indented\n\n   ", "   three   spaces   ",
     "\n \n  \n", " \n x", "x \n", "\t \t x", "a\u00a0b\u3000c\u2009d\u0085e\u2028f", "\u3000\u3000x",
     "for (int i = 0; i < n; i++) {\n\t\tx[i] += y->z; // done\n\t}\n", "#include <stdio.h>\n/* a */\n",

@@ -164,7 +164,7 @@ static struct load counted(const struct accel_model *m, uint32_t pos, uint32_t n
 
 	for (uint32_t w = 0; w <= m->n_windows + 1; w++) {
 		const unsigned int reach = w > m->n_windows ? REACH_LIST : w;
-		const struct window *win = &m->windows[w && w <= m->n_windows ? w - 1 : 0];
+		const uint32_t size = m->windows[w && w <= m->n_windows ? w - 1 : 0];
 		uint32_t first = UINT32_MAX;
 
 		for (uint32_t p = pos; p < pos + n; p++) {
@@ -173,7 +173,7 @@ static struct load counted(const struct accel_model *m, uint32_t pos, uint32_t n
 			if (reach == REACH_LIST)
 				from = p + 1 > m->list ? p + 1 - m->list : 0;
 			else if (w)
-				from = win->chunks ? p - p % win->size : p + 1 > win->size ? p + 1 - win->size : 0;
+				from = p + 1 > size ? p + 1 - size : 0;
 			l.pairs[reach] += p + 1 - from;
 			first = from < first ? from : first;
 		}
@@ -189,7 +189,7 @@ static void test_loads(void)
 		{ 0, 1 }, { 0, 5 }, { 0, 100 }, { 6, 1 }, { 6, 2 }, { 7, 1 }, { 7, 7 }, { 8, 30 }, { 21, 1 }, { 1000, 64 },
 	};
 	const struct accel_model m = {
-		.windows = { { .size = 7 }, { .size = 7, .chunks = true } }, .n_windows = 2, .list = 9,
+		.windows = { 7, 12 }, .n_windows = 2, .list = 9,
 	};
 	uint32_t bad = 0;
 

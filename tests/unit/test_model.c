@@ -97,6 +97,11 @@ static void test_keys(void)
 	key("logit_scale", F32, 0.5, NULL, "is 0.5; models with other than 1");
 	key("residual_scale", F32, 0.22, NULL, "models with other than 1");
 	key("embedding_scale", U32, 12, NULL, "is 12;");
+	key("attention.sliding_window", TEXT, 0, "no", "is \"no\"");
+	key("pooling_type", U32, 3, NULL, NULL);
+	key("router_logit_softcapping", F32, 30, NULL, "is 30; models with other than 0");
+	key("expert_gating_func", U32, 2, NULL, "is 2; models with other than 1");
+	key("rope.scaling.yarn_ext_factor", F32, 0.5, NULL, NULL);	/* of YaRN, which is not asked for */
 	key("expert_count", U32, 0, NULL, NULL);
 	key("expert_count", U32, 8, NULL, "\"llama.expert_count\" is 8 and \"llama.expert_used_count\" 0");
 	key("expert_used_count", U32, 2, NULL, NULL);
@@ -125,7 +130,9 @@ static void test_keys(void)
 	key("rope.scaling.factor", F32, NAN, NULL, "not a number");
 	key("rope.scaling.yarn_attn_factor", F32, 0.5, NULL, "models with other than 1");
 	key("rope.scaling.yarn_log_multiplier", F32, 0.1, NULL, "is 0.1; models with other than 0");
-	key("attention.scale", F32, 0.25, NULL, NULL);
+	/* 1 / sqrt(8), which these heads have anyway */
+	key("attention.scale", F32, 0.353553, NULL, NULL);
+	key("attention.scale", F32, 0.25, NULL, "is 0.25; models with other than 0.353553");
 	key("attention.scale", F32, 0, NULL, NULL);
 }
 
@@ -182,6 +189,9 @@ static void test_ropes(void)
 	accel_model_free(m);
 	more[1].key = "rope.scaling.yarn_ext_factor";
 	more[1].v = 0.5;
+	ok(load_with(&m) == -EINVAL && strstr(accel_error(), "yarn_ext_factor\" is 0.5; models with other than 1"),
+	   "a part of YaRN is refused: %s", accel_error());
+	more[1].v = 1;
 	for (int i = 3; i < 7; i++)
 		more[i].kind = F32;
 	more[3].key = "rope.scaling.yarn_beta_fast";
@@ -194,7 +204,7 @@ static void test_ropes(void)
 	more[6].kind = U32;
 	more[6].v = 16;
 	r = rope_of(&m);
-	ok(r && r->extrapolate == 0.5 && r->fast == 16 && r->slow == 2 && r->magnitude == 1.25 &&
+	ok(r && r->extrapolate == 1 && r->fast == 16 && r->slow == 2 && r->magnitude == 1.25 &&
 	   r->original == 16, "YaRN's numbers");
 	accel_model_free(m);
 	more[1].v = -1;

@@ -4,6 +4,7 @@
  * pre-tokenizers by any name, lists that are odd, and vocabularies that are refused.
  */
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -239,7 +240,7 @@ static bool refused(struct opened *o, const char *word)
 static void test_refused(void)
 {
 	static const char *const bad_models[] = { "bert", "plamo2", "rwkv", "llama2", "", "gpt" };
-	static const char *const bad_pres[] = { "superbpe", "llama-bp", "llama-bpe2", "llama3 ",
+	static const char *const bad_pres[] = { "superbp", "llama-bp", "llama-bpe2", "llama3 ",
 						" " };
 	struct opened o;
 
@@ -400,6 +401,74 @@ static void test_charsmap(void)
 	close_built(&o);
 }
 
+/* Settings that llama.cpp has, and that no converter writes for unigrams: they are nothing to it, nor here. */
+static void test_no_settings(void)
+{
+	static const char text[] = " the  the";
+	int32_t *ids[2] = { NULL, NULL };
+	size_t n[2] = { 0, 0 };
+	struct opened o;
+
+	for (int said = 0; said < 2; said++) {
+		spm_words();
+		put_vocab(&o.b, "t5", NULL);
+		if (said) {
+			build_key_bool(&o.b, "tokenizer.ggml.escape_whitespaces", false);
+			build_key_bool(&o.b, "tokenizer.ggml.treat_whitespace_as_suffix", true);
+		}
+		if (ok(!open_built(&o), "unigrams%s", said ? ", and settings that are none" : ""))
+			encode_text(o.t, text, strlen(text), false, false, &ids[said], &n[said]);
+		close_built(&o);
+	}
+	ok(n[0] && n[0] == n[1] && !memcmp(ids[0], ids[1], n[0] * sizeof(*ids[0])), "the same tokens");
+	free(ids[0]);
+	free(ids[1]);
+}
+
+/* Ways of a text of n bytes, how many bytes were walked for them; 0: the best does not end with this token. */
+static uint64_t walked(const struct accel_tokenizer *t, const char *s, size_t n, int32_t last)
+{
+	struct way *way = calloc(n + 1, sizeof(*way));
+	uint64_t bytes;
+
+	for (size_t i = 0; i <= n; i++)
+		way[i] = (struct way) { -1, 0, i ? -DBL_MAX : 0 };
+	bytes = ugm_ways(t, s, n, way);
+	if (way[n].id != last)
+		bytes = 0;
+	free(way);
+	return bytes;
+}
+
+/* What is looked at of each place is what tokens begin with: long ones cost nothing where they do not begin. */
+static void test_ugm_work(void)
+{
+	enum { LONG = MAX_TOKEN, N_TEXT = 3 * LONG };
+	char *xs = malloc(N_TEXT), *ys = malloc(N_TEXT);
+	struct opened o;
+	int32_t x, xx;
+
+	memset(xs, 'x', N_TEXT);
+	memset(ys, 'y', N_TEXT);
+	spm_begin();
+	x = v.n;
+	add("x", -1, TOKEN_NORMAL);
+	add("y", -1, TOKEN_NORMAL);
+	xx = v.n;
+	add_n(xs, LONG, -2, TOKEN_NORMAL);
+	add("y", -2, TOKEN_USER);		/* of two the one that counts in any text */
+	put_vocab(&o.b, "t5", NULL);
+	if (!ok(!open_built(&o), "a vocabulary with a token of %d bytes", LONG))
+		return;
+	ok(walked(o.t, ys, N_TEXT, x + 3) == 2 * N_TEXT - 1, "no byte more than the first that no token has");
+	ok(walked(o.t, xs, LONG, xx) == (uint64_t)LONG * (LONG + 1) / 2, "to the end of the text");
+	ok(walked(o.t, xs, N_TEXT, xx) == (N_TEXT - LONG) * (LONG + 1ull) + LONG * (LONG + 1) / 2,
+	   "or to that of the longest token: in proportion to the text");
+	close_built(&o);
+	free(xs);
+	free(ys);
+}
+
 static void test_odd_ids(void)
 {
 	static const struct {
@@ -526,6 +595,8 @@ int main(void)
 	test_refused();
 	test_damaged();
 	test_charsmap();
+	test_no_settings();
+	test_ugm_work();
 	test_odd_ids();
 	test_lists_of_ends();
 	test_odd_lists();

@@ -232,7 +232,7 @@ struct accel_plan_opts {
 struct accel_layer {
 	size_t sz;			/* sizeof(struct accel_layer), set by the caller */
 	uint32_t index;			/* 0 .. n_layers - 1 */
-	uint32_t block;			/* transformer block of ATTN and FFN, else 0 */
+	uint32_t block;			/* of the model, that it is of; 0 of EMBED and HEAD */
 	enum accel_layer_kind kind;
 	int32_t device;			/* index of the processor that it is on, -1 = on the CPU */
 	enum accel_reason reason;
@@ -291,7 +291,8 @@ struct accel_prediction {
 	uint64_t state_bytes;	/* states of all sequences and their checkpoints */
 };
 
-/* -EINVAL: no prompt, one that fills the context, or out->sz is not set; -ENOMEM; errors of measuring the CPU. */
+/* -EINVAL: no prompt, one that fills the context, or out->sz is not set; -ENOMEM; another -errno: the CPU could
+ * not be measured. */
 int accel_plan_predict(const struct accel_plan *plan, uint32_t prompt, struct accel_prediction *out);
 
 /* Names for people and JSON: "ATTN_GQA", "no-memory". */
