@@ -73,8 +73,8 @@ static uint32_t share_of(const struct accel_engine *e, const struct step_input *
 {
 	uint32_t most = step_end(in) - in->made, out = e->shape.out - p->out, n = 0;
 
-	if (most > e->shape.batch - p->n)
-		most = e->shape.batch - p->n;
+	if (most > e->flights.rows - p->n)
+		most = e->flights.rows - p->n;
 	for (; n < most; n++) {
 		bool top = wants(in, in->made + n, true);
 

@@ -48,6 +48,8 @@ struct flights {
 	struct leg *legs;		/* [n_legs], of shape.flights * layers */
 	uint32_t n_legs;
 	double *busy;			/* [n_cards], modelled: until when since the step began */
+	struct layer_cost *costs;	/* [n_layers] */
+	uint32_t rows;			/* tokens that a pass of this step has at most */
 };
 
 /* pass.c: -ENOMEM; what was made is freed by pass_arrays_free(). */

@@ -18,6 +18,7 @@
 
 #include "engine.h"
 #include "model/gguf.h"
+#include "plan/parts.h"
 
 int flights_new(struct accel_engine *e)
 {
@@ -28,8 +29,11 @@ int flights_new(struct accel_engine *e)
 	fl->all = calloc(n, sizeof(*fl->all));
 	fl->legs = calloc((size_t)n * e->m->n_layers, sizeof(*fl->legs));
 	fl->busy = calloc(e->n_cards + 1, sizeof(*fl->busy));
-	if (!fl->all || !fl->legs || !fl->busy)
+	fl->costs = calloc(e->m->n_layers, sizeof(*fl->costs));
+	if (!fl->all || !fl->legs || !fl->busy || !fl->costs)
 		return fail(-ENOMEM, "no memory for %u passes at once", n);
+	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
+		err = cost_layer(&fl->costs[i], e->m, &e->m->layers[i], &e->shape, &plan_layers(e->plan)[i]);
 	for (uint32_t i = 0; i < n && !err; i++) {
 		fl->all[i].number = i;
 		err = pass_arrays_new(&fl->all[i].arrays, &e->shape);
@@ -46,6 +50,7 @@ void flights_free(struct accel_engine *e)
 	free(fl->all);
 	free(fl->legs);
 	free(fl->busy);
+	free(fl->costs);
 	*fl = (struct flights) { 0 };
 }
 
@@ -308,6 +313,18 @@ static uint64_t elapsed_ns(const struct accel_engine *e)
 	return (uint64_t)(most * 1e9 + 0.5);
 }
 
+/* How many tokens of the step a pass has at most. */
+static uint32_t rows_of(const struct accel_engine *e, const struct accel_step *step)
+{
+	uint64_t n = 0, pos = 0;
+
+	for (uint32_t k = 0; k < step->n; k++) {
+		n += step_end(&step->in[k]) - step->in[k].held;
+		pos = step->in[k].held > pos ? step->in[k].held : pos;
+	}
+	return parts_rows(e->plan, e->layers, e->flights.costs, n, pos);
+}
+
 int passes_run(struct accel_engine *e, struct accel_step *step)
 {
 	struct flights *fl = &e->flights;
@@ -316,6 +333,7 @@ int passes_run(struct accel_engine *e, struct accel_step *step)
 
 	e->failed_card = -1;
 	fl->first = fl->n = fl->n_legs = 0;
+	fl->rows = rows_of(e, step);
 	memset(fl->busy, 0, e->n_cards * sizeof(*fl->busy));
 	while (!err && (more || fl->n)) {
 		err = engine_stopped(e);

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "opts.h"
+#include "parts.h"
 #include "plan.h"
 #include "worth.h"
 
@@ -49,14 +50,16 @@ static void course_free(struct course *c)
 static double on_device(const struct course *c, uint32_t first, uint32_t end, uint32_t n, uint64_t pos)
 {
 	const struct accel_model *m = plan_model(c->p);
-	const struct accel_devinfo *dev = plan_device(c->p, plan_layers(c->p)[first].device);
+	const struct accel_layer *l = plan_layers(c->p);
+	const struct accel_devinfo *dev = plan_device(c->p, l[first].device);
+	const int borders = (first > 0) + (end < m->n_layers && l[end].device != l[first].device);
 	double run = 0, bus = 0, one;
 
 	for (uint32_t i = first; i < end; i++) {
 		run += worth_step_in_run(&c->costs[i], m, n, pos, dev, &one);
 		bus += one;
 	}
-	return (run > bus ? run : bus) + ((first > 0) + (end < m->n_layers)) * worth_step_border(m->n_embd, n, dev);
+	return (run > bus ? run : bus) + borders * worth_step_border(m->n_embd, n, dev);
 }
 
 static double on_cpu(const struct course *c, uint32_t first, uint32_t end, uint32_t n, uint64_t pos)
@@ -105,7 +108,7 @@ static int foretell_prompt(const struct accel_plan *p, uint32_t prompt, const st
 	int err = course_new(&c, p, cpu);
 
 	if (!err) {
-		const uint32_t rows = plan_shape(p)->batch;
+		const uint32_t rows = parts_rows(p, plan_layers(p), c.costs, prompt, 0);
 
 		for (uint32_t pos = 0; pos < prompt; pos += rows)
 			add_pass(&c, prompt - pos < rows ? prompt - pos : rows, pos, prompt - pos <= rows);
