@@ -74,6 +74,47 @@ static bool same_rows(const struct subject *s, uint32_t seq, uint32_t pos, const
 	return logits && !memcmp(logits, s->alone[seq] + (size_t)pos * s->info.n_vocab, n * row_of(s));
 }
 
+static void expert_keys(struct build *b)
+{
+	build_key_u32(b, "llama.expert_count", 8);
+	build_key_u32(b, "llama.expert_used_count", 2);
+}
+
+/* Three blocks, each with two of eight experts. */
+static int load_experts(struct accel_model **m)
+{
+	const struct llama_build l = {
+		.type = ACCEL_F32, .blocks = 3, .embd = 32, .heads = 4, .kv_heads = 2, .ff = 48, .vocab = 300, .ctx = 128,
+		.keys = expert_keys,
+	};
+	static const struct hybrid_part attention[] = {
+		{ "attn_norm.weight", 32, 0 }, { "attn_q.weight", 32, 32 }, { "attn_k.weight", 32, 16 },
+		{ "attn_v.weight", 32, 16 }, { "attn_output.weight", 32, 32 }, { "ffn_norm.weight", 32, 0 },
+		{ "ffn_gate_inp.weight", 32, 8 },
+	};
+	static const struct hybrid_part experts[] = {
+		{ "ffn_gate_exps.weight", 32, 48 }, { "ffn_up_exps.weight", 32, 48 }, { "ffn_down_exps.weight", 48, 32 },
+	};
+	struct build b;
+
+	build_begin(&b);
+	llama_keys(&b, &l);
+	llama_matrix(&b, "token_embd.weight", l.type, l.embd, l.vocab);
+	for (uint32_t i = 0; i < l.blocks; i++) {
+		HYBRID_PARTS(&b, i, attention);
+		for (size_t k = 0; k < sizeof(experts) / sizeof(experts[0]); k++) {
+			char name[64];
+
+			snprintf(name, sizeof(name), "blk.%u.%s", i, experts[k].name);
+			build_tensor(&b, name, l.type, 3, (uint64_t []) { experts[k].cols, experts[k].rows, 8 });
+		}
+	}
+	llama_vector(&b, "output_norm.weight", l.vectors, l.embd);
+	build_data(&b);
+	llama_fill(&b);
+	return load_built(&b, m);
+}
+
 /* ---- engines on several processors ---- */
 
 struct line {
@@ -81,6 +122,8 @@ struct line {
 	struct accel_dev *dev[CARDS];
 	uint32_t n;
 	uint32_t places[LAYERS];
+	enum accel_stream stream;
+	uint64_t most;			/* bytes of each card; 0: all */
 	struct accel_plan *plan;
 	struct accel_engine *engine;
 	struct accel_seq *seq[SEQS];
@@ -127,7 +170,8 @@ static int line_start(struct line *l, uint32_t batch, struct accel_engine_opts o
 	const struct accel_devinfo *list[CARDS];
 	struct accel_plan_opts po = {
 		.sz = sizeof(po), .ctx = 96, .seqs = SEQS, .batch = batch, .page = 1u << (2 + roll(4)),
-		.places = l->places, .n_places = l->s->info.n_layers,
+		.places = l->places, .n_places = l->s->info.n_layers, .stream = l->stream,
+		.max_device_bytes = l->most,
 	};
 	int err = 0;
 
@@ -148,12 +192,20 @@ static int line_start(struct line *l, uint32_t batch, struct accel_engine_opts o
 	return err;
 }
 
-static void line_stop(struct line *l)
+static void line_stop_engine(struct line *l)
 {
 	for (uint32_t i = 0; i < SEQS; i++)
 		accel_seq_free(l->seq[i]);
 	accel_engine_free(l->engine);
 	accel_plan_free(l->plan);
+	memset(l->seq, 0, sizeof(l->seq));
+	l->engine = NULL;
+	l->plan = NULL;
+}
+
+static void line_stop(struct line *l)
+{
+	line_stop_engine(l);
 	for (uint32_t i = 0; i < l->n; i++)
 		accel_close(l->dev[i]);
 }
@@ -239,11 +291,12 @@ static bool eval_all(const struct line *l)
 
 /* ---- the tests ---- */
 
+/* Weights are on the cards, or all that may be in the host's memory. */
 static void test_splits(const struct subject *s, uint32_t n, bool anywhere)
 {
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < 4; round++) {
 		const uint32_t batch = 1 + roll(16);
-		struct line l = { .s = s };
+		struct line l = { .s = s, .stream = round % 2 ? ACCEL_STREAM_ALWAYS : ACCEL_STREAM_NEVER };
 		bool same = false;
 
 		line_open(&l, n, 0, NULL);
@@ -489,6 +542,52 @@ static void test_no_relay(const struct subject *s, bool export)
 	line_stop(&l);
 }
 
+static uint32_t on_card(const struct line *l)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < l->s->info.n_layers && l->plan; i++) {
+		struct accel_layer a = { .sz = sizeof(a) };
+
+		accel_plan_layer(l->plan, i, &a);
+		n += a.experts_on_card;
+	}
+	return n;
+}
+
+/* Each pass under way tells which experts it chose, whatever others choose meanwhile: as many are found on the
+ * card, which has room for some of them, as if passes came one by one. */
+static void test_experts(const struct subject *s)
+{
+	struct accel_engine_stats st[2] = { 0 };
+	uint32_t near[2] = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		struct line l = { .s = s, .stream = ACCEL_STREAM_ALWAYS };
+		bool same;
+
+		line_open(&l, 1 + i, 0, NULL);
+		for (uint32_t k = 0; k < s->info.n_layers; k++)
+			l.places[k] = ACCEL_PLACE_DEVICE(0);
+		for (l.most = 64 << 10; l.most < 64 << 20; l.most += 4096) {	/* until there is room for some */
+			random_state = 1;
+			if (!line_start(&l, 3, (struct accel_engine_opts) { .strict = true }) && on_card(&l) >= 9)
+				break;
+			line_stop_engine(&l);
+		}
+		near[i] = on_card(&l);
+		ok(l.engine && !eval(&l, 0, 0, LENGTH, &same) && same && l.engine->shape.flights == (i ? 3 : 1),
+		   "%s: %u experts on the card", s->name, near[i]);
+		st[i] = line_stats(&l);
+		line_stop(&l);
+	}
+	ok(near[0] == near[1] && st[0].expert_uses == 3 * 2 * LENGTH && st[1].expert_uses == st[0].expert_uses &&
+	   st[0].expert_hits < st[0].expert_uses && st[1].expert_hits == st[0].expert_hits,
+	   "%llu were chosen, %llu of them there; of %llu %llu",
+	   (unsigned long long)st[0].expert_uses, (unsigned long long)st[0].expert_hits,
+	   (unsigned long long)st[1].expert_uses, (unsigned long long)st[1].expert_hits);
+}
+
 /* What is foretold: parts of the prompt at once, a token in turns. */
 static void test_foretold(const struct subject *s)
 {
@@ -529,21 +628,22 @@ int main(void)
 		.type = ACCEL_Q8_0, .blocks = 4, .embd = 64, .heads = 4, .kv_heads = 2, .ff = 96, .vocab = 300, .ctx = 128,
 	};
 	struct subject subjects[] = {
-		{ .name = "llama" }, { .name = "mamba" }, { .name = "delta" }, { .name = "demo" },
+		{ .name = "llama" }, { .name = "mamba" }, { .name = "delta" }, { .name = "experts" }, { .name = "demo" },
 	};
 	const uint32_t n = sizeof(subjects) / sizeof(subjects[0]);
 
 	if (!demo_load() || load(&small, &subjects[0].m) || hybrid_mamba(300, &subjects[1].m) ||
-	    hybrid_delta(300, &subjects[2].m))
+	    hybrid_delta(300, &subjects[2].m) || load_experts(&subjects[3].m))
 		return ok(false, "no models: %s", accel_error()) ? 0 : done();
-	subjects[3].m = model;
+	subjects[4].m = model;
 	for (uint32_t i = 0; i < n; i++)
 		compute_alone(&subjects[i]);
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < 4; i++)
 		test_all(&subjects[i], i);
-	test_splits(&subjects[3], 2, false);
-	test_overlap(&subjects[3]);
-	test_foretold(&subjects[3]);
+	test_experts(&subjects[3]);
+	test_splits(&subjects[4], 2, false);
+	test_overlap(&subjects[4]);
+	test_foretold(&subjects[4]);
 	for (uint32_t i = 0; i < n; i++) {
 		for (uint32_t k = 0; k < SEQS; k++)
 			free(subjects[i].alone[k]);
