@@ -768,6 +768,8 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 	err = choose_batch(pl);
 	if (!err)
 		err = keep_budget(pl);
+	if (!err)
+		balance(pl);
 	for (uint32_t i = 0; i < p->n_devices && !err; i++)
 		p->device_bytes[i] = bytes_on(pl, i, UINT32_MAX);
 	return err;

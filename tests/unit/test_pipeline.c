@@ -622,6 +622,32 @@ static void test_all(const struct subject *s, uint32_t i)
 	test_no_relay(s, i % 2);
 }
 
+/* Without a word of where layers are to be: a small model stays on one processor, one that has no room there is spread
+ * evenly. */
+static void test_balance(const char *spec, uint32_t least, uint32_t most)
+{
+	const struct accel_plan_opts po = { .sz = sizeof(po), .batch = 32, .stream = ACCEL_STREAM_NEVER };
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	const struct accel_devinfo *list[2] = { &info, &info };
+	struct accel_plan *plan = NULL;
+	struct accel_dev *dev;
+	uint32_t on[2] = { 0 };
+
+	ok(!accel_open(spec, &dev) && !accel_dev_info(dev, &info) && !accel_plan_new(model, list, 2, &po, &plan),
+	   "%s, %s", spec, accel_error());
+	for (uint32_t i = 1; i < mi.n_layers && plan; i++) {
+		struct accel_layer a = { .sz = sizeof(a) };
+
+		accel_plan_layer(plan, i, &a);
+		if (a.device >= 0)
+			on[a.device]++;
+	}
+	ok(on[0] + on[1] == mi.n_layers - 1 && on[1] >= least && on[1] <= most, "%u layers on one, %u on the other", on[0],
+	   on[1]);
+	accel_plan_free(plan);
+	accel_close(dev);
+}
+
 int main(void)
 {
 	const struct llama_build small = {
@@ -644,6 +670,8 @@ int main(void)
 	test_splits(&subjects[4], 2, false);
 	test_overlap(&subjects[4]);
 	test_foretold(&subjects[4]);
+	test_balance("sim", 0, 0);
+	test_balance("sim:local=4M", 4, 5);
 	for (uint32_t i = 0; i < n; i++) {
 		for (uint32_t k = 0; k < SEQS; k++)
 			free(subjects[i].alone[k]);
