@@ -187,7 +187,8 @@ static void test_accel(void)
 static void test_buffers(void)
 {
 	struct accel_bo *mine, *other;
-	uint64_t *here, *there = NULL;
+	void *map, *there = NULL;
+	uint64_t *here;
 	struct bench b = { 0 };
 	int fd;
 
@@ -196,16 +197,17 @@ static void test_buffers(void)
 	ok(accel_bo_size(b.bo) == 12288 && !b.word[0] && !b.word[12288 / 8 - 1], "whole pages of zeros");
 	ok(accel_bo_export(b.bo, &fd) == -ENOTSUP && fd == -1, "%s", accel_error());
 	ok(accel_bo_import(b.dev, 0, &other) == -EINVAL && !other, "%s", accel_error());
-	if (ok(!accel_bo_new(b.dev, 10000, ACCEL_BO_HOST, NULL, &mine) && !accel_bo_map(mine, (void **)&here), "host memory")) {
+	if (ok(!accel_bo_new(b.dev, 10000, ACCEL_BO_HOST, NULL, &mine) && !accel_bo_map(mine, &map), "host memory")) {
+		here = map;
 		here[5] = 55;
 		ok(!accel_bo_export(mine, &fd) && fd >= 0 && here[5] == 55, "is exported");
-		ok(!accel_bo_import(b.dev, fd, &other) && accel_bo_size(other) == 12288 && !accel_bo_map(other, (void **)&there) &&
-		   there[5] == 55, "and imported");
+		ok(!accel_bo_import(b.dev, fd, &other) && accel_bo_size(other) == 12288 && !accel_bo_map(other, &there) &&
+		   ((uint64_t *)there)[5] == 55, "and imported");
 		here[6] = 66;
-		ok(there && there[6] == 66, "as the same memory");
+		ok(there && ((uint64_t *)there)[6] == 66, "as the same memory");
 		close(fd);
 		accel_bo_free(mine);
-		ok(there && there[6] == 66, "which stays with whoever is left");
+		ok(there && ((uint64_t *)there)[6] == 66, "which stays with whoever is left");
 		accel_bo_free(other);
 	}
 	ok(accel_bo_new(b.dev, 64 << 20, ACCEL_BO_DEVICE, NULL, &other) == -ENOSPC && !other, "%s",

@@ -172,7 +172,7 @@ enum accel_kv_type {
 };
 
 /* Where a layer may run. */
-#define ACCEL_PLACE_ANY		0	/* the first processor that can, has room and is faster, else
+#define ACCEL_PLACE_ANY		0	/* a processor that can, has room and is faster, else
 					 * the CPU */
 #define ACCEL_PLACE_CPU		1
 #define ACCEL_PLACE_DEVICE(i)	(2 + (i))	/* the processor of this index, also if it is slower;
