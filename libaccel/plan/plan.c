@@ -460,7 +460,7 @@ static int try_proposal(struct planner *pl, uint32_t batch, bool no_far, struct 
 		err = accel_plan_predict(p, worth_prompt(&p->shape), &told);
 	if (err)
 		return err;
-	takes = told.prompt_device_s + told.prompt_cpu_s + WORTH_ANSWER * (told.token_device_s + told.token_cpu_s);
+	takes = told.prompt_s + WORTH_ANSWER * told.token_s;
 	if (best->batch && takes >= best->takes)
 		return 0;
 	*best = (struct proposal) { .batch = batch, .no_far = no_far, .takes = takes, .layers = best->layers };
@@ -768,6 +768,8 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 	err = choose_batch(pl);
 	if (!err)
 		err = keep_budget(pl);
+	if (!err)		/* as layers are now */
+		err = cost_all(pl);
 	if (!err)
 		balance(pl);
 	for (uint32_t i = 0; i < p->n_devices && !err; i++)
