@@ -151,8 +151,6 @@ uint64_t accel_bo_size(const struct accel_bo *bo)
 int accel_bo_export(struct accel_bo *bo, int *fd)
 {
 	*fd = -1;
-	if (!bo->dev->t->bo_export)
-		return fail(-ENOTSUP, "buffers of the model cannot be exported");
 	return bo->dev->t->bo_export(bo, fd);
 }
 
@@ -162,8 +160,6 @@ int accel_bo_import(struct accel_dev *dev, int fd, struct accel_bo **out)
 	int err;
 
 	*out = NULL;
-	if (!dev->t->bo_import)
-		return fail(-ENOTSUP, "the model cannot import buffers");
 	bo = bo_alloc(dev, 0, 0);
 	if (!bo)
 		return -ENOMEM;
@@ -327,15 +323,11 @@ static int check_job(const struct accel_dev *dev, const struct accel_job *j, siz
 	return 0;
 }
 
-static int check_deps(const struct accel_dev *dev, struct accel_fence *const *deps, size_t n)
+static int check_deps(struct accel_fence *const *deps, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		if (!deps || !deps[i])
 			return fail(-EINVAL, "fence %zu of the %zu to wait for is NULL", i, n);
-		if (deps[i]->dev != dev)
-			return fail(-EINVAL, "fence %zu of the %zu to wait for belongs to another device (%s): wait for it here, then submit",
-				    i, n, deps[i]->dev->info.name);
-	}
 	return 0;
 }
 
@@ -356,7 +348,7 @@ int accel_submit(struct accel_queue *q, const struct accel_job *passed, size_t n
 	for (size_t i = 0; !err && i < n_jobs; i++)
 		err = check_job(dev, &jobs[i], i);
 	if (!err)
-		err = check_deps(dev, deps, n);
+		err = check_deps(deps, n);
 	if (err)
 		return err;
 	f = calloc(1, sizeof(*f));

@@ -557,17 +557,99 @@ static void put_syncobj(struct accel_dev *dev, uint32_t handle)
 		drmSyncobjDestroy(dev->fd, handle);
 }
 
+static int fence_sync_file(struct accel_fence *f, int *fd)
+{
+	if (!drmSyncobjExportSyncFile(f->dev->fd, f->handle, fd))
+		return 0;
+	if (errno == EMFILE || errno == ENFILE)
+		return fail(-errno, "%s: no file descriptor is left for a fence (%s): close some, or raise the limit of open files",
+			    f->dev->info.name, strerror(errno));
+	return call_failed(f->dev, -errno, "export of a fence");
+}
+
+/* *handle: a syncobj of dev, which the caller destroys, with the fence of another processor. */
+static int import_fence(struct accel_dev *dev, struct accel_fence *f, uint32_t *handle)
+{
+	int fd, err = fence_sync_file(f, &fd);
+
+	if (err)
+		return err;
+	if (drmSyncobjCreate(dev->fd, 0, handle)) {
+		err = call_failed(dev, -errno, "fence");
+	} else if (drmSyncobjImportSyncFile(dev->fd, *handle, fd)) {
+		err = call_failed(dev, -errno, "import of a fence");
+		drmSyncobjDestroy(dev->fd, *handle);
+	}
+	close(fd);
+	return err;
+}
+
+/* What a submission waits for. */
+struct waits {
+	struct drm_octans_sync *syncs;	/* [n] */
+	uint32_t n;
+	uint32_t imported[MAX_DEPS], n_imported;
+};
+
+/* A fence of the model is waited for here; those of a processor that is gone have ended. */
+static int add_wait(struct waits *w, struct accel_dev *dev, struct accel_fence *f)
+{
+	uint32_t handle = f->handle;
+	int err;
+
+	if (f->dev->t != &transport_kernel) {
+		accel_fence_wait(f, INT64_MAX);
+		return 0;
+	}
+	if (f->dev != dev) {
+		err = import_fence(dev, f, &handle);
+		if (err)
+			return err == -ENODEV ? 0 : err;
+		w->imported[w->n_imported++] = handle;
+	}
+	w->syncs[w->n++] = (struct drm_octans_sync) { .handle = handle };
+	return 0;
+}
+
+static void end_waits(struct waits *w, struct accel_dev *dev)
+{
+	for (uint32_t i = 0; i < w->n_imported; i++)
+		drmSyncobjDestroy(dev->fd, w->imported[i]);
+}
+
+static int submit_jobs(struct accel_queue *q, struct drm_octans_submit *s, struct waits *w,
+		       struct accel_fence *const *deps, size_t n, struct accel_fence *out)
+{
+	struct accel_dev *dev = q->vm->dev;
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++)
+		err = add_wait(w, dev, deps[i]);
+	if (err)
+		return err;
+	err = take_syncobj(dev, &out->handle);
+	if (err)
+		return call_failed(dev, err, "fence");
+	w->syncs[w->n++] = (struct drm_octans_sync) { .flags = DRM_OCTANS_SYNC_SIGNAL, .handle = out->handle };
+	s->syncs.count = w->n;
+	err = submit(q, s);
+	if (!err)
+		return 0;
+	put_syncobj(dev, out->handle);
+	return submit_failed(q, err, s);
+}
+
 static int kernel_submit(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,
 			 struct accel_fence *const *deps, size_t n, struct accel_fence *out)
 {
-	struct accel_dev *dev = q->vm->dev;
 	struct drm_octans_sync syncs[DRM_OCTANS_MAX_SYNCS];
 	struct drm_octans_job kjobs[ACCEL_MAX_JOBS];
 	struct drm_octans_submit s = {
 		.queue_id = q->id,
 		.jobs = { .stride = sizeof(kjobs[0]), .count = n_jobs, .ptr = (uintptr_t)kjobs },
-		.syncs = { .stride = sizeof(syncs[0]), .count = n + 1, .ptr = (uintptr_t)syncs },
+		.syncs = { .stride = sizeof(syncs[0]), .ptr = (uintptr_t)syncs },
 	};
+	struct waits w = { .syncs = syncs };
 	struct drm_octans_queue_query before;
 	int err;
 
@@ -581,9 +663,6 @@ static int kernel_submit(struct accel_queue *q, const struct accel_job *jobs, si
 			return err;
 		out->failed = before.failed;
 	}
-	err = take_syncobj(dev, &out->handle);
-	if (err)
-		return call_failed(dev, err, "fence");
 	for (size_t i = 0; i < n_jobs; i++)
 		kjobs[i] = (struct drm_octans_job) {
 			.va = jobs[i].va,
@@ -592,28 +671,9 @@ static int kernel_submit(struct accel_queue *q, const struct accel_job *jobs, si
 			.param_va = jobs[i].param_va,
 			.param_count = jobs[i].param_count,
 		};
-	for (size_t i = 0; i < n; i++)
-		syncs[i] = (struct drm_octans_sync) { .handle = deps[i]->handle };
-	syncs[n] = (struct drm_octans_sync) {
-		.flags = DRM_OCTANS_SYNC_SIGNAL,
-		.handle = out->handle,
-	};
-	err = submit(q, &s);
-	if (err) {
-		put_syncobj(dev, out->handle);
-		return submit_failed(q, err, &s);
-	}
-	return 0;
-}
-
-static int fence_sync_file(struct accel_fence *f, int *fd)
-{
-	if (!drmSyncobjExportSyncFile(f->dev->fd, f->handle, fd))
-		return 0;
-	if (errno == EMFILE || errno == ENFILE)
-		return fail(-errno, "%s: no file descriptor is left for a fence (%s): close some, or raise the limit of open files",
-			    f->dev->info.name, strerror(errno));
-	return call_failed(f->dev, -errno, "export of a fence");
+	err = submit_jobs(q, &s, &w, deps, n, out);
+	end_waits(&w, q->vm->dev);
+	return err;
 }
 
 static int job_failed(struct accel_fence *f, int err, const struct drm_octans_queue_query *now)

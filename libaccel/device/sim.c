@@ -162,6 +162,28 @@ static int sim_bo_map(struct accel_bo *bo)
 	return bo->map ? 0 : fail(-ENOMEM, "sim: a buffer cannot be mapped");
 }
 
+static int sim_bo_export(struct accel_bo *bo, int *fd)
+{
+	int err = api_of(bo->dev)->bo_export(bo->priv, fd);
+
+	if (err == -ENOTSUP)
+		return fail(err, "sim: a buffer in on-card memory cannot be exported, one in host memory can");
+	return err ? fail(err, "sim: a buffer cannot be exported: %s", strerror(-err)) : 0;
+}
+
+static int sim_bo_import(struct accel_bo *bo, int fd)
+{
+	struct octans_inproc_bo *b;
+	int err = api_of(bo->dev)->bo_import(model_of(bo->dev), fd, &b, &bo->size);
+
+	if (err == -EINVAL)
+		return fail(err, "sim: descriptor %d is not that of a buffer of a processor model", fd);
+	if (err)
+		return fail(err, "sim: a buffer cannot be imported: %s", strerror(-err));
+	bo->priv = b;
+	return 0;
+}
+
 static int sim_vm_new(struct accel_vm *vm)
 {
 	struct octans_inproc_vm *v;
@@ -286,30 +308,76 @@ static size_t jobs_before_fault(struct sim *sim, size_t n)
 	return left >= 1 && (size_t)left <= n ? (size_t)left - 1 : n;
 }
 
-static int send(struct accel_queue *q, const struct octans_inproc_job *jobs, size_t n,
+/* What jobs of a queue wait for. */
+struct after {
+	struct octans_inproc_point *points;
+	size_t n;
+};
+
+/* After the first call *after is empty: a queue is in order by itself. */
+static int send(struct accel_queue *q, const struct octans_inproc_job *jobs, size_t n, struct after *after,
 		struct accel_fence *out)
 {
-	int err = n ? api_of(q->vm->dev)->submit(q->priv, jobs, n, &out->seq) : 0;
+	const struct octans_sim_api *api = api_of(q->vm->dev);
+	int err;
 
-	if (n && !err)
+	if (!n)
+		return 0;
+	err = after->n ? api->submit_after(q->priv, after->points, after->n, jobs, n, &out->seq) :
+	      api->submit(q->priv, jobs, n, &out->seq);
+	after->n = 0;
+	if (!err)
 		q->newest = out->seq;
 	return err;
+}
+
+/* Those of a processor behind the kernel are waited for here. */
+static int list_deps(const struct accel_queue *q, struct accel_fence *const *deps, size_t n, struct after *after)
+{
+	*after = (struct after) { 0 };
+	for (size_t i = 0; i < n; i++) {
+		if (deps[i]->queue == q)
+			continue;
+		if (deps[i]->dev->t != &transport_sim) {
+			accel_fence_wait(deps[i], INT64_MAX);
+			continue;
+		}
+		if (!after->points)
+			after->points = malloc(n * sizeof(*after->points));
+		if (!after->points)
+			return fail(-ENOMEM, "no memory for %zu fences", n);
+		after->points[after->n++] = (struct octans_inproc_point) {
+			.queue = deps[i]->queue->priv, .seq = deps[i]->seq,
+		};
+	}
+	return 0;
+}
+
+static int send_all(struct accel_queue *q, const struct octans_inproc_job *list, size_t n_jobs,
+		    struct after *after, struct accel_fence *out)
+{
+	struct sim *sim = q->vm->dev->priv;
+	size_t before = jobs_before_fault(sim, n_jobs);
+	char reply[CONTROL_REPLY] = "";
+	int err = send(q, list, before, after, out);
+
+	if (err || before == n_jobs)
+		return err ? result(err) : 0;
+	if (q->newest)
+		api_of(q->vm->dev)->wait(q->priv, q->newest, INT64_MAX);
+	if (sim->api->control(sim->model, sim->fault, reply, sizeof(reply)))
+		return fail(-EINVAL, "ACCEL_SIM_CONTROL: \"%s\": %s", sim->fault, reply);
+	err = send(q, list + before, n_jobs - before, after, out);
+	return err ? result(err) : 0;
 }
 
 static int sim_submit(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,
 		      struct accel_fence *const *deps, size_t n, struct accel_fence *out)
 {
 	struct octans_inproc_job list[ACCEL_MAX_JOBS];
-	struct sim *sim = q->vm->dev->priv;
-	size_t before;
-	int err;
+	struct after after;
+	int err = list_deps(q, deps, n, &after);
 
-	for (size_t i = 0; i < n; i++)	/* a queue is in order by itself */
-		if (deps[i]->queue != q) {
-			err = sim_fence_wait(deps[i], INT64_MAX);
-			if (err)
-				return err;
-		}
 	for (size_t i = 0; i < n_jobs; i++)
 		list[i] = (struct octans_inproc_job) {
 			.va = jobs[i].va,
@@ -318,19 +386,10 @@ static int sim_submit(struct accel_queue *q, const struct accel_job *jobs, size_
 			.size = jobs[i].size,
 			.param_count = jobs[i].param_count,
 		};
-	before = jobs_before_fault(sim, n_jobs);
-	err = send(q, list, before, out);
-	if (!err && before < n_jobs) {
-		char reply[CONTROL_REPLY] = "";
-
-		if (q->newest)
-			api_of(q->vm->dev)->wait(q->priv, q->newest, INT64_MAX);
-		err = sim->api->control(sim->model, sim->fault, reply, sizeof(reply));
-		if (err)
-			return fail(-EINVAL, "ACCEL_SIM_CONTROL: \"%s\": %s", sim->fault, reply);
-		err = send(q, list + before, n_jobs - before, out);
-	}
-	return err ? result(err) : 0;
+	if (!err)
+		err = send_all(q, list, n_jobs, &after, out);
+	free(after.points);
+	return err;
 }
 
 static void sim_fence_free(struct accel_fence *f)
@@ -346,6 +405,8 @@ const struct transport transport_sim = {
 	.bo_new = sim_bo_new,
 	.bo_free = sim_bo_free,
 	.bo_map = sim_bo_map,
+	.bo_export = sim_bo_export,
+	.bo_import = sim_bo_import,
 	.vm_new = sim_vm_new,
 	.vm_free = sim_vm_free,
 	.vm_map = sim_vm_map,

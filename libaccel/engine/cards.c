@@ -162,7 +162,8 @@ static int make_exec(struct accel_engine *e, struct card *c, bool returning, str
 {
 	const struct accel_layer *how = returning ? c->how : e->layers;
 	const struct exec_dev_opts o = {
-		.mine = c->mine, .streams = plan_streams(e->plan), .how = how, .stop = { engine_is_stopped, e },
+		.mine = c->mine, .streams = plan_streams(e->plan), .how = how, .relay = relay_of(e),
+		.stop = { engine_is_stopped, e },
 		.progress = returning ? NULL : load_progress, .progress_arg = e,
 	};
 

@@ -50,7 +50,7 @@ static void become_child(struct fork_watch *w)
 		e->cards = NULL;
 		e->n_cards = 0;
 		e->cpu = NULL;
-		e->arrays = (struct pass_arrays) { 0 };
+		e->flights = (struct flights) { 0 };
 	}
 	e->baton_now = e->baton_next;
 	/* Steps in it end one by one, by engine_abandon(), and are then freed. */

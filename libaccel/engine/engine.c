@@ -124,19 +124,22 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 	memcpy(e->layers, plan_layers(e->plan), e->m->n_layers * sizeof(*e->layers));
 	err = pages_new(e);
 	if (!err)
-		err = pass_arrays_new(&e->arrays, &e->shape);
+		err = flights_new(e);
 	if (!err)
 		err = exec_cpu_new(e->m, &e->shape, e->opts.threads, e->opts.isa, &stop, &e->cpu);
 	if (!err)
 		err = load_begin(e);
-	for (uint32_t i = 0; i < n && !err; i++) {
+	for (size_t i = 0; i < n && !err; i++) {
 		struct accel_devinfo info = { .sz = sizeof(info) };
 
 		e->cards[i].dev = devs[i];
 		if (devs[i] && !accel_dev_info(devs[i], &info))
 			memcpy(e->cards[i].name, info.name, sizeof(info.name));
-		err = card_load(e, i);
 	}
+	if (!err)
+		relay_make(e);
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = card_load(e, i);
 	if (!err)
 		err = cards_own_cpu(e, -1);
 	if (!err)
@@ -160,7 +163,7 @@ int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *dev
 	engine_make_locks(e);
 	e->refs = 1;
 	e->return_bytes = RETURN_BYTES;
-	e->fd = -1;
+	e->fd = e->relay.fd = -1;
 	e->failed_card = -1;
 	e->queue_end = &e->queue;
 	e->plan = plan;
@@ -192,13 +195,13 @@ static void release(struct accel_engine *e)
 		free(e->cards[i].mine);
 		free(e->cards[i].how);
 	}
+	relay_free(e);
 	free(e->cards);
 	e->cards = NULL;
 	e->n_cards = 0;
 	exec_cpu_free(e->cpu);
 	e->cpu = NULL;
-	pass_arrays_free(&e->arrays);
-	e->arrays = (struct pass_arrays) { 0 };
+	flights_free(e);
 	pthread_mutex_lock(&e->lock);
 	e->m = NULL;
 	e->plan = NULL;

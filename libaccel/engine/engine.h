@@ -79,8 +79,8 @@ struct step_input {
 	enum accel_want want;
 	uint32_t top;
 	uint32_t held;			/* positions computed, of its sequence and these tokens */
-	uint32_t took;			/* of them, in the pass that is computed */
-	int32_t from, to;		/* slots: the state there, and that of the end; -1 = none */
+	uint32_t made;			/* positions that are in passes: held, and those under way */
+	int32_t from, to;		/* slots: the state after those, and that of the end; -1 = none */
 	float *logits;			/* [rows][n_vocab], in accel_step.logits */
 	uint32_t rows;
 	int32_t *ids;			/* [top], in accel_step.ids */
@@ -150,7 +150,9 @@ struct accel_engine {
 	struct accel_step *current;	/* that is computed, asked whether it is to stop */
 	uint64_t return_bytes;		/* of weights, to a card that comes back, with each step */
 	int failed_card;		/* the newest error of a run is its, -1 = none's */
-	struct pass_arrays arrays;
+	struct flights flights;
+	struct accel_bo *relay_bo;	/* of the first card that has layers */
+	struct relay relay;		/* fd -1: there is none */
 	struct loading loading;
 	struct accel_engine_stats stats;	/* without those of cards that are up */
 	uint64_t fingerprint;		/* of the model, 0 = not made yet */
@@ -206,6 +208,12 @@ void engine_publish(struct accel_engine *e);
 int engine_stopped(struct accel_engine *e);
 /* The same in silence, for executors; arg: the engine. */
 bool engine_is_stopped(void *arg);
+
+/* relay.c: if layers are on several cards, they hand over in memory that all of them reach; else there is none. */
+void relay_make(struct accel_engine *e);
+void relay_free(struct accel_engine *e);
+/* NULL: there is none. */
+const struct relay *relay_of(const struct accel_engine *e);
 
 /* load.c, while the engine is made: progress.  -ECANCELED with a sentence: it was given up. */
 int load_begin(struct accel_engine *e);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Passes: what of a step is computed at once.  As many tokens of its inputs as there is room for become the
- * arrays that layers read, all layers run on them, and what is wanted of the results goes to the step.
+ * arrays that layers read, and what is wanted of the results goes to the step.
  */
 #include "pass.h"
 
@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "engine.h"
-#include "model/gguf.h"
 
 /* ---- arrays ---- */
 
@@ -27,8 +26,9 @@ int pass_arrays_new(struct pass_arrays *a, const struct shape *s)
 	a->pages_used = calloc(s->seqs, sizeof(*a->pages_used));
 	a->out_in = calloc(s->out, sizeof(*a->out_in));
 	a->out_row = calloc(s->out, sizeof(*a->out_row));
+	a->shares = calloc(s->seqs, sizeof(*a->shares));
 	if (!a->tokens || !a->positions || !a->slots || !a->seqs || !a->ranges || !a->states ||
-	    !a->wanted || !a->pages || !a->pages_used || !a->out_in || !a->out_row)
+	    !a->wanted || !a->pages || !a->pages_used || !a->out_in || !a->out_row || !a->shares)
 		return fail(-ENOMEM, "no memory for steps of %u tokens", s->batch);
 	return 0;
 }
@@ -46,6 +46,7 @@ void pass_arrays_free(struct pass_arrays *a)
 	free(a->pages_used);
 	free(a->out_in);
 	free(a->out_row);
+	free(a->shares);
 }
 
 /* ---- making ---- */
@@ -70,14 +71,14 @@ static bool wants(const struct step_input *in, uint32_t pos, bool top)
 /* How many tokens of an input go into the pass: so many that their results have room. */
 static uint32_t share_of(const struct accel_engine *e, const struct step_input *in, const struct pass *p)
 {
-	uint32_t most = step_end(in) - in->held, out = e->shape.out - p->out, n = 0;
+	uint32_t most = step_end(in) - in->made, out = e->shape.out - p->out, n = 0;
 
-	if (most > e->shape.batch - p->n)
-		most = e->shape.batch - p->n;
+	if (most > e->flights.rows - p->n)
+		most = e->flights.rows - p->n;
 	for (; n < most; n++) {
-		bool top = wants(in, in->held + n, true);
+		bool top = wants(in, in->made + n, true);
 
-		if (!top && !wants(in, in->held + n, false))
+		if (!top && !wants(in, in->made + n, false))
 			continue;
 		if (!out || (top && p->top_rows == TOP_ROWS))
 			break;
@@ -86,14 +87,14 @@ static uint32_t share_of(const struct accel_engine *e, const struct step_input *
 	return n;
 }
 
-static void add_pages(struct accel_engine *e, const struct step_input *in, struct pass *p, uint32_t end)
+static void add_pages(struct accel_engine *e, const struct step_input *in, struct flight *f, uint32_t end)
 {
 	const uint32_t used = (end + (1u << e->shape.page_log2) - 1) >> e->shape.page_log2;
-	int32_t *row = e->arrays.pages + (size_t)p->n_seqs * shape_seq_pages(&e->shape);
+	int32_t *row = f->arrays.pages + (size_t)f->pass.n_seqs * shape_seq_pages(&e->shape);
 
 	for (uint32_t i = 0; i < used; i++)
 		row[i] = in->seq->pages[i];
-	e->arrays.pages_used[p->n_seqs] = used;
+	f->arrays.pages_used[f->pass.n_seqs] = used;
 }
 
 /* The first position that the one at pos attends to. */
@@ -102,9 +103,9 @@ static uint32_t window_begin(uint32_t size, uint32_t pos)
 	return pos + 1 > size ? pos + 1 - size : 0;
 }
 
-static void add_ranges(struct accel_engine *e, uint32_t row, uint32_t pos)
+static void add_ranges(struct accel_engine *e, struct flight *f, uint32_t row, uint32_t pos)
 {
-	int32_t *range = e->arrays.ranges + 2ull * row;
+	int32_t *range = f->arrays.ranges + 2ull * row;
 
 	range[0] = 0;
 	range[1] = pos + 1;
@@ -116,47 +117,51 @@ static void add_ranges(struct accel_engine *e, uint32_t row, uint32_t pos)
 }
 
 /* The next tokens of an input; share_of() of them. */
-static void add_rows(struct accel_engine *e, struct step_input *in, struct pass *p, uint32_t n)
+static void add_rows(struct accel_engine *e, struct step_input *in, struct flight *f, uint32_t n)
 {
-	struct pass_arrays *a = &e->arrays;
 	const uint32_t log2 = e->shape.page_log2;
+	struct pass_arrays *a = &f->arrays;
+	struct pass *p = &f->pass;
 
-	add_pages(e, in, p, in->held + n);
+	add_pages(e, in, f, in->made + n);
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t pos = in->held + i, row = p->n + i;
+		uint32_t pos = in->made + i, row = p->n + i;
 
 		a->tokens[row] = token_at(in, pos);
 		a->positions[row] = pos;
 		a->slots[row] = in->seq->pages[pos >> log2] << log2 | (pos & ((1u << log2) - 1));
 		a->seqs[row] = p->n_seqs;
-		add_ranges(e, row, pos);
+		add_ranges(e, f, row, pos);
 		a->states[2 * row] = i ? in->to : in->from;
 		a->states[2 * row + 1] = in->to;
 		/* counted here, put in order by add_results() */
 		p->top_rows += wants(in, pos, true);
 		p->out += wants(in, pos, true) || wants(in, pos, false);
 	}
-	if (in->want == ACCEL_WANT_TOP && in->held + n == step_end(in) && in->top > p->top)
+	if (in->want == ACCEL_WANT_TOP && in->made + n == step_end(in) && in->top > p->top)
 		p->top = in->top;
-	load_add(&p->load, e->m, in->held, n);
+	load_add(&p->load, e->m, in->made, n);
+	a->shares[p->n_seqs] = (struct share) { .in = in, .begin = in->made, .n = n };
 	p->n += n;
 	p->n_seqs++;
+	in->made += n;
+	in->from = in->to;
 }
 
 /* Rows of which results are wanted: first those whose largest are. */
-static void add_results(struct accel_engine *e, struct accel_step *step, struct pass *p)
+static void add_results(struct flight *f)
 {
-	struct pass_arrays *a = &e->arrays;
+	struct pass_arrays *a = &f->arrays;
 	uint32_t out = 0;
 
 	for (int whole = 0; whole < 2; whole++) {
 		uint32_t row = 0;
 
-		for (uint32_t k = 0; k < step->n; k++) {
-			struct step_input *in = &step->in[k];
+		for (uint32_t k = 0; k < f->pass.n_seqs; k++) {
+			struct step_input *in = a->shares[k].in;
 
-			for (uint32_t i = 0; i < in->took; i++, row++) {
-				uint32_t pos = in->held + i;
+			for (uint32_t i = 0; i < a->shares[k].n; i++, row++) {
+				uint32_t pos = a->shares[k].begin + i;
 
 				if (!wants(in, pos, !whole))
 					continue;
@@ -166,145 +171,60 @@ static void add_results(struct accel_engine *e, struct accel_step *step, struct 
 			}
 		}
 	}
-	p->logits = p->out - p->top_rows;
+	f->pass.logits = f->pass.out - f->pass.top_rows;
 }
 
-/* False: all is computed. */
-static bool make_pass(struct accel_engine *e, struct accel_step *step, struct pass *p)
+bool pass_make(struct accel_engine *e, struct accel_step *step, struct flight *f)
 {
-	const struct pass_arrays *a = &e->arrays;
+	const struct pass_arrays *a = &f->arrays;
+	struct pass *p = &f->pass;
 
 	*p = (struct pass) {
 		.tokens = a->tokens, .positions = a->positions, .slots = a->slots, .seqs = a->seqs,
 		.ranges = a->ranges, .states = e->shape.slots ? a->states : NULL, .wanted = a->wanted,
 		.pages = a->pages, .pages_used = a->pages_used,
 	};
-	for (uint32_t k = 0; k < step->n; k++) {
-		struct step_input *in = &step->in[k];
+	for (uint32_t k = 0; k < step->n && p->n_seqs < e->shape.seqs; k++) {
+		uint32_t n = share_of(e, &step->in[k], p);
 
-		in->took = p->n_seqs < e->shape.seqs ? share_of(e, in, p) : 0;
-		if (in->took)
-			add_rows(e, in, p, in->took);
+		if (n)
+			add_rows(e, &step->in[k], f, n);
 	}
-	add_results(e, step, p);
+	add_results(f);
 	p->load.out = p->out;
 	return p->n;
 }
 
-/* ---- computing ---- */
+/* ---- results ---- */
 
-static const struct io *io_of(const struct accel_engine *e, int32_t device)
+static void take_results(struct accel_engine *e, const struct flight *f, const struct io *io, const float *logits)
 {
-	return device < 0 ? exec_cpu_io(e->cpu) : exec_dev_io(e->cards[device].exec);
-}
-
-/* Weights of layers on the CPU are read from the file in each pass: it must have stayed what it was. */
-static int weights_intact(const struct accel_engine *e)
-{
-	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		if (e->layers[i].device < 0)
-			return gguf_intact(e->m->file);
-	return 0;
-}
-
-/* Whose failure is it?  What was stopped did not fail: whoever stopped it knows why. */
-static int failed(struct accel_engine *e, int32_t device, int err)
-{
-	int stopped;
-
-	if (device >= 0 && exec_dev_blamed(e->cards[device].exec)) {
-		e->failed_card = device;
-		return err;
-	}
-	stopped = err == -ECANCELED ? engine_stopped(e) : 0;
-	return stopped ? stopped : err;
-}
-
-/* Runs all layers on the pass. */
-static int run_layers(struct accel_engine *e, const struct pass *p)
-{
-	const uint32_t n = e->m->n_layers;
-	const struct io *before = NULL;
-	int err = weights_intact(e);
-
-	e->failed_card = -1;
-	if (err)
-		return err;
-	e->stats.block_bytes = 0;
-	for (int32_t d = -1; d < (int32_t)e->n_cards; d++)
-		if (d < 0 || e->cards[d].exec) {
-			size_t bytes = io_write(io_of(e, d), e->m, &e->shape, p);
-
-			if (d >= 0 || !e->stats.block_bytes)
-				e->stats.block_bytes = bytes;
-		}
-	for (uint32_t i = 0, end; i < n; i = end) {
-		int32_t device = e->layers[i].device;
-		const struct io *io = io_of(e, device);
-
-		err = engine_stopped(e);
-		if (err)
-			return err;
-		if (before)
-			memcpy(io->x, before->x, sizeof(float) * p->n * e->m->n_embd);
-		err = device < 0 ? exec_cpu_run(e->cpu, i) : exec_dev_run(e->cards[device].exec, i, p);
-		if (err)
-			return failed(e, device, err);
-		before = io;
-		end = i + 1;
-		while (end < n && e->layers[end].device == device)
-			end++;
-	}
-	return weights_intact(e);
-}
-
-static void take_results(struct accel_engine *e, const struct pass *p)
-{
-	int32_t device = e->layers[e->m->n_layers - 1].device;
-	const struct io *io = io_of(e, device);
-	const float *logits = device < 0 ? exec_cpu_logits(e->cpu, p) : io->logits;
+	const struct pass *p = &f->pass;
 	const size_t vocab = e->m->n_vocab, stride = io_top_stride(e->m, p->top);
 
 	for (uint32_t i = 0; i < p->out; i++) {
-		struct step_input *in = e->arrays.out_in[i];
+		struct step_input *in = f->arrays.out_in[i];
 
 		if (i < p->top_rows) {
 			memcpy(in->ids, io->top_ids + i * stride, in->top * sizeof(*in->ids));
 			memcpy(in->values, io->top_values + i * stride, in->top * sizeof(*in->values));
 		} else {
-			memcpy(in->logits + e->arrays.out_row[i] * vocab, logits + (i - p->top_rows) * vocab,
+			memcpy(in->logits + f->arrays.out_row[i] * vocab, logits + (i - p->top_rows) * vocab,
 			       vocab * sizeof(float));
 		}
 	}
 }
 
-/* The pass is computed. */
-static void advance(struct accel_engine *e, struct accel_step *step)
+void pass_end(struct accel_engine *e, struct flight *f, const struct io *io, const float *logits)
 {
-	for (uint32_t k = 0; k < step->n; k++) {
-		struct step_input *in = &step->in[k];
-		uint32_t begin = in->held;
+	take_results(e, f, io, logits);
+	for (uint32_t k = 0; k < f->pass.n_seqs; k++) {
+		const struct share *s = &f->arrays.shares[k];
+		struct step_input *in = s->in;
 
-		in->held += in->took;
-		if (in->took)
-			in->from = in->to;
-		if (begin < in->seq->n)
-			e->stats.recomputed += (in->held < in->seq->n ? in->held : in->seq->n) - begin;
+		in->held = s->begin + s->n;
+		if (s->begin < in->seq->n)
+			e->stats.recomputed += (in->held < in->seq->n ? in->held : in->seq->n) - s->begin;
 	}
-}
-
-int passes_run(struct accel_engine *e, struct accel_step *step)
-{
-	struct pass p;
-
-	while (make_pass(e, step, &p)) {
-		int err = run_layers(e, &p);
-
-		if (err)
-			return err;
-		take_results(e, &p);
-		advance(e, step);
-		e->stats.tokens += p.n;
-	}
-	return 0;
+	e->stats.tokens += f->pass.n;
 }

@@ -18,7 +18,7 @@ static void begin_inputs(struct accel_engine *e, struct accel_step *step)
 	for (uint32_t k = 0; k < step->n; k++) {
 		struct step_input *in = &step->in[k];
 
-		in->held = seq_held(in->seq, in->seq->n);
+		in->held = in->made = seq_held(in->seq, in->seq->n);
 		in->from = mark_before(in->seq, &(uint32_t) { in->held });
 	}
 	pthread_mutex_unlock(&e->lock);

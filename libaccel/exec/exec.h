@@ -2,11 +2,13 @@
 /*
  * Executors: they run layers on a pass of tokens.  Each records the layers that are its own as
  * streams, one for each run of layers that follow each other; a pass is the same stream again with
- * other parameters.  What goes in and out lies in the executor's struct io; the engine moves the
- * residual stream where the next run is another's.
+ * other parameters.  What goes in and out lies in the executor's struct io; processors hand the residual
+ * stream over to each other in memory that all of them reach, and the engine moves it where that is not so.
  */
 #ifndef ACCEL_EXEC_H
 #define ACCEL_EXEC_H
+
+#include <accel/device.h>
 
 #include "experts.h"
 #include "plan/cost.h"
@@ -24,7 +26,7 @@ struct io {
 	float *logits;			/* [out][n_vocab] */
 	int32_t *top_ids;		/* [TOP_ROWS][k of the list] */
 	float *top_values;
-	struct octans_counters *counters;	/* [2]: before and after */
+	struct octans_counters *counters;	/* [runs][2]: before and after each run of layers */
 	int32_t *copy;			/* [2]: a page that is copied, and where to */
 };
 
@@ -43,8 +45,8 @@ struct pass {
 	struct load load;
 };
 
-/* Places everything from base on; returns the bytes.  base NULL: only counts. */
-size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base);
+/* Places everything from base on, x only with own_x; returns the bytes.  base NULL: only counts. */
+size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base, bool own_x);
 /* Parameters and arrays of a pass; returns the bytes written. */
 size_t io_write(const struct io *io, const struct accel_model *m, const struct shape *shape,
 		const struct pass *pass);
@@ -84,10 +86,20 @@ uint32_t exec_cpu_threads(const struct exec_cpu *e);
 
 struct exec_dev;
 
+/* Host memory that processors reach in which they hand the residual stream over: that of a flight each
+ * relay_stride(). */
+struct relay {
+	int fd;				/* for accel_bo_import() */
+	uint8_t *map;
+};
+
+size_t relay_stride(const struct accel_model *m, const struct shape *shape);
+
 struct exec_dev_opts {
 	const bool *mine;		/* [n_layers], read until all is loaded */
 	const uint32_t *streams;	/* [n_layers]: stream_layer_size() */
 	const struct accel_layer *how;	/* [n_layers]: where weights are; read until it is made and loading begins */
+	const struct relay *relay;	/* NULL: there is none */
 	struct stop stop;
 	/* Bytes copied so far; NULL: not called.  What it returns other than 0, with a sentence, ends loading. */
 	int (*progress)(void *arg, uint64_t done);
@@ -104,10 +116,21 @@ void exec_dev_free(struct exec_dev *e);
  * or opts.stop, if not exec_dev_blamed(), and then it may be asked again.
  */
 int exec_dev_load(struct exec_dev *e, uint64_t bytes);
-/* Runs the layers from first on that follow each other, and waits.  -ECANCELED: it was told to stop, or
- * the processor dropped the job; exec_dev_blamed() tells which. */
-int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass);
-/* Was the error of the newest run the processor's, or a job's on it: not the host's? */
+/*
+ * Passes that are under way at once are numbered: the flight, below shape.flights, which has a struct io of its
+ * own.  Submits the layers from first on that follow each other, to be run behind all that was submitted before, and
+ * when what another processor does until the fence after (NULL: nothing) has ended, well or not.  After an error
+ * parts of it may run.  -ECANCELED: it was told to stop, or the processor dropped the job; exec_dev_blamed() tells which.
+ */
+int exec_dev_submit(struct exec_dev *e, uint32_t flight, uint32_t first, const struct pass *pass,
+		    struct accel_fence *after);
+/* The newest fence of a flight's runs that are not finished, NULL: there is none. */
+struct accel_fence *exec_dev_fence(const struct exec_dev *e, uint32_t flight);
+/* Waits for the oldest of a flight's runs, that from first on.  *seconds: modelled. */
+int exec_dev_finish(struct exec_dev *e, uint32_t flight, uint32_t first, const struct pass *pass, double *seconds);
+/* Waits for all that was submitted, whatever becomes of it. */
+void exec_dev_drain(struct exec_dev *e);
+/* Was the newest error the processor's, or a job's on it: not the host's? */
 bool exec_dev_blamed(const struct exec_dev *e);
 /* Is the processor well, and so what was read of its memory until now?  Asks it by a job that does nothing. */
 int exec_dev_check(struct exec_dev *e);
@@ -115,7 +138,7 @@ int exec_dev_check(struct exec_dev *e);
 int exec_dev_settle(struct exec_dev *e);
 /* A new queue, after one was stopped for the sake of another client. */
 int exec_dev_renew(struct exec_dev *e);
-const struct io *exec_dev_io(const struct exec_dev *e);
+const struct io *exec_dev_io(const struct exec_dev *e, uint32_t flight);
 /* In all its layers what page from holds is also held by page to. */
 int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from);
 /* A pool of one of its layers, that keeps such things, in this process.  Errors of accel_bo_map(). */

@@ -37,10 +37,10 @@ static int make_buffers(struct exec_cpu *e)
 	const struct shape *s = &e->shape;
 	struct places *at = &e->at;
 
-	e->io_memory = calloc(1, io_place(&e->io, e->m, s, NULL));
+	e->io_memory = calloc(1, io_place(&e->io, e->m, s, NULL, true));
 	if (!e->io_memory)
 		goto no_memory;
-	io_place(&e->io, e->m, s, e->io_memory);
+	io_place(&e->io, e->m, s, e->io_memory, true);
 	for (unsigned int i = 0; i < LAYER_SCRATCH; i++) {
 		e->scratch[i] = calloc(s->batch, sizeof(float) * (model_scratch(e->m, s, i) + 1ull));
 		if (!e->scratch[i])

@@ -1,74 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
  * The device executor.  Weights, keys and values, activations and the recorded streams lie on the
- * card; a pass writes one small block in host memory and submits, and no byte of a stream.
+ * card; a pass writes one small block in host memory and submits, and no byte of a stream.  Passes that
+ * are under way at once have a block each, and streams that read it.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <accel/device.h>
-
-#include "device/ending.h"
 #include "error.h"
-#include "exec.h"
-#include "far.h"
+#include "exec_dev.h"
+#include "log.h"
 #include "plan/stream.h"
 
 #define VA_FIRST (1ull << 32)	/* small integers are never addresses */
 #define VA_ALIGN (1ull << 30)	/* lets the MMU use the largest pages */
-
-#define JOB_TAG(first, last) ((uint64_t)(first) << 32 | (last))
-
-struct card_buffer {
-	struct accel_bo *bo;		/* NULL: it is part of exec_dev.together ... */
-	uint64_t offset;		/* ... from here on */
-	uint64_t va;
-	uint8_t *map;			/* NULL: not mapped by the process */
-};
-
-struct upload {			/* of weights */
-	const bool *mine;		/* [n_layers] */
-	const void *tied;		/* the table that the last layer may have, too; NULL: it is not here */
-	uint32_t layer;			/* what comes next: */
-	int weight;
-	uint64_t offset;
-	uint64_t done;
-	int (*progress)(void *arg, uint64_t done);
-	void *progress_arg;
-};
-
-struct run {				/* layers that follow each other; at its first */
-	uint32_t end;			/* past the last, 0 = no run begins here */
-	uint32_t stream_end;		/* offset in the stream buffer */
-};
-
-struct exec_dev {
-	const struct accel_model *m;
-	struct shape shape;
-	struct accel_dev *dev;
-	struct accel_devinfo info;
-	struct accel_vm *vm;
-	struct accel_queue *queue;
-	struct card_buffer host, weights, kv, work, stream, slots, stage;
-	struct accel_bo *together;	/* NULL: each of them is by itself */
-	struct far far;
-	uint64_t next_va;
-	struct io io;
-	struct layer_places *layers;	/* [n_layers] */
-	struct layer_cost *costs;	/* [n_layers], of its layers */
-	struct upload upload;
-	struct stop stop;
-	bool blamed;			/* the newest error is the processor's */
-	struct run *runs;		/* [n_layers] */
-	uint32_t *begins;		/* [n_layers]: where a layer's commands begin in the stream buffer */
-	uint32_t copy_begin, copy_end;	/* in the stream buffer: commands that copy a page; or the same */
-	bool recorded;			/* all streams are */
-	uint64_t submits, jobs, stream_bytes, stream_writes, ceiling;
-	struct octans_counters sum;
-	uint64_t newest_end;		/* cycles when the newest run had ended, 0 = none */
-	uint64_t launch;		/* fewest cycles ever seen between two runs, UINT64_MAX = none were */
-};
 
 /* ---- memory ---- */
 
@@ -134,6 +80,51 @@ static int map_buffer(struct exec_dev *e, struct card_buffer *b)
 	return err;
 }
 
+/* What flights have of the host. */
+static int make_host(struct exec_dev *e)
+{
+	const bool own_x = !e->relay.bo;
+	struct io none;
+	const size_t size = io_place(&none, e->m, &e->shape, NULL, own_x);
+	int err = accel_bo_new(e->dev, size * e->shape.flights, ACCEL_BO_HOST, "steps", &e->host.bo);
+
+	if (!err)
+		err = place_buffer(e, &e->host, accel_bo_size(e->host.bo), 0);
+	if (!err)
+		err = map_buffer(e, &e->host);
+	for (uint32_t k = 0; k < e->shape.flights && !err; k++) {
+		struct dev_flight *f = &e->flights[k];
+		const size_t x = k * relay_stride(e->m, &e->shape);
+
+		io_place(&f->io, e->m, &e->shape, e->host.map + k * size, own_x);
+		if (!own_x)
+			f->io.x = (float *)(e->relay.map + x);
+		f->x_va = own_x ? host_va(e, f->io.x) : e->relay.va + x;
+	}
+	return err;
+}
+
+/* Where all processors reach residual streams: without it they are copied between them. */
+static void join_relay(struct exec_dev *e, const struct relay *relay)
+{
+	struct card_buffer *b = &e->relay;
+	int err;
+
+	if (!relay)
+		return;
+	err = accel_bo_import(e->dev, relay->fd, &b->bo);
+	if (!err)
+		err = place_buffer(e, b, accel_bo_size(b->bo), 0);
+	if (!err) {
+		b->map = relay->map;
+		return;
+	}
+	accel_bo_free(b->bo);
+	b->bo = NULL;
+	log_say(ACCEL_LOG_WARNING, "%s does not reach the memory that processors hand over in, so this process copies what goes to it and from it: %s",
+		e->info.name, accel_error());
+}
+
 static int make_buffers(struct exec_dev *e, const struct footprint *f)
 {
 	const struct part parts[PARTS] = {
@@ -152,24 +143,10 @@ static int make_buffers(struct exec_dev *e, const struct footprint *f)
 		if (parts[i].size)
 			err = place_buffer(e, parts[i].b, parts[i].size, parts[i].flags);
 	if (!err)
-		err = accel_bo_new(e->dev, io_place(&e->io, e->m, &e->shape, NULL), ACCEL_BO_HOST, "steps",
-				   &e->host.bo);
-	if (!err)
-		err = place_buffer(e, &e->host, accel_bo_size(e->host.bo), 0);
-	if (!err)
-		err = map_buffer(e, &e->host);
+		err = make_host(e);
 	if (!err)
 		err = map_buffer(e, &e->stream);
-	if (err)
-		return err;
-	io_place(&e->io, e->m, &e->shape, e->host.map);
-	return 0;
-}
-
-/* The device address of something in the host buffer. */
-static uint64_t host_va(const struct exec_dev *e, const void *p)
-{
-	return e->host.va + ((const uint8_t *)p - e->host.map);
+	return err;
 }
 
 /* Offsets in buffers become addresses. */
@@ -187,9 +164,6 @@ static void relocate(const struct exec_dev *e, const bool *mine, struct places *
 		at->scratch[i] += e->work.va;
 	for (uint32_t i = 0; i < e->m->n_tables; i++)
 		at->table[i] += e->weights.va;
-	at->host_logits = host_va(e, e->io.logits);
-	at->top_ids = host_va(e, e->io.top_ids);
-	at->top_values = host_va(e, e->io.top_values);
 	for (uint32_t i = 0; i < e->m->n_layers; i++) {
 		if (!mine[i])
 			continue;
@@ -281,29 +255,31 @@ static void write_stream(struct exec_dev *e, uint32_t offset, const void *data, 
 		e->stream_bytes += size;
 }
 
-static void record_run(struct exec_dev *e, struct build *b, uint32_t first, uint32_t end, uint32_t offset)
+static void record_run(struct exec_dev *e, struct dev_flight *f, struct build *b, uint32_t first, uint32_t offset)
 {
+	const struct io *io = &f->io;
 	const struct arrays from = {
-		.tokens = host_va(e, e->io.tokens), .positions = host_va(e, e->io.positions),
-		.slots = host_va(e, e->io.slots), .seqs = host_va(e, e->io.seqs),
-		.ranges = host_va(e, e->io.ranges), .states = host_va(e, e->io.states),
-		.pages = host_va(e, e->io.pages),
-		.wanted = host_va(e, e->io.wanted),
+		.tokens = host_va(e, io->tokens), .positions = host_va(e, io->positions),
+		.slots = host_va(e, io->slots), .seqs = host_va(e, io->seqs),
+		.ranges = host_va(e, io->ranges), .states = host_va(e, io->states),
+		.pages = host_va(e, io->pages),
+		.wanted = host_va(e, io->wanted),
 	};
+	const uint32_t end = f->runs[first].end;
 
 	b->r.size = 0;
-	stream_counters(b, host_va(e, &e->io.counters[0]));
+	stream_counters(b, host_va(e, &run_counters(f, first)[0]));
 	stream_stage(b, &from);
 	if (first)
-		stream_border(b, e->m->n_embd, b->at->x, host_va(e, e->io.x));
+		stream_border(b, e->m->n_embd, b->at->x, f->x_va);
 	for (uint32_t i = first; i < end; i++) {
-		e->begins[i] = i == first ? offset : offset + b->r.size;	/* the first: with what is before */
+		f->begins[i] = i == first ? offset : offset + b->r.size;	/* the first: with what is before */
 		far_record(&e->far, b, first, end, i);
 		layer_record(b, i, &e->m->layers[i], true);
 	}
 	if (end < e->m->n_layers)
-		stream_border(b, e->m->n_embd, host_va(e, e->io.x), b->at->x);
-	stream_counters(b, host_va(e, &e->io.counters[1]));
+		stream_border(b, e->m->n_embd, f->x_va, b->at->x);
+	stream_counters(b, host_va(e, &run_counters(f, first)[1]));
 }
 
 static int record_copy(struct exec_dev *e, const bool *mine, const struct places *at)
@@ -322,7 +298,8 @@ static int record_copy(struct exec_dev *e, const bool *mine, const struct places
 		for (uint32_t i = 0; i < e->m->n_layers; i++)
 			if (mine[i])
 				stream_copy_page(&b, &e->m->layers[i], &e->layers[i],
-						 host_va(e, &e->io.copy[0]), host_va(e, &e->io.copy[1]));
+						 host_va(e, &e->flights[0].io.copy[0]),
+						 host_va(e, &e->flights[0].io.copy[1]));
 		if (pass)
 			break;
 		b.r.base = malloc(b.r.size);
@@ -338,11 +315,15 @@ static int record_copy(struct exec_dev *e, const bool *mine, const struct places
 	return 0;
 }
 
-static int record_all(struct exec_dev *e, const bool *mine, const struct places *at)
+static int record_flight(struct exec_dev *e, struct dev_flight *f, const bool *mine, struct places *at,
+			 uint32_t *offset)
 {
-	uint32_t n = e->m->n_layers, offset = 0;
+	uint32_t n = e->m->n_layers, runs = 0;
 	struct build b;
 
+	at->host_logits = host_va(e, f->io.logits);
+	at->top_ids = host_va(e, f->io.top_ids);
+	at->top_values = host_va(e, f->io.top_values);
 	stream_begin(&b, e->m, &e->shape, at);
 	for (uint32_t i = 0, end; i < n; i = end) {
 		end = i + 1;
@@ -350,19 +331,33 @@ static int record_all(struct exec_dev *e, const bool *mine, const struct places 
 			continue;
 		while (end < n && mine[end])
 			end++;
+		f->runs[i] = (struct run) { .end = end, .number = runs++ };
 		b.r.base = NULL;
-		record_run(e, &b, i, end, offset);
+		record_run(e, f, &b, i, *offset);
 		b.r.base = malloc(b.r.size);
 		if (!b.r.base)
 			return fail(-ENOMEM, "no memory for %zu bytes of commands", b.r.size);
-		record_run(e, &b, i, end, offset);
-		write_stream(e, offset, b.r.base, b.r.size);
+		record_run(e, f, &b, i, *offset);
+		write_stream(e, *offset, b.r.base, b.r.size);
 		free(b.r.base);
-		offset += b.r.size;
-		e->runs[i] = (struct run) { .end = end, .stream_end = offset };
+		*offset += b.r.size;
+		f->runs[i].stream_end = *offset;
 	}
+	return 0;
+}
+
+static int record_all(struct exec_dev *e, const bool *mine, struct places *at)
+{
+	uint32_t offset = 0;
+	int err = 0;
+
+	for (uint32_t k = 0; k < e->shape.flights && !err; k++) {
+		far_aim(&e->far, k);
+		err = record_flight(e, &e->flights[k], mine, at, &offset);
+	}
+	far_aim(&e->far, 0);
 	e->copy_begin = e->copy_end = offset;
-	return record_copy(e, mine, at);
+	return err ? err : record_copy(e, mine, at);
 }
 
 static int cost_all(struct exec_dev *e, const struct exec_dev_opts *o)
@@ -386,7 +381,8 @@ static int make_far(struct exec_dev *e, const struct exec_dev_opts *o, const str
 		err = map_buffer(e, &e->slots);
 		card.slots_map = e->slots.map;
 	}
-	return err ? err : far_make(&e->far, e->dev, e->vm, e->m, o->mine, o->how, f, &card, e->layers, &e->next_va);
+	return err ? err : far_make(&e->far, e->dev, e->vm, e->m, o->mine, o->how, f, &card, e->shape.flights,
+			      e->layers, &e->next_va);
 }
 
 /* Everything but weights. */
@@ -418,144 +414,6 @@ static int make(struct exec_dev *e, const struct exec_dev_opts *o)
 	return err;
 }
 
-/* ---- passes ---- */
-
-/* Layers begin .. end - 1, which belong to the run from first on, as a job. */
-static struct accel_job job_of(const struct exec_dev *e, uint32_t first, uint32_t begin, uint32_t end)
-{
-	const struct run *run = &e->runs[first];
-
-	return (struct accel_job) {
-		.sz = sizeof(struct accel_job),
-		.va = e->stream.va + e->begins[begin],
-		.size = (end == run->end ? run->stream_end : e->begins[end]) - e->begins[begin],
-		.tag = JOB_TAG(begin, end - 1),
-		.param_va = host_va(e, e->io.params),
-		.param_count = model_params(e->m),
-	};
-}
-
-/* The next jobs of a run, from layer *next on, none with more work than it may hold, or of one layer.
- * Returns how many there are; *next: the layer to go on with, or the end of the run. */
-static size_t cut(const struct exec_dev *e, uint32_t first, const struct load *l, uint32_t *next,
-		  struct accel_job *jobs)
-{
-	uint64_t work = 0, limit = cost_job_work(&e->info);
-	uint32_t begin = *next, end = e->runs[first].end, i;
-	size_t n = 0;
-
-	for (i = begin; i < end; i++) {
-		struct op_work c = { 0 };
-
-		cost_add(&c, &e->costs[i], l);
-		if (work && work + cost_work(&c) > limit) {
-			jobs[n++] = job_of(e, first, begin, i);
-			begin = i;
-			work = 0;
-			if (n == ACCEL_MAX_JOBS)
-				break;
-		}
-		work += cost_work(&c);
-	}
-	if (i == end)
-		jobs[n++] = job_of(e, first, begin, end);
-	*next = i;
-	return n;
-}
-
-/* The failure itself, if err is what it did to the last job of a step; with the address if the MMU
- * gave one. */
-static int explain(struct exec_dev *e, int err)
-{
-	int cause = err == -ECANCELED ? accel_queue_error(e->queue) : 0;
-	struct accel_fault f = { .sz = sizeof(f) };
-
-	if (cause)
-		err = cause;
-	if (err == -EFAULT && accel_vm_fault(e->vm, &f) == 1)
-		return fail(-EFAULT, "%s (address 0x%llx, %s, in layers %u-%u)", accel_error(),
-			    (unsigned long long)f.va, f.write ? "write" : "read",
-			    (uint32_t)(f.tag >> 32), (uint32_t)f.tag);
-	return err;
-}
-
-/* Adds the counters of the run that has just ended. */
-static void account(struct exec_dev *e, const struct op_work *c)
-{
-	const uint64_t *before = (const uint64_t *)&e->io.counters[0];
-	const uint64_t *after = (const uint64_t *)&e->io.counters[1];
-	uint64_t *sum = (uint64_t *)&e->sum;
-
-	for (int i = 0; i < OCTANS_COUNTERS; i++)
-		sum[i] += after[i] - before[i];
-	/* What it takes to start and to end a run lies outside of its own counters: it is no more
-	 * than the least that was ever seen between two. */
-	if (e->newest_end && e->io.counters[0].cycles - e->newest_end < e->launch)
-		e->launch = e->io.counters[0].cycles - e->newest_end;
-	if (e->launch != UINT64_MAX)
-		e->sum.cycles += e->launch;
-	e->newest_end = e->io.counters[1].cycles;
-	e->ceiling += cost_ceiling(c, &e->info);
-}
-
-/* Is it what a job, or the processor, has come to; not the host? */
-static bool is_blamed(int err)
-{
-	return err == -ENODEV || err == -EIO || err == -EFAULT || err == -ETIME || err == -ECANCELED || err == -EACCES ||
-	       err == -ENODATA;
-}
-
-/* counts: the last one ends with storing the counters. */
-static int run_jobs(struct exec_dev *e, const struct accel_job *jobs, size_t n, bool counts)
-{
-	uint64_t *end = (uint64_t *)&e->io.counters[1];
-	struct accel_fence *fence;
-	int err;
-
-	if (counts)
-		ending_clear(end, OCTANS_COUNTERS);
-	err = accel_submit(e->queue, jobs, n, NULL, 0, &fence);
-	if (!err) {
-		if (counts)
-			fence_ends_with(fence, end, OCTANS_COUNTERS);
-		e->submits++;
-		e->jobs += n;
-		err = accel_fence_wait(fence, INT64_MAX);
-		accel_fence_free(fence);
-	}
-	if (err)
-		err = explain(e, err);
-	e->blamed = is_blamed(err);
-	return err;
-}
-
-int exec_dev_run(struct exec_dev *e, uint32_t first, const struct pass *pass)
-{
-	struct accel_job jobs[ACCEL_MAX_JOBS];
-	struct op_work c = { 0 };
-	int err = 0;
-
-	for (uint32_t next = first; next < e->runs[first].end && !err;) {
-		size_t n = cut(e, first, &pass->load, &next, jobs);
-
-		if (e->stop.fn(e->stop.arg)) {
-			e->blamed = false;
-			return fail(-ECANCELED, "the step was cancelled");
-		}
-		err = run_jobs(e, jobs, n, next == e->runs[first].end);
-	}
-	if (err)
-		return err;
-	for (uint32_t i = first; i < e->runs[first].end; i++) {
-		struct layer_cost cost = e->costs[i];
-
-		far_count(&e->far, i, pass->n, &cost);
-		cost_add(&c, &cost, &pass->load);
-	}
-	account(e, &c);
-	return 0;
-}
-
 int exec_dev_settle(struct exec_dev *e)
 {
 	/* Where nothing is computed each token chooses the same: they are no measure. */
@@ -579,60 +437,14 @@ int exec_dev_renew(struct exec_dev *e)
 	return 0;
 }
 
-/* Pages that are too large for the processor's hands. */
-static int copy_by_hand(struct exec_dev *e, uint32_t to, uint32_t from)
-{
-	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		for (enum keep k = 0; k < KEEP_COUNT && e->layers[i].keep[k]; k++) {
-			size_t bytes = keep_is_paged(k) ? keep_row(&e->m->layers[i], k, &e->shape)
-				       << e->shape.page_log2 : 0;
-			uint8_t *pool;
-			int err = bytes ? exec_dev_pool(e, i, k, &pool) : 0;
-
-			if (err)
-				return err;
-			if (bytes)
-				memcpy(pool + to * bytes, pool + from * bytes, bytes);
-		}
-	return 0;
-}
-
-int exec_dev_copy_page(struct exec_dev *e, uint32_t to, uint32_t from)
-{
-	const struct accel_job job = {
-		.sz = sizeof(job),
-		.va = e->stream.va + e->copy_begin, .size = e->copy_end - e->copy_begin,
-	};
-
-	if (!job.size)
-		return copy_by_hand(e, to, from);
-	e->io.copy[0] = from;
-	e->io.copy[1] = to;
-	e->newest_end = 0;	/* what comes next does not follow a run */
-	return run_jobs(e, &job, 1, false);
-}
-
-int exec_dev_check(struct exec_dev *e)
-{
-	const struct pass nothing = { 0 };
-	struct accel_job job;
-	uint32_t first = 0;
-
-	while (!e->runs[first].end)
-		first++;
-	io_write(&e->io, e->m, &e->shape, &nothing);
-	job = job_of(e, first, first, first + 1);
-	return run_jobs(e, &job, 1, false);
-}
-
 bool exec_dev_blamed(const struct exec_dev *e)
 {
 	return e->blamed;
 }
 
-const struct io *exec_dev_io(const struct exec_dev *e)
+const struct io *exec_dev_io(const struct exec_dev *e, uint32_t flight)
 {
-	return &e->io;
+	return &e->flights[flight].io;
 }
 
 int exec_dev_pool(struct exec_dev *e, uint32_t layer, enum keep keep, uint8_t **pool)
@@ -650,17 +462,54 @@ int exec_dev_pool(struct exec_dev *e, uint32_t layer, enum keep keep, uint8_t **
 static int rehearse(struct exec_dev *e)
 {
 	const struct pass nothing = { 0 };
+	double seconds;
 	int err = 0;
 
 	if (e->copy_end > e->copy_begin)
 		err = exec_dev_copy_page(e, 0, 0);
-	io_write(&e->io, e->m, &e->shape, &nothing);
-	for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
-		if (e->runs[i].end)
-			err = exec_dev_run(e, i, &nothing);
+	for (uint32_t k = 0; k < e->shape.flights && !err; k++) {
+		io_write(&e->flights[k].io, e->m, &e->shape, &nothing);
+		for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
+			if (e->flights[k].runs[i].end)
+				err = exec_dev_submit(e, k, i, &nothing, NULL);
+		if (err)
+			exec_dev_drain(e);
+		for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
+			if (e->flights[k].runs[i].end)
+				err = exec_dev_finish(e, k, i, &nothing, &seconds);
+	}
 	e->submits = e->jobs = e->ceiling = 0;
 	memset(&e->sum, 0, sizeof(e->sum));
 	return err;
+}
+
+static int make_flights(struct exec_dev *e)
+{
+	const uint32_t n = e->m->n_layers;
+
+	e->flights = calloc(e->shape.flights, sizeof(*e->flights));
+	if (!e->flights)
+		return -ENOMEM;
+	for (uint32_t k = 0; k < e->shape.flights; k++) {
+		struct dev_flight *f = &e->flights[k];
+
+		f->runs = calloc(n, sizeof(*f->runs));
+		f->begins = calloc(n, sizeof(*f->begins));
+		f->sent = calloc(n, sizeof(*f->sent));
+		if (!f->runs || !f->begins || !f->sent)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void free_flights(struct exec_dev *e)
+{
+	for (uint32_t k = 0; k < e->shape.flights && e->flights; k++) {
+		free(e->flights[k].runs);
+		free(e->flights[k].begins);
+		free(e->flights[k].sent);
+	}
+	free(e->flights);
 }
 
 int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct accel_dev *dev,
@@ -678,11 +527,9 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct 
 	e->stop = opts->stop;
 	e->next_va = VA_FIRST;
 	e->launch = UINT64_MAX;
-	e->runs = calloc(m->n_layers, sizeof(*e->runs));
-	e->begins = calloc(m->n_layers, sizeof(*e->begins));
 	e->layers = calloc(m->n_layers, sizeof(*e->layers));
 	e->costs = calloc(m->n_layers, sizeof(*e->costs));
-	if (!e->runs || !e->begins || !e->layers || !e->costs) {
+	if (make_flights(e) || !e->layers || !e->costs) {
 		err = fail(-ENOMEM, "no memory for the device executor");
 		goto fail;
 	}
@@ -692,8 +539,10 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct 
 		err = accel_vm_new(dev, &e->vm);
 	if (!err)
 		err = new_queue(e, &e->queue);
-	if (!err)
+	if (!err) {
+		join_relay(e, opts->relay);
 		err = make(e, opts);
+	}
 	if (err)
 		goto fail;
 	*out = e;
@@ -716,6 +565,8 @@ void exec_dev_free(struct exec_dev *e)
 {
 	if (!e)
 		return;
+	if (e->flights)
+		exec_dev_drain(e);
 	accel_queue_free(e->queue);
 	accel_vm_free(e->vm);
 	far_free(&e->far);
@@ -727,8 +578,8 @@ void exec_dev_free(struct exec_dev *e)
 	accel_bo_free(e->slots.bo);
 	accel_bo_free(e->stage.bo);
 	accel_bo_free(e->together);
-	free(e->runs);
-	free(e->begins);
+	accel_bo_free(e->relay.bo);
+	free_flights(e);
 	free(e->layers);
 	free(e->costs);
 	free(e);

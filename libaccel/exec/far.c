@@ -150,12 +150,13 @@ static void copy_expert(struct far *far, uint32_t layer, uint32_t expert, uint32
 
 int far_make(struct far *far, struct accel_dev *dev, struct accel_vm *vm, const struct accel_model *m,
 	     const bool *mine, const struct accel_layer *how, const struct footprint *f,
-	     const struct far_card *card, struct layer_places *layers, uint64_t *va)
+	     const struct far_card *card, uint32_t flights, struct layer_places *layers, uint64_t *va)
 {
 	int err;
 
 	*far = (struct far) {
 		.m = m, .layers = layers, .vm = vm, .card = *card, .slot = f->slot, .stage = f->stage,
+		.chosen_size = f->chosen,
 	};
 	far->weights = calloc(m->n_layers, sizeof(*far->weights));
 	far->number = calloc(m->n_layers, sizeof(*far->number));
@@ -165,7 +166,7 @@ int far_make(struct far *far, struct accel_dev *dev, struct accel_vm *vm, const 
 		far->weights[i] = how[i].weights;
 	err = take(dev, f->far, "weights in the host's memory", &far->bo, &far->map);
 	if (!err)
-		err = take(dev, f->chosen, "experts that were chosen", &far->chosen, &far->chosen_map);
+		err = take(dev, f->chosen * flights, "experts that were chosen", &far->chosen, &far->chosen_map);
 	far->va = *va;
 	if (!err)
 		err = place(far, far->bo, ACCEL_MAP_READONLY, va);
@@ -277,16 +278,29 @@ void far_record(const struct far *far, struct build *b, uint32_t first, uint32_t
 	     at[next].streamed * (i + 1 - before) / (next - before));
 }
 
+/* Each flight has a part of its own of what the processor tells. */
+void far_aim(struct far *far, uint32_t flight)
+{
+	for (uint32_t i = 0; i < far->m->n_layers && far->chosen; i++) {
+		struct layer_places *at = &far->layers[i];
+
+		if (far->weights[i] == ACCEL_WEIGHTS_EXPERTS && at->chosen)
+			at->chosen = far->chosen_va + flight * far->chosen_size +
+				     (at->chosen - far->chosen_va) % far->chosen_size;
+	}
+}
+
 /* ---- steps ---- */
 
-void far_count(struct far *far, uint32_t layer, uint32_t rows, struct layer_cost *cost)
+void far_count(struct far *far, uint32_t flight, uint32_t layer, uint32_t rows, struct layer_cost *cost)
 {
 	const uint32_t n = rows * far->m->layers[layer].moe.used;
+	const uint8_t *chosen = far->chosen_map + flight * far->chosen_size;
 
 	if (!far->experts || far->number[layer] < 0 || !n)
 		return;
 	cost->seen = experts_count(far->experts, far->number[layer],
-				   (const int32_t *)(far->chosen_map + (far->layers[layer].chosen - far->chosen_va)),
+				   (const int32_t *)(chosen + (far->layers[layer].chosen - far->chosen_va)),
 				   n, rows, &cost->near);
 }
 

@@ -36,6 +36,7 @@ struct far {
 	struct accel_bo *bo, *chosen;	/* each NULL if there is nothing for it */
 	uint8_t *map, *chosen_map;
 	uint64_t va, chosen_va;
+	uint64_t chosen_size;		/* of a flight's */
 	struct far_card card;
 	uint64_t slot, stage;		/* bytes of one */
 	int64_t *number;		/* [n_layers]: among those that have some experts on the card; -1: others */
@@ -48,7 +49,7 @@ struct far {
  */
 int far_make(struct far *far, struct accel_dev *dev, struct accel_vm *vm, const struct accel_model *m,
 	     const bool *mine, const struct accel_layer *how, const struct footprint *f,
-	     const struct far_card *card, struct layer_places *layers, uint64_t *va);
+	     const struct far_card *card, uint32_t flights, struct layer_places *layers, uint64_t *va);
 void far_free(struct far *far);
 static inline bool far_has(const struct far *far, uint32_t layer, int slot)
 {
@@ -59,8 +60,11 @@ static inline bool far_has(const struct far *far, uint32_t layer, int slot)
 void far_put(struct far *far, uint32_t layer, int slot, uint64_t offset, const uint8_t *data, uint64_t n);
 /* Records, before the commands of layer i of the run first .. end - 1, the copies that stand there. */
 void far_record(const struct far *far, struct build *b, uint32_t first, uint32_t end, uint32_t i);
-/* A pass of so many rows went through this layer: which experts they chose is counted, and becomes part of *cost. */
-void far_count(struct far *far, uint32_t layer, uint32_t rows, struct layer_cost *cost);
+/* What is recorded next is of this flight; after far_make(), and at last again, of the first. */
+void far_aim(struct far *far, uint32_t flight);
+/* A pass of so many rows went through this layer, as this flight: which experts they chose is counted, and becomes part
+ * of *cost. */
+void far_count(struct far *far, uint32_t flight, uint32_t layer, uint32_t rows, struct layer_cost *cost);
 /* Between two steps, while no job runs: experts that are used more come to the card. */
 int far_settle(struct far *far);
 

@@ -22,7 +22,12 @@ static uint32_t top_rows(const struct shape *shape)
 	return shape->out < TOP_ROWS ? shape->out : TOP_ROWS;
 }
 
-size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base)
+size_t relay_stride(const struct accel_model *m, const struct shape *shape)
+{
+	return (sizeof(float) * shape->batch * m->n_embd + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base, bool own_x)
 {
 	const size_t batch = shape->batch * sizeof(int32_t);
 	const size_t top = (size_t)top_rows(shape) * io_top_stride(m, OCTANS_MAX_TOPK) * sizeof(float);
@@ -37,11 +42,11 @@ size_t io_place(struct io *io, const struct accel_model *m, const struct shape *
 	io->states = take(&size, base, 2 * batch);
 	io->pages = take(&size, base, sizeof(int32_t) * shape->seqs * shape_seq_pages(shape));
 	io->wanted = take(&size, base, shape->out * sizeof(*io->wanted));
-	io->x = take(&size, base, sizeof(float) * shape->batch * m->n_embd);
+	io->x = own_x ? take(&size, base, relay_stride(m, shape)) : NULL;
 	io->logits = take(&size, base, sizeof(float) * shape->out * m->n_vocab);
 	io->top_ids = take(&size, base, top);
 	io->top_values = take(&size, base, top);
-	io->counters = take(&size, base, 2 * sizeof(*io->counters));
+	io->counters = take(&size, base, (m->n_layers + 1) / 2 * 2 * sizeof(*io->counters));
 	io->copy = take(&size, base, 2 * sizeof(*io->copy));
 	return size;
 }

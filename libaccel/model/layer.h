@@ -204,6 +204,7 @@ struct shape {
 	uint32_t marks;			/* states that a sequence keeps */
 	uint32_t batch;			/* most rows (tokens) of a step */
 	uint32_t out;			/* most rows of logits of a step */
+	uint32_t flights;		/* steps that are under way at once, on several processors */
 	enum accel_kv_type kv_type;
 };
 

@@ -194,9 +194,9 @@ void footprint_of(struct footprint *f, const struct accel_model *m, const struct
 		to = layers ? &layers[i] : i ? &ignored : &first;
 		take_layer(f, &m->layers[i], shape, &how[i], to);
 		if (!i || !mine[i - 1])
-			f->stream += stream_around();
-		f->stream += stream[i];
-		copies += 2 * sizeof(struct octans_cmd_copy);
+			f->stream += shape->flights * stream_around();
+		f->stream += shape->flights * (uint64_t)stream[i];
+		copies += shape->flights * 2 * sizeof(struct octans_cmd_copy);
 	}
 	if (f->stages)
 		f->stream += copies;
@@ -220,7 +220,7 @@ uint64_t footprint_host(const struct accel_model *m, const struct shape *shape, 
 			take_weights(&f, &m->layers[i], shape, &how[i], i ? &other : &first);
 	if (how[0].device == (int32_t)device && how[n - 1].device == (int32_t)device)
 		tie(&f, m, how, &first, &other);
-	return ALIGN_UP(f.far, PAGE) + ALIGN_UP(f.chosen, PAGE);
+	return ALIGN_UP(f.far, PAGE) + ALIGN_UP(f.chosen * shape->flights, PAGE);
 }
 
 uint64_t footprint_buffer(uint64_t size)

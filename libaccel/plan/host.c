@@ -9,7 +9,7 @@
 /* Of an activation that meets integer weights, a block of 32 in int8 with its scale. */
 #define QUANTISED 9 / 8
 
-/* Between an engine and each of its executors: the residual stream, results, arrays of the step. */
+/* Between an engine and each of its executors, for each pass under way: the residual stream, results, arrays of the step. */
 static uint64_t exchange(const struct accel_model *m, const struct shape *s)
 {
 	const uint64_t top = s->out < TOP_ROWS ? s->out : TOP_ROWS;
@@ -33,11 +33,13 @@ static uint64_t activations(const struct accel_model *m, const struct shape *s)
 	return s->batch * (WORD * columns + widest * QUANTISED);
 }
 
-/* The engine's: pages and their tables, arrays of a pass, logits of a step. */
+/* The engine's: pages and their tables, arrays of each pass under way, logits of a step. */
 static uint64_t engine(const struct accel_model *m, const struct shape *s)
 {
-	return WORD * (3ull * s->pages + s->slots + (uint64_t)s->seqs * (shape_seq_pages(s) + 1) +
-		       (8ull + 2 * s->windows) * s->batch + s->out * (m->n_vocab + 4ull));
+	const uint64_t pass = (uint64_t)s->seqs * (shape_seq_pages(s) + 7ull) + (8ull + 2 * s->windows) * s->batch +
+			      4ull * s->out;
+
+	return WORD * (3ull * s->pages + s->slots + s->flights * pass + (uint64_t)s->out * m->n_vocab);
 }
 
 void host_memory_of(struct host_memory *h, const struct accel_model *m, const struct shape *s,
@@ -59,7 +61,7 @@ void host_memory_of(struct host_memory *h, const struct accel_model *m, const st
 		}
 		if (!(seen >> device & 1)) {
 			seen |= 1ull << device;
-			h->work += exchange(m, s);
+			h->work += s->flights * exchange(m, s);
 			h->far += footprint_host(m, s, layers, device);
 		}
 	}

@@ -20,6 +20,7 @@
 #define DEFAULT_BATCH 512u
 #define LEAST_BATCH 16u
 #define MAX_SEQS 4096u
+#define MAX_FLIGHTS 8u
 /* Positions of a page: the table of a sequence is short, and little of a page is left over. */
 #define LEAST_PAGE 64u
 #define TABLE_PAGES 1024u
@@ -459,7 +460,7 @@ static int try_proposal(struct planner *pl, uint32_t batch, bool no_far, struct 
 		err = accel_plan_predict(p, worth_prompt(&p->shape), &told);
 	if (err)
 		return err;
-	takes = told.prompt_device_s + told.prompt_cpu_s + WORTH_ANSWER * (told.token_device_s + told.token_cpu_s);
+	takes = told.prompt_s + WORTH_ANSWER * told.token_s;
 	if (best->batch && takes >= best->takes)
 		return 0;
 	*best = (struct proposal) { .batch = batch, .no_far = no_far, .takes = takes, .layers = best->layers };
@@ -680,6 +681,15 @@ static int choose_slots(struct accel_plan *p, const struct accel_plan_opts *o)
 	return 0;
 }
 
+/* Passes under way at once: one for each processor, and one for the CPU, or that begins while results of another
+ * are taken. */
+static uint32_t flights(uint32_t n_devices)
+{
+	if (n_devices < 2)
+		return 1;
+	return n_devices < MAX_FLIGHTS ? n_devices + 1 : MAX_FLIGHTS;
+}
+
 static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
 {
 	const struct accel_model *m = pl->p->m;
@@ -692,6 +702,7 @@ static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
 	s->ctx = o->ctx ? o->ctx : m->n_ctx_train < DEFAULT_CTX ? m->n_ctx_train : DEFAULT_CTX;
 	s->seqs = o->seqs ? o->seqs : 1;
 	s->windows = m->n_windows;
+	s->flights = flights(pl->p->n_devices);
 	s->kv_type = o->kv_type;
 	if ((unsigned int)o->stream > ACCEL_STREAM_ALWAYS)
 		return fail(-EINVAL, "%d is no way to keep weights in the host's memory", o->stream);
@@ -757,6 +768,10 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 	err = choose_batch(pl);
 	if (!err)
 		err = keep_budget(pl);
+	if (!err)		/* as layers are now */
+		err = cost_all(pl);
+	if (!err)
+		balance(pl);
 	for (uint32_t i = 0; i < p->n_devices && !err; i++)
 		p->device_bytes[i] = bytes_on(pl, i, UINT32_MAX);
 	return err;

@@ -41,6 +41,9 @@ uint64_t room_on(const struct planner *pl, uint32_t device);
 /* Puts a layer, with its weights where it says, on the first processor from that one on that may have it. */
 void place(struct planner *pl, struct accel_layer *a, uint32_t from);
 
+/* balance.c: of one that has room, over several processors: some layers may change places. */
+void balance(struct planner *pl);
+
 /* residency.c: of a model that has no room as a whole.  Returns how many layers are on processors. */
 uint32_t place_far(struct planner *pl);
 bool may_be_far(const struct planner *pl);

@@ -1,61 +1,138 @@
 // SPDX-License-Identifier: MIT
 /* What a plan promises, before anything is loaded. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
 #include "opts.h"
+#include "parts.h"
 #include "plan.h"
 #include "worth.h"
 
-/* What a step takes, on processors and on the CPU. */
-struct seconds {
-	double device, cpu;
-	double run, bus;	/* of layers that follow each other on one processor: to compute, and to bring their weights */
+/* Where layers run, each pass after pass, and passes under way at once: as engine/pipeline.c does it. */
+struct course {
+	const struct accel_plan *p;
+	const struct cpu_speed *cpu;
+	struct layer_cost *costs;	/* [n_layers] */
+	double *free;			/* [1 + devices]: when the CPU, and each processor, has nothing to do any more */
+	double *ended;			/* [shape.flights]: when the newest passes had, around */
+	uint32_t passes;
+	double device_s, cpu_s;		/* what all of it takes */
 };
 
-static void end_run(struct seconds *s)
-{
-	s->device += s->run > s->bus ? s->run : s->bus;
-	s->run = s->bus = 0;
-}
-
-/* A step of n tokens behind the first pos, through layer i and, if it is one's first or last, to it and back. */
-static int add_layer(const struct accel_plan *p, uint32_t i, uint32_t n, uint64_t pos, const struct cpu_speed *cpu,
-		     struct seconds *s)
+static int course_new(struct course *c, const struct accel_plan *p, const struct cpu_speed *cpu)
 {
 	const struct accel_model *m = plan_model(p);
-	const struct accel_layer *l = plan_layers(p);
-	const int32_t device = l[i].device;
-	struct layer_cost cost;
-	double bus;
-	int err = cost_layer(&cost, m, &m->layers[i], plan_shape(p), &l[i]);
-
-	if (err)
-		return err;
-	if (!i || l[i - 1].device != device)
-		end_run(s);
-	if (device < 0) {
-		s->cpu += worth_step_on_cpu(&cost, m, n, pos, cpu);
-		return 0;
-	}
-	s->run += worth_step_in_run(&cost, m, n, pos, plan_device(p, device), &bus);
-	s->bus += bus;
-	if (i && l[i - 1].device != device)
-		s->device += worth_step_border(m->n_embd, n, plan_device(p, device));
-	if (i + 1 < m->n_layers && l[i + 1].device != device)
-		s->device += worth_step_border(m->n_embd, n, plan_device(p, device));
-	return 0;
-}
-
-static int add_step(const struct accel_plan *p, uint32_t n, uint64_t pos, const struct cpu_speed *cpu,
-		    struct seconds *s)
-{
 	int err = 0;
 
-	for (uint32_t i = 0; i < plan_model(p)->n_layers && !err; i++)
-		err = add_layer(p, i, n, pos, cpu, s);
-	end_run(s);
+	*c = (struct course) {
+		.p = p, .cpu = cpu, .free = calloc(1 + plan_devices(p), sizeof(*c->free)),
+		.ended = calloc(plan_shape(p)->flights, sizeof(*c->ended)),
+		.costs = calloc(m->n_layers, sizeof(*c->costs)),
+	};
+	if (!c->free || !c->ended || !c->costs)
+		return fail(-ENOMEM, "no memory to foretell what a prompt takes");
+	for (uint32_t i = 0; i < m->n_layers && !err; i++)
+		err = cost_layer(&c->costs[i], m, &m->layers[i], plan_shape(p), &plan_layers(p)[i]);
+	return err;
+}
+
+static void course_free(struct course *c)
+{
+	free(c->free);
+	free(c->ended);
+	free(c->costs);
+}
+
+/* A step of n tokens behind the first pos, through layers that follow each other on one processor, to it and back:
+ * while some are computed the bus brings the weights of others. */
+static double on_device(const struct course *c, uint32_t first, uint32_t end, uint32_t n, uint64_t pos)
+{
+	const struct accel_model *m = plan_model(c->p);
+	const struct accel_layer *l = plan_layers(c->p);
+	const struct accel_devinfo *dev = plan_device(c->p, l[first].device);
+	const int borders = (first > 0) + (end < m->n_layers && l[end].device != l[first].device);
+	double run = 0, bus = 0, one;
+
+	for (uint32_t i = first; i < end; i++) {
+		run += worth_step_in_run(&c->costs[i], m, n, pos, dev, &one);
+		bus += one;
+	}
+	return (run > bus ? run : bus) + borders * worth_step_border(m->n_embd, n, dev);
+}
+
+static double on_cpu(const struct course *c, uint32_t first, uint32_t end, uint32_t n, uint64_t pos)
+{
+	double s = 0;
+
+	for (uint32_t i = first; i < end; i++)
+		s += worth_step_on_cpu(&c->costs[i], plan_model(c->p), n, pos, c->cpu);
+	return s;
+}
+
+/* logits: of its last token. */
+static void add_pass(struct course *c, uint32_t n, uint64_t pos, bool logits)
+{
+	const uint32_t layers = plan_model(c->p)->n_layers - !logits;
+	const struct accel_layer *l = plan_layers(c->p);
+	double *ended = &c->ended[c->passes++ % plan_shape(c->p)->flights], now = *ended;
+
+	for (uint32_t first = 0, end; first < layers; first = end) {
+		const int32_t device = l[first].device;
+		double s, *free = &c->free[device + 1];
+
+		for (end = first + 1; end < layers && l[end].device == device;)
+			end++;
+		s = device < 0 ? on_cpu(c, first, end, n, pos) : on_device(c, first, end, n, pos);
+		*(device < 0 ? &c->cpu_s : &c->device_s) += s;
+		now = *free = (now > *free ? now : *free) + s;
+	}
+	*ended = now;
+}
+
+/* When all had ended. */
+static double course_end(const struct course *c)
+{
+	double end = 0;
+
+	for (uint32_t i = 0; i < plan_shape(c->p)->flights; i++)
+		end = c->ended[i] > end ? c->ended[i] : end;
+	return end;
+}
+
+static int foretell_prompt(const struct accel_plan *p, uint32_t prompt, const struct cpu_speed *cpu,
+			   struct accel_prediction *to)
+{
+	struct course c;
+	int err = course_new(&c, p, cpu);
+
+	if (!err) {
+		const uint32_t rows = parts_rows(p, plan_layers(p), c.costs, prompt, 0);
+
+		for (uint32_t pos = 0; pos < prompt; pos += rows)
+			add_pass(&c, prompt - pos < rows ? prompt - pos : rows, pos, prompt - pos <= rows);
+		to->prompt_s = course_end(&c);
+		to->prompt_device_s = c.device_s;
+		to->prompt_cpu_s = c.cpu_s;
+	}
+	course_free(&c);
+	return err;
+}
+
+static int foretell_token(const struct accel_plan *p, uint32_t prompt, const struct cpu_speed *cpu,
+			  struct accel_prediction *to)
+{
+	struct course c;
+	int err = course_new(&c, p, cpu);
+
+	if (!err) {
+		add_pass(&c, 1, prompt, true);
+		to->token_s = course_end(&c);
+		to->token_device_s = c.device_s;
+		to->token_cpu_s = c.cpu_s;
+	}
+	course_free(&c);
 	return err;
 }
 
@@ -82,7 +159,6 @@ int accel_plan_predict(const struct accel_plan *p, uint32_t prompt, struct accel
 {
 	const struct shape *shape = plan_shape(p);
 	struct accel_prediction to = { .prompt = prompt };
-	struct seconds all = { 0 }, token = { 0 };
 	struct cpu_speed cpu;
 	int err;
 
@@ -92,16 +168,11 @@ int accel_plan_predict(const struct accel_plan *p, uint32_t prompt, struct accel
 	err = speed_of_cpu(p, &cpu);
 	if (err)
 		return fail(err, "the CPU's speed could not be measured: %s", strerror(-err));
-	for (uint32_t pos = 0; pos < prompt && !err; pos += shape->batch)
-		err = add_step(p, prompt - pos < shape->batch ? prompt - pos : shape->batch, pos, &cpu, &all);
+	err = foretell_prompt(p, prompt, &cpu, &to);
 	if (!err)
-		err = add_step(p, 1, prompt, &cpu, &token);
+		err = foretell_token(p, prompt, &cpu, &to);
 	if (err)
 		return err;
-	to.prompt_device_s = all.device;
-	to.prompt_cpu_s = all.cpu;
-	to.token_device_s = token.device;
-	to.token_cpu_s = token.cpu;
 	add_memory(p, &to);
 	return opts_write(out, &to, sizeof(to), "a prediction");
 }

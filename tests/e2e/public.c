@@ -186,7 +186,9 @@ static void test_accel(void)
 
 static void test_buffers(void)
 {
-	struct accel_bo *other;
+	struct accel_bo *mine, *other;
+	void *map, *there = NULL;
+	uint64_t *here;
 	struct bench b = { 0 };
 	int fd;
 
@@ -194,7 +196,20 @@ static void test_buffers(void)
 		return bench_free(&b);
 	ok(accel_bo_size(b.bo) == 12288 && !b.word[0] && !b.word[12288 / 8 - 1], "whole pages of zeros");
 	ok(accel_bo_export(b.bo, &fd) == -ENOTSUP && fd == -1, "%s", accel_error());
-	ok(accel_bo_import(b.dev, 0, &other) == -ENOTSUP && !other, "%s", accel_error());
+	ok(accel_bo_import(b.dev, 0, &other) == -EINVAL && !other, "%s", accel_error());
+	if (ok(!accel_bo_new(b.dev, 10000, ACCEL_BO_HOST, NULL, &mine) && !accel_bo_map(mine, &map), "host memory")) {
+		here = map;
+		here[5] = 55;
+		ok(!accel_bo_export(mine, &fd) && fd >= 0 && here[5] == 55, "is exported");
+		ok(!accel_bo_import(b.dev, fd, &other) && accel_bo_size(other) == 12288 && !accel_bo_map(other, &there) &&
+		   ((uint64_t *)there)[5] == 55, "and imported");
+		here[6] = 66;
+		ok(there && ((uint64_t *)there)[6] == 66, "as the same memory");
+		close(fd);
+		accel_bo_free(mine);
+		ok(there && ((uint64_t *)there)[6] == 66, "which stays with whoever is left");
+		accel_bo_free(other);
+	}
 	ok(accel_bo_new(b.dev, 64 << 20, ACCEL_BO_DEVICE, NULL, &other) == -ENOSPC && !other, "%s",
 	   accel_error());
 	accel_bo_free(NULL);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <accel/device.h>
 #include <octans/isa.h>
@@ -178,6 +179,113 @@ static void test_submit(void)
 	bench_free(&b);
 }
 
+/* Two processors: the buffer of one is mapped for the other, too, and their jobs wait for each other's. */
+struct pair {
+	struct bench b[2];
+	struct accel_bo *there;		/* the first's buffer, of the second */
+	struct accel_vm *vm;		/* of the second */
+	struct accel_queue *q;
+};
+
+static void pair_new(struct pair *p)
+{
+	void *map;
+	int fd;
+
+	bench_new(&p->b[0], "sim:rings=1");
+	bench_new(&p->b[1], "sim:rings=2");
+	p->b[0].word[1023] = 77;
+	ok(!accel_bo_export(p->b[0].bo, &fd) && !accel_bo_import(p->b[1].dev, fd, &p->there), "a buffer of both");
+	close(fd);
+	ok(!accel_bo_map(p->there, &map) && ((uint64_t *)map)[1023] == 77 && p->b[0].word[1023] == 77,
+	   "has what was in it");
+	accel_vm_new(p->b[1].dev, &p->vm);
+	accel_vm_map(p->vm, p->there, 0, CODE, 0x10000, 0);
+	accel_queue_new(p->vm, ACCEL_PRIORITY_NORMAL, 1000, &p->q);
+}
+
+static void pair_free(struct pair *p)
+{
+	accel_queue_free(p->q);
+	accel_vm_free(p->vm);
+	accel_bo_free(p->there);
+	bench_free(&p->b[1]);
+	bench_free(&p->b[0]);
+}
+
+/* At 0x2000: x = 1; after that of the other x = 2, and so on: each waits for the one before by its fence alone. */
+static void test_other_processor(void)
+{
+	struct accel_fence *f[64] = { NULL };
+	struct octans_cmd_copy copy = {
+		.cmd = { .op = OCTANS_OP_COPY, .size = sizeof(copy) }, .size = 8,
+	};
+	uint8_t *streams;
+	struct pair p;
+	bool good = true;
+
+	pair_new(&p);
+	streams = (uint8_t *)p.b[0].word + 0x4000;
+	for (unsigned int i = 0; i < 64; i++) {		/* word 1024 + i + 1 = word 1024 + i */
+		copy.src = CODE + 0x2000 + i * 8;
+		copy.dst = CODE + 0x2000 + (i + 1) * 8;
+		memcpy(streams + i * sizeof(copy), &copy, sizeof(copy));
+	}
+	p.b[0].word[1024] = 0x1234567;
+	for (unsigned int i = 0; i < 64; i++) {
+		const struct accel_job j = { JOB .va = CODE + 0x4000 + i * sizeof(copy), .size = sizeof(copy) };
+
+		good &= !accel_submit(i % 2 ? p.q : p.b[0].q, &j, 1, i ? &f[i - 1] : NULL, i != 0, &f[i]);
+	}
+	ok(good && !accel_fence_wait(f[63], INT64_MAX) && p.b[0].word[1024 + 64] == 0x1234567,
+	   "64 jobs, each after one of the other processor");
+	for (unsigned int i = 0; i < 64; i++)
+		accel_fence_free(f[i]);
+	pair_free(&p);
+}
+
+/* What waits for a job that failed, or whose queue is freed, runs; what is freed while it waits does not. */
+static void test_other_fails(void)
+{
+	struct octans_cmd_wait wait = {
+		.cmd = { .op = OCTANS_OP_WAIT, .size = sizeof(wait) }, .va = CODE + 0x2000, .value = 1,
+	};
+	struct accel_job stands = { JOB .va = CODE + 0x3000, .size = sizeof(wait) }, j = job(0);
+	struct accel_fence *f, *g;
+	char reply[256];
+	struct pair p;
+
+	pair_new(&p);
+	memcpy((uint8_t *)p.b[0].word + 0x3000, &wait, sizeof(wait));
+	ok(!accel_submit(p.b[0].q, &stands, 1, NULL, 0, &f) && !accel_submit(p.q, &j, 1, &f, 1, &g) &&
+	   accel_fence_wait(g, 0) == -ETIMEDOUT, "one stands still, one waits for it");
+	ok(accel_fence_wait(f, INT64_MAX) == -ETIME && !accel_fence_wait(g, INT64_MAX) && p.b[0].word[512] == 1 &&
+	   !accel_queue_error(p.q), "which runs when the other was stopped");
+	accel_fence_free(f);
+	accel_fence_free(g);
+	accel_queue_free(p.b[0].q);
+	accel_queue_new(p.b[0].vm, ACCEL_PRIORITY_NORMAL, 60000, &p.b[0].q);
+	p.b[0].word[512] = 0;
+	ok(!accel_submit(p.b[0].q, &stands, 1, NULL, 0, &f) && !accel_submit(p.q, &j, 1, &f, 1, &g), "the same again");
+	accel_fence_free(f);
+	accel_queue_free(p.b[0].q);
+	ok(!accel_fence_wait(g, INT64_MAX) && p.b[0].word[512] == 1, "and when the other's queue was freed");
+	accel_fence_free(g);
+	accel_queue_new(p.b[0].vm, ACCEL_PRIORITY_NORMAL, 60000, &p.b[0].q);
+	p.b[0].word[512] = 0;
+	accel_submit(p.b[0].q, &stands, 1, NULL, 0, &f);
+	accel_submit(p.q, &j, 1, &f, 1, NULL);
+	accel_queue_free(p.q);
+	ok(!p.b[0].word[512], "a queue is freed while its job waits");
+	accel_fence_free(f);
+	accel_queue_new(p.vm, ACCEL_PRIORITY_NORMAL, 1000, &p.q);
+	accel_dev_control(p.b[0].dev, "remove", reply, sizeof(reply));
+	ok(accel_submit(p.b[0].q, &stands, 1, NULL, 0, &f) == -ENODEV && !accel_submit(p.q, &j, 1, NULL, 0, &g) &&
+	   !accel_fence_wait(g, INT64_MAX) && p.b[0].word[512] == 1, "the memory outlives its processor");
+	accel_fence_free(g);
+	pair_free(&p);
+}
+
 /* ACCEL_SIM_CONTROL counts jobs, also those in the middle of a call. */
 static void test_planned_fault(void)
 {
@@ -334,6 +442,8 @@ int main(void)
 	test_open();
 	test_size();
 	test_submit();
+	test_other_processor();
+	test_other_fails();
 	test_planned_fault();
 	test_queue_error();
 	test_innocent();

@@ -31,6 +31,8 @@ static struct {
 	bool gone;
 	unsigned int queries, submits, waits_by_file, fence_waits;
 	unsigned int syncobjs, destroyed;	/* made and given back */
+	unsigned int imports;		/* of sync_files */
+	uint32_t deps[4], n_deps;	/* syncobjs that the newest SUBMIT waits for */
 	int no_file;			/* errno of the next sync_file, or 0 */
 	uint32_t handles;		/* made so far: 1, 2, 3 ... */
 	unsigned int closed[8];		/* handle */
@@ -117,6 +119,10 @@ static int submit(struct drm_octans_submit *s)
 		return EINVAL;
 	s->failed_index = ~0u;
 	kernel.submits++;
+	kernel.n_deps = 0;
+	for (uint32_t i = 0; i < s->syncs.count && kernel.n_deps < 4; i++)
+		if (!(last[i].flags & DRM_OCTANS_SYNC_SIGNAL))
+			kernel.deps[kernel.n_deps++] = last[i].handle;
 	if (kernel.state)
 		return ECANCELED;
 	if (kernel.room && kernel.jobs + kernel.others + s->jobs.count > kernel.room) {
@@ -240,6 +246,13 @@ int drmSyncobjExportSyncFile(int fd, uint32_t handle, int *file)
 	kernel.waits_by_file++;
 	*file = open("/dev/null", O_RDONLY);
 	return *file < 0 ? -1 : 0;
+}
+
+int drmSyncobjImportSyncFile(int fd, uint32_t handle, int file)
+{
+	(void)fd, (void)handle, (void)file;
+	kernel.imports++;
+	return 0;
 }
 
 int ioctl(int fd, unsigned long request, ...)
@@ -621,7 +634,7 @@ static void test_sentences(void)
 static void test_deps(void)
 {
 	struct accel_dev other = dev;
-	struct accel_fence here = { .dev = &dev }, there = { .dev = &other };
+	struct accel_fence here = { .dev = &dev, .handle = 90 }, there = { .dev = &other, .handle = 91 };
 	struct accel_fence *none = NULL, *list[] = { &here, &there }, *f;
 	struct accel_job job = { .sz = sizeof(job), .va = 4096, .size = 16 };
 	struct accel_queue *q, *sq;
@@ -632,23 +645,35 @@ static void test_deps(void)
 	kernel.status = 1;
 	strcpy(other.info.name, "accel8");
 	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &q);
-	ok(accel_submit(q, &job, 1, list, 2, &f) == -EINVAL && !f && !kernel.submits &&
-	   strstr(accel_error(), "accel8"), "%s", accel_error());
+	ok(!accel_submit(q, &job, 1, list, 2, &f) && kernel.n_deps == 2 && kernel.deps[0] == 90 &&
+	   kernel.deps[1] && kernel.deps[1] != 91 && kernel.imports == 1 && kernel.destroyed == 1 && !kernel.fence_waits,
+	   "a fence of another processor becomes one of this, for as long as it takes");
+	accel_fence_free(f);
+	kernel.submits = 0;
+	kernel.no_file = EMFILE;
+	ok(accel_submit(q, &job, 1, list, 2, &f) == -EMFILE && !f && !kernel.submits, "%s", accel_error());
+	kernel.no_file = ENODEV;
+	ok(!accel_submit(q, &job, 1, list, 2, &f) && kernel.n_deps == 1 && kernel.deps[0] == 90,
+	   "one that is gone is not waited for");
+	accel_fence_free(f);
+	kernel.no_file = 0;
 	ok(accel_submit(q, &job, 1, &none, 1, &f) == -EINVAL &&
 	   accel_submit(q, &job, 1, NULL, 1, &f) == -EINVAL, "%s", accel_error());
 	ok(!accel_submit(q, &job, 1, list, 1, &f), "its own it takes");
 	accel_fence_free(f);
-	accel_queue_free(q);
 
 	if (!ok(!accel_open("sim:rings=1,local=1M", &sim), "the model"))
 		return;
+	here.queue = q;
 	accel_vm_new(sim, &svm);
 	accel_queue_new(svm, ACCEL_PRIORITY_NORMAL, 0, &sq);
-	ok(accel_submit(sq, &job, 1, list, 1, &f) == -EINVAL && strstr(accel_error(), "accel7"), "%s",
-	   accel_error());
+	ok(!accel_submit(sq, &job, 1, list, 1, &f) && kernel.fence_waits == 1 && accel_fence_wait(f, INT64_MAX) == -EFAULT,
+	   "a job of the model waits here: %s", accel_error());
+	accel_fence_free(f);
 	accel_queue_free(sq);
 	accel_vm_free(svm);
 	accel_close(sim);
+	accel_queue_free(q);
 }
 
 /* A /sys/class/accel with accel0 .. accel2, of which accel1 is another maker's. */

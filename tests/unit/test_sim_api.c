@@ -8,7 +8,7 @@
 
 #include "tap.h"
 
-_Static_assert(OCTANS_SIM_VERSION == 1, "what follows is version 1: write down the new one");
+_Static_assert(OCTANS_SIM_VERSION == 2, "what follows is version 2: write down the new one");
 
 #define SAME(what, n) _Static_assert((what) == (n), #what " has changed: raise OCTANS_SIM_VERSION")
 #define AT(type, member, n) SAME(offsetof(struct type, member), n)
@@ -55,6 +55,10 @@ AT(octans_inproc_job, param_count, 28);
 SAME(sizeof(struct octans_inproc_job), 32);
 SAME(OCTANS_INPROC_MAX_JOBS, 64);
 
+AT(octans_inproc_point, queue, 0);
+AT(octans_inproc_point, seq, 8);
+SAME(sizeof(struct octans_inproc_point), 16);
+
 AT(octans_sim_api, open, 0);
 AT(octans_sim_api, close, 8);
 AT(octans_sim_api, info, 16);
@@ -71,7 +75,10 @@ AT(octans_sim_api, queue_new, 96);
 AT(octans_sim_api, queue_free, 104);
 AT(octans_sim_api, submit, 112);
 AT(octans_sim_api, wait, 120);
-SAME(sizeof(struct octans_sim_api), 128);
+AT(octans_sim_api, bo_export, 128);
+AT(octans_sim_api, bo_import, 136);
+AT(octans_sim_api, submit_after, 144);
+SAME(sizeof(struct octans_sim_api), 152);
 #endif
 
 CALL(open, int (*)(const char *, struct octans_inproc **, char *, size_t));
@@ -93,6 +100,10 @@ CALL(queue_free, void (*)(struct octans_inproc_queue *));
 CALL(submit, int (*)(struct octans_inproc_queue *, const struct octans_inproc_job *, size_t,
 		     uint64_t *));
 CALL(wait, int (*)(struct octans_inproc_queue *, uint64_t, int64_t));
+CALL(bo_export, int (*)(struct octans_inproc_bo *, int *));
+CALL(bo_import, int (*)(struct octans_inproc *, int, struct octans_inproc_bo **, uint64_t *));
+CALL(submit_after, int (*)(struct octans_inproc_queue *, const struct octans_inproc_point *, size_t,
+			   const struct octans_inproc_job *, size_t, uint64_t *));
 
 int main(void)
 {

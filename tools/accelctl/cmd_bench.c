@@ -117,7 +117,7 @@ static int measure(struct running *r, const int32_t *tokens, struct part parts[P
 	return err || !parts[2].seqs ? err : generate_together(r, &parts[2]);
 }
 
-static json_t *part_json(const struct part *p, const struct accel_devinfo *info, bool computed)
+static json_t *part_json(const struct part *p, bool computed)
 {
 	const struct octans_counters *c = &p->d.modelled;
 	const double all = (double)p->tokens * p->seqs;
@@ -129,9 +129,10 @@ static json_t *part_json(const struct part *p, const struct accel_devinfo *info,
 	if (!c->cycles)
 		return j;
 	json_object_update_new(j, json_pack(
-		"{s:I, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:I, s:f, s:f, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"modelled_cycles", (json_int_t)c->cycles,
-		"modelled_tokens_per_second", all * info->clock_hz / c->cycles,
+		"modelled_seconds", p->d.modelled_ns / 1e9,
+		"modelled_tokens_per_second", all * 1e9 / p->d.modelled_ns,
 		"ceiling_cycles", (json_int_t)p->d.ceiling_cycles,
 		"utilisation", (double)p->d.ceiling_cycles / c->cycles,
 		"busy_matrix", (json_int_t)c->busy_matrix, "busy_vector", (json_int_t)c->busy_vector,
@@ -148,7 +149,7 @@ static json_t *part_json(const struct part *p, const struct accel_devinfo *info,
 	return j;
 }
 
-static void print_part(const struct part *p, const struct accel_devinfo *info, bool computed)
+static void print_part(const struct part *p, bool computed)
 {
 	const struct octans_counters *c = &p->d.modelled;
 	const double all = (double)p->tokens * p->seqs;
@@ -160,7 +161,7 @@ static void print_part(const struct part *p, const struct accel_devinfo *info, b
 	printf(":\n");
 	if (c->cycles) {
 		printf("  modelled   %12.0f cycles a token, %.1f tokens/s; %llu submits, %llu jobs\n",
-		       c->cycles / all, all * info->clock_hz / c->cycles,
+		       c->cycles / all, all * 1e9 / p->d.modelled_ns,
 		       (unsigned long long)p->d.submits, (unsigned long long)p->d.device_jobs);
 		printf("  ceiling    %12.0f cycles a token: utilisation %.1f %%\n",
 		       p->d.ceiling_cycles / all, percent * p->d.ceiling_cycles);
@@ -180,7 +181,7 @@ static int report_json(const struct running *r, const struct accel_engine_stats 
 
 	for (int i = 0; i < PARTS; i++)
 		if (parts[i].tokens && parts[i].seqs)
-			json_array_append_new(list, part_json(&parts[i], info, !info->timing_only));
+			json_array_append_new(list, part_json(&parts[i], !info->timing_only));
 	return print_json("bench/1", json_pack(
 		"{s:s, s:o, s:b, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:s, s:i, s:o}",
 		"device", device_name(r, r->n_devs ? 0 : -1), "profile", json_text(info->profile),
@@ -211,7 +212,7 @@ static int report(const struct options *o, const struct running *r, const struct
 		       computed ? "" : "; nothing is computed");
 	for (int i = 0; i < PARTS; i++)
 		if (parts[i].tokens && parts[i].seqs)
-			print_part(&parts[i], info, computed);
+			print_part(&parts[i], computed);
 	return EXIT_OK;
 }
 

@@ -49,17 +49,15 @@ static int predict(const struct running *r, struct accel_prediction *p)
 static int print_prediction(const struct running *r)
 {
 	struct accel_prediction p;
-	double prompt, token;
 	int rc = r->plan_info.ctx > 1 ? predict(r, &p) : EXIT_OK;
 
 	if (rc || r->plan_info.ctx < 2)
 		return rc;
-	prompt = p.prompt_device_s + p.prompt_cpu_s;
-	token = p.token_device_s + p.token_cpu_s;
 	printf("keys and values of %u sequence%s: %.1f MiB, states: %.1f MiB\n", r->plan_info.seqs,
 	       r->plan_info.seqs == 1 ? "" : "s", p.kv_bytes / 1048576.0, p.state_bytes / 1048576.0);
 	printf("foretold: prompt of %u tokens %.1f tokens/s, then %.1f tokens/s; of the time the CPU takes %.0f %% and %.0f %%\n",
-	       p.prompt, p.prompt / prompt, 1 / token, 100 * p.prompt_cpu_s / prompt, 100 * p.token_cpu_s / token);
+	       p.prompt, p.prompt / p.prompt_s, 1 / p.token_s,
+	       100 * p.prompt_cpu_s / (p.prompt_device_s + p.prompt_cpu_s), 100 * p.token_cpu_s / p.token_s);
 	printf("(processors: modelled, at the least; the CPU: by what it was measured to do)\n");
 	return EXIT_OK;
 }
@@ -92,7 +90,8 @@ static int print_plan(const struct running *r)
 
 static json_t *prediction_json(const struct accel_prediction *p)
 {
-	return json_pack("{s:i, s:f, s:f, s:f, s:f, s:I, s:I}", "prompt_tokens", (int)p->prompt,
+	return json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "prompt_tokens", (int)p->prompt,
+		"prompt_seconds", p->prompt_s, "token_seconds", p->token_s,
 		"prompt_processor_seconds", p->prompt_device_s, "prompt_cpu_seconds", p->prompt_cpu_s,
 		"token_processor_seconds", p->token_device_s, "token_cpu_seconds", p->token_cpu_s,
 		"kv_bytes", (json_int_t)p->kv_bytes, "state_bytes", (json_int_t)p->state_bytes);

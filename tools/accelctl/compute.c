@@ -382,6 +382,7 @@ struct accel_engine_stats stats_between(const struct accel_engine_stats *before,
 	d.submits -= before->submits;
 	d.device_jobs -= before->device_jobs;
 	d.ceiling_cycles -= before->ceiling_cycles;
+	d.modelled_ns -= before->modelled_ns;
 	for (int i = 0; i < OCTANS_COUNTERS; i++)
 		to[i] -= from[i];
 	return d;
@@ -396,6 +397,7 @@ void stats_add(struct accel_engine_stats *sum, const struct accel_engine_stats *
 	sum->submits += d.submits;
 	sum->device_jobs += d.device_jobs;
 	sum->ceiling_cycles += d.ceiling_cycles;
+	sum->modelled_ns += d.modelled_ns;
 	for (int i = 0; i < OCTANS_COUNTERS; i++)
 		to[i] += from[i];
 }

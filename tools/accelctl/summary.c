@@ -85,22 +85,21 @@ static void add_devices(struct sentence *out, const struct running *r, uint32_t 
 		add(out, "the processor");
 }
 
-static void add_part(struct sentence *out, const char *what, const struct accel_engine_stats *d,
-		     size_t tokens, uint64_t clock_hz)
+static void add_part(struct sentence *out, const char *what, const struct accel_engine_stats *d, size_t tokens)
 {
 	if (tokens && d->modelled.cycles)
 		add(out, "; %s %.0f tokens/s, %.1f %% of the ceiling", what,
-		    (double)tokens * clock_hz / d->modelled.cycles,
+		    tokens * 1e9 / d->modelled_ns,
 		    100.0 * d->ceiling_cycles / d->modelled.cycles);
 }
 
-/* Cycles of several processors, or of one that failed, do not add up to a speed. */
-static bool is_modelled(const struct running *r, const struct accel_engine_stats *st)
+/* What one computed that failed does not add up to a speed. */
+static bool is_modelled(const struct accel_engine_stats *st)
 {
-	return !st->fallbacks && st->layers_device && r->n_devs == 1;
+	return !st->fallbacks && st->layers_device;
 }
 
-/* What the processor would have taken, were it real. */
+/* What the processors would have taken, were they real.  Of several the shares are those of the time that they worked. */
 static void print_modelled(const struct running *r, const struct accel_engine_stats *st,
 			   const struct summary *s)
 {
@@ -112,9 +111,12 @@ static void print_modelled(const struct running *r, const struct accel_engine_st
 
 	if (!c->cycles)
 		return;
-	add(&out, "[modelled, %u layers on a processor of profile %s", st->layers_device, r->infos[0].profile);
-	add_part(&out, "prompt", prompt, s->prompt_tokens, r->infos[0].clock_hz);
-	add_part(&out, "generation", &generation, s->steps, r->infos[0].clock_hz);
+	if (r->n_devs > 1)
+		add(&out, "[modelled, %u layers on %zu processors", st->layers_device, r->n_devs);
+	else
+		add(&out, "[modelled, %u layers on a processor of profile %s", st->layers_device, r->infos[0].profile);
+	add_part(&out, "prompt", prompt, s->prompt_tokens);
+	add_part(&out, "generation", &generation, s->steps);
 	add(&out, "; busy: matrix %.1f %%, vector %.1f %%, DMA %.1f %%, MMU %.1f %%, on-card memory %.1f %%, PCIe %.1f %%]",
 	    c->busy_matrix * percent, c->busy_vector * percent, c->busy_dma * percent,
 	    c->busy_mmu * percent, c->busy_local * percent, c->busy_pcie * percent);
@@ -201,7 +203,7 @@ void summary_print(const struct running *r, const struct summary *s)
 		add(&out, " of %.1f foretold", rate(1, p.token_cpu_s));
 	add(&out, "]");
 	line(out.text);
-	if (is_modelled(r, &st))
+	if (is_modelled(&st))
 		print_modelled(r, &st, s);
 	print_experts(&st);
 	summary_warn(r);
@@ -209,7 +211,7 @@ void summary_print(const struct running *r, const struct summary *s)
 
 /* ---- JSON ---- */
 
-static json_t *part_json(const struct accel_engine_stats *d, size_t tokens, uint64_t clock_hz)
+static json_t *part_json(const struct accel_engine_stats *d, size_t tokens)
 {
 	const struct octans_counters *c = &d->modelled;
 
@@ -217,13 +219,12 @@ static json_t *part_json(const struct accel_engine_stats *d, size_t tokens, uint
 		return json_null();
 	return json_pack("{s:i, s:I, s:f, s:I, s:f}", "tokens", (int)tokens,
 		"cycles", (json_int_t)c->cycles,
-		"tokens_per_second", (double)tokens * clock_hz / c->cycles,
+		"tokens_per_second", tokens * 1e9 / d->modelled_ns,
 		"ceiling_cycles", (json_int_t)d->ceiling_cycles,
 		"utilisation", (double)d->ceiling_cycles / c->cycles);
 }
 
-static json_t *modelled_json(const struct running *r, const struct accel_engine_stats *st,
-			     const struct summary *s)
+static json_t *modelled_json(const struct accel_engine_stats *st, const struct summary *s)
 {
 	const struct accel_engine_stats *prompt = &s->prompt_work;
 	struct accel_engine_stats generation = stats_between(prompt, st);
@@ -233,8 +234,8 @@ static json_t *modelled_json(const struct running *r, const struct accel_engine_
 		return json_null();
 	return json_pack("{s:I, s:o, s:o, s:{s:f, s:f, s:f, s:f, s:f, s:f}}",
 		"cycles", (json_int_t)c->cycles,
-		"prompt", part_json(prompt, s->prompt_tokens, r->infos[0].clock_hz),
-		"generation", part_json(&generation, s->steps, r->infos[0].clock_hz),
+		"prompt", part_json(prompt, s->prompt_tokens),
+		"generation", part_json(&generation, s->steps),
 		"busy", "matrix", (double)c->busy_matrix / c->cycles,
 		"vector", (double)c->busy_vector / c->cycles, "dma", (double)c->busy_dma / c->cycles,
 		"mmu", (double)c->busy_mmu / c->cycles, "local", (double)c->busy_local / c->cycles,
@@ -263,7 +264,7 @@ int summary_json(const struct running *r, const struct summary *s, const char *m
 		"prompt_tokens", (int)s->prompt_tokens, "generated_tokens", (int)s->generated,
 		"prompt", measured_json(s->prompt_done ? s->prompt_tokens : 0, s->prompt_s),
 		"generation", measured_json(s->steps, s->generation_s), "load_seconds", s->load_s,
-		"modelled", is_modelled(r, &st) ? modelled_json(r, &st, s) : json_null(),
+		"modelled", is_modelled(&st) ? modelled_json(&st, s) : json_null(),
 		"fallback", fallback, "isa", st.isa, "threads", (int)st.threads);
 	json_object_update_new(body, placement_json(r));
 	json_object_set_new(body, "layers_device", json_integer(st.layers_device));

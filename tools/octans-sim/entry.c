@@ -19,6 +19,9 @@ static const struct octans_sim_api api = {
 	.queue_free = octans_inproc_queue_free,
 	.submit = octans_inproc_submit,
 	.wait = octans_inproc_wait,
+	.bo_export = octans_inproc_bo_export,
+	.bo_import = octans_inproc_bo_import,
+	.submit_after = octans_inproc_submit_after,
 };
 
 const struct octans_sim_api *octans_sim_entry(uint32_t version)

@@ -345,6 +345,7 @@ int octans_inproc_bo_new(struct octans_inproc *dev, uint64_t size, bool local,
 	bo->dev = dev;
 	bo->size = (size + INPROC_PAGE - 1) & ~(INPROC_PAGE - 1);
 	bo->local = local;
+	bo->fd = -1;
 	atomic_init(&bo->refs, 1);
 	bo->offset = alloc(dev, local ? &dev->local : &dev->host, bo->size);
 	if (bo->offset == UINT64_MAX) {
@@ -361,6 +362,8 @@ void inproc_bo_put(struct octans_inproc_bo *bo)
 		return;
 	if (bo->local)
 		local_free(bo->dev, bo->offset, bo->size);
+	else if (bo->fd >= 0)
+		inproc_unshare(bo);
 	else
 		inproc_host_free(bo->dev, bo->offset, bo->size);
 	free(bo);

@@ -82,6 +82,7 @@ struct octans_inproc_bo {
 	struct octans_inproc *dev;
 	uint64_t size, offset;		/* in the arena or on the card */
 	bool local;
+	int fd;				/* of memory that is shared; -1: it is not.  dev->memory */
 	atomic_uint refs;		/* the handle and each mapping */
 };
 
@@ -101,6 +102,8 @@ static inline void *inproc_host(struct octans_inproc *dev, uint64_t offset)
 /* Zeroed arena memory.  UINT64_MAX: none left. */
 uint64_t inproc_host_alloc(struct octans_inproc *dev, uint64_t size);
 void inproc_host_free(struct octans_inproc *dev, uint64_t offset, uint64_t size);
+/* inproc_share.c: that part of the arena is its own again, and reads as zeros. */
+void inproc_unshare(struct octans_inproc_bo *bo);
 void inproc_bo_put(struct octans_inproc_bo *bo);
 
 /* ---- inproc_pt.c: the page tables of an address space; vm->lock held ---- */
@@ -172,12 +175,36 @@ void inproc_vm_put(struct octans_inproc_vm *vm);	/* no lock held */
 void inproc_vm_pause(struct octans_inproc_vm *vm);
 void inproc_vm_resume(struct octans_inproc_vm *vm);
 
+/* ---- inproc_follow.c: jobs that start after those of other queues, of this or another processor ---- */
+
+/* How far a queue is, for those who may outlive it.  Its lock is a leaf. */
+struct inproc_progress;
+
+struct inproc_point {
+	struct inproc_progress *progress;
+	uint64_t seq;
+};
+
+/* -ENOMEM.  No lock held.  What is to be waited for: all but jobs of the queue itself. */
+int inproc_points_get(const struct octans_inproc_queue *q, const struct octans_inproc_point *after, size_t n,
+		      struct inproc_point **points, size_t *n_points);
+void inproc_points_put(struct inproc_point *points, size_t n);
+/* dev->lock held: jobs up to seq have ended, UINT64_MAX: all that there will ever be.  progress may be NULL. */
+void inproc_progress_set(struct inproc_progress *progress, uint64_t seq);
+void inproc_progress_put(struct inproc_progress *progress);
+/* dev->lock held: there is a thread that makes jobs of the queue ready.  -EAGAIN. */
+int inproc_follow(struct octans_inproc_queue *q);
+/* No lock held: there is none any more. */
+void inproc_follow_end(struct octans_inproc_queue *q);
+
 /* ---- inproc_queue.c; dev->lock held ---- */
 
 struct inproc_job {
 	struct inproc_job *next;
 	struct octans_inproc_queue *queue;
 	struct octans_inproc_job what;
+	struct inproc_point *after;	/* [n_after]: it is not ready before */
+	size_t n_after;
 	uint64_t seq;
 	uint64_t seqno;			/* on its ring */
 	int64_t deadline;		/* CLOCK_MONOTONIC ns */
@@ -195,6 +222,10 @@ struct octans_inproc_queue {
 	bool running;
 	uint64_t served;		/* dev->turn of its newest job */
 	struct inproc_job *first, **last;	/* waiting */
+	struct inproc_progress *progress;	/* NULL: nobody follows it */
+	pthread_t follower;
+	bool follows, leaving;		/* there is that thread; it is to end */
+	pthread_cond_t more;		/* for it */
 };
 
 /* Gives rings that are free something to do. */
@@ -203,6 +234,7 @@ void inproc_dispatch(struct octans_inproc *dev);
 void inproc_end_job(struct octans_inproc *dev, unsigned int r, int err);
 /* Nothing of this queue runs any more, and nothing will; job @seq is to blame. */
 void inproc_ban(struct octans_inproc_queue *q, uint64_t seq, int err);
+void inproc_job_free(struct inproc_job *job);
 
 /* ---- inproc_ring.c; dev->lock held, except by the watchdog ---- */
 

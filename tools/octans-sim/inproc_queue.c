@@ -17,7 +17,7 @@ static bool may_run(const struct octans_inproc *dev, const struct octans_inproc_
 {
 	unsigned int most = dev->rings > 1 ? dev->rings - 1 : 1;
 
-	return q->first && !q->running && !q->vm->paused && q->vm->running < most;
+	return q->first && !q->first->n_after && !q->running && !q->vm->paused && q->vm->running < most;
 }
 
 /* By priority; among equals clients take turns, and so do the queues of one client. */
@@ -59,6 +59,7 @@ void inproc_dispatch(struct octans_inproc *dev)
 		q->first = job->next;
 		if (!q->first)
 			q->last = &q->first;
+		pthread_cond_signal(&q->more);
 		q->running = true;
 		q->vm->running++;
 		q->served = q->vm->served = ++dev->turn;
@@ -67,6 +68,12 @@ void inproc_dispatch(struct octans_inproc *dev)
 }
 
 /* ---- ends ---- */
+
+void inproc_job_free(struct inproc_job *job)
+{
+	inproc_points_put(job->after, job->n_after);
+	free(job);
+}
 
 void inproc_ban(struct octans_inproc_queue *q, uint64_t seq, int err)
 {
@@ -78,11 +85,12 @@ void inproc_ban(struct octans_inproc_queue *q, uint64_t seq, int err)
 		struct inproc_job *job = q->first;
 
 		q->first = job->next;
-		free(job);
+		inproc_job_free(job);
 	}
 	q->last = &q->first;
 	if (!q->running)
 		q->ended = q->submitted;
+	inproc_progress_set(q->progress, q->ended);
 }
 
 void inproc_end_job(struct octans_inproc *dev, unsigned int r, int err)
@@ -96,7 +104,9 @@ void inproc_end_job(struct octans_inproc *dev, unsigned int r, int err)
 	q->ended = job->seq;
 	if (err || q->bad_seq)
 		inproc_ban(q, job->seq, err);
-	free(job);
+	else
+		inproc_progress_set(q->progress, q->ended);
+	inproc_job_free(job);
 	pthread_cond_broadcast(&dev->done);
 }
 
@@ -142,6 +152,7 @@ int octans_inproc_queue_new(struct octans_inproc_vm *vm, uint32_t priority, uint
 	q->priority = priority;
 	q->timeout_ms = timeout_ms ? timeout_ms : INPROC_MAX_TIMEOUT_MS / 2;
 	q->last = &q->first;
+	pthread_cond_init(&q->more, NULL);
 	pthread_mutex_lock(&dev->lock);
 	if (dev->gone) {
 		ret = -ENODEV;
@@ -152,6 +163,7 @@ int octans_inproc_queue_new(struct octans_inproc_vm *vm, uint32_t priority, uint
 	}
 	pthread_mutex_unlock(&dev->lock);
 	if (ret) {
+		pthread_cond_destroy(&q->more);
 		free(q);
 		return ret;
 	}
@@ -175,9 +187,13 @@ void octans_inproc_queue_free(struct octans_inproc_queue *q)
 	for (p = &dev->queues; *p != q; p = &(*p)->next)
 		;
 	*p = q->next;
+	inproc_progress_set(q->progress, UINT64_MAX);
 	inproc_dispatch(dev);
 	pthread_mutex_unlock(&dev->lock);
+	inproc_follow_end(q);
+	inproc_progress_put(q->progress);
 	inproc_vm_put(q->vm);
+	pthread_cond_destroy(&q->more);
 	free(q);
 }
 
@@ -197,11 +213,11 @@ static void free_jobs(struct inproc_job *list)
 		struct inproc_job *job = list;
 
 		list = job->next;
-		free(job);
+		inproc_job_free(job);
 	}
 }
 
-/* *last: the next pointer of the last one. */
+/* *last: the next pointer of the last one.  After an error *first has those that were made. */
 static int copy_jobs(struct octans_inproc_queue *q, const struct octans_inproc_job *jobs, size_t n,
 		     struct inproc_job **first, struct inproc_job ***last)
 {
@@ -210,15 +226,11 @@ static int copy_jobs(struct octans_inproc_queue *q, const struct octans_inproc_j
 	for (size_t i = 0; i < n; i++) {
 		struct inproc_job *job;
 
-		if (!job_ok(&jobs[i])) {
-			free_jobs(*first);
+		if (!job_ok(&jobs[i]))
 			return -EINVAL;
-		}
 		job = calloc(1, sizeof(*job));
-		if (!job) {
-			free_jobs(*first);
+		if (!job)
 			return -ENOMEM;
-		}
 		job->queue = q;
 		job->what = jobs[i];
 		**last = job;
@@ -227,8 +239,8 @@ static int copy_jobs(struct octans_inproc_queue *q, const struct octans_inproc_j
 	return 0;
 }
 
-int octans_inproc_submit(struct octans_inproc_queue *q, const struct octans_inproc_job *jobs,
-			 size_t n, uint64_t *seq)
+int octans_inproc_submit_after(struct octans_inproc_queue *q, const struct octans_inproc_point *after,
+			       size_t n_after, const struct octans_inproc_job *jobs, size_t n, uint64_t *seq)
 {
 	struct octans_inproc *dev = q->vm->dev;
 	struct inproc_job *first, **last;
@@ -237,26 +249,39 @@ int octans_inproc_submit(struct octans_inproc_queue *q, const struct octans_inpr
 	if (!n || n > OCTANS_INPROC_MAX_JOBS)
 		return -EINVAL;
 	ret = copy_jobs(q, jobs, n, &first, &last);
-	if (ret)
+	if (!ret)	/* the others come after the first anyway */
+		ret = inproc_points_get(q, after, n_after, &first->after, &first->n_after);
+	if (ret) {
+		free_jobs(first);
 		return ret;
+	}
 	pthread_mutex_lock(&dev->lock);
-	if (dev->gone) {
+	if (dev->gone)
 		ret = -ENODEV;
-	} else if (q->bad_seq) {
+	else if (q->bad_seq)
 		ret = -ECANCELED;
-	} else {
+	else if (first->n_after)
+		ret = inproc_follow(q);
+	if (!ret) {
 		for (struct inproc_job *job = first; job; job = job->next)
 			job->seq = ++q->submitted;
 		*seq = q->submitted;
 		*q->last = first;
 		q->last = last;
 		inproc_dispatch(dev);
+		pthread_cond_signal(&q->more);
 		pthread_cond_signal(&dev->tick);
 	}
 	pthread_mutex_unlock(&dev->lock);
 	if (ret)
 		free_jobs(first);
 	return ret;
+}
+
+int octans_inproc_submit(struct octans_inproc_queue *q, const struct octans_inproc_job *jobs,
+			 size_t n, uint64_t *seq)
+{
+	return octans_inproc_submit_after(q, NULL, 0, jobs, n, seq);
 }
 
 int octans_inproc_wait(struct octans_inproc_queue *q, uint64_t seq, int64_t abs_ns)

@@ -14,6 +14,8 @@ int octans_inproc_bo_new(struct octans_inproc *dev, uint64_t size, bool local,
 			 struct octans_inproc_bo **out);
 void octans_inproc_bo_free(struct octans_inproc_bo *bo);
 void *octans_inproc_bo_map(struct octans_inproc_bo *bo);
+int octans_inproc_bo_export(struct octans_inproc_bo *bo, int *fd);
+int octans_inproc_bo_import(struct octans_inproc *dev, int fd, struct octans_inproc_bo **out, uint64_t *size);
 
 int octans_inproc_vm_new(struct octans_inproc *dev, struct octans_inproc_vm **out);
 void octans_inproc_vm_free(struct octans_inproc_vm *vm);
@@ -27,6 +29,8 @@ int octans_inproc_queue_new(struct octans_inproc_vm *vm, uint32_t priority, uint
 void octans_inproc_queue_free(struct octans_inproc_queue *q);
 int octans_inproc_submit(struct octans_inproc_queue *q, const struct octans_inproc_job *jobs,
 			 size_t n, uint64_t *seq);
+int octans_inproc_submit_after(struct octans_inproc_queue *q, const struct octans_inproc_point *after,
+			       size_t n_after, const struct octans_inproc_job *jobs, size_t n, uint64_t *seq);
 int octans_inproc_wait(struct octans_inproc_queue *q, uint64_t seq, int64_t abs_ns);
 
 #endif

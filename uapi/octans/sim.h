@@ -22,7 +22,7 @@ extern "C" {
 #define OCTANS_SIM_LIBRARY	"liboctans-sim.so.0"
 /* Of all that stands here: another one is another interface.  tests/unit/test_sim_api.c has it in
  * writing. */
-#define OCTANS_SIM_VERSION	1
+#define OCTANS_SIM_VERSION	2
 
 struct octans_inproc;		/* a processor in this process */
 struct octans_inproc_bo;
@@ -52,6 +52,12 @@ struct octans_inproc_job {
 	uint32_t param_count;	/* u32s, 0 .. 64 */
 };
 #define OCTANS_INPROC_MAX_JOBS	64
+
+/* The end of a job. */
+struct octans_inproc_point {
+	struct octans_inproc_queue *queue;
+	uint64_t seq;
+};
 
 struct octans_sim_api {
 	/*
@@ -98,6 +104,18 @@ struct octans_sim_api {
 	/* Result of the job (0, -ETIME, -EFAULT, -EIO, -ECANCELED, -ENODEV), or -ETIMEDOUT if it
 	 * has not ended at CLOCK_MONOTONIC @abs_ns (INT64_MAX = wait for ever). */
 	int (*wait)(struct octans_inproc_queue *q, uint64_t seq, int64_t abs_ns);
+
+	/*
+	 * *fd: the memory of a host buffer, which the caller closes and any processor of any process imports.
+	 * What jobs write meanwhile may be lost, so it is exported before it is used.  -ENOTSUP: it is on the card.
+	 */
+	int (*bo_export)(struct octans_inproc_bo *bo, int *fd);
+	/* @fd stays the caller's.  -EINVAL: it is not from bo_export(). */
+	int (*bo_import)(struct octans_inproc *dev, int fd, struct octans_inproc_bo **out, uint64_t *size);
+	/* submit(), of jobs that start when those of @after, of this or other processors, have ended, well or not.
+	 * A queue that is freed has ended all of its jobs. */
+	int (*submit_after)(struct octans_inproc_queue *q, const struct octans_inproc_point *after, size_t n_after,
+			    const struct octans_inproc_job *jobs, size_t n, uint64_t *seq);
 };
 
 /* The one symbol of the shared object.  NULL: it does not speak @version. */

@@ -35,10 +35,11 @@ void accel_bo_free(struct accel_bo *bo);
 int accel_bo_map(struct accel_bo *bo, void **map);
 /* Bytes, a multiple of the page size.  MT */
 uint64_t accel_bo_size(const struct accel_bo *bo);
-/* *fd: a dma-buf that the caller closes.  -ENOTSUP for the model.  MT */
+/* *fd: a dma-buf, or of the model memory that other models import, which the caller closes.  Before any job uses the
+ * buffer: on the model, what is written meanwhile may be lost.  -ENOTSUP: on-card memory of the model.  MT */
 int accel_bo_export(struct accel_bo *bo, int *fd);
-/* A buffer from a dma-buf, of this device or another; fd stays the caller's.  The memory is shared,
- * the buffer is one of its own: each is freed.  -ENOTSUP for the model.  MT */
+/* A buffer from that, of this device or another; fd stays the caller's.  The memory is shared,
+ * the buffer is one of its own: each is freed.  -EINVAL: fd is something else.  MT */
 int accel_bo_import(struct accel_dev *dev, int fd, struct accel_bo **out);
 
 /* An empty address space.  -EBUSY: the processor has none left.  MT */
@@ -112,14 +113,14 @@ struct accel_job {
 
 /*
  * Queues n_jobs (1 .. ACCEL_MAX_JOBS) jobs, all or none, in one call.  They run one after the
- * other, the first after the n fences in deps, which are of the same device (those of another one
- * it can only wait for in this process).  *out, unless out is NULL: a fence of the last job, which
+ * other, the first when the jobs of the n fences in deps, of this or other devices, have ended, well or not:
+ * who needs to know which looks at those fences.  *out, unless out is NULL: a fence of the last job, which
  * the caller frees.  -EINVAL: nothing was queued, accel_error() names the job or the fence;
  * -ECANCELED: a job of this queue failed before (accel_queue_error()), make a new queue; -EACCES: so
  * many jobs of this program have failed that the driver takes no more for some seconds; -ENODATA: the
  * processor has lost what its memory held, make new buffers and a new address space, too.
  * The kernel holds a bounded number of jobs that have not ended (Documentation/uapi/octans.rst): this call
- * blocks until there is room.  On the model it blocks until deps of other queues have ended.  MT
+ * blocks until there is room; and where one of the two devices is the model and the other is not, until deps have ended.  MT
  */
 int accel_submit(struct accel_queue *queue, const struct accel_job *jobs, size_t n_jobs,
 		 struct accel_fence *const *deps, size_t n, struct accel_fence **out);

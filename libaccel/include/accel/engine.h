@@ -110,6 +110,9 @@ struct accel_engine_stats {
 	uint64_t ceiling_cycles;
 	/* Of layers with some of their experts on a card: times that one was chosen, and was there; experts that came. */
 	uint64_t expert_uses, expert_hits, expert_moves;
+	/* Modelled: how long processors took, of steps that were computed; where several work at once it is less than the
+	 * sum that modelled.cycles tells. */
+	uint64_t modelled_ns;
 };
 
 /* Figures since the engine was made; of processors that were lost, too.  -EINVAL: sz is not set. */

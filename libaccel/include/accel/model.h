@@ -172,7 +172,7 @@ enum accel_kv_type {
 };
 
 /* Where a layer may run. */
-#define ACCEL_PLACE_ANY		0	/* the first processor that can, has room and is faster, else
+#define ACCEL_PLACE_ANY		0	/* a processor that can, has room and is faster, else
 					 * the CPU */
 #define ACCEL_PLACE_CPU		1
 #define ACCEL_PLACE_DEVICE(i)	(2 + (i))	/* the processor of this index, also if it is slower;
@@ -279,8 +279,8 @@ uint64_t accel_plan_device_bytes(const struct accel_plan *plan, uint32_t i);
 
 /*
  * What a prompt of so many tokens, and a token behind it, would take at the least.  Of processors by their own
- * description, with no time lost: modelled; of the CPU by its speed, which is measured.  Layers take turns: the time is
- * the sum of the two.
+ * description, with no time lost: modelled; of the CPU by its speed, which is measured.  Layers take turns; only where
+ * several processors have some and a prompt is computed in several parts do they work at once, each on another part.
  */
 struct accel_prediction {
 	size_t sz;		/* sizeof(struct accel_prediction), set by the caller */
@@ -289,6 +289,7 @@ struct accel_prediction {
 	double token_device_s, token_cpu_s;	/* and of one more */
 	uint64_t kv_bytes;	/* keys and values of all positions of all sequences */
 	uint64_t state_bytes;	/* states of all sequences and their checkpoints */
+	double prompt_s, token_s;	/* until all of it is done: the sum of the two, or less */
 };
 
 /* -EINVAL: no prompt, one that fills the context, or out->sz is not set; -ENOMEM; another -errno: the CPU could

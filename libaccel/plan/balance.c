@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Over several processors layers are spread so that a prompt, which these compute in parts at once, is done soonest:
+ * each gets as many that follow each other as keep it busy for as long as the others.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "planner.h"
+#include "worth.h"
+
+/* From the end of a run of layers on one processor until the next one begins: an interrupt, and the start of a job. */
+#define HANDOVER_S 50e-6
+#define TRIES 24
+#define MOST 16u		/* processors that are tried together */
+
+/* Is it the planner's choice where layers are, and are all of them, but for the look-up of embeddings, whole on
+ * processors? */
+static bool may_be_spread(const struct planner *pl)
+{
+	const struct accel_plan *p = pl->p;
+
+	if (p->n_devices < 2)
+		return false;
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		if ((pl->o.n_places && pl->o.places[i] != ACCEL_PLACE_ANY) || (i && p->layers[i].device < 0) ||
+		    p->layers[i].weights != ACCEL_WEIGHTS_CARD)
+			return false;
+	return true;
+}
+
+/* Of a part of a prompt through a layer; logits, the last one's, are of one token. */
+static double seconds(const struct planner *pl, uint32_t i, uint32_t device)
+{
+	const struct accel_plan *p = pl->p;
+	double bus;
+
+	if (i + 1 == p->m->n_layers)
+		return 0;
+	return worth_step_in_run(&pl->costs[i], p->m, p->shape.batch, 0, pl->devs[device], &bus);
+}
+
+/* One of the first n processors after the other gets layers for so many seconds.  False: there are too few, or they
+ * have no room.  embeds: embeddings, too, which else stay on the CPU. */
+static bool spread(struct planner *pl, uint32_t n, double most, bool embeds)
+{
+	struct accel_plan *p = pl->p;
+	struct accel_layer *l = p->layers;
+	uint32_t on = 0;
+	double busy = 0;
+
+	for (uint32_t i = !embeds; i < p->m->n_layers; i++)
+		l[i].device = -1;
+	for (uint32_t i = 1; i < p->m->n_layers; i++) {
+		if (busy && busy + seconds(pl, i, on) > most) {
+			on++;
+			busy = 0;
+		}
+		if (on < n)
+			place(pl, &l[i], on);
+		if (l[i].device < 0 || l[i].device >= (int32_t)n)
+			return false;
+		if (l[i].device != (int32_t)on)
+			busy = 0;
+		on = l[i].device;
+		busy += seconds(pl, i, on);
+	}
+	if (embeds)
+		place(pl, &l[0], 0);
+	return !embeds || l[0].device >= 0;
+}
+
+/* All layers on the slowest of them. */
+static double longest(const struct planner *pl, uint32_t n)
+{
+	double all = 0;
+
+	for (uint32_t i = 1; i < pl->p->m->n_layers; i++) {
+		double slowest = 0;
+
+		for (uint32_t d = 0; d < n; d++)
+			slowest = seconds(pl, i, d) > slowest ? seconds(pl, i, d) : slowest;
+		all += slowest;
+	}
+	return all;
+}
+
+/* On the first n processors, each as short as may be.  False: they have no room. */
+static bool spread_evenly(struct planner *pl, uint32_t n, bool embeds, struct accel_layer *even)
+{
+	double least = 0, most = longest(pl, n);
+	bool any = false;
+
+	for (int k = 0; k < TRIES; k++) {
+		const double middle = k ? (least + most) / 2 : most;
+
+		if (spread(pl, n, middle, embeds)) {
+			most = middle;
+			memcpy(even, pl->p->layers, pl->p->m->n_layers * sizeof(*even));
+			any = true;
+		} else {
+			least = middle;
+		}
+	}
+	return any;
+}
+
+/* A prompt, and an answer to it; negative: it cannot be told. */
+static double takes(const struct accel_plan *p)
+{
+	struct accel_prediction told = { .sz = sizeof(told) };
+	const uint32_t prompt = worth_prompt(&p->shape);
+	uint32_t handovers = 0;
+
+	if (prompt >= p->shape.ctx || accel_plan_predict(p, prompt, &told))
+		return -1;
+	for (uint32_t i = 1; i < p->m->n_layers; i++)
+		handovers += p->layers[i].device != p->layers[i - 1].device;
+	return told.prompt_s + WORTH_ANSWER * (told.token_s + handovers * HANDOVER_S);
+}
+
+void balance(struct planner *pl)
+{
+	struct accel_plan *p = pl->p;
+	const size_t size = p->m->n_layers * sizeof(*p->layers);
+	struct accel_layer *best, *even;
+	double least;
+	bool embeds;
+
+	if (!may_be_spread(pl))
+		return;
+	embeds = p->layers[0].device >= 0;
+	best = malloc(size);
+	even = malloc(size);
+	least = takes(p);
+	if (!best || !even || least < 0)
+		goto out;
+	memcpy(best, p->layers, size);
+	for (uint32_t n = 2; n <= p->n_devices && n <= MOST; n++) {
+		if (!spread_evenly(pl, n, embeds, even))
+			continue;
+		memcpy(p->layers, even, size);
+		if (takes(p) < least) {
+			least = takes(p);
+			memcpy(best, even, size);
+		}
+	}
+	memcpy(p->layers, best, size);
+out:
+	free(best);
+	free(even);
+}
