@@ -272,6 +272,7 @@ static void record_run(struct exec_dev *e, struct dev_flight *f, struct build *b
 	stream_stage(b, &from);
 	if (first)
 		stream_border(b, e->m->n_embd, b->at->x, f->x_va);
+	f->runs[first].nothing_end = offset + b->r.size;
 	for (uint32_t i = first; i < end; i++) {
 		f->begins[i] = i == first ? offset : offset + b->r.size;	/* the first: with what is before */
 		far_record(&e->far, b, first, end, i);

@@ -29,6 +29,7 @@ struct upload {			/* of weights */
 struct run {				/* layers that follow each other; at its first */
 	uint32_t end;			/* past the last, 0 = no run begins here */
 	uint32_t stream_end;		/* offset in the stream buffer */
+	uint32_t nothing_end;		/* likewise, behind what is done before its layers */
 	uint32_t number;		/* of the executor's */
 };
 

@@ -27,6 +27,17 @@ static struct accel_job job_of(const struct exec_dev *e, const struct dev_flight
 	};
 }
 
+/* Of layer i of the run from first on: what is computed, and what is read over the bus meanwhile, also for a pass of
+ * no rows. */
+static uint64_t work_of(const struct exec_dev *e, uint32_t first, uint32_t end, uint32_t i, const struct load *l)
+{
+	struct op_work c = { 0 };
+
+	cost_add(&c, &e->costs[i], l);
+	return cost_work(&c) +
+	       cost_bus_work((e->costs[i].copied ? 0 : c.far) + far_copied(&e->far, first, end, i), &e->info);
+}
+
 /* The next jobs of a run, from layer *next on, none with more work than it may hold, or of one layer.
  * Returns how many there are; *next: the layer to go on with, or the end of the run. */
 static size_t cut(const struct exec_dev *e, const struct dev_flight *f, uint32_t first, const struct load *l,
@@ -37,17 +48,16 @@ static size_t cut(const struct exec_dev *e, const struct dev_flight *f, uint32_t
 	size_t n = 0;
 
 	for (i = begin; i < end; i++) {
-		struct op_work c = { 0 };
+		const uint64_t more = work_of(e, first, end, i, l);
 
-		cost_add(&c, &e->costs[i], l);
-		if (work && work + cost_work(&c) > limit) {
+		if (work && work + more > limit) {
 			jobs[n++] = job_of(e, f, first, begin, i);
 			begin = i;
 			work = 0;
 			if (n == ACCEL_MAX_JOBS)
 				break;
 		}
-		work += cost_work(&c);
+		work += more;
 	}
 	if (i == end)
 		jobs[n++] = job_of(e, f, first, begin, end);
@@ -284,6 +294,7 @@ int exec_dev_check(struct exec_dev *e)
 		first++;
 	io_write(&f->io, e->m, &e->shape, &nothing);
 	job = job_of(e, f, first, first, first + 1);
+	job.size = f->runs[first].nothing_end - f->begins[first];
 	return run_job(e, &job);
 }
 

@@ -260,22 +260,40 @@ static uint64_t place_of(const struct far *far, uint32_t i)
 	return far->layers[i].w[k];
 }
 
-void far_record(const struct far *far, struct build *b, uint32_t first, uint32_t end, uint32_t i)
+/* Before layer i an equal part of what the next one takes: before each from the one that lies in the other place
+ * on.  Bytes from .. end - 1 of that layer's; UINT32_MAX: none follows in the run. */
+static uint32_t part_at(const struct far *far, uint32_t first, uint32_t end, uint32_t i, uint64_t part[2])
 {
-	const struct layer_places *at = far->layers;
 	uint32_t next = i + 1, before = i;
 
-	if (i == first && is_streamed(far, i))
-		copy(b, &at[i], place_of(far, i), 0, at[i].streamed);
 	while (next < end && !is_streamed(far, next))
 		next++;
 	if (next == end)
-		return;
+		return UINT32_MAX;
 	while (before > first && !is_streamed(far, before))
 		before--;
-	/* an equal part before each layer from the one that lies in the other place on */
-	copy(b, &at[next], place_of(far, next), at[next].streamed * (i - before) / (next - before),
-	     at[next].streamed * (i + 1 - before) / (next - before));
+	for (uint32_t k = 0; k < 2; k++)
+		part[k] = far->layers[next].streamed * (i + k - before) / (next - before);
+	return next;
+}
+
+void far_record(const struct far *far, struct build *b, uint32_t first, uint32_t end, uint32_t i)
+{
+	uint64_t part[2];
+	uint32_t next = part_at(far, first, end, i, part);
+
+	if (i == first && is_streamed(far, i))
+		copy(b, &far->layers[i], place_of(far, i), 0, far->layers[i].streamed);
+	if (next != UINT32_MAX)
+		copy(b, &far->layers[next], place_of(far, next), part[0], part[1]);
+}
+
+uint64_t far_copied(const struct far *far, uint32_t first, uint32_t end, uint32_t i)
+{
+	uint64_t part[2];
+	const bool any = part_at(far, first, end, i, part) != UINT32_MAX;
+
+	return (i == first && is_streamed(far, i) ? far->layers[i].streamed : 0) + (any ? part[1] - part[0] : 0);
 }
 
 /* Each flight has a part of its own of what the processor tells. */

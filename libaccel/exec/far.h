@@ -60,6 +60,8 @@ static inline bool far_has(const struct far *far, uint32_t layer, int slot)
 void far_put(struct far *far, uint32_t layer, int slot, uint64_t offset, const uint8_t *data, uint64_t n);
 /* Records, before the commands of layer i of the run first .. end - 1, the copies that stand there. */
 void far_record(const struct far *far, struct build *b, uint32_t first, uint32_t end, uint32_t i);
+/* Bytes of those. */
+uint64_t far_copied(const struct far *far, uint32_t first, uint32_t end, uint32_t i);
 /* What is recorded next is of this flight; after far_make(), and at last again, of the first. */
 void far_aim(struct far *far, uint32_t flight);
 /* A pass of so many rows went through this layer, as this flight: which experts they chose is counted, and becomes part

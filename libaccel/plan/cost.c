@@ -242,6 +242,13 @@ uint64_t cost_work(const struct op_work *w)
 	return w->macs_int8 + 4 * (w->macs_f16 + w->macs_f32);
 }
 
+uint64_t cost_bus_work(uint64_t bytes, const struct accel_devinfo *dev)
+{
+	const double per_ms = dev->pcie_bpc * (dev->clock_hz ? (double)dev->clock_hz : 1e9) / 1000;
+
+	return per_ms ? bytes / per_ms * SLOWEST_WORK_PER_MS : 0;
+}
+
 static uint64_t over(uint64_t n, uint32_t rate)
 {
 	return rate ? (n + rate - 1) / rate : 0;

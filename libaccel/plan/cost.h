@@ -43,6 +43,8 @@ int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct l
 void cost_add(struct op_work *sum, const struct layer_cost *c, const struct load *load);
 /* What is to be done, in int8 multiply-adds: others take whoever runs the model longer. */
 uint64_t cost_work(const struct op_work *w);
+/* The same of bytes that are read over the bus. */
+uint64_t cost_bus_work(uint64_t bytes, const struct accel_devinfo *dev);
 /* Cycles that a processor takes at the least. */
 uint64_t cost_ceiling(const struct op_work *w, const struct accel_devinfo *dev);
 /* Work that one job may hold without being in danger of its queue's timeout. */
