@@ -253,7 +253,7 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 		return -ENOMEM;
 	t.parts_of_plane = (n + ROWS_PER_PART - 1) / ROWS_PER_PART;
 	macs = (products + t.groups - 1) / t.groups * k * (n < ROWS_PER_PART ? n : ROWS_PER_PART);
-	share(cpu, t.groups * t.parts_of_plane, macs / 16, multiply, &t);
+	share(cpu, t.groups * t.parts_of_plane, macs / 32, multiply, &t);
 	forget_written_x(cpu, t.dst);
 	return 0;
 }

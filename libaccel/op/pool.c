@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Parts are handed out one by one by an atomic counter, so that a thread that the kernel
- * has put aside holds up its one part and not the layer.  Whoever waits spins for a few
- * microseconds, which is how long the gap between two operations is, then sleeps on a
- * futex: spinning longer would take the CPU from the very thread that is waited for when
- * the machine is busy.
+ * Each thread has a range of neighbouring parts, of which an atomic counter hands out one after the
+ * other: what it told the memory to bring from behind a part is its own next one.  Whoever has done
+ * his own takes from the others, so that a thread that the kernel has put aside holds up its one part
+ * and not the layer.  Whoever waits spins for a few microseconds, which is how long the gap between
+ * two operations is, then sleeps on a futex: spinning longer would take the CPU from the very thread
+ * that is waited for when the machine is busy.
  */
 #include "pool.h"
 
@@ -22,6 +23,13 @@
 
 #define SPIN_NS 20000
 
+/* Parts of one thread, in a cache line of their own. */
+struct range {
+	_Atomic uint32_t next;
+	uint32_t end;
+	uint8_t pad[56];
+};
+
 struct pool {
 	struct pool *next_pool;
 	unsigned int users;
@@ -31,10 +39,9 @@ struct pool {
 	/* Round number; workers wait for it to change.  Written by the caller only. */
 	_Atomic uint32_t round;
 	_Atomic uint32_t sleepers;	/* threads asleep on round */
-	_Atomic uint32_t next;		/* part to hand out */
 	_Atomic uint32_t busy;		/* workers that have not left this round yet */
 	_Atomic uint32_t started;	/* hands out thread numbers at birth */
-	uint32_t parts;
+	struct range *ranges;		/* [threads] */
 	pool_fn fn;			/* NULL: end */
 	void *arg;
 };
@@ -102,10 +109,13 @@ static void wait_change(_Atomic uint32_t *word, uint32_t value, _Atomic uint32_t
 
 static void work(struct pool *p, uint32_t thread)
 {
-	uint32_t part;
+	for (uint32_t i = 0, part; i < p->threads; i++) {
+		struct range *r = &p->ranges[(thread + i) % p->threads];
 
-	while ((part = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed)) < p->parts)
-		p->fn(p->arg, part, thread);
+		while (atomic_load_explicit(&r->next, memory_order_relaxed) < r->end &&
+		       (part = atomic_fetch_add_explicit(&r->next, 1, memory_order_relaxed)) < r->end)
+			p->fn(p->arg, part, thread);
+	}
 }
 
 static void *worker(void *arg)
@@ -144,8 +154,10 @@ void pool_run(struct pool *p, uint32_t parts, pool_fn fn, void *arg)
 	}
 	p->fn = fn;
 	p->arg = arg;
-	p->parts = parts;
-	atomic_store(&p->next, 0);
+	for (uint32_t i = 0; i < p->threads; i++) {
+		p->ranges[i].end = (uint32_t)((uint64_t)parts * (i + 1) / p->threads);
+		atomic_store(&p->ranges[i].next, i ? p->ranges[i - 1].end : 0);
+	}
 	begin_round(p);
 	work(p, 0);
 	while ((left = atomic_load(&p->busy)))
@@ -160,6 +172,7 @@ static void destroy(struct pool *p)
 	for (unsigned int i = 0; i + 1 < p->threads; i++)
 		pthread_join(p->handles[i], NULL);
 	pthread_mutex_destroy(&p->running);
+	free(p->ranges);
 	free(p->handles);
 	free(p);
 }
@@ -175,7 +188,10 @@ static int create(unsigned int threads, struct pool **out)
 	p->users = 1;
 	p->threads = threads;
 	p->handles = calloc(threads, sizeof(*p->handles));
-	if (!p->handles) {
+	p->ranges = calloc(threads, sizeof(*p->ranges));
+	if (!p->handles || !p->ranges) {
+		free(p->ranges);
+		free(p->handles);
 		free(p);
 		return -ENOMEM;
 	}
