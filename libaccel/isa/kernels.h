@@ -111,8 +111,8 @@ const struct kernels *isa_find(const char *name);
 /* Takes what k lacks from its base.  -ENOSYS: nobody has it.  MT-safe. */
 int isa_complete(struct kernels *k);
 
-/* One that others may be based on. */
-extern const struct kernels isa_scalar;
+/* Those that others may be based on. */
+extern const struct kernels isa_scalar, isa_avx2;
 
 /* The two slots of row i of CONV and SCAN. */
 static inline void load_slots(const uint8_t *slot, size_t stride, uint32_t i, int32_t slots[2])

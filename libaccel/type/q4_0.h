@@ -16,3 +16,15 @@ INLINE __m256i q4_0_codes(const uint8_t *w)
 	return nibbles(w + 2);
 }
 #endif
+
+AVX512_TYPE(q4_0, PLAIN)
+#ifdef TYPE_AVX512
+INLINE void q4_0_words(struct panel *p, uint32_t b, struct rows *w, size_t at)
+{
+	__m512i head[4];
+
+	seen_words(head, w, at);
+	p->d[b] = low_f16(head[0]);
+	nibbles(p->code[b], p->code[b] + 4, w, at + 2);
+}
+#endif

@@ -17,3 +17,16 @@ INLINE __m256i q4_1_codes(const uint8_t *w)
 	return nibbles(w + 4);
 }
 #endif
+
+AVX512_TYPE(q4_1, PLAIN)
+#ifdef TYPE_AVX512
+INLINE void q4_1_words(struct panel *p, uint32_t b, struct rows *w, size_t at)
+{
+	__m512i head[4];
+
+	seen_words(head, w, at);
+	p->d[b] = low_f16(head[0]);
+	p->m[b] = high_f16(head[0]);
+	nibbles(p->code[b], p->code[b] + 4, w, at + 4);
+}
+#endif

@@ -28,3 +28,15 @@ INLINE void q4_k_codes(struct panel *p, const uint8_t *w, int r)
 	}
 }
 #endif
+
+AVX512_TYPE(q4_k, SCALED)
+#ifdef TYPE_AVX512
+INLINE void q4_k_words(struct panel *p, struct rows *w, size_t at)
+{
+	six_bits_head(p, w, at);
+	UNROLL
+	for (int i = 0; i < 8; i++)
+		nibbles(p->code[i & ~1] + 4 * (i & 1), p->code[i | 1] + 4 * (i & 1), w,
+			at + 16 + 16 * i);
+}
+#endif

@@ -18,3 +18,17 @@ INLINE __m256i q5_1_codes(const uint8_t *w)
 	return _mm256_or_si256(nibbles(w + 8), fifth_bits(w + 4));
 }
 #endif
+
+AVX512_TYPE(q5_1, PLAIN)
+#ifdef TYPE_AVX512
+INLINE void q5_1_words(struct panel *p, uint32_t b, struct rows *w, size_t at)
+{
+	__m512i head[4];
+
+	seen_words(head, w, at);
+	p->d[b] = low_f16(head[0]);
+	p->m[b] = high_f16(head[0]);
+	nibbles(p->code[b], p->code[b] + 4, w, at + 8);
+	fifth_bits(p->code[b], head[1]);
+}
+#endif

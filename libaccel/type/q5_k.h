@@ -39,3 +39,24 @@ INLINE void q5_k_codes(struct panel *p, const uint8_t *w, int r)
 	}
 }
 #endif
+
+AVX512_TYPE(q5_k, SCALED)
+#ifdef TYPE_AVX512
+INLINE void q5_k_words(struct panel *p, struct rows *w, size_t at)
+{
+	__m512i fifth[8];
+
+	six_bits_head(p, w, at);
+	load_words(fifth, w, at + 16);
+	load_words(fifth + 4, w, at + 32);
+	UNROLL
+	for (int i = 0; i < 8; i++)
+		nibbles(p->code[i & ~1] + 4 * (i & 1), p->code[i | 1] + 4 * (i & 1), w,
+			at + 48 + 16 * i);
+	UNROLL
+	for (int j = 0; j < 8; j++)
+		UNROLL
+		for (int k = 0; k < 8; k++)
+			p->code[j][k] = or_field(p->code[j][k], fifth[k], j - 4, 16);
+}
+#endif

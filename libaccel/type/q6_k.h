@@ -47,3 +47,34 @@ INLINE void q6_k_codes(struct panel *p, const uint8_t *w, int r)
 	}
 }
 #endif
+
+AVX512_TYPE(q6_k, SCALED)
+#ifdef TYPE_AVX512
+INLINE void q6_k_words(struct panel *p, struct rows *w, size_t at)
+{
+	__m512i s[4], last[4];
+
+	seen_words(last, w, at + 194);
+	p->d[0] = high_f16(last[3]);
+	load_words(s, w, at + 192);
+	UNROLL
+	for (int j = 0; j < 16; j++)
+		p->scale[j] = signed_byte(s[j / 4], j % 4);
+	UNROLL
+	for (int i = 0; i < 4; i++) {	/* half of the block, half of 32 columns */
+		__m512i (*code)[8] = p->code + 4 * (i / 2), high[4];
+		int k = 4 * (i % 2);
+
+		load_words(high, w, at + 128 + 16 * i);
+		nibbles(code[0] + k, code[2] + k, w, at + 64 * (i / 2) + 16 * (i % 2));
+		nibbles(code[1] + k, code[3] + k, w, at + 64 * (i / 2) + 16 * (i % 2) + 32);
+		UNROLL
+		for (int q = 0; q < 4; q++) {
+			code[0][k + q] = or_field(code[0][k + q], high[q], -4, 0x30);
+			code[1][k + q] = or_field(code[1][k + q], high[q], -2, 0x30);
+			code[2][k + q] = or_field(code[2][k + q], high[q], 0, 0x30);
+			code[3][k + q] = or_field(code[3][k + q], high[q], 2, 0x30);
+		}
+	}
+}
+#endif

@@ -8,14 +8,7 @@
 #include <stdint.h>
 
 #include "../kernels.h"
-
-#define INLINE static inline __attribute__((always_inline))
-/* Before a loop with a constant number of turns, so that an array of accumulators is registers. */
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
+#include "../unroll.h"
 
 /* ---- the first n lanes of a vector, n from 1 on; 8 and more are all of them ---- */
 
