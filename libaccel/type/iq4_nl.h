@@ -10,9 +10,16 @@ static void iq4_nl_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE __m256i iq4_nl_codes(const uint8_t *w)
+#ifdef TYPE_WORDS
+INLINE void iq4_nl_words(struct panel *p, uint32_t b, struct rows *w, size_t at)
 {
-	return look_up(iq4_values, nibbles(w + 2));
+	words head[4];
+
+	seen_words(head, w, at);
+	p->d[b] = low_f16(head[0]);
+	nibbles(p->code[b], p->code[b] + 4, w, at + 2);
+	UNROLL
+	for (int k = 0; k < 8; k++)
+		p->code[b][k] = look_up(iq4_values, p->code[b][k]);
 }
 #endif

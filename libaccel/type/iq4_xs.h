@@ -17,22 +17,20 @@ static void iq4_xs_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE void iq4_xs_codes(struct panel *p, const uint8_t *w, int r)
+#ifdef TYPE_WORDS
+INLINE void iq4_xs_words(struct panel *p, struct rows *w, size_t at)
 {
-	uint64_t low = 0, high = load_u16(w + 2);
+	words head[4];
 
-	memcpy(&low, w + 4, 4);
-	/* nibbles and pairs of bits to a byte each */
-	low = (low | low << 16) & 0x0000ffff0000ffffull;
-	low = (low | low << 8) & 0x00ff00ff00ff00ffull;
-	low = (low | low << 4) & 0x0f0f0f0f0f0f0f0full;
-	high = (high | high << 24) & 0x000000ff000000ffull;
-	high = (high | high << 12) & 0x000f000f000f000full;
-	high = (high | high << 6) & 0x0303030303030303ull;
-	p->sc[0][r] = less_32(low | high << 4);
+	seen_words(head, w, at);
+	p->d[0] = low_f16(head[0]);
 	UNROLL
-	for (int j = 0; j < 8; j++)
-		p->code[j][r] = look_up(iq4_values, nibbles(w + 8 + 16 * j));
+	for (int j = 0; j < 8; j++) {
+		p->scale[j] = ((head[1] >> 4 * j & 15) | (head[0] >> (16 + 2 * j) & 3) << 4) - 32;
+		nibbles(p->code[j], p->code[j] + 4, w, at + 8 + 16 * j);
+		UNROLL
+		for (int k = 0; k < 8; k++)
+			p->code[j][k] = look_up(iq4_values, p->code[j][k]);
+	}
 }
 #endif

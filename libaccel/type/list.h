@@ -7,15 +7,11 @@
  *						(type.h), number GGML's, the rest initialises the
  *						fields of struct weight_type
  *   TYPE_SCALAR	in plain C: name_unpack() of a block, or of floats name_widen()
- *   TYPE_AVX2		in vectors: name_codes() of a block, or name_load8() (isa/avx2/panel.h)
- *   AVX512_TYPE(name, form), TYPE_AVX512	if it has this, too: name_words() of sixteen blocks, one
- *						below the other (isa/avx512/panel.h); else AVX2 serves
+ *   TYPE_WORDS	in vectors, a row to a lane: name_words() of a block (isa/panel.h)
+ *   TYPE_AVX2		or of floats name_load8()
  */
 #ifndef WEIGHT_TYPE
 #define WEIGHT_TYPE(...)
-#endif
-#ifndef AVX512_TYPE
-#define AVX512_TYPE(...)
 #endif
 #include "f32.h"
 #include "f16.h"
@@ -34,4 +30,3 @@
 #include "iq4_xs.h"
 #include "mxfp4.h"
 #undef WEIGHT_TYPE
-#undef AVX512_TYPE

@@ -16,13 +16,22 @@ static void mxfp4_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE __m256i mxfp4_codes(const uint8_t *w)
-{
-	static const int8_t values[16] = {
-		12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0,
-	};
+#ifdef TYPE_WORDS
+static const int8_t mxfp4_above[16] = {	/* greater by offset */
+	12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0,
+};
 
-	return look_up(values, nibbles(w + 1));
+INLINE void mxfp4_words(struct panel *p, uint32_t b, struct rows *w, size_t at)
+{
+	words head[4], e, small;
+
+	seen_words(head, w, at);
+	e = head[0] & 255;
+	small = (words)(e < 2);	/* subnormal */
+	p->d[b] = (floats)((small & 0x200000 << (e & 1)) | (~small & (e - 1) << 23));
+	nibbles(p->code[b], p->code[b] + 4, w, at + 1);
+	UNROLL
+	for (int k = 0; k < 8; k++)
+		p->code[b][k] = look_up(mxfp4_above, p->code[b][k]);
 }
 #endif

@@ -19,23 +19,20 @@ static void q2_k_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE void q2_k_codes(struct panel *p, const uint8_t *w, int r)
+#ifdef TYPE_WORDS
+INLINE void q2_k_words(struct panel *p, struct rows *w, size_t at)
 {
-	const __m256i low = _mm256_set1_epi8(3);
+	words s[4], last[4];
 
+	load_words(s, w, at);
 	UNROLL
-	for (int h = 0; h < 2; h++) {
-		__m256i v = _mm256_loadu_si256((const __m256i *)(w + 16 + 32 * h));
-		uint64_t s;
-
-		memcpy(&s, w + 8 * h, 8);
-		p->sc[h][r] = s & 0x0f0f0f0f0f0f0f0full;
-		p->mins[h][r] = s >> 4 & 0x0f0f0f0f0f0f0f0full;
-		p->code[4 * h][r] = _mm256_and_si256(v, low);
-		p->code[4 * h + 1][r] = _mm256_and_si256(_mm256_srli_epi16(v, 2), low);
-		p->code[4 * h + 2][r] = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
-		p->code[4 * h + 3][r] = _mm256_and_si256(_mm256_srli_epi16(v, 6), low);
+	for (int j = 0; j < 16; j++) {
+		p->scale[j] = s[j / 4] >> 8 * (j % 4) & 15;
+		p->min[j] = s[j / 4] >> (8 * (j % 4) + 4) & 15;
 	}
+	codes_of_two_bits(p, w, at + 16);
+	seen_words(last, w, at + 68);
+	p->d[0] = low_f16(last[3]);
+	p->m[0] = high_f16(last[3]);
 }
 #endif

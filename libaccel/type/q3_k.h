@@ -22,29 +22,30 @@ static void q3_k_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE void q3_k_codes(struct panel *p, const uint8_t *w, int r)
+#ifdef TYPE_WORDS
+INLINE void q3_k_words(struct panel *p, struct rows *w, size_t at)
 {
-	const __m256i low = _mm256_set1_epi8(3);
-	__m256i third = _mm256_loadu_si256((const __m256i *)w);
-	uint64_t s, high;
-	uint32_t two;
+	words third[8], v[4], s[3];
 
-	memcpy(&s, w + 96, 8);
-	memcpy(&two, w + 104, 4);
-	high = (two & 0x03030303) | (uint64_t)(two >> 2 & 0x03030303) << 32;
-	p->sc[0][r] = less_32((s & 0x0f0f0f0f0f0f0f0full) | high << 4);
-	high = (two >> 4 & 0x03030303) | (uint64_t)(two >> 6 & 0x03030303) << 32;
-	p->sc[1][r] = less_32((s >> 4 & 0x0f0f0f0f0f0f0f0full) | high << 4);
+	load_words(third, w, at);
+	load_words(third + 4, w, at + 16);
+	codes_of_two_bits(p, w, at + 32);
 	UNROLL
-	for (int h = 0; h < 2; h++) {
-		__m256i v = _mm256_loadu_si256((const __m256i *)(w + 32 + 32 * h));
-
+	for (int j = 0; j < 8; j++)
 		UNROLL
-		for (int j = 0; j < 4; j++)
-			p->code[4 * h + j][r] = _mm256_or_si256(
-				_mm256_and_si256(_mm256_srli_epi16(v, 2 * j), low),
-				move_bit(third, 4 * h + j, 2));
+		for (int k = 0; k < 8; k++)
+			p->code[j][k] |= move_bit(third[k], j, 2);
+	load_words(v, w, at + 94);	/* its last sixteen bytes */
+	UNROLL
+	for (int i = 0; i < 3; i++)
+		s[i] = v[i] >> 16 | v[i + 1] << 16;
+	UNROLL
+	for (int j = 0; j < 16; j++) {
+		words low = s[j / 4 % 2] >> (8 * (j % 4) + 4 * (j / 8)) & 15;
+		words high = s[2] >> (8 * (j % 4) + 2 * (j / 4)) & 3;
+
+		p->scale[j] = (low | high << 4) - 32;
 	}
+	p->d[0] = high_f16(v[3]);
 }
 #endif

@@ -10,18 +10,10 @@ static void q4_0_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE __m256i q4_0_codes(const uint8_t *w)
-{
-	return nibbles(w + 2);
-}
-#endif
-
-AVX512_TYPE(q4_0, PLAIN)
-#ifdef TYPE_AVX512
+#ifdef TYPE_WORDS
 INLINE void q4_0_words(struct panel *p, uint32_t b, struct rows *w, size_t at)
 {
-	__m512i head[4];
+	words head[4];
 
 	seen_words(head, w, at);
 	p->d[b] = low_f16(head[0]);

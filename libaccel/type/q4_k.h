@@ -13,30 +13,10 @@ static void q4_k_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE void q4_k_codes(struct panel *p, const uint8_t *w, int r)
-{
-	const __m256i low = _mm256_set1_epi8(15);
-
-	six_bits_behind(w, &p->sc[0][r], &p->mins[0][r]);
-	UNROLL
-	for (int g = 0; g < 4; g++) {
-		__m256i v = _mm256_loadu_si256((const __m256i *)(w + 16 + 32 * g));
-
-		p->code[2 * g][r] = _mm256_and_si256(v, low);
-		p->code[2 * g + 1][r] = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
-	}
-}
-#endif
-
-AVX512_TYPE(q4_k, SCALED)
-#ifdef TYPE_AVX512
+#ifdef TYPE_WORDS
 INLINE void q4_k_words(struct panel *p, struct rows *w, size_t at)
 {
-	six_bits_head(p, w, at);
-	UNROLL
-	for (int i = 0; i < 8; i++)
-		nibbles(p->code[i & ~1] + 4 * (i & 1), p->code[i | 1] + 4 * (i & 1), w,
-			at + 16 + 16 * i);
+	head_of_six_bits(p, w, at);
+	groups_of_nibbles(p, w, at + 16);
 }
 #endif

@@ -11,23 +11,14 @@ static void q5_0_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE __m256i q5_0_codes(const uint8_t *w)
-{
-	return _mm256_or_si256(nibbles(w + 6), fifth_bits(w + 2));
-}
-#endif
-
-AVX512_TYPE(q5_0, PLAIN)
-#ifdef TYPE_AVX512
+#ifdef TYPE_WORDS
 INLINE void q5_0_words(struct panel *p, uint32_t b, struct rows *w, size_t at)
 {
-	__m512i head[4];
+	words head[4];
 
 	seen_words(head, w, at);
 	p->d[b] = low_f16(head[0]);
 	nibbles(p->code[b], p->code[b] + 4, w, at + 6);
-	fifth_bits(p->code[b], _mm512_or_si512(_mm512_srli_epi32(head[0], 16),
-					       _mm512_slli_epi32(head[1], 16)));
+	fifth_bits(p->code[b], head[0] >> 16 | head[1] << 16);
 }
 #endif

@@ -12,18 +12,10 @@ static void q5_1_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE __m256i q5_1_codes(const uint8_t *w)
-{
-	return _mm256_or_si256(nibbles(w + 8), fifth_bits(w + 4));
-}
-#endif
-
-AVX512_TYPE(q5_1, PLAIN)
-#ifdef TYPE_AVX512
+#ifdef TYPE_WORDS
 INLINE void q5_1_words(struct panel *p, uint32_t b, struct rows *w, size_t at)
 {
-	__m512i head[4];
+	words head[4];
 
 	seen_words(head, w, at);
 	p->d[b] = low_f16(head[0]);

@@ -20,43 +20,19 @@ static void q5_k_unpack(struct type_block *b, const uint8_t *w)
 }
 #endif
 
-#ifdef TYPE_AVX2
-INLINE void q5_k_codes(struct panel *p, const uint8_t *w, int r)
-{
-	const __m256i low = _mm256_set1_epi8(15);
-	__m256i fifth = _mm256_loadu_si256((const __m256i *)(w + 16));
-
-	six_bits_behind(w, &p->sc[0][r], &p->mins[0][r]);
-	UNROLL
-	for (int g = 0; g < 4; g++) {
-		__m256i v = _mm256_loadu_si256((const __m256i *)(w + 48 + 32 * g));
-
-		p->code[2 * g][r] = _mm256_or_si256(
-			_mm256_and_si256(v, low), move_bit(fifth, 2 * g, 4));
-		p->code[2 * g + 1][r] = _mm256_or_si256(
-			_mm256_and_si256(_mm256_srli_epi16(v, 4), low),
-			move_bit(fifth, 2 * g + 1, 4));
-	}
-}
-#endif
-
-AVX512_TYPE(q5_k, SCALED)
-#ifdef TYPE_AVX512
+#ifdef TYPE_WORDS
 INLINE void q5_k_words(struct panel *p, struct rows *w, size_t at)
 {
-	__m512i fifth[8];
+	words fifth[8];
 
-	six_bits_head(p, w, at);
+	head_of_six_bits(p, w, at);
 	load_words(fifth, w, at + 16);
 	load_words(fifth + 4, w, at + 32);
-	UNROLL
-	for (int i = 0; i < 8; i++)
-		nibbles(p->code[i & ~1] + 4 * (i & 1), p->code[i | 1] + 4 * (i & 1), w,
-			at + 48 + 16 * i);
+	groups_of_nibbles(p, w, at + 48);
 	UNROLL
 	for (int j = 0; j < 8; j++)
 		UNROLL
 		for (int k = 0; k < 8; k++)
-			p->code[j][k] = or_field(p->code[j][k], fifth[k], j - 4, 16);
+			p->code[j][k] |= move_bit(fifth[k], j, 4);
 }
 #endif

@@ -4,7 +4,6 @@
 #define ACCEL_AVX2_ROW_H
 
 #include "vector.h"
-#include "panel.h"
 
 /* ---- int8 blocks ---- */
 

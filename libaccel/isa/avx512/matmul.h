@@ -1,28 +1,103 @@
 /* SPDX-License-Identifier: MIT */
-/* Products of integer weights, sixteen rows at a time, a row to a lane: one FMA serves sixteen
- * results, and VNNI sums four products of each. */
+/* Sixteen rows at a time; VNNI sums four products of each. */
 #ifndef ACCEL_AVX512_MATMUL_H
 #define ACCEL_AVX512_MATMUL_H
 
-#include "panel.h"
+#include <immintrin.h>
 
-#define TOKENS 4	/* that share each load of a panel's codes */
+#define ROWS 16
+#include "../panel.h"
 
+INLINE void seen_words(words v[4], const struct rows *w, size_t at)
+{
+	__m512i t[4], low[2], high[2];
+	size_t stride = w->stride;
+
+	UNROLL
+	for (int i = 0; i < 4; i++) {	/* rows i, i + 4, i + 8, i + 12 */
+		const uint8_t *p = w->first + i * stride + at;
+
+		t[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)p));
+		t[i] = _mm512_inserti32x4(t[i], _mm_loadu_si128((const __m128i *)(p + 4 * stride)), 1);
+		t[i] = _mm512_inserti32x4(t[i], _mm_loadu_si128((const __m128i *)(p + 8 * stride)), 2);
+		t[i] = _mm512_inserti32x4(t[i], _mm_loadu_si128((const __m128i *)(p + 12 * stride)), 3);
+	}
+	UNROLL
+	for (int i = 0; i < 2; i++) {
+		low[i] = _mm512_unpacklo_epi32(t[2 * i], t[2 * i + 1]);
+		high[i] = _mm512_unpackhi_epi32(t[2 * i], t[2 * i + 1]);
+	}
+	v[0] = (words)_mm512_unpacklo_epi64(low[0], low[1]);
+	v[1] = (words)_mm512_unpackhi_epi64(low[0], low[1]);
+	v[2] = (words)_mm512_unpacklo_epi64(high[0], high[1]);
+	v[3] = (words)_mm512_unpackhi_epi64(high[0], high[1]);
+}
+
+INLINE floats low_f16(words v)
+{
+	return (floats)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)v));
+}
+
+INLINE words look_up(const int8_t table[16], words v)
+{
+	__m128i t = _mm_loadu_si128((const __m128i *)table);
+
+	return (words)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), (__m512i)v);
+}
+
+INLINE void fifth_bits(words code[8], words bits)
+{
+	const __m512i word = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+
+	UNROLL
+	for (int k = 0; k < 8; k++) {	/* four bits of byte k / 2 */
+		__m512i bit = _mm512_set1_epi32(k % 2 ? (int)0x80402010 : 0x08040201);
+		__m512i b = _mm512_shuffle_epi8(
+			(__m512i)bits, _mm512_add_epi8(word, _mm512_set1_epi8((char)(k / 2))));
+		__m512i c = (__m512i)code[k];
+
+		code[k] = (words)_mm512_mask_add_epi8(c, _mm512_test_epi8_mask(b, bit), c,
+						      _mm512_set1_epi8(16));
+	}
+}
+
+INLINE floats fma_floats(floats a, floats b, floats c)
+{
+	return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+INLINE words all_words(uint32_t v)
+{
+	return (words)_mm512_set1_epi32((int)v);
+}
+
+INLINE floats all_floats(float v)
+{
+	return (floats)_mm512_set1_ps(v);
+}
+
+INLINE words pair_sums(words a, words b)
+{
+	return (words)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+}
+
+/* VNNI multiplies unsigned codes; what they are too large by is an offset. */
 INLINE int offset_of(const struct weight_type *t)
 {
 	return t->has_sign ? 128 : t->offset;
 }
 
-INLINE __m512i all_words(const void *p)
+INLINE void settle(struct panel *p, const struct weight_type *t, uint32_t blocks)
 {
-	int32_t w;
-
-	memcpy(&w, p, 4);
-	return _mm512_set1_epi32(w);
+	if (t->minima && t->form == TYPE_SCALED)
+		settle_minima(p, t);
+	for (uint32_t b = 0; t->has_sign && b < blocks; b++)
+		for (int k = 0; k < 8; k++)
+			p->code[b][k] ^= 0x80808080;
 }
 
 /* The sums of n quads of columns, from q on, of sixteen rows for each of T tokens. */
-INLINE void quad_sums(__m512i *s, const __m512i code[8], const struct q8_block *const *x,
+INLINE void quad_sums(words *s, const words code[8], const struct q8_block *const *x,
 		      const struct weight_type *t, int q, int n, int T)
 {
 	uint32_t less = (uint16_t)-offset_of(t);	/* times the sums of 16 activations */
@@ -30,162 +105,44 @@ INLINE void quad_sums(__m512i *s, const __m512i code[8], const struct q8_block *
 	less = n == 8 ? less | less << 16 : q ? less << 16 : less;
 	UNROLL
 	for (int j = 0; j < T; j++)
-		s[j] = less ? _mm512_dpwssd_epi32(_mm512_setzero_si512(), _mm512_set1_epi32((int)less),
-						  all_words(x[j]->half)) : _mm512_setzero_si512();
+		s[j] = less ? pair_sums(all_words(less), load_word(x[j]->half)) : all_words(0);
 	UNROLL
 	for (int k = q; k < q + n; k++)
 		UNROLL
 		for (int j = 0; j < T; j++)
-			s[j] = _mm512_dpbusd_epi32(s[j], code[k], all_words(x[j]->q + 4 * k));
+			s[j] = (words)_mm512_dpbusd_epi32((__m512i)s[j], (__m512i)code[k],
+							  (__m512i)load_word(x[j]->q + 4 * k));
 }
 
-/* A block of 32 columns: the integer sum of each row, as numerics.rst has it (times scales). */
-INLINE void block_sums(__m512i *s, const struct panel *p, uint32_t b,
+INLINE void block_sums(words *s, const struct panel *p, uint32_t b,
 		       const struct q8_block *const *x, const struct weight_type *t, int T)
 {
-	__m512i second[TOKENS];
+	bool scaled = t->form == TYPE_SCALED;
+	words second[TOKENS];
 
-	if (t->form == TYPE_PLAIN || t->group == 32) {
+	if (!scaled || t->group == 32) {
 		quad_sums(s, p->code[b], x, t, 0, 8, T);
 		UNROLL
 		for (int j = 0; j < T; j++)
-			if (t->form == TYPE_SCALED)
-				s[j] = _mm512_mullo_epi32(s[j], p->scale[b]);
+			if (scaled)
+				s[j] *= p->scale[b];
 		return;
 	}
 	quad_sums(s, p->code[b], x, t, 0, 4, T);
 	quad_sums(second, p->code[b], x, t, 4, 4, T);
 	UNROLL
 	for (int j = 0; j < T; j++)
-		s[j] = _mm512_add_epi32(_mm512_mullo_epi32(s[j], p->scale[2 * b]),
-					_mm512_mullo_epi32(second[j], p->scale[2 * b + 1]));
+		s[j] = s[j] * p->scale[2 * b] + second[j] * p->scale[2 * b + 1];
 }
 
-/* What a panel adds to the results of T tokens, whose blocks lie at x. */
-INLINE void panel_tile(__m512 *acc, const struct panel *p, uint32_t blocks,
-		       const struct q8_block **x, const struct weight_type *t, int T)
-{
-	__m512 a[TOKENS], m[TOKENS];
-
-	UNROLL
-	for (int j = 0; j < T; j++)
-		a[j] = m[j] = _mm512_setzero_ps();
-	for (uint32_t b = 0; b < blocks; b++) {
-		__m512i s[TOKENS];
-
-		block_sums(s, p, b, x, t, T);
-		UNROLL
-		for (int j = 0; j < T; j++) {
-			const struct q8_block *xb = x[j]++;
-			__m512 dx = _mm512_set1_ps(xb->d), sum = _mm512_cvtepi32_ps(s[j]);
-
-			if (t->form == TYPE_SCALED) {
-				a[j] = _mm512_fmadd_ps(dx, sum, a[j]);
-				if (t->minima)
-					m[j] = _mm512_fmadd_ps(p->min[b], _mm512_set1_ps(xb->xs), m[j]);
-				continue;
-			}
-			acc[j] = _mm512_fmadd_ps(_mm512_mul_ps(p->d[b], dx), sum, acc[j]);
-			if (t->minima)
-				acc[j] = _mm512_fmadd_ps(p->m[b], _mm512_set1_ps(xb->xs), acc[j]);
-		}
-	}
-	if (t->form == TYPE_PLAIN)
-		return;
-	UNROLL
-	for (int j = 0; j < T; j++) {
-		acc[j] = _mm512_fmadd_ps(p->d[0], a[j], acc[j]);
-		if (t->minima)
-			acc[j] = _mm512_fnmadd_ps(p->m[0], m[j], acc[j]);	/* -m[0] * m + acc */
-	}
-}
-
-/* The products of one panel, blocks from b on, of the T tokens from i on. */
-INLINE void panel_tokens(float *y, size_t y_stride, const struct panel *p,
-			 const struct weight_type *t, uint32_t b, uint32_t blocks,
-			 uint32_t per_token, const struct q8_block *xq, const uint32_t *pick,
-			 uint32_t i, int T)
-{
-	const struct q8_block *x[TOKENS];
-	__m512 acc[TOKENS];
-
-	UNROLL
-	for (int j = 0; j < T; j++) {
-		size_t token = pick ? pick[i + j] : i + j;
-
-		x[j] = xq + token * per_token + b;
-		acc[j] = b ? _mm512_loadu_ps(y + (i + j) * y_stride) : _mm512_setzero_ps();
-	}
-	panel_tile(acc, p, blocks, x, t, T);
-	UNROLL
-	for (int j = 0; j < T; j++)
-		_mm512_storeu_ps(y + (i + j) * y_stride, acc[j]);
-}
-
-INLINE void panel_products(float *y, size_t y_stride, const struct panel *p,
-			   const struct weight_type *t, uint32_t b, uint32_t blocks,
-			   uint32_t per_token, const struct q8_block *xq, const uint32_t *pick,
-			   uint32_t tokens)
-{
-	uint32_t i = 0;
-
-	for (; i + TOKENS <= tokens; i += TOKENS)
-		panel_tokens(y, y_stride, p, t, b, blocks, per_token, xq, pick, i, TOKENS);
-	for (; i < tokens; i++)
-		panel_tokens(y, y_stride, p, t, b, blocks, per_token, xq, pick, i, 1);
-}
-
-/* Bytes beyond the next sixteen rows, which memory gives too late where they are short. */
-#ifndef FURTHER
-#define FURTHER 4096
-#endif
-
-#define UNPACK_PLAIN(lower) \
-	for (uint32_t i = 0; i < n; i++, at += lower##_type.bytes) \
-		lower##_words(&p, i, &w, at);
-#define UNPACK_SCALED(lower) \
-	lower##_words(&p, &w, at); \
-	at += lower##_type.bytes;
-
-#define SIXTEEN_ROWS(lower, UNPACK) \
-static void rows_##lower(float *y, size_t y_stride, const uint8_t *first, size_t stride, \
-			 uint32_t cols, const struct q8_block *xq, const uint32_t *pick, \
-			 uint32_t tokens) \
-{ \
-	const char *behind = (const char *)first + ROWS * stride + FURTHER; \
-	struct rows w = { first, stride, behind }; \
-	uint32_t per_token = cols / 32; \
-	size_t at = 0; \
-	struct panel p; \
-	\
-	for (uint32_t b = 0, n; b < per_token; b += n) { \
-		n = per_token - b < BLOCKS ? per_token - b : BLOCKS; \
-		UNPACK(lower) \
-		while (w.ahead < behind + ROWS * at) \
-			foretell(&w, 1); \
-		panel_products(y, y_stride, &p, &lower##_type, b, n, per_token, xq, pick, \
-			       tokens); \
-	} \
-}
-#define AVX512_TYPE(lower, form) SIXTEEN_ROWS(lower, UNPACK_##form)
-#include "type/list.h"
-
-/* Where there are not sixteen rows any more, and of types that are not made for this: AVX2. */
+/* Float weights, and too few rows: AVX2. */
 static void avx512_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride,
 			  uint32_t type, uint32_t rows, uint32_t cols, const struct q8_block *xq,
 			  const float *xf, size_t x_stride, const uint32_t *pick, uint32_t tokens)
 {
-	uint32_t r = 0;
-
-#define AVX512_TYPE(lower, form) \
-	if (type == lower##_type.id) \
-		for (; r + ROWS <= rows; r += ROWS) \
-			rows_##lower(y + r, y_stride, w + r * w_stride, w_stride, cols, xq, pick, \
-				     tokens);
-#include "type/list.h"
-	if (r < rows)
-		isa_avx2.matmul(y + r, y_stride, w + r * w_stride, w_stride, type, rows - r, cols,
-				xq, xf, x_stride, pick, tokens);
+	if (!panel_matmul(y, y_stride, w, w_stride, type, rows, cols, xq, pick, tokens))
+		isa_avx2.matmul(y, y_stride, w, w_stride, type, rows, cols, xq, xf, x_stride, pick,
+				tokens);
 }
 
 #endif
