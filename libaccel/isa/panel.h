@@ -58,6 +58,8 @@ INLINE void seen_words(words v[4], const struct rows *w, size_t at);
 INLINE floats low_f16(words v);
 /* Sixteen bytes, chosen by each byte of v, none of which is above 15. */
 INLINE words look_up(const int8_t table[16], words v);
+/* Byte i of words, from 0 to 255. */
+INLINE words byte_of(words v, int i);
 /* Bit i of a word to bit 4 of code i. */
 INLINE void fifth_bits(words code[8], words bits);
 /* a * b + c, rounded once */
@@ -149,8 +151,8 @@ INLINE void head_of_six_bits(struct panel *p, struct rows *w, size_t at)
 	min[1] = (h[3] >> 4 & 0x0f0f0f0f) | (h[2] >> 2 & 0x30303030);
 	UNROLL
 	for (int j = 0; j < 8; j++) {
-		p->scale[j] = scale[j / 4] >> 8 * (j % 4) & 255;
-		p->min[j] = min[j / 4] >> 8 * (j % 4) & 255;
+		p->scale[j] = byte_of(scale[j / 4], j % 4);
+		p->min[j] = byte_of(min[j / 4], j % 4);
 	}
 }
 

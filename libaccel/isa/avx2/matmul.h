@@ -49,30 +49,40 @@ INLINE words look_up(const int8_t table[16], words v)
 	return (words)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), (__m256i)v);
 }
 
-INLINE void fifth_bits(words code[8], words bits)
+INLINE words all_words(uint32_t v)
 {
-	const __m256i word = _mm256_broadcastsi128_si256(
+	return (words)_mm256_set1_epi32((int)v);
+}
+
+/* Each word's bytes of these numbers; above 0x7f: zero. */
+INLINE words pick_bytes(words v, uint32_t numbers)
+{
+	const __m256i lane = _mm256_broadcastsi128_si256(
 		_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
 
+	return (words)_mm256_shuffle_epi8((__m256i)v, _mm256_add_epi8(
+		lane, _mm256_set1_epi32((int)numbers)));
+}
+
+INLINE words byte_of(words v, int i)
+{
+	return pick_bytes(v, 0x80808000 | (unsigned int)i);
+}
+
+INLINE void fifth_bits(words code[8], words bits)
+{
 	UNROLL
 	for (int k = 0; k < 8; k++) {	/* four bits of byte k / 2 */
-		__m256i bit = _mm256_set1_epi32(k % 2 ? (int)0x80402010 : 0x08040201);
-		__m256i b = _mm256_shuffle_epi8(
-			(__m256i)bits, _mm256_add_epi8(word, _mm256_set1_epi8((char)(k / 2))));
+		words bit = all_words(k % 2 ? 0x80402010 : 0x08040201);
+		words b = pick_bytes(bits, 0x01010101u * (unsigned int)(k / 2)) & bit;
 
-		b = _mm256_cmpeq_epi8(_mm256_and_si256(b, bit), bit);
-		code[k] |= (words)b & 0x10101010;
+		code[k] |= (words)_mm256_cmpeq_epi8((__m256i)b, (__m256i)bit) & 0x10101010;
 	}
 }
 
 INLINE floats fma_floats(floats a, floats b, floats c)
 {
 	return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-}
-
-INLINE words all_words(uint32_t v)
-{
-	return (words)_mm256_set1_epi32((int)v);
 }
 
 INLINE floats all_floats(float v)
@@ -97,7 +107,10 @@ INLINE void settle(struct panel *p, const struct weight_type *t, uint32_t blocks
 			p->both[b] = beside(p->scale[2 * b], p->scale[2 * b + 1]);
 	UNROLL
 	for (int i = 0; i < BLOCKS * 32 / t->group; i++)
-		p->scale[i] = beside(p->scale[i], p->scale[i]);
+		if (t->minima)	/* not below 0 */
+			p->scale[i] |= p->scale[i] << 16;
+		else
+			p->scale[i] = beside(p->scale[i], p->scale[i]);
 	if (t->minima)
 		settle_minima(p, t);
 }

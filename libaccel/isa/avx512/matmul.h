@@ -45,18 +45,29 @@ INLINE words look_up(const int8_t table[16], words v)
 	return (words)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), (__m512i)v);
 }
 
+/* Each word's bytes of these numbers; above 0x7f: zero. */
+INLINE words pick_bytes(words v, uint32_t numbers)
+{
+	const __m512i lane = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+
+	return (words)_mm512_shuffle_epi8((__m512i)v, _mm512_add_epi8(
+		lane, _mm512_set1_epi32((int)numbers)));
+}
+
+INLINE words byte_of(words v, int i)
+{
+	return pick_bytes(v, 0x80808000 | (unsigned int)i);
+}
+
 INLINE void fifth_bits(words code[8], words bits)
 {
-	const __m512i word = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
-
 	UNROLL
 	for (int k = 0; k < 8; k++) {	/* four bits of byte k / 2 */
 		__m512i bit = _mm512_set1_epi32(k % 2 ? (int)0x80402010 : 0x08040201);
-		__m512i b = _mm512_shuffle_epi8(
-			(__m512i)bits, _mm512_add_epi8(word, _mm512_set1_epi8((char)(k / 2))));
+		words b = pick_bytes(bits, 0x01010101u * (unsigned int)(k / 2));
 		__m512i c = (__m512i)code[k];
 
-		code[k] = (words)_mm512_mask_add_epi8(c, _mm512_test_epi8_mask(b, bit), c,
+		code[k] = (words)_mm512_mask_add_epi8(c, _mm512_test_epi8_mask((__m512i)b, bit), c,
 						      _mm512_set1_epi8(16));
 	}
 }
