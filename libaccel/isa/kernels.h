@@ -76,7 +76,7 @@ struct kernels {
 	 * products, without bias or addition.  xq: quantised tokens, blocks of a token
 	 * together; xf: the tokens themselves, x_stride floats apart, for float weights.
 	 * Token t is number pick[t] of them, or t if pick is NULL.
-	 * y may be anything before, and has room for rows rounded up to eight.
+	 * y may be anything before.
 	 */
 	void (*matmul)(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,
 		       uint32_t rows, uint32_t cols, const struct q8_block *xq, const float *xf,

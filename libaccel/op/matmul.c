@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
  * MATMUL.  Products are grouped by plane, so that rows of weights are unpacked once for all rows
- * of x that use them.  A part is ROWS_PER_PART rows of the weights of one plane.
+ * of x that use them.  A part is ROWS_PER_PART rows of the weights of one plane; the last one of a
+ * plane has what is left, or up to LEAST_ROWS - 1 more, for vectors want so many rows.
  */
 #include "op.h"
 
 #define ROWS_PER_PART 32u
+#define LEAST_ROWS 8u
+#define MOST_ROWS 48u		/* of a part: less than both together; whole cache lines */
 #define TOKENS 512u		/* that a kernel gets at once: their results stay in the cache */
 
 /* The products of one plane. */
@@ -27,7 +30,7 @@ struct matmul {
 	const struct group *group;
 	const uint32_t *order;		/* products (rows of dst) by plane; NULL: as they come */
 	const uint32_t *pick;		/* their rows of x; NULL: as they come */
-	float *y;			/* [threads][TOKENS][ROWS_PER_PART] */
+	float *y;			/* [threads][TOKENS][MOST_ROWS] */
 	size_t y_size;
 };
 
@@ -120,17 +123,16 @@ static void multiply(void *arg, uint32_t from, uint32_t to, uint32_t thread)
 
 	for (uint32_t part = from; part < to; part++) {
 		const struct group *g = &t->group[part / t->parts_of_plane];
-		uint32_t first = part % t->parts_of_plane * ROWS_PER_PART, rows = n - first;
+		uint32_t in_plane = part % t->parts_of_plane, first = in_plane * ROWS_PER_PART;
+		uint32_t rows = in_plane + 1 < t->parts_of_plane ? ROWS_PER_PART : n - first;
 		const uint8_t *w = row_bytes(t->w, first) + g->plane * t->plane_stride;
 		const float *bias = t->bias->data ? row_f32(t->bias, g->plane) + first : NULL;
 
-		if (rows > ROWS_PER_PART)
-			rows = ROWS_PER_PART;
 		for (uint32_t i = 0; i < g->count; i += TOKENS) {
 			uint32_t tokens = g->count - i < TOKENS ? g->count - i : TOKENS;
 			size_t at = (size_t)g->first + i, skipped = t->pick ? 0 : at;
 
-			t->cpu->k->matmul(y, ROWS_PER_PART, w, t->w->stride, t->w->type, rows, k,
+			t->cpu->k->matmul(y, MOST_ROWS, w, t->w->stride, t->w->type, rows, k,
 					  t->xq ? t->xq + skipped * (k / 32) : NULL,
 					  t->xf ? t->xf + skipped * t->x_stride : NULL, t->x_stride,
 					  t->pick ? t->pick + at : NULL, tokens);
@@ -138,7 +140,7 @@ static void multiply(void *arg, uint32_t from, uint32_t to, uint32_t thread)
 				uint32_t r = t->order ? t->order[at + j] : (uint32_t)at + j;
 
 				t->cpu->k->store_product(row_f32(t->dst, r) + first,
-							 y + (size_t)j * ROWS_PER_PART, bias,
+							 y + (size_t)j * MOST_ROWS, bias,
 							 t->add, rows);
 			}
 		}
@@ -220,7 +222,7 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 		return -EINVAL;
 
 	/* y of each thread, then what sorting by plane needs */
-	t.y_size = (products < TOKENS ? products : TOKENS) * ROWS_PER_PART * sizeof(float);
+	t.y_size = (products < TOKENS ? products : TOKENS) * MOST_ROWS * sizeof(float);
 	t.y = buffer_get(&cpu->scratch, t.y_size * pool_threads(cpu->pool) +
 			 planes * (sizeof(struct group) + sizeof(uint32_t)) +
 			 2 * sorting * sizeof(uint32_t));
@@ -251,7 +253,7 @@ static int run(struct cpu *cpu, const void *command, const struct view *view)
 	}
 	if (!t.xf && !t.xq)
 		return -ENOMEM;
-	t.parts_of_plane = (n + ROWS_PER_PART - 1) / ROWS_PER_PART;
+	t.parts_of_plane = n < LEAST_ROWS ? 1 : (n + ROWS_PER_PART - LEAST_ROWS) / ROWS_PER_PART;
 	macs = (products + t.groups - 1) / t.groups * k * (n < ROWS_PER_PART ? n : ROWS_PER_PART);
 	share(cpu, t.groups * t.parts_of_plane, macs / 32, multiply, &t);
 	forget_written_x(cpu, t.dst);

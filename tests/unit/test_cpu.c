@@ -626,7 +626,7 @@ static void test_refusals(struct cpu *cpu)
 	   !cpu_type_supported(1000), "types of weights");
 }
 
-/* Whatever flags this was built with, x86-64 has AVX2. */
+/* Whatever flags this was built with, x86-64 has AVX2 and AVX-512. */
 static void test_isas(void)
 {
 	struct cpu_isa isas[MAX_ISAS], one;
@@ -634,9 +634,10 @@ static void test_isas(void)
 	struct cpu *cpu;
 
 	for (size_t i = 0; i < n; i++)
-		found |= !strcmp(isas[i].name, "scalar") ? 1 : !strcmp(isas[i].name, "avx2") ? 2 : 0;
+		found |= !strcmp(isas[i].name, "scalar") ? 1 : !strcmp(isas[i].name, "avx2") ? 2 :
+			 !strcmp(isas[i].name, "avx512") ? 4 : 0;
 #ifdef __x86_64__
-	ok(found == 3, "this build has scalar and avx2");
+	ok(found == 7, "this build has scalar, avx2 and avx512");
 #else
 	ok(found == 1, "this build has scalar");
 #endif

@@ -40,7 +40,7 @@ struct accel_engine_opts {
 	size_t sz;		/* sizeof(struct accel_engine_opts) */
 	uint32_t threads;	/* of the CPU, at most 1024; 0 = as many as this process may use at once */
 	bool strict;		/* a failure of a processor is returned, and is final */
-	const char *isa;	/* of the CPU: "scalar", "avx2", ...; NULL or "auto": the best */
+	const char *isa;	/* of the CPU: "scalar", "avx2", "avx512", ...; NULL or "auto": the best */
 	/*
 	 * Called by accel_engine_new(), in its thread, as weights are copied to processors and, for the CPU,
 	 * read from the file: bytes so far, which never become fewer, and bytes of all layers; first with 0,
