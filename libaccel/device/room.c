@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "room.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -23,7 +24,7 @@ void room_destroy(struct room *r, int fd)
 
 bool room_mark(struct room *r, int fd, uint32_t n_jobs, struct drm_octans_sync *sync)
 {
-	if ((r->jobs += n_jobs) < JOBS_A_POINT)
+	if (atomic_fetch_add(&r->jobs, n_jobs) + n_jobs < JOBS_A_POINT)
 		return false;
 	pthread_mutex_lock(&r->lock);
 	if (!r->timeline && drmSyncobjCreate(fd, 0, &r->timeline)) {
