@@ -12,11 +12,12 @@ static bool supported(void)
 	       __builtin_cpu_supports("avx512vnni");
 }
 
+/* As in avx2.c. */
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni"))), \
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))), \
 			     apply_to = function)
 #else
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni,prefer-vector-width=512")
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512vnni")
 #pragma GCC optimize("no-tree-vectorize")
 #endif
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Products of integer weights by vectors, a row of weights to a lane, so that one FMA serves as many
- * results.  256 columns of as many rows are unpacked at once, to a panel, and used for every token.
- * Words of four bytes are transposed as they lie in their blocks, before they are unpacked: that is
- * half the work or less, and what the heads of all blocks say is then unpacked at once, too.  A word
- * of codes of each row times four activations needs no sums from lane to lane.
+ * Products of integer weights by vectors, a row of weights to a lane, so that one FMA serves as
+ * many results.  256 columns of as many rows are unpacked at once, to a panel, and used for every
+ * token.  Words of four bytes are transposed as they lie in their blocks, before they are unpacked:
+ * that is half the work or less, and what the heads of all blocks say is then unpacked at once, too.
+ * A word of codes of each row times four activations needs no sums from lane to lane.
  *
  * For instruction sets to include, with ROWS, the lanes of a vector, and below "of each instruction
  * set" what differs.
@@ -21,9 +21,9 @@
 #define TOKENS 4	/* that share each load of a panel's codes */
 
 /* What plain C has operators for; the same bits as __m256i or __m512i and __m256 or __m512. */
-typedef uint32_t words __attribute__((vector_size(4 * ROWS), may_alias));
-typedef int32_t numbers __attribute__((vector_size(4 * ROWS), may_alias));
-typedef float floats __attribute__((vector_size(4 * ROWS), may_alias));
+typedef uint32_t words __attribute__((vector_size(4 * ROWS)));
+typedef int32_t numbers __attribute__((vector_size(4 * ROWS)));
+typedef float floats __attribute__((vector_size(4 * ROWS)));
 
 struct panel {
 	words code[BLOCKS][8];	/* [block of 32][quad of columns], a byte each */
@@ -311,8 +311,8 @@ static void rows_##lower(float *y, size_t y_stride, const uint8_t *first, size_t
 #include "type/list.h"
 
 /*
- * All rows for integer weights; false: there are fewer than a vector has lanes, or weights are no
- * integers.  What is left at the end is done together with rows before it, which give the same
+ * All rows for integer weights; false: there are fewer than a vector has lanes, or weights are
+ * no integers.  What is left at the end is done together with rows before it, which give the same
  * again.
  */
 static bool panel_matmul(float *y, size_t y_stride, const uint8_t *w, size_t w_stride, uint32_t type,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Each thread has a range of neighbouring parts, of which an atomic counter hands out one after the
- * other: what it told the memory to bring from behind a part is its own next one.  Whoever has done
- * his own takes from the others, so that a thread that the kernel has put aside holds up its one part
- * and not the layer.  Whoever waits spins for a few microseconds, which is how long the gap between
- * two operations is, then sleeps on a futex: spinning longer would take the CPU from the very thread
- * that is waited for when the machine is busy.
+ * Each thread has a range of neighbouring parts, of which an atomic counter hands out one after
+ * the other: what it told the memory to bring from behind a part is its own next one.  Whoever has
+ * done his own takes from the others, so that a thread that the kernel has put aside holds up its
+ * one part and not the layer.  Whoever waits spins for a few microseconds, which is how long the gap
+ * between two operations is, then sleeps on a futex: spinning longer would take the CPU from the
+ * very thread that is waited for when the machine is busy.
  */
 #include "pool.h"
 
