@@ -52,13 +52,13 @@ void fork_watch(struct fork_watch *w)
 
 void fork_unwatch(struct fork_watch *w)
 {
-	if (!w->at)
-		return;
 	pthread_mutex_lock(&lock);
-	*w->at = w->next;
-	if (w->next)
-		w->next->at = w->at;
-	w->at = NULL;
+	if (w->at) {		/* which moves as others go */
+		*w->at = w->next;
+		if (w->next)
+			w->next->at = w->at;
+		w->at = NULL;
+	}
 	pthread_mutex_unlock(&lock);
 }
 
