@@ -314,17 +314,30 @@ struct after {
 	size_t n;
 };
 
+/* -EAGAIN: the model has no thread to wait with, so it is done here. */
+static int send_after(struct accel_queue *q, const struct octans_inproc_job *jobs, size_t n,
+		      const struct after *after, struct accel_fence *out)
+{
+	const struct octans_sim_api *api = api_of(q->vm->dev);
+	int err = api->submit_after(q->priv, after->points, after->n, jobs, n, &out->seq);
+
+	if (err != -EAGAIN)
+		return err;
+	for (size_t i = 0; i < after->n; i++)
+		api->wait(after->points[i].queue, after->points[i].seq, INT64_MAX);
+	return api->submit(q->priv, jobs, n, &out->seq);
+}
+
 /* After the first call *after is empty: a queue is in order by itself. */
 static int send(struct accel_queue *q, const struct octans_inproc_job *jobs, size_t n, struct after *after,
 		struct accel_fence *out)
 {
-	const struct octans_sim_api *api = api_of(q->vm->dev);
 	int err;
 
 	if (!n)
 		return 0;
-	err = after->n ? api->submit_after(q->priv, after->points, after->n, jobs, n, &out->seq) :
-	      api->submit(q->priv, jobs, n, &out->seq);
+	err = after->n ? send_after(q, jobs, n, after, out) :
+	      api_of(q->vm->dev)->submit(q->priv, jobs, n, &out->seq);
 	after->n = 0;
 	if (!err)
 		q->newest = out->seq;

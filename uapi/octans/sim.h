@@ -113,7 +113,7 @@ struct octans_sim_api {
 	/* @fd stays the caller's.  -EINVAL: it is not from bo_export(). */
 	int (*bo_import)(struct octans_inproc *dev, int fd, struct octans_inproc_bo **out, uint64_t *size);
 	/* submit(), of jobs that start when those of @after, of this or other processors, have ended, well or not.
-	 * A queue that is freed has ended all of its jobs. */
+	 * A queue that is freed has ended all of its jobs.  -EAGAIN: there is no thread to wait with, so the caller does. */
 	int (*submit_after)(struct octans_inproc_queue *q, const struct octans_inproc_point *after, size_t n_after,
 			    const struct octans_inproc_job *jobs, size_t n, uint64_t *seq);
 };
