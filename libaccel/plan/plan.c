@@ -681,13 +681,30 @@ static int choose_slots(struct accel_plan *p, const struct accel_plan_opts *o)
 	return 0;
 }
 
-/* Passes under way at once: one for each processor, and one for the CPU, or that begins while results of another
- * are taken. */
-static uint32_t flights(uint32_t n_devices)
+/* Passes under way at once on so many processors: one for each, and one for the CPU, or that begins while results of
+ * another are taken. */
+static uint32_t flights(uint32_t n)
 {
-	if (n_devices < 2)
+	if (n < 2)
 		return 1;
-	return n_devices < MAX_FLIGHTS ? n_devices + 1 : MAX_FLIGHTS;
+	return n < MAX_FLIGHTS ? n + 1 : MAX_FLIGHTS;
+}
+
+/* Processors that have layers. */
+static uint32_t count_used(const struct accel_plan *p)
+{
+	uint64_t seen = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->m->n_layers; i++) {
+		const int32_t device = p->layers[i].device;
+
+		if (device < 0 || seen >> device & 1)
+			continue;
+		seen |= 1ull << device;
+		n++;
+	}
+	return n;
 }
 
 static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
@@ -702,7 +719,7 @@ static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
 	s->ctx = o->ctx ? o->ctx : m->n_ctx_train < DEFAULT_CTX ? m->n_ctx_train : DEFAULT_CTX;
 	s->seqs = o->seqs ? o->seqs : 1;
 	s->windows = m->n_windows;
-	s->flights = flights(pl->p->n_devices);
+	s->flights = flights(pl->p->n_devices);	/* fewer, if some turn out to have no layers */
 	s->kv_type = o->kv_type;
 	if ((unsigned int)o->stream > ACCEL_STREAM_ALWAYS)
 		return fail(-EINVAL, "%d is no way to keep weights in the host's memory", o->stream);
@@ -772,6 +789,7 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 		err = cost_all(pl);
 	if (!err)
 		balance(pl);
+	p->shape.flights = flights(count_used(p));
 	for (uint32_t i = 0; i < p->n_devices && !err; i++)
 		p->device_bytes[i] = bytes_on(pl, i, UINT32_MAX);
 	return err;
