@@ -209,7 +209,9 @@ int accel_step_submit(struct accel_engine *engine, const struct accel_input *inp
  */
 int accel_step_wait(struct accel_step *step, int64_t abs_ns);
 /* Asks it to end with -ECANCELED, unless it ends before: at once if it waits for others, else after the
- * command that runs, on a processor after the up to ACCEL_MAX_JOBS jobs that were submitted together. */
+ * command that runs, on a processor after the up to ACCEL_MAX_JOBS jobs that were submitted together; where layers are
+ * on several processors, after the passes under way, of accel_plan_info.batch tokens each, at most one more than
+ * there are such processors.  A deadline likewise. */
 void accel_step_cancel(struct accel_step *step);
 /* The sentence that goes with its error, "" if there is none.  Valid as long as the step. */
 const char *accel_step_error(const struct accel_step *step);
