@@ -3,7 +3,10 @@
  * Layers split over several processors, which compute several chunks at once: whatever the split, the chunks and
  * the sequences, and whatever fails or is cancelled in the middle, the bits are those of the CPU.
  */
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -339,6 +342,88 @@ static void test_overlap(const struct subject *s)
 	line_stop(&l);
 }
 
+static atomic_bool no_threads;
+
+/* In libc's place. */
+__attribute__((visibility("default"))) int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
+							  void *arg)
+{
+	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = dlsym(RTLD_NEXT, "pthread_create");
+
+	return no_threads ? EAGAIN : real(t, attr, fn, arg);
+}
+
+/* The model finds no thread that waits for another processor's jobs: the process waits for them. */
+static void test_no_thread(const struct subject *s)
+{
+	struct line l = { .s = s };
+	bool same = false;
+
+	line_open(&l, 3, 0, NULL);
+	split(&l);
+	ok(!line_start(&l, 4, (struct accel_engine_opts) { .strict = true }), "%s", places_text(&l));
+	no_threads = true;
+	ok(!eval(&l, 0, 0, LENGTH, &same) && same, "no thread is left");
+	no_threads = false;
+	ok(!eval(&l, 1, 0, LENGTH, &same) && same, "and now there are");
+	line_stop(&l);
+}
+
+struct neighbour {
+	struct line l;
+	uint32_t seq;
+	bool good;
+};
+
+/* Makes an engine from its plan, computes, and frees it, again and again. */
+static void *come_and_go(void *arg)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	struct neighbour *n = arg;
+	struct line *l = &n->l;
+
+	n->good = true;
+	for (int round = 0; round < 4 && n->good; round++) {
+		bool same = false;
+
+		n->good = !accel_engine_new(l->plan, l->dev, l->n, &o, &l->engine) &&
+			  !accel_seq_new(l->engine, &l->seq[n->seq]) && !eval(l, n->seq, 0, LENGTH, &same) && same;
+		accel_seq_free(l->seq[n->seq]);
+		accel_engine_free(l->engine);
+	}
+	l->seq[n->seq] = NULL;
+	l->engine = NULL;
+	return NULL;
+}
+
+/* Several engines share processors, and threads make and free them at once. */
+static void test_neighbours(const struct subject *s)
+{
+	struct neighbour n[SEQS];
+	pthread_t t[SEQS];
+	struct line l = { .s = s };
+
+	line_open(&l, 2, 0, NULL);
+	for (uint32_t i = 0; i < SEQS; i++) {
+		split(&l);
+		ok(!line_start(&l, 1 + 2 * i, (struct accel_engine_opts) { .strict = true }), "%s", places_text(&l));
+		for (uint32_t k = 0; k < SEQS; k++)
+			accel_seq_free(l.seq[k]);
+		accel_engine_free(l.engine);
+		n[i] = (struct neighbour) { .l = l, .seq = i };
+		memset(n[i].l.seq, 0, sizeof(n[i].l.seq));
+	}
+	for (uint32_t i = 0; i < SEQS; i++)
+		pthread_create(&t[i], NULL, come_and_go, &n[i]);
+	for (uint32_t i = 0; i < SEQS; i++) {
+		pthread_join(t[i], NULL);
+		ok(n[i].good, "engine %u beside others", i);
+		accel_plan_free(n[i].l.plan);
+	}
+	for (uint32_t i = 0; i < l.n; i++)
+		accel_close(l.dev[i]);
+}
+
 /* One processor fails in the middle of a prompt: it is the one that is blamed, and all rows are there. */
 static void test_failure(const struct subject *s, uint32_t n, uint32_t faulty, const char *fault, int err, const char *says)
 {
@@ -567,8 +652,8 @@ static void test_experts(const struct subject *s)
 		bool same;
 
 		line_open(&l, 1 + i, 0, NULL);
-		for (uint32_t k = 0; k < s->info.n_layers; k++)
-			l.places[k] = ACCEL_PLACE_DEVICE(0);
+		for (uint32_t k = 0; k < s->info.n_layers; k++)	/* the last: so that the second is not idle */
+			l.places[k] = ACCEL_PLACE_DEVICE(i && k + 1 == s->info.n_layers);
 		for (l.most = 64 << 10; l.most < 64 << 20; l.most += 4096) {	/* until there is room for some */
 			random_state = 1;
 			if (!line_start(&l, 3, (struct accel_engine_opts) { .strict = true }) && on_card(&l) >= 9)
@@ -586,6 +671,41 @@ static void test_experts(const struct subject *s)
 	   "%llu were chosen, %llu of them there; of %llu %llu",
 	   (unsigned long long)st[0].expert_uses, (unsigned long long)st[0].expert_hits,
 	   (unsigned long long)st[1].expert_uses, (unsigned long long)st[1].expert_hits);
+}
+
+/* A processor that has no layers is as if it were not there: no memory is taken for its sake, and a prompt on the other
+ * one ends as soon as it is cancelled. */
+static void test_idle(const struct subject *s)
+{
+	uint64_t host[2] = { 0 }, device[2] = { 0 }, submits[2] = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		struct line l = { .s = s };
+		struct accel_input in;
+		struct accel_step *step = NULL;
+		char reply[256];
+
+		random_state = 3;
+		line_open(&l, 1 + i, 0, NULL);
+		for (uint32_t k = 0; k < s->info.n_layers; k++)
+			l.places[k] = ACCEL_PLACE_DEVICE(0);
+		ok(!line_start(&l, 4, (struct accel_engine_opts) { .strict = true }), "%d of them idle", i);
+		host[i] = plan_info(l.plan).host_bytes;
+		device[i] = plan_info(l.plan).device_bytes;
+		accel_dev_control(l.dev[0], "slow ring 0 1000", reply, sizeof(reply));
+		in = input(&l, 0, 0, LENGTH, ACCEL_WANT_LAST);
+		ok(!accel_step_submit(l.engine, &in, 1, NULL, &step), "a prompt of %d passes", LENGTH / 4);
+		nanosleep(&(struct timespec) { .tv_nsec = 30000000 }, NULL);
+		accel_step_cancel(step);
+		ok(accel_step_wait(step, INT64_MAX) == -ECANCELED, "is cancelled in its first");
+		accel_step_free(step);
+		submits[i] = line_stats(&l).submits;
+		line_stop(&l);
+	}
+	ok(host[0] == host[1] && device[0] == device[1], "%llu bytes of the host, with an idle one %llu",
+	   (unsigned long long)host[0], (unsigned long long)host[1]);
+	ok(submits[0] && submits[1] <= 2, "%llu submissions, with an idle one %llu", (unsigned long long)submits[0],
+	   (unsigned long long)submits[1]);
 }
 
 /* What is foretold: parts of the prompt at once, a token in turns. */
@@ -667,6 +787,9 @@ int main(void)
 	for (uint32_t i = 0; i < 4; i++)
 		test_all(&subjects[i], i);
 	test_experts(&subjects[3]);
+	test_idle(&subjects[0]);
+	test_no_thread(&subjects[0]);
+	test_neighbours(&subjects[0]);
 	test_splits(&subjects[4], 2, false);
 	test_overlap(&subjects[4]);
 	test_foretold(&subjects[4]);
