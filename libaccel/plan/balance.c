@@ -124,7 +124,7 @@ void balance(struct planner *pl)
 	struct accel_plan *p = pl->p;
 	const size_t size = p->m->n_layers * sizeof(*p->layers);
 	struct accel_layer *best, *even;
-	double least;
+	double least, told;
 	bool embeds;
 
 	if (!may_be_spread(pl))
@@ -140,8 +140,9 @@ void balance(struct planner *pl)
 		if (!spread_evenly(pl, n, embeds, even))
 			continue;
 		memcpy(p->layers, even, size);
-		if (takes(p) < least) {
-			least = takes(p);
+		told = takes(p);
+		if (told >= 0 && told < least) {
+			least = told;
 			memcpy(best, even, size);
 		}
 	}
