@@ -106,11 +106,14 @@ INLINE void settle(struct panel *p, const struct weight_type *t, uint32_t blocks
 		if (t->group == 16 && t->offset)
 			p->both[b] = beside(p->scale[2 * b], p->scale[2 * b + 1]);
 	UNROLL
-	for (int i = 0; i < BLOCKS * 32 / t->group; i++)
+	for (int i = 0; i < 2 * BLOCKS; i++) {	/* a bound that compilers see at -O1, too */
+		if (i * t->group >= BLOCKS * 32)
+			continue;
 		if (t->minima)	/* not below 0 */
 			p->scale[i] |= p->scale[i] << 16;
 		else
 			p->scale[i] = beside(p->scale[i], p->scale[i]);
+	}
 	if (t->minima)
 		settle_minima(p, t);
 }
