@@ -10,25 +10,9 @@
 
 #include "error.h"
 #include "host.h"
-#include "model/gguf.h"
 #include "op/op.h"
 #include "opts.h"
 #include "stream.h"
-#include "worth.h"
-
-#define DEFAULT_CTX 4096u
-#define DEFAULT_BATCH 512u
-#define LEAST_BATCH 16u
-#define MAX_SEQS 4096u
-#define MAX_FLIGHTS 8u
-/* Positions of a page: the table of a sequence is short, and little of a page is left over. */
-#define LEAST_PAGE 64u
-#define TABLE_PAGES 1024u
-/* States of a sequence that are kept beside the newest and the one that is computed. */
-#define CHECKPOINTS 6u
-#define MAX_CHECKPOINTS 1024u
-/* Logits of a step, beyond the first row. */
-#define LOGITS_BYTES (16ull << 20)
 
 const char *accel_reason_name(enum accel_reason reason)
 {
@@ -73,7 +57,6 @@ void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ..
 	vsnprintf(a->detail, sizeof(a->detail), fmt, ap);
 	va_end(ap);
 }
-
 
 /* False: the processor cannot run the layer, and *a says why. */
 static bool able(const struct planner *pl, const struct accel_devinfo *dev, struct accel_layer *a)
@@ -155,7 +138,7 @@ static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 	return true;
 }
 
-static bool is_far(const struct accel_layer *a)
+bool is_far(const struct accel_layer *a)
 {
 	return a->weights != ACCEL_WEIGHTS_CARD;
 }
@@ -202,8 +185,7 @@ static uint32_t place_each(struct planner *pl, bool onward)
 	return on;
 }
 
-/* Layers that could be on a processor are not for want of room. */
-static bool lacks_room(const struct accel_plan *p)
+bool lacks_room(const struct accel_plan *p)
 {
 	for (uint32_t i = 0; i < p->m->n_layers; i++)
 		if (p->layers[i].reason == ACCEL_REASON_NO_MEMORY)
@@ -212,7 +194,7 @@ static bool lacks_room(const struct accel_plan *p)
 }
 
 /* A layer in the rest of a processor's memory is better than one on the CPU. */
-static uint32_t place_all(struct planner *pl)
+uint32_t place_all(struct planner *pl)
 {
 	const struct accel_plan *p = pl->p;
 	const uint32_t n = p->m->n_layers;
@@ -224,321 +206,6 @@ static uint32_t place_all(struct planner *pl)
 	if (may_be_far(pl) && (pl->o.stream == ACCEL_STREAM_ALWAYS || lacks_room(p)))
 		on = place_far(pl);
 	return on;
-}
-
-/* ---- is it worth it? ---- */
-
-static bool is_free(const struct planner *pl, uint32_t i)
-{
-	return pl->p->layers[i].device >= 0 &&
-	       (!pl->o.n_places || pl->o.places[i] == ACCEL_PLACE_ANY);
-}
-
-static void refuse(struct planner *pl, uint32_t i, double there, double here)
-{
-	struct accel_layer *a = &pl->p->layers[i];
-
-	if (is_far(a))
-		pl->slower[i] |= 1ull << a->device;
-	decide(a, ACCEL_REASON_SLOWER, "a prompt of %u tokens and %u more take %.3g ms on %s at the least, %.3g ms on this CPU",
-	       WORTH_PROMPT, WORTH_ANSWER, there * 1e3, pl->devs[a->device]->name, here * 1e3);
-}
-
-/* Layers first .. end - 1 follow each other on one processor: is what they gain more than what going there
- * and back takes?  Returns how many were, or with look would be, refused. */
-static uint32_t weigh_run(struct planner *pl, uint32_t first, uint32_t end, const struct cpu_speed *cpu,
-			  bool look)
-{
-	const struct shape *shape = &pl->p->shape;
-	const struct accel_devinfo *dev = pl->devs[pl->p->layers[first].device];
-	double border = worth_of_border(pl->p->m->n_embd, shape, dev);
-	double there = (first ? border : 0) + (end < pl->p->m->n_layers ? border : 0), here = 0;
-	uint32_t n = 0;
-
-	for (uint32_t i = first; i < end; i++) {
-		there += worth_on_device(&pl->costs[i], pl->p->m, shape, dev);
-		here += worth_on_cpu(&pl->costs[i], pl->p->m, shape, cpu);
-	}
-	if (there <= here)
-		return 0;
-	for (uint32_t i = first; i < end; i++)
-		if (is_free(pl, i)) {
-			n++;
-			if (!look)
-				refuse(pl, i, there, here);
-		}
-	return n;
-}
-
-/* What the residual stream would take to and from this layer, if it left the processor it is on. */
-static double borders_of(const struct planner *pl, uint32_t i)
-{
-	const struct accel_layer *l = pl->p->layers;
-	const double border = worth_of_border(pl->p->m->n_embd, &pl->p->shape, pl->devs[l[i].device]);
-
-	return (i && l[i - 1].device == l[i].device ? border : 0) +
-	       (i + 1 < pl->p->m->n_layers && l[i + 1].device == l[i].device ? border : 0);
-}
-
-static uint32_t weigh(struct planner *pl, const struct cpu_speed *cpu, bool look)
-{
-	const struct shape *shape = &pl->p->shape;
-	struct accel_layer *l = pl->p->layers;
-	uint32_t n = pl->p->m->n_layers, refused = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		double there, here;
-
-		if (!is_free(pl, i))
-			continue;
-		there = worth_on_device(&pl->costs[i], pl->p->m, shape, pl->devs[l[i].device]);
-		here = worth_on_cpu(&pl->costs[i], pl->p->m, shape, cpu);
-		if (there <= here + borders_of(pl, i))
-			continue;
-		refused++;
-		if (!look)
-			refuse(pl, i, there, here);
-	}
-	for (uint32_t i = 0, end; i < n; i = end) {
-		end = i + 1;
-		if (l[i].device < 0)
-			continue;
-		while (end < n && l[end].device == l[i].device)
-			end++;
-		refused += weigh_run(pl, i, end, cpu, look);
-	}
-	return refused;
-}
-
-static int cost_all(struct planner *pl)
-{
-	const struct accel_plan *p = pl->p;
-	int err = 0;
-
-	for (uint32_t i = 0; i < p->m->n_layers && !err; i++)
-		err = cost_layer(&pl->costs[i], p->m, &p->m->layers[i], &p->shape, &p->layers[i]);
-	return err;
-}
-
-/* Where weights are in the host's memory and the CPU is faster, the layer is its, or another processor's, and others
- * have its room. */
-static bool leave_far(struct planner *pl)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; i < pl->p->m->n_layers; i++) {
-		struct accel_layer *a = &pl->p->layers[i];
-
-		if (a->device >= 0 || a->reason != ACCEL_REASON_SLOWER || !is_far(a))
-			continue;
-		set_weights(pl->p, a, ACCEL_WEIGHTS_CARD);
-		any = true;
-	}
-	return any;
-}
-
-/* The CPU is measured only if one that is faster than any would be faster at something. */
-static int weigh_all(struct planner *pl)
-{
-	static const struct cpu_speed fastest = { 400e9, 8e12, 4e12, 2e12 };
-	struct cpu_speed cpu;
-	int err = cost_all(pl);
-
-	if (err)
-		return err;
-	if (pl->o.stream == ACCEL_STREAM_ALWAYS || !weigh(pl, &fastest, true))
-		return 0;
-	err = cpu_speed(&cpu);
-	if (err)
-		return fail(err, "the CPU's speed could not be measured: %s", strerror(-err));
-	for (uint32_t i = 0; i < pl->p->n_devices; i++) {
-		weigh(pl, &cpu, false);
-		if (!leave_far(pl))
-			return 0;
-		place_far(pl);
-		err = cost_all(pl);
-		if (err)
-			return err;
-	}
-	weigh(pl, &cpu, false);
-	leave_far(pl);
-	return 0;
-}
-
-/* ---- tokens at once ---- */
-
-static uint32_t logits_rows(const struct accel_model *m, uint32_t batch)
-{
-	uint64_t rows = LOGITS_BYTES / sizeof(float) / m->n_vocab;
-
-	return !rows ? 1 : rows < batch ? rows : batch;
-}
-
-static void set_batch(struct accel_plan *p, uint32_t batch)
-{
-	p->shape.batch = batch;
-	p->shape.out = logits_rows(p->m, batch);
-}
-
-/* So few tokens at once that no layer runs into a timeout: a single layer cannot be cut. */
-static void most_in_time(const struct planner *pl, const struct accel_devinfo *dev, uint32_t *batch)
-{
-	const struct accel_plan *p = pl->p;
-	struct load load = { .out = logits_rows(p->m, *batch) };
-	uint64_t most = 1;
-
-	for (uint32_t i = 0; i < *batch; i++)	/* the last of as many sequences */
-		load_add(&load, p->m, p->shape.ctx - 1, 1);
-	for (uint32_t i = 0; i < p->m->n_layers; i++) {
-		struct op_work sum = { 0 };
-
-		cost_add(&sum, &pl->costs[i], &load);
-		if (cost_work(&sum) > most)
-			most = cost_work(&sum);
-	}
-	most = most / *batch + 1;	/* of a token */
-	while (*batch > 1 && most * *batch > cost_job_work(dev))
-		*batch = (*batch + 1) / 2;
-}
-
-/* So few tokens at once that no command has too many rows, though they are seen as several times as many. */
-static uint32_t most_rows(const struct accel_plan *p, uint32_t batch)
-{
-	for (uint32_t i = 0; i < p->m->n_times; i++) {
-		/* those by page are rows of results, the others of activations, too */
-		const uint32_t times = model_times_of(p->m, i, &p->shape);
-		const uint32_t limit = p->m->by_page[i] ? OCTANS_MAX_ROWS : OCTANS_MAX_TOKENS;
-
-		if (times && batch > limit / times)
-			batch = limit / times ? limit / times : 1;
-	}
-	return batch < OCTANS_MAX_TOKENS ? batch : OCTANS_MAX_TOKENS;
-}
-
-/* ---- how far ---- */
-
-static bool has_far(const struct accel_plan *p)
-{
-	for (uint32_t i = 0; i < p->m->n_layers; i++)
-		if (p->layers[i].device >= 0 && p->layers[i].host_bytes)
-			return true;
-	return false;
-}
-
-/* Layers are to be on processors, also where the CPU were faster. */
-static bool has_wish(const struct planner *pl)
-{
-	for (uint32_t i = 0; i < pl->o.n_places; i++)
-		if (pl->o.places[i] >= ACCEL_PLACE_DEVICE(0))
-			return true;
-	return false;
-}
-
-/* A plan that may be made. */
-struct proposal {
-	uint32_t batch;
-	bool no_far;
-	double takes;			/* seconds of a prompt and an answer */
-	struct accel_layer *layers;	/* [n_layers] */
-};
-
-/* Makes it, and keeps it if it is the best so far. */
-static int try_proposal(struct planner *pl, uint32_t batch, bool no_far, struct proposal *best)
-{
-	struct accel_prediction told = { .sz = sizeof(told) };
-	struct accel_plan *p = pl->p;
-	const size_t size = p->m->n_layers * sizeof(*p->layers);
-	double takes;
-	int err;
-
-	memset(pl->slower, 0, p->m->n_layers * sizeof(*pl->slower));
-	pl->no_far = no_far;
-	set_batch(p, batch);
-	place_all(pl);
-	err = weigh_all(pl);
-	if (!err)
-		err = accel_plan_predict(p, worth_prompt(&p->shape), &told);
-	if (err)
-		return err;
-	takes = told.prompt_s + WORTH_ANSWER * told.token_s;
-	if (best->batch && takes >= best->takes)
-		return 0;
-	*best = (struct proposal) { .batch = batch, .no_far = no_far, .takes = takes, .layers = best->layers };
-	memcpy(best->layers, p->layers, size);
-	return 0;
-}
-
-/*
- * Where weights have no room, activations take some of it, and the more tokens are computed at once, the less often
- * the others are read: what is best is told by what it takes, and so is whether none are to be read over the bus.
- */
-static int choose_far(struct planner *pl, uint32_t batch)
-{
-	struct accel_plan *p = pl->p;
-	struct proposal best = { .layers = calloc(p->m->n_layers, sizeof(*p->layers)) };
-	int err = best.layers ? 0 : fail(-ENOMEM, "no memory for a plan");
-
-	for (uint32_t b = batch; !err; b = (b + 1) / 2) {
-		err = try_proposal(pl, b, false, &best);
-		if (pl->o.batch || b <= LEAST_BATCH)
-			break;
-	}
-	for (uint32_t b = batch; !err && !has_wish(pl); b = (b + 1) / 2) {
-		err = try_proposal(pl, b, true, &best);
-		if (pl->o.batch || b <= LEAST_BATCH)
-			break;
-	}
-	if (!err) {
-		set_batch(p, best.batch);
-		pl->no_far = best.no_far;
-		memcpy(p->layers, best.layers, p->m->n_layers * sizeof(*p->layers));
-	}
-	free(best.layers);
-	return err;
-}
-
-/*
- * Tokens at once: as many as do well, but, unless the user wants it so, activations do not take the
- * room of layers.  So a larger card never has fewer of them.
- */
-static int choose_batch(struct planner *pl)
-{
-	struct accel_plan *p = pl->p;
-	uint32_t batch = pl->o.batch ? pl->o.batch : DEFAULT_BATCH, best, most;
-	uint64_t all = (uint64_t)p->shape.ctx * p->shape.seqs;
-	int err;
-
-	if (batch > all)
-		batch = all;
-	batch = most_rows(p, batch);
-	set_batch(p, batch);
-	err = cost_all(pl);
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < p->n_devices; i++)
-		most_in_time(pl, pl->devs[i], &batch);
-	best = batch;
-	set_batch(p, batch);
-	most = place_all(pl);
-	if (pl->o.stream == ACCEL_STREAM_AUTO && p->n_devices && (has_far(p) || lacks_room(p)) &&
-	    worth_prompt(&p->shape) < p->shape.ctx)
-		return choose_far(pl, batch);
-	while (!pl->o.batch && p->n_devices && batch > LEAST_BATCH && most < p->m->n_layers) {
-		uint32_t on;
-
-		batch = (batch + 1) / 2;
-		set_batch(p, batch);
-		on = place_all(pl);
-		if (on > most) {
-			most = on;
-			best = batch;
-		}
-	}
-	if (best != batch) {
-		set_batch(p, best);
-		place_all(pl);
-	}
-	return weigh_all(pl);
 }
 
 /* ---- what may be taken of the host ---- */
@@ -579,162 +246,6 @@ static int keep_budget(struct planner *pl)
 		    (unsigned long long)pl->o.max_host_bytes / 1024);
 }
 
-/* ---- options ---- */
-
-static int check_kv_type(const struct accel_plan *p, enum accel_kv_type type)
-{
-	if ((unsigned int)type > ACCEL_KV_Q8_0)
-		return fail(-EINVAL, "%d is not a type of KV cache", type);
-	for (uint32_t i = 0; i < p->m->n_layers && type == ACCEL_KV_Q8_0; i++)
-		if (p->m->layers[i].state.head_dim % 32)
-			return fail(-EINVAL, "a KV cache in Q8_0 needs heads of a multiple of 32 elements, this model's have %u: use F16 or F32",
-				    p->m->layers[i].state.head_dim);
-	return 0;
-}
-
-static int check_places(const struct planner *pl)
-{
-	const struct accel_plan_opts *o = &pl->o;
-
-	if (!o->n_places)
-		return 0;
-	if (o->n_places != pl->p->m->n_layers || !o->places)
-		return fail(-EINVAL, "places of %u layers were given, the model has %u", o->n_places,
-			    pl->p->m->n_layers);
-	for (uint32_t i = 0; i < o->n_places; i++)
-		if (o->places[i] >= ACCEL_PLACE_DEVICE(0) &&
-		    o->places[i] - ACCEL_PLACE_DEVICE(0) >= pl->p->n_devices)
-			return fail(-EINVAL, "layer %u is to be on processor %u, there are %u", i,
-				    o->places[i] - ACCEL_PLACE_DEVICE(0), pl->p->n_devices);
-	return 0;
-}
-
-static uint32_t log2_of(uint32_t x)
-{
-	return 31 - __builtin_clz(x);
-}
-
-/* Pages of this size, and as many as the caller wants. */
-static uint64_t set_pages(struct shape *s, const struct accel_plan_opts *o, uint32_t page_log2)
-{
-	uint64_t pages;
-
-	s->page_log2 = page_log2;
-	pages = o->positions ? (o->positions + (1u << page_log2) - 1) >> page_log2 :
-		(uint64_t)shape_seq_pages(s) * s->seqs;
-	s->pages = pages < OCTANS_MAX_ROWS ? pages : OCTANS_MAX_ROWS;
-	return pages;
-}
-
-/* Are they so few that tables of them have the columns that commands take, and that commands which look at all
- * of a sequence, each of its pages as a plane, take so many? */
-static bool pages_fit(const struct accel_plan *p)
-{
-	const uint64_t of_seq = shape_seq_pages(&p->shape);
-
-	for (uint32_t i = 0; i < p->m->n_times; i++)
-		if (p->m->by_page[i] && (p->shape.pages > OCTANS_MAX_PLANES || of_seq > OCTANS_MAX_SELECTED ||
-					 of_seq * p->m->times[i] > OCTANS_MAX_ROWS))
-			return false;
-	return of_seq <= OCTANS_MAX_COLS;
-}
-
-static int choose_pages(struct accel_plan *p, const struct accel_plan_opts *o)
-{
-	struct shape *s = &p->shape;
-	uint32_t log2 = log2_of(o->page ? o->page : LEAST_PAGE);
-	uint64_t pages;
-
-	if (o->page & (o->page - 1) || o->page > 1u << OCTANS_MAX_PAGE_LOG2)
-		return fail(-EINVAL, "pages of %u positions cannot be had: it must be a power of two up to %u",
-			    o->page, 1u << OCTANS_MAX_PAGE_LOG2);
-	pages = set_pages(s, o, log2);
-	while (!o->page && log2 < OCTANS_MAX_PAGE_LOG2 && (shape_seq_pages(s) > TABLE_PAGES || !pages_fit(p)))
-		pages = set_pages(s, o, ++log2);
-	if (pages << log2 > OCTANS_MAX_ROWS || o->positions > OCTANS_MAX_ROWS)
-		return fail(-EINVAL, "%llu positions of all sequences are above the limit of %u",
-			    o->positions ? (unsigned long long)o->positions :
-			    (unsigned long long)pages << log2, OCTANS_MAX_ROWS);
-	if (p->m->list && (uint64_t)shape_seq_pages(s) << log2 > OCTANS_MAX_COLS)
-		return fail(-EINVAL, "a context of %u positions is above the %u that an indexer can look through", s->ctx,
-			    OCTANS_MAX_COLS);
-	if (!pages_fit(p))
-		return fail(-EINVAL, "pages of %u positions are too small for so many: a sequence would have %u, all together %u; larger ones are fewer",
-			    1u << log2, shape_seq_pages(s), s->pages);
-	return 0;
-}
-
-/* For as many sequences as there are pages for if they are long. */
-static int choose_slots(struct accel_plan *p, const struct accel_plan_opts *o)
-{
-	struct shape *s = &p->shape;
-	uint64_t n = s->pages / shape_seq_pages(s);
-
-	if (o->checkpoints > MAX_CHECKPOINTS)
-		return fail(-EINVAL, "%u checkpoints of a sequence are above the limit of %u", o->checkpoints,
-			    MAX_CHECKPOINTS);
-	s->marks = 1 + (o->checkpoints ? o->checkpoints : CHECKPOINTS);
-	n = (n > s->seqs ? n : s->seqs) * (s->marks + 1);
-	for (uint32_t i = 0; i < p->m->n_layers; i++)
-		if (layer_has_state(&p->m->layers[i]))
-			s->slots = n < OCTANS_MAX_ROWS ? n : OCTANS_MAX_ROWS;
-	return 0;
-}
-
-/* Passes under way at once on so many processors: one for each, and one for the CPU, or that begins while results of
- * another are taken. */
-static uint32_t flights(uint32_t n)
-{
-	if (n < 2)
-		return 1;
-	return n < MAX_FLIGHTS ? n + 1 : MAX_FLIGHTS;
-}
-
-/* Processors that have layers. */
-static uint32_t count_used(const struct accel_plan *p)
-{
-	uint64_t seen = 0;
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < p->m->n_layers; i++) {
-		const int32_t device = p->layers[i].device;
-
-		if (device < 0 || seen >> device & 1)
-			continue;
-		seen |= 1ull << device;
-		n++;
-	}
-	return n;
-}
-
-static int read_opts(struct planner *pl, const struct accel_plan_opts *opts)
-{
-	const struct accel_model *m = pl->p->m;
-	struct accel_plan_opts *o = &pl->o;
-	struct shape *s = &pl->p->shape;
-	int err = opts_read(o, sizeof(*o), opts, "plan options");
-
-	if (err)
-		return err;
-	s->ctx = o->ctx ? o->ctx : m->n_ctx_train < DEFAULT_CTX ? m->n_ctx_train : DEFAULT_CTX;
-	s->seqs = o->seqs ? o->seqs : 1;
-	s->windows = m->n_windows;
-	s->flights = flights(pl->p->n_devices);	/* fewer, if some turn out to have no layers */
-	s->kv_type = o->kv_type;
-	if ((unsigned int)o->stream > ACCEL_STREAM_ALWAYS)
-		return fail(-EINVAL, "%d is no way to keep weights in the host's memory", o->stream);
-	if (s->ctx > MAX_CTX)
-		return fail(-EINVAL, "a context of %u positions is above the limit of %u", s->ctx, MAX_CTX);
-	if (s->seqs > MAX_SEQS)
-		return fail(-EINVAL, "%u sequences at once are above the limit of %u", s->seqs, MAX_SEQS);
-	err = check_kv_type(pl->p, o->kv_type);
-	if (!err)
-		err = check_places(pl);
-	if (!err)
-		err = choose_pages(pl->p, o);
-	return err ? err : choose_slots(pl->p, o);
-}
-
 /* ---- the plan ---- */
 
 static uint64_t layer_kv_bytes(const struct accel_plan *p, const struct layer *l)
@@ -762,6 +273,23 @@ static void describe(struct accel_plan *p)
 	}
 }
 
+/* Processors that have layers. */
+static uint32_t count_used(const struct accel_plan *p)
+{
+	uint64_t seen = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->m->n_layers; i++) {
+		const int32_t device = p->layers[i].device;
+
+		if (device < 0 || seen >> device & 1)
+			continue;
+		seen |= 1ull << device;
+		n++;
+	}
+	return n;
+}
+
 static int make(struct planner *pl, const struct accel_plan_opts *opts)
 {
 	struct accel_plan *p = pl->p;
@@ -778,7 +306,7 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 	if (!p->layers || !p->streams || !p->device_bytes || !p->devs || !pl->mine || !pl->costs || !pl->slower)
 		return fail(-ENOMEM, "no memory for a plan");
 	memcpy(p->devs, pl->read, p->n_devices * sizeof(*p->devs));
-	err = read_opts(pl, opts);
+	err = plan_read_opts(pl, opts);
 	if (err)
 		return err;
 	describe(p);
@@ -789,7 +317,7 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 		err = cost_all(pl);
 	if (!err)
 		balance(pl);
-	p->shape.flights = flights(count_used(p));
+	p->shape.flights = plan_flights(count_used(p));
 	for (uint32_t i = 0; i < p->n_devices && !err; i++)
 		p->device_bytes[i] = bytes_on(pl, i, UINT32_MAX);
 	return err;

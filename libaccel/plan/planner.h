@@ -41,6 +41,27 @@ uint64_t room_on(const struct planner *pl, uint32_t device);
 /* Puts a layer, with its weights where it says, on the first processor from that one on that may have it. */
 void place(struct planner *pl, struct accel_layer *a, uint32_t from);
 
+/* Are weights of it, wherever it is, in the host's memory for a processor? */
+bool is_far(const struct accel_layer *a);
+/* Layers that could be on a processor are not for want of room. */
+bool lacks_room(const struct accel_plan *p);
+/* All layers, as steps are now.  Returns how many are on processors. */
+uint32_t place_all(struct planner *pl);
+
+/* plan_opts.c: -errno, with a sentence. */
+int plan_read_opts(struct planner *pl, const struct accel_plan_opts *opts);
+/* Passes under way at once on so many processors: one for each, and one for the CPU, or that begins while results of
+ * another are taken. */
+uint32_t plan_flights(uint32_t n);
+
+/* weigh.c: what layers cost as they are placed now, -ENOMEM; those that the CPU is faster at are its, -errno. */
+int cost_all(struct planner *pl);
+int weigh_all(struct planner *pl);
+
+/* batch.c: places layers with as many tokens at once as do best, -errno; and sets how many there are. */
+int choose_batch(struct planner *pl);
+void set_batch(struct accel_plan *p, uint32_t batch);
+
 /* balance.c: of one that has room, over several processors: some layers may change places. */
 void balance(struct planner *pl);
 
