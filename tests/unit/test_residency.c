@@ -4,9 +4,11 @@
  * and what becomes of them when a processor, or memory, fails.  Experts that come and go: test_moe.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "demo_rig.h"
 #include "device/transport.h"
@@ -284,6 +286,38 @@ static void test_no_host(const float *want)
 
 /* ---- who comes and who goes ---- */
 
+static unsigned long long counted(struct accel_dev *dev, const char *name)
+{
+	char reply[2048];
+	const char *at;
+
+	if (accel_dev_control(dev, "stat", reply, sizeof(reply)))
+		return 0;
+	at = strstr(reply, name);
+	return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/* Whether all is well is asked often, and no weights are copied for the answer. */
+static void test_asking(void)
+{
+	struct rig r = make("sim:rings=1", to_card((struct accel_plan_opts) { .ctx = 64, .stream = ACCEL_STREAM_ALWAYS }));
+	const int32_t tokens[3] = { 5, 6, 7 };
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	unsigned long long before, jobs, asked;
+
+	before = counted(r.dev, "pcie_read=");
+	ok(!rig_eval(&r, tokens, 3, ACCEL_WANT_LAST, NULL) && counted(r.dev, "pcie_read=") - before > mi.weight_bytes / 2,
+	   "a step copies weights: %llu bytes", counted(r.dev, "pcie_read=") - before);
+	before = counted(r.dev, "pcie_read=");
+	jobs = counted(r.dev, "jobs=");
+	ok(!accel_seq_save(r.seq, fd), "a sequence is saved");
+	jobs = counted(r.dev, "jobs=") - jobs;
+	asked = counted(r.dev, "pcie_read=") - before;
+	ok(jobs && asked < 65536, "%llu jobs ask, for which %llu bytes are read over the bus", jobs, asked);
+	close(fd);
+	rig_free(&r);
+}
+
 static void test_experts(void)
 {
 	static const uint32_t n[2] = { 8, 5 }, some[2] = { 2, 1 };
@@ -347,6 +381,7 @@ int main(void)
 	test_two();
 	test_nothing();
 	test_budget();
+	test_asking();
 	test_experts();
 	test_shares();
 	free(want);
