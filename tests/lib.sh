@@ -51,7 +51,11 @@ report() {	# NAME STATUS SECONDS LOG
 	failed=$((failed + suite_bad))
 	printf '%-28s %5d passed %3d failed  %4d s\n' "$1" "$suite_ok" "$suite_bad" "$3"
 	if [ "$suite_bad" -ne 0 ]; then
-		grep -v '^ok ' "$4" | tail -60 | sed 's/^/    /'
+		# Each that failed with what was said before it: a long suite's end tells nothing of it.
+		grep '^not ok ' "$4" | sed 's/^/    /'
+		grep -v '^ok ' "$4" | grep -B 15 -A 4 '^not ok ' | head -100 | sed 's/^/    | /'
+		echo "    and at the end:"
+		grep -v '^ok ' "$4" | tail -20 | sed 's/^/    | /'
 	fi
 }
 
