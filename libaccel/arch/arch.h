@@ -63,6 +63,7 @@ struct hparams {
 	/* Feed-forward networks */
 	uint32_t ff2;			/* gate and up in one */
 	float limit;			/* struct ffn's */
+	uint32_t input, inputs;		/* columns of a block's own, and of all blocks' */
 	float xielu_p, xielu_n, xielu_beta, xielu_eps;
 	/* Latent attention */
 	uint32_t q_rank, kv_rank, nope_dim, mla_key_dim, mla_value_dim;

@@ -623,6 +623,7 @@ static void tell_model(const struct loader *ld)
 	m->n_blocks = h->blocks;
 	m->n_ctx_train = h->ctx;
 	m->n_embd = h->embd;
+	m->n_stream = h->embd + h->inputs;
 	m->n_vocab = h->out_vocab;
 	m->n_tokens = h->vocab;
 	m->n_ff = h->ff;

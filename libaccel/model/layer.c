@@ -84,7 +84,15 @@ struct octans_tensor build_weight(const struct build *b, int slot)
 
 struct octans_tensor build_x(const struct build *b)
 {
-	return tensor_f32(b->at->x, b->shape->batch, b->layer->embd, b->rows);
+	struct octans_tensor x = tensor_f32(b->at->x, b->shape->batch, b->m->n_stream, b->rows);
+
+	x.cols = b->layer->embd;
+	return x;
+}
+
+struct octans_tensor build_beside(const struct build *b, uint32_t from, uint32_t n)
+{
+	return tensor_columns(build_x(b), from, n);
 }
 
 struct octans_tensor build_scratch(const struct build *b, unsigned int i)

@@ -260,7 +260,7 @@ struct layer_places {
 };
 
 struct places {
-	uint64_t x;			/* residual stream, F32 [batch, embd] */
+	uint64_t x;			/* residual stream, F32 [batch, the model's n_stream] */
 	uint64_t scratch[LAYER_SCRATCH];	/* F32 [batch, ..], of use within a layer */
 	uint64_t logits;		/* F32 [out, vocab] */
 	uint64_t page;			/* a page of keys or values on its way: keep_page_words() of the largest */
@@ -305,6 +305,8 @@ static inline bool build_has(const struct build *b, int slot)
 
 struct octans_tensor build_weight(const struct build *b, int slot);
 struct octans_tensor build_x(const struct build *b);
+/* What goes with the residual stream: n columns of its rows from that number on. */
+struct octans_tensor build_beside(const struct build *b, uint32_t from, uint32_t n);
 struct octans_tensor build_scratch(const struct build *b, unsigned int i);
 /* The same memory with times as many rows, n to be exact, of so many columns. */
 struct octans_tensor build_scratch_rows(const struct build *b, unsigned int i, int times, uint32_t n,
@@ -393,6 +395,7 @@ struct accel_model {
 	char name[128];
 	uint32_t n_layers, n_blocks;
 	uint32_t n_embd;
+	uint32_t n_stream;	/* columns of the residual stream's rows: n_embd, and what goes with it */
 	uint32_t n_vocab;	/* logits; tokens that may be given: */
 	uint32_t n_tokens;
 	uint32_t n_ctx_train;

@@ -30,7 +30,7 @@ static uint32_t weigh_run(struct planner *pl, uint32_t first, uint32_t end, cons
 {
 	const struct shape *shape = &pl->p->shape;
 	const struct accel_devinfo *dev = pl->devs[pl->p->layers[first].device];
-	double border = worth_of_border(pl->p->m->n_embd, shape, dev);
+	double border = worth_of_border(pl->p->m->n_stream, shape, dev);
 	double there = (first ? border : 0) + (end < pl->p->m->n_layers ? border : 0), here = 0;
 	uint32_t n = 0;
 
@@ -53,7 +53,7 @@ static uint32_t weigh_run(struct planner *pl, uint32_t first, uint32_t end, cons
 static double borders_of(const struct planner *pl, uint32_t i)
 {
 	const struct accel_layer *l = pl->p->layers;
-	const double border = worth_of_border(pl->p->m->n_embd, &pl->p->shape, pl->devs[l[i].device]);
+	const double border = worth_of_border(pl->p->m->n_stream, &pl->p->shape, pl->devs[l[i].device]);
 
 	return (i && l[i - 1].device == l[i].device ? border : 0) +
 	       (i + 1 < pl->p->m->n_layers && l[i + 1].device == l[i].device ? border : 0);
