@@ -139,7 +139,8 @@ enum arch_tensor_flags {
 };
 
 struct arch_tensor {
-	const char *name;	/* behind "blk.N." if it is of a block; NULL: it is only a part of whole */
+	const char *name;	/* behind "blk.N." if it is of a block, unless it begins with a dot, which is not
+				 * part of it; NULL: it is only a part of whole */
 	int slot;		/* of its layer's weights */
 	size_t planes, rows, cols;	/* ARCH_FIELD()s; a vector has one row and one plane, and is F32 or made so */
 	unsigned int flags;

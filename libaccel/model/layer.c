@@ -68,6 +68,11 @@ bool layer_has_state(const struct layer *l)
 	return l->state.fixed[0] || l->state.fixed[1];
 }
 
+bool layer_stays(const struct layer *l)
+{
+	return l->kind == &layer_embed && l->w[EMBED_INPUTS].data;
+}
+
 /* ---- recording ---- */
 
 struct octans_tensor build_weight(const struct build *b, int slot)

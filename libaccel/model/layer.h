@@ -31,7 +31,10 @@ struct weight {
  * may norm what they add (POST_W).
  */
 enum { NORM_W, NORM_B, POST_W, KIND_W };
-enum { EMBED_TABLE, EMBED_NORM, EMBED_NORM_B };
+enum {
+	EMBED_TABLE, EMBED_NORM, EMBED_NORM_B,
+	EMBED_INPUTS,			/* a token's row has the inputs of all blocks, side by side */
+};
 enum {
 	ATTN_NORM = NORM_W, ATTN_Q = KIND_W, ATTN_K, ATTN_V, ATTN_OUT, ATTN_BQ, ATTN_BK, ATTN_BV, ATTN_BOUT,
 	ATTN_QNORM, ATTN_KNORM, ATTN_SINKS, ATTN_SLOPES,
@@ -67,6 +70,11 @@ enum {
 	DELTA_NORM = NORM_W, DELTA_QKV = KIND_W, DELTA_Z, DELTA_BETA, DELTA_ALPHA, DELTA_BA, DELTA_CONV, DELTA_DT_B,
 	DELTA_A, DELTA_OUT_NORM, DELTA_OUT,
 	DELTA_QKVZ,			/* instead of QKV and Z; rows of each key head come one behind the other */
+};
+enum { INPUTS_PROJ = KIND_W, INPUTS_NORM };	/* the norm is of each block's */
+enum {
+	PLE_GATE = KIND_W, PLE_PROJ,
+	PLE_STREAM,			/* as FFN_STREAM */
 };
 enum { SHORTCONV_NORM = NORM_W, SHORTCONV_IN = KIND_W, SHORTCONV_CONV, SHORTCONV_OUT };
 enum { HEAD_NORM = NORM_W, HEAD_BOUT = KIND_W, HEAD_OUT };	/* HEAD_OUT: the last of its layer */
@@ -156,6 +164,15 @@ struct delta {
 	int times;			/* heads */
 };
 
+/* Inputs of blocks: columns of the rows of the residual stream, behind its own. */
+struct inputs {
+	uint32_t blocks, width;		/* so many, of so many columns each */
+};
+
+struct ple {
+	uint32_t from, width;		/* the block's own input: its columns */
+};
+
 struct head {
 	float scale;			/* of logits; 0: as they are */
 	float cap;			/* of logits; 0: none */
@@ -179,6 +196,8 @@ struct layer {
 		struct moe moe;
 		struct ssm2 ssm;
 		struct delta delta;
+		struct inputs inputs;
+		struct ple ple;
 		struct head head;
 	};
 	/* What it keeps of a sequence. */
@@ -376,7 +395,10 @@ uint64_t keep_bytes(const struct layer *l, enum keep keep, const struct shape *s
 /* I32s that a page takes; 0: none, or more than a row of a tensor may have. */
 uint32_t keep_page_words(const struct layer *l, enum keep keep, const struct shape *shape);
 bool layer_has_state(const struct layer *l);
-/* Appends the commands of a layer; grouped: as its kind is, else never in groups. */
+/* Has it a table that is most of a model, and of which a step reads a few rows?  It stays in the file. */
+bool layer_stays(const struct layer *l);
+/* Appends the commands of a layer; grouped: as its kind is, else never in groups.  index: of its places, if there
+ * are any; who records a layer by itself has them at 0. */
 void layer_record(struct build *b, uint32_t index, const struct layer *l, bool grouped);
 
 /* ---- the model ---- */

@@ -26,6 +26,8 @@ const char *accel_reason_name(enum accel_reason reason)
 		[ACCEL_REASON_CTX] = "context",
 		[ACCEL_REASON_LOST] = "lost",
 		[ACCEL_REASON_SLOWER] = "slower",
+		[ACCEL_REASON_TABLE] = "table",
+		[ACCEL_REASON_SHARED] = "shared",
 	};
 
 	return (unsigned int)reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "?";
@@ -65,6 +67,11 @@ static bool able(const struct planner *pl, const struct accel_devinfo *dev, stru
 	const struct layer *l = &p->m->layers[a->index];
 	uint64_t ops;
 
+	if (layer_stays(l)) {
+		decide(a, ACCEL_REASON_TABLE, "a step reads a few rows of its %llu KiB, which stay in the file",
+		       (unsigned long long)a->weight_bytes / 1024);
+		return false;
+	}
 	stream_layer_size(p->m, l, &p->shape, &ops);
 	ops |= 1ull << OCTANS_OP_MOVE | 1ull << OCTANS_OP_SIGNAL;	/* around every run of layers */
 	for (uint32_t op = 0; op < 64; op++)
@@ -193,15 +200,19 @@ bool lacks_room(const struct accel_plan *p)
 	return false;
 }
 
+uint32_t most_on(const struct accel_plan *p)
+{
+	return p->m->n_layers - layer_stays(&p->m->layers[0]);
+}
+
 /* A layer in the rest of a processor's memory is better than one on the CPU. */
 uint32_t place_all(struct planner *pl)
 {
 	const struct accel_plan *p = pl->p;
-	const uint32_t n = p->m->n_layers;
 	uint32_t on;
 
-	if (pl->p->n_devices > 1 && pl->o.stream != ACCEL_STREAM_ALWAYS && place_each(pl, true) == n)
-		return n;
+	if (p->n_devices > 1 && pl->o.stream != ACCEL_STREAM_ALWAYS && place_each(pl, true) == most_on(p))
+		return most_on(p);
 	on = place_each(pl, false);
 	if (may_be_far(pl) && (pl->o.stream == ACCEL_STREAM_ALWAYS || lacks_room(p)))
 		on = place_far(pl);

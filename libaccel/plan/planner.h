@@ -45,6 +45,8 @@ void place(struct planner *pl, struct accel_layer *a, uint32_t from);
 bool is_far(const struct accel_layer *a);
 /* Layers that could be on a processor are not for want of room. */
 bool lacks_room(const struct accel_plan *p);
+/* How many can be on processors, if these have room. */
+uint32_t most_on(const struct accel_plan *p);
 /* All layers, as steps are now.  Returns how many are on processors. */
 uint32_t place_all(struct planner *pl);
 

@@ -51,9 +51,9 @@ static void place_least(struct planner *pl, struct accel_layer *a, uint32_t from
 		place(pl, a, from);
 }
 
-static double whole(const struct accel_layer *a)
+static double whole(const struct planner *pl, const struct accel_layer *a)
 {
-	return (double)a->weight_bytes + a->kv_bytes;
+	return layer_stays(&pl->p->m->layers[a->index]) ? 0 : (double)a->weight_bytes + a->kv_bytes;
 }
 
 /* Each processor gets of the model what it has of all memory, so that most of it has room. */
@@ -65,7 +65,7 @@ static void spread(struct planner *pl)
 	uint32_t device = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		model += whole(&p->layers[i]);
+		model += whole(pl, &p->layers[i]);
 	for (uint32_t d = 0; d < p->n_devices; d++)
 		memory += room_on(pl, d);
 	until = room_on(pl, 0);
@@ -74,7 +74,7 @@ static void spread(struct planner *pl)
 
 		while (device + 1 < p->n_devices && given * memory > until * model)
 			until += room_on(pl, ++device);
-		given += whole(a);
+		given += whole(pl, a);
 		place_least(pl, a, pl->slower[i] ? 0 : device);
 		if (a->device > (int32_t)device && !pl->slower[i])
 			device = a->device;
