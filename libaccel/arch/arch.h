@@ -42,6 +42,7 @@ struct hparams {
 	/* One of so many does not, 0: all do; ARCH_YES or ARCH_NO: whether this does; or ARCH_UNSAID. */
 	uint32_t window_pattern;
 	uint32_t key_dim_swa, value_dim_swa;	/* of blocks that slide */
+	uint32_t shared_kv;		/* of blocks, at the end, those that use keys and values of others */
 	uint32_t no_rope;		/* this block's positions are not told */
 	uint32_t positions;		/* 1, unless a key says that no block's are */
 	float scale, cap, clamp, out_cap, alibi;

@@ -264,8 +264,11 @@ void build_stream(struct build *b, int slot)
 
 struct octans_tensor build_pool(const struct build *b, enum keep keep, uint32_t cols)
 {
+	const uint32_t of = b->layer->state.of;
+	const struct layer *l = of ? &b->m->layers[of] : b->layer;
+
 	return (struct octans_tensor) {
-		.va = b->own->keep[keep], .stride = keep_row(b->layer, keep, b->shape),
+		.va = b->kept->keep[keep], .stride = keep_row(l, keep, b->shape),
 		.rows = b->shape->pages << b->shape->page_log2, .cols = cols,
 		.type = kv_element(b->shape->kv_type),
 	};
@@ -308,6 +311,7 @@ void layer_record(struct build *b, uint32_t index, const struct layer *l, bool g
 
 	b->layer = l;
 	b->own = b->at->layers ? &b->at->layers[index] : &nowhere;
+	b->kept = b->at->layers && index && l->state.of ? &b->at->layers[l->state.of] : b->own;
 	if (grouped && l->kind->grouped)
 		record_in_groups(&b->r, record_group, b);
 	b->rows = OCTANS_DYN_ROWS(P_ROWS);	/* one token is a group by itself */

@@ -204,6 +204,8 @@ struct layer {
 	struct {
 		uint32_t k_cols, v_cols;	/* of each position's keys and values */
 		uint32_t head_dim;	/* which a block of the type that they are kept in must divide */
+		uint32_t of;		/* the layer before it whose keys and values it uses, with none of its
+					 * own; 0: it does not.  Both are on one processor, or on the CPU */
 		uint32_t fixed[2];	/* F32s of a state that positions change, and that cannot go back */
 	} state;
 };
@@ -297,6 +299,7 @@ struct build {
 	const struct places *at;
 	const struct layer *layer;	/* which is recorded ... */
 	const struct layer_places *own;	/* ... and its places */
+	const struct layer_places *kept;	/* and those of the layer that has its keys and values */
 	uint32_t rows;			/* OCTANS_DYN() of the rows that are worked on ... */
 	int group;			/* ... which are of this group; -1: all */
 };

@@ -9,11 +9,11 @@
 
 static bool is_free(const struct planner *pl, uint32_t i)
 {
-	return pl->p->layers[i].device >= 0 &&
+	return pl->p->layers[i].device >= 0 && owner_of(pl->p->m, i) == i &&
 	       (!pl->o.n_places || pl->o.places[i] == ACCEL_PLACE_ANY);
 }
 
-static void refuse(struct planner *pl, uint32_t i, double there, double here)
+static void refuse_one(struct planner *pl, uint32_t i, double there, double here)
 {
 	struct accel_layer *a = &pl->p->layers[i];
 
@@ -21,6 +21,14 @@ static void refuse(struct planner *pl, uint32_t i, double there, double here)
 		pl->slower[i] |= 1ull << a->device;
 	decide(a, ACCEL_REASON_SLOWER, "a prompt of %u tokens and %u more take %.3g ms on %s at the least, %.3g ms on this CPU",
 	       WORTH_PROMPT, WORTH_ANSWER, there * 1e3, pl->devs[a->device]->name, here * 1e3);
+}
+
+/* A layer, and those that use its keys and values. */
+static void refuse(struct planner *pl, uint32_t i, double there, double here)
+{
+	for (uint32_t k = i; k < pl->p->m->n_layers; k++)
+		if (owner_of(pl->p->m, k) == i)
+			refuse_one(pl, k, there, here);
 }
 
 /* Layers first .. end - 1 follow each other on one processor: is what they gain more than what going there
@@ -66,12 +74,16 @@ static uint32_t weigh(struct planner *pl, const struct cpu_speed *cpu, bool look
 	uint32_t n = pl->p->m->n_layers, refused = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		double there, here;
+		double there = 0, here = 0;
 
 		if (!is_free(pl, i))
 			continue;
-		there = worth_on_device(&pl->costs[i], pl->p->m, shape, pl->devs[l[i].device]);
-		here = worth_on_cpu(&pl->costs[i], pl->p->m, shape, cpu);
+		for (uint32_t k = i; k < n; k++) {
+			if (owner_of(pl->p->m, k) != i)
+				continue;
+			there += worth_on_device(&pl->costs[k], pl->p->m, shape, pl->devs[l[i].device]);
+			here += worth_on_cpu(&pl->costs[k], pl->p->m, shape, cpu);
+		}
 		if (there <= here + borders_of(pl, i))
 			continue;
 		refused++;

@@ -181,6 +181,7 @@ enum accel_kv_type {
 #define ACCEL_PLACE_CPU		1
 #define ACCEL_PLACE_DEVICE(i)	(2 + (i))	/* the processor of this index, also if it is slower;
 						 * else the CPU */
+/* A layer that uses the keys and values of another is where that is, whatever is said of it. */
 
 /*
  * Where the weights are that a processor computes a layer with.  It changes no bit of a result.  What is in the
