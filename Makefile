@@ -204,7 +204,7 @@ run: deps
 		$(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all && \
 	if [ -n "$$progress" ]; then printf '\033[K' >&2; fi
 	$(O)/accelctl run --device sim $(MODEL) "$(PROMPT)"
-	@echo 'And a model that has a layer of every kind (`$(O)/accelctl plan $(KINDS)` lists them):'
+	@echo 'And a model that has a layer of almost every kind (`$(O)/accelctl plan $(KINDS)` lists them):'
 	$(O)/accelctl run --device sim $(KINDS) "$(PROMPT)"
 	@echo 'The tool is $(O)/accelctl: `$(O)/accelctl help` tells what it does.'
 

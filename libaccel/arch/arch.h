@@ -42,6 +42,7 @@ struct hparams {
 	/* One of so many does not, 0: all do; ARCH_YES or ARCH_NO: whether this does; or ARCH_UNSAID. */
 	uint32_t window_pattern;
 	uint32_t key_dim_swa, value_dim_swa;	/* of blocks that slide */
+	uint32_t shared_kv;		/* of blocks, at the end, those that use keys and values of others */
 	uint32_t no_rope;		/* this block's positions are not told */
 	uint32_t positions;		/* 1, unless a key says that no block's are */
 	float scale, cap, clamp, out_cap, alibi;
@@ -63,6 +64,7 @@ struct hparams {
 	/* Feed-forward networks */
 	uint32_t ff2;			/* gate and up in one */
 	float limit;			/* struct ffn's */
+	uint32_t input, inputs;		/* columns of a block's own, and of all blocks' */
 	float xielu_p, xielu_n, xielu_beta, xielu_eps;
 	/* Latent attention */
 	uint32_t q_rank, kv_rank, nope_dim, mla_key_dim, mla_value_dim;
@@ -138,7 +140,8 @@ enum arch_tensor_flags {
 };
 
 struct arch_tensor {
-	const char *name;	/* behind "blk.N." if it is of a block; NULL: it is only a part of whole */
+	const char *name;	/* behind "blk.N." if it is of a block, unless it begins with a dot, which is not
+				 * part of it; NULL: it is only a part of whole */
 	int slot;		/* of its layer's weights */
 	size_t planes, rows, cols;	/* ARCH_FIELD()s; a vector has one row and one plane, and is F32 or made so */
 	unsigned int flags;

@@ -106,9 +106,6 @@ static int derive_indexed(struct hparams *h, const char *path)
 	if (h->rope.rot > h->index_dim || !h->q_rank)
 		return fail(-EINVAL, "%s: an indexer of %u columns, of which %u are rotated, and queries of rank %u are not supported",
 			    path, h->index_dim, h->rope.rot, h->q_rank);
-	if (h->index_top > OCTANS_MAX_TOPK)
-		return fail(-EINVAL, "%s: \"deepseek32.attention.indexer.top_k\" is %u, at most %u positions can be chosen",
-			    path, h->index_top, OCTANS_MAX_TOPK);
 	return derive_apart(h, path);
 }
 

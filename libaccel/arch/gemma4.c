@@ -2,11 +2,13 @@
 /*
  * gemma4: blocks that attend to a window and, now and then, one that attends to all, of wider
  * heads; values may be what keys are made of; feed-forward networks, and beside them experts with
- * norms of their own.  (Gemma Team, "Gemma 4", 2026.)  Models with embeddings for each block, or
- * blocks that use the keys of others (E2B, E4B), are not supported.
+ * norms of their own.  (Gemma Team, "Gemma 4", 2026.)  Small ones (E2B, E4B) have an input for each
+ * block beside the residual stream, and blocks, at the end, that use keys and values of the last
+ * before them that attends alike.
  */
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 
 #include "blocks.h"
 #include "error.h"
@@ -23,6 +25,8 @@ static const struct arch_key keys[] = {
 	KEY_U32("attention.value_length_swa",		value_dim_swa,	1,	OCTANS_MAX_HEAD_DIM),
 	NEED_U32("attention.sliding_window",		window,		1,	UINT32_MAX),
 	NEED_PATTERN("attention.sliding_window_pattern",	window_pattern),
+	KEY_U32("attention.shared_kv_layers",		shared_kv,	0,	ARCH_MAX_BLOCKS),
+	KEY_U32("embedding_length_per_layer_input",	input,		0,	OCTANS_MAX_COLS),
 	KEY_F32("final_logit_softcapping",		out_cap,	0,	1e6),
 	KEY_U32("rope.dimension_count_swa",		rope.rot_swa,	2,	OCTANS_MAX_HEAD_DIM),
 	KEY_F32("rope.freq_base_swa",			rope.base_swa,	1.001,	1e12),
@@ -49,6 +53,13 @@ static int derive(struct hparams *h, const char *path)
 		h->value_dim = h->value_dim_swa;
 	/* The shared expert is as wide as the network of other blocks. */
 	h->shared_ff = h->ff;
+	if ((uint64_t)h->input * h->blocks + h->embd > OCTANS_MAX_COLS)
+		return fail(-EINVAL, "%s: \"gemma4.embedding_length_per_layer_input\" is %u, of %u blocks, which is not supported",
+			    path, h->input, h->blocks);
+	h->inputs = h->input * h->blocks;
+	if (h->shared_kv >= h->blocks)
+		return fail(-EINVAL, "%s: \"gemma4.attention.shared_kv_layers\" is %u, of %u blocks", path, h->shared_kv,
+			    h->blocks);
 	err = arch_derive_experts(h, path);
 	return err ? err : arch_derive_heads(h, path);
 }
@@ -59,6 +70,47 @@ static int rope_of_window(struct rope *r, const struct hparams *h)
 	r->scale = 1;
 	r->divisor = NULL;
 	r->rot = h->rope.rot_swa ? h->rope.rot_swa : h->key_dim_swa ? h->key_dim_swa : h->key_dim;
+	return 0;
+}
+
+static bool has_keys(const struct hparams *h)
+{
+	return h->block < h->blocks - h->shared_kv;
+}
+
+static bool shares_keys(const struct hparams *h)
+{
+	return !has_keys(h);
+}
+
+static bool has_inputs(const struct hparams *h)
+{
+	return h->input;
+}
+
+static bool makes_inputs(const struct hparams *h)
+{
+	return h->input && !h->block;
+}
+
+static int set_embed(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	if (h->input && !l->w[EMBED_INPUTS].data)
+		return fail(-EINVAL, "%s: the tensor \"per_layer_token_embd.weight\" is missing", ld->path);
+	return arch_set_embed(l, h, ld);
+}
+
+static int set_inputs(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	(void)ld;
+	l->inputs = (struct inputs) { .blocks = h->blocks, .width = h->input };
+	return 0;
+}
+
+static int set_ple(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	(void)ld;
+	l->ple = (struct ple) { .from = h->embd + h->block * h->input, .width = h->input };
 	return 0;
 }
 
@@ -73,6 +125,52 @@ static int set_attention(struct layer *l, const struct hparams *h, struct loader
 	return err;
 }
 
+/* The last before it that has keys and values, and attends alike; the first layer of all, EMBED: there is none. */
+static uint32_t find_owner(const struct layer *l, const struct loader *ld)
+{
+	const struct layer *of = l - 1;
+
+	while (of > ld->m->layers &&
+	       (of->kind != l->kind || of->state.of || of->attn.window != l->attn.window))
+		of--;
+	return of - ld->m->layers;
+}
+
+static bool same_heads(const struct attn_gqa *a, const struct attn_gqa *b)
+{
+	return a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->value_dim == b->value_dim;
+}
+
+/* Files may have what makes keys and values of blocks that use others'; it is not computed with. */
+static int set_sharing(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	const struct layer *of;
+	int err = arch_set_attention(l, h, ld);
+
+	if (err)
+		return err;
+	l->w[ATTN_K] = l->w[ATTN_V] = l->w[ATTN_KNORM] = (struct weight) { 0 };
+	memset(&l->state, 0, sizeof(l->state));
+	l->state.of = find_owner(l, ld);
+	of = &ld->m->layers[l->state.of];
+	if (!l->state.of)
+		return fail(-EINVAL, "%s: block %u uses keys and values of another, but none before it attends as it does",
+			    ld->path, h->block);
+	if (!same_heads(&of->attn, &l->attn))
+		return fail(-EINVAL, "%s: block %u uses keys and values of block %u, which has others: of %u x %u and %u columns, not %u x %u and %u",
+			    ld->path, h->block, of->block, of->attn.kv_heads, of->attn.head_dim, of->attn.value_dim,
+			    h->kv_heads, h->key_dim, h->value_dim);
+	return 0;
+}
+
+/* Where the block has an input, that is what comes last. */
+static int set_ffn(struct layer *l, const struct hparams *h, struct loader *ld)
+{
+	if (h->input)
+		l->w[FFN_STREAM] = (struct weight) { 0 };
+	return arch_set_ffn(l, h, ld);
+}
+
 /* The router sees x normed, times a weight, over the root of its width. */
 static int set_experts(struct layer *l, const struct hparams *h, struct loader *ld)
 {
@@ -82,8 +180,20 @@ static int set_experts(struct layer *l, const struct hparams *h, struct loader *
 
 	for (uint32_t i = 0; i < h->embd && !err; i++)
 		to[i] = from[i] / root;
+	if (h->input)
+		l->w[MOE_STREAM] = (struct weight) { 0 };
 	return err ? err : arch_set_experts(l, h, ld);
 }
+
+static const struct arch_tensor embed[] = {
+	MATRIX("token_embd.weight",	EMBED_TABLE,	vocab,	embd),
+	MATRIX_IF("per_layer_token_embd.weight", EMBED_INPUTS, vocab, inputs),
+};
+
+static const struct arch_tensor inputs[] = {
+	MATRIX(".per_layer_model_proj.weight", INPUTS_PROJ, inputs, embd),
+	NORM(".per_layer_proj_norm.weight", INPUTS_NORM, input),
+};
 
 static const struct arch_tensor attention[] = {
 	NORM("attn_norm.weight",	ATTN_NORM,	embd),
@@ -92,6 +202,17 @@ static const struct arch_tensor attention[] = {
 	MATRIX_IF("attn_v.weight",	ATTN_V,		v,	embd),
 	MATRIX("attn_output.weight",	ATTN_OUT,	embd,	att),
 	TENSORS_OF_QK_NORMS,
+	NORM("post_attention_norm.weight", POST_W,	embd),
+};
+
+static const struct arch_tensor sharing[] = {
+	NORM("attn_norm.weight",	ATTN_NORM,	embd),
+	MATRIX("attn_q.weight",		ATTN_Q,		q,	embd),
+	MATRIX_IF("attn_k.weight",	ATTN_K,		kv,	embd),
+	MATRIX_IF("attn_v.weight",	ATTN_V,		v,	embd),
+	MATRIX("attn_output.weight",	ATTN_OUT,	embd,	att),
+	NORM("attn_q_norm.weight",	ATTN_QNORM,	key_dim),
+	BIAS("attn_k_norm.weight",	ATTN_KNORM,	key_dim),
 	NORM("post_attention_norm.weight", POST_W,	embd),
 };
 
@@ -116,14 +237,26 @@ static const struct arch_tensor experts[] = {
 	BIAS("layer_output_scale.weight", MOE_STREAM,	one),
 };
 
+static const struct arch_tensor ple[] = {
+	MATRIX("inp_gate.weight",	PLE_GATE,	input,	embd),
+	MATRIX("proj.weight",		PLE_PROJ,	embd,	input),
+	NORM("post_norm.weight",	POST_W,		embd),
+	BIAS("layer_output_scale.weight", PLE_STREAM,	one),
+};
+
+static const struct arch_layer first = { &layer_embed, embed, ARCH_N(embed), set_embed, NULL };
+
 static const struct arch_layer block[] = {
-	{ &layer_attn_gqa, attention, ARCH_N(attention), set_attention, NULL },
-	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), arch_set_ffn, arch_has_ffn },
+	{ &layer_inputs, inputs, ARCH_N(inputs), set_inputs, makes_inputs },
+	{ &layer_attn_gqa, attention, ARCH_N(attention), set_attention, has_keys },
+	{ &layer_attn_gqa, sharing, ARCH_N(sharing), set_sharing, shares_keys },
+	{ &layer_ffn, feed_forward, ARCH_N(feed_forward), set_ffn, arch_has_ffn },
 	{ &layer_moe, experts, ARCH_N(experts), set_experts, arch_has_experts },
+	{ &layer_ple, ple, ARCH_N(ple), set_ple, has_inputs },
 };
 
 const struct arch arch_gemma4 = {
 	.name = "gemma4", .keys = keys, .n_keys = ARCH_N(keys), .derive = derive, .rope = true,
-	.rope_half = true, .rope_swa = rope_of_window, .first = &arch_first, .last = &arch_last,
+	.rope_half = true, .rope_swa = rope_of_window, .first = &first, .last = &arch_last,
 	.block = block, .n_block = ARCH_N(block),
 };

@@ -475,7 +475,10 @@ static int take_tensor(struct loader *ld, const struct hparams *h, const struct 
 	char name[64];
 	int err = -ENOENT;
 
-	snprintf(name, sizeof(name), "%s%s", prefix, t->name ? t->name : t->whole);
+	if (t->name && *t->name == '.')
+		snprintf(name, sizeof(name), "%s", t->name + 1);
+	else
+		snprintf(name, sizeof(name), "%s%s", prefix, t->name ? t->name : t->whole);
 	if (t->name)
 		err = take(ld, name, planes, rows, cols, t->flags, &l->w[t->slot]);
 	if (err == -ENOENT && t->otherwise)
@@ -623,6 +626,7 @@ static void tell_model(const struct loader *ld)
 	m->n_blocks = h->blocks;
 	m->n_ctx_train = h->ctx;
 	m->n_embd = h->embd;
+	m->n_stream = h->embd + h->inputs;
 	m->n_vocab = h->out_vocab;
 	m->n_tokens = h->vocab;
 	m->n_ff = h->ff;
@@ -668,7 +672,7 @@ static const char *plain_name(const char *name)
 static bool in_layer(const struct arch_layer *a, const char *name)
 {
 	for (unsigned int i = 0; i < a->n_tensors; i++)
-		if ((a->tensors[i].name && !strcmp(a->tensors[i].name, name)) ||
+		if ((a->tensors[i].name && !strcmp(a->tensors[i].name + (*a->tensors[i].name == '.'), name)) ||
 		    (a->tensors[i].whole && !strcmp(a->tensors[i].whole, name)))
 			return true;
 	return false;

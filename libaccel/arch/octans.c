@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * octans: our own, so that one small model can have a layer of every kind (models/README.md).  Each
+ * octans: our own, so that one small model can have a layer of almost every kind (models/README.md).  Each
  * block says by two numbers what mixes its positions, and what network comes behind it.  Both are as
  * in the architectures that they come from: latent attention and experts as in deepseek2, the state
  * space as in nemotron_h, the delta rule as in qwen35, the convolution as in lfm2, xIELU as in

@@ -228,8 +228,10 @@ static uint32_t drop_far(struct accel_engine *e, uint32_t card)
 
 		if (l->device == (int32_t)card && l->weights != ACCEL_WEIGHTS_CARD)
 			leave_one(l, ACCEL_REASON_NO_MEMORY, why);
-		left += l->device == (int32_t)card;
 	}
+	plan_together(e->m, e->layers);
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		left += e->layers[i].device == (int32_t)card;
 	return left;
 }
 

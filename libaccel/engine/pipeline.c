@@ -150,7 +150,7 @@ static int end_pass(struct accel_engine *e)
 static void move_x(const struct accel_engine *e, struct flight *f, const struct io *io)
 {
 	if (f->x && f->x != io->x)
-		memcpy(io->x, f->x, sizeof(float) * f->pass.n * e->m->n_embd);
+		memcpy(io->x, f->x, sizeof(float) * f->pass.n * e->m->n_stream);
 	f->x = io->x;
 }
 

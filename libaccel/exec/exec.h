@@ -22,7 +22,7 @@ struct io {
 	int32_t *states;		/* [batch][2] */
 	int32_t *pages;			/* [seqs][shape_seq_pages()] */
 	int32_t *wanted;		/* [out] */
-	float *x;			/* [batch][n_embd], where a run begins or ends */
+	float *x;			/* [batch][n_stream], where a run begins or ends */
 	float *logits;			/* [out][n_vocab] */
 	int32_t *top_ids;		/* [TOP_ROWS][k of the list] */
 	float *top_values;

@@ -271,7 +271,7 @@ static void record_run(struct exec_dev *e, struct dev_flight *f, struct build *b
 	stream_counters(b, host_va(e, &run_counters(f, first)[0]));
 	stream_stage(b, &from);
 	if (first)
-		stream_border(b, e->m->n_embd, b->at->x, f->x_va);
+		stream_border(b, e->m->n_stream, b->at->x, f->x_va);
 	f->runs[first].nothing_end = offset + b->r.size;
 	for (uint32_t i = first; i < end; i++) {
 		f->begins[i] = i == first ? offset : offset + b->r.size;	/* the first: with what is before */
@@ -279,7 +279,7 @@ static void record_run(struct exec_dev *e, struct dev_flight *f, struct build *b
 		layer_record(b, i, &e->m->layers[i], true);
 	}
 	if (end < e->m->n_layers)
-		stream_border(b, e->m->n_embd, f->x_va, b->at->x);
+		stream_border(b, e->m->n_stream, f->x_va, b->at->x);
 	stream_counters(b, host_va(e, &run_counters(f, first)[1]));
 }
 

@@ -24,7 +24,7 @@ static uint32_t top_rows(const struct shape *shape)
 
 size_t relay_stride(const struct accel_model *m, const struct shape *shape)
 {
-	return (sizeof(float) * shape->batch * m->n_embd + ALIGN - 1) / ALIGN * ALIGN;
+	return (sizeof(float) * shape->batch * m->n_stream + ALIGN - 1) / ALIGN * ALIGN;
 }
 
 size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base, bool own_x)

@@ -68,6 +68,11 @@ bool layer_has_state(const struct layer *l)
 	return l->state.fixed[0] || l->state.fixed[1];
 }
 
+bool layer_stays(const struct layer *l)
+{
+	return l->kind == &layer_embed && l->w[EMBED_INPUTS].data;
+}
+
 /* ---- recording ---- */
 
 struct octans_tensor build_weight(const struct build *b, int slot)
@@ -84,7 +89,15 @@ struct octans_tensor build_weight(const struct build *b, int slot)
 
 struct octans_tensor build_x(const struct build *b)
 {
-	return tensor_f32(b->at->x, b->shape->batch, b->layer->embd, b->rows);
+	struct octans_tensor x = tensor_f32(b->at->x, b->shape->batch, b->m->n_stream, b->rows);
+
+	x.cols = b->layer->embd;
+	return x;
+}
+
+struct octans_tensor build_beside(const struct build *b, uint32_t from, uint32_t n)
+{
+	return tensor_columns(build_x(b), from, n);
 }
 
 struct octans_tensor build_scratch(const struct build *b, unsigned int i)
@@ -251,8 +264,11 @@ void build_stream(struct build *b, int slot)
 
 struct octans_tensor build_pool(const struct build *b, enum keep keep, uint32_t cols)
 {
+	const uint32_t of = b->layer->state.of;
+	const struct layer *l = of ? &b->m->layers[of] : b->layer;
+
 	return (struct octans_tensor) {
-		.va = b->own->keep[keep], .stride = keep_row(b->layer, keep, b->shape),
+		.va = b->kept->keep[keep], .stride = keep_row(l, keep, b->shape),
 		.rows = b->shape->pages << b->shape->page_log2, .cols = cols,
 		.type = kv_element(b->shape->kv_type),
 	};
@@ -295,6 +311,7 @@ void layer_record(struct build *b, uint32_t index, const struct layer *l, bool g
 
 	b->layer = l;
 	b->own = b->at->layers ? &b->at->layers[index] : &nowhere;
+	b->kept = b->at->layers && index && l->state.of ? &b->at->layers[l->state.of] : b->own;
 	if (grouped && l->kind->grouped)
 		record_in_groups(&b->r, record_group, b);
 	b->rows = OCTANS_DYN_ROWS(P_ROWS);	/* one token is a group by itself */

@@ -31,7 +31,10 @@ struct weight {
  * may norm what they add (POST_W).
  */
 enum { NORM_W, NORM_B, POST_W, KIND_W };
-enum { EMBED_TABLE, EMBED_NORM, EMBED_NORM_B };
+enum {
+	EMBED_TABLE, EMBED_NORM, EMBED_NORM_B,
+	EMBED_INPUTS,			/* a token's row has the inputs of all blocks, side by side */
+};
 enum {
 	ATTN_NORM = NORM_W, ATTN_Q = KIND_W, ATTN_K, ATTN_V, ATTN_OUT, ATTN_BQ, ATTN_BK, ATTN_BV, ATTN_BOUT,
 	ATTN_QNORM, ATTN_KNORM, ATTN_SINKS, ATTN_SLOPES,
@@ -67,6 +70,11 @@ enum {
 	DELTA_NORM = NORM_W, DELTA_QKV = KIND_W, DELTA_Z, DELTA_BETA, DELTA_ALPHA, DELTA_BA, DELTA_CONV, DELTA_DT_B,
 	DELTA_A, DELTA_OUT_NORM, DELTA_OUT,
 	DELTA_QKVZ,			/* instead of QKV and Z; rows of each key head come one behind the other */
+};
+enum { INPUTS_PROJ = KIND_W, INPUTS_NORM };	/* the norm is of each block's */
+enum {
+	PLE_GATE = KIND_W, PLE_PROJ,
+	PLE_STREAM,			/* as FFN_STREAM */
 };
 enum { SHORTCONV_NORM = NORM_W, SHORTCONV_IN = KIND_W, SHORTCONV_CONV, SHORTCONV_OUT };
 enum { HEAD_NORM = NORM_W, HEAD_BOUT = KIND_W, HEAD_OUT };	/* HEAD_OUT: the last of its layer */
@@ -156,6 +164,15 @@ struct delta {
 	int times;			/* heads */
 };
 
+/* Inputs of blocks: columns of the rows of the residual stream, behind its own. */
+struct inputs {
+	uint32_t blocks, width;		/* so many, of so many columns each */
+};
+
+struct ple {
+	uint32_t from, width;		/* the block's own input: its columns */
+};
+
 struct head {
 	float scale;			/* of logits; 0: as they are */
 	float cap;			/* of logits; 0: none */
@@ -179,12 +196,16 @@ struct layer {
 		struct moe moe;
 		struct ssm2 ssm;
 		struct delta delta;
+		struct inputs inputs;
+		struct ple ple;
 		struct head head;
 	};
 	/* What it keeps of a sequence. */
 	struct {
 		uint32_t k_cols, v_cols;	/* of each position's keys and values */
 		uint32_t head_dim;	/* which a block of the type that they are kept in must divide */
+		uint32_t of;		/* the layer before it whose keys and values it uses, with none of its
+					 * own; 0: it does not.  Both are on one processor, or on the CPU */
 		uint32_t fixed[2];	/* F32s of a state that positions change, and that cannot go back */
 	} state;
 };
@@ -260,7 +281,7 @@ struct layer_places {
 };
 
 struct places {
-	uint64_t x;			/* residual stream, F32 [batch, embd] */
+	uint64_t x;			/* residual stream, F32 [batch, the model's n_stream] */
 	uint64_t scratch[LAYER_SCRATCH];	/* F32 [batch, ..], of use within a layer */
 	uint64_t logits;		/* F32 [out, vocab] */
 	uint64_t page;			/* a page of keys or values on its way: keep_page_words() of the largest */
@@ -278,6 +299,7 @@ struct build {
 	const struct places *at;
 	const struct layer *layer;	/* which is recorded ... */
 	const struct layer_places *own;	/* ... and its places */
+	const struct layer_places *kept;	/* and those of the layer that has its keys and values */
 	uint32_t rows;			/* OCTANS_DYN() of the rows that are worked on ... */
 	int group;			/* ... which are of this group; -1: all */
 };
@@ -305,6 +327,8 @@ static inline bool build_has(const struct build *b, int slot)
 
 struct octans_tensor build_weight(const struct build *b, int slot);
 struct octans_tensor build_x(const struct build *b);
+/* What goes with the residual stream: n columns of its rows from that number on. */
+struct octans_tensor build_beside(const struct build *b, uint32_t from, uint32_t n);
 struct octans_tensor build_scratch(const struct build *b, unsigned int i);
 /* The same memory with times as many rows, n to be exact, of so many columns. */
 struct octans_tensor build_scratch_rows(const struct build *b, unsigned int i, int times, uint32_t n,
@@ -374,7 +398,10 @@ uint64_t keep_bytes(const struct layer *l, enum keep keep, const struct shape *s
 /* I32s that a page takes; 0: none, or more than a row of a tensor may have. */
 uint32_t keep_page_words(const struct layer *l, enum keep keep, const struct shape *shape);
 bool layer_has_state(const struct layer *l);
-/* Appends the commands of a layer; grouped: as its kind is, else never in groups. */
+/* Has it a table that is most of a model, and of which a step reads a few rows?  It stays in the file. */
+bool layer_stays(const struct layer *l);
+/* Appends the commands of a layer; grouped: as its kind is, else never in groups.  index: of its places, if there
+ * are any; who records a layer by itself has them at 0. */
 void layer_record(struct build *b, uint32_t index, const struct layer *l, bool grouped);
 
 /* ---- the model ---- */
@@ -393,6 +420,7 @@ struct accel_model {
 	char name[128];
 	uint32_t n_layers, n_blocks;
 	uint32_t n_embd;
+	uint32_t n_stream;	/* columns of the residual stream's rows: n_embd, and what goes with it */
 	uint32_t n_vocab;	/* logits; tokens that may be given: */
 	uint32_t n_tokens;
 	uint32_t n_ctx_train;

@@ -3,7 +3,7 @@
  * ATTN_GQA: attention of grouped queries (J. Ainslie et al., "GQA", 2023) to keys and values in
  * pages. What models vary, they say: norms of queries and keys, biases, rotary positions or none, a
  * window, a factor by position, sinks, slopes (O. Press et al., "ALiBi", 2021), a gate of what
- * comes out.
+ * comes out.  Or a layer has only queries, and attends to what one before it keeps.
  */
 #include "layer.h"
 
@@ -20,9 +20,9 @@ static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned i
 	case Q:
 		return a->heads * a->head_dim * (a->gated ? 2 : 1);
 	case K:
-		return a->kv_heads * a->head_dim;
+		return l->state.of ? 0 : a->kv_heads * a->head_dim;
 	case V:
-		return a->kv_heads * a->value_dim;
+		return l->state.of ? 0 : a->kv_heads * a->value_dim;
 	case ATT:
 		return a->heads * a->value_dim;
 	case Y:
@@ -55,6 +55,17 @@ static void project(struct build *b, struct octans_tensor dst, struct octans_ten
 	if (clamp)
 		RECORD(&b->r, MAP, map, OCTANS_MAP(OCTANS_MAP_CLAMP, OCTANS_MAP_NONE), .dst = dst, .a = dst,
 		       .imm = { 0, 0, -clamp, clamp });
+}
+
+static void project_keys(struct build *b, struct octans_tensor x)
+{
+	const struct octans_tensor none = { 0 };
+
+	project(b, build_scratch(b, K), x, ATTN_K, ATTN_BK);
+	if (build_has(b, ATTN_V))
+		project(b, build_scratch(b, V), x, ATTN_V, ATTN_BV);
+	else	/* what keys are before they are normed */
+		build_map(b, build_scratch(b, V), OCTANS_MAP_ID, build_scratch(b, K), OCTANS_MAP_NONE, none);
 }
 
 /* Keys and values of the new positions go to their pools. */
@@ -124,14 +135,11 @@ static void record_attention(struct build *b)
 		.sinks = build_weight(b, ATTN_SINKS), .slopes = build_weight(b, ATTN_SLOPES),
 	};
 
-	project(b, build_scratch(b, K), x, ATTN_K, ATTN_BK);
-	if (build_has(b, ATTN_V))
-		project(b, build_scratch(b, V), x, ATTN_V, ATTN_BV);
-	else	/* what keys are before they are normed */
-		build_map(b, build_scratch(b, V), OCTANS_MAP_ID, build_scratch(b, K), OCTANS_MAP_NONE,
-			  (struct octans_tensor) { 0 });
+	if (!b->layer->state.of)
+		project_keys(b, x);
 	project(b, build_scratch(b, Q), x, ATTN_Q, ATTN_BQ);
-	record_keys(b);
+	if (!b->layer->state.of)
+		record_keys(b);
 	cmd.q = record_queries(b);
 	build_attend(b, &cmd, a->window);
 	if (a->gated)

@@ -30,10 +30,10 @@ static uint32_t positions(const struct shape *s)
 	return shape_seq_pages(s) << s->page_log2;
 }
 
-/* Are there more positions than are attended to? */
+/* Are there more positions than are attended to?  Else all are. */
 static bool is_sparse(const struct layer *l, const struct shape *s)
 {
-	return l->mla.index.heads && positions(s) > l->mla.index.top;
+	return l->mla.index.heads && s->ctx > l->mla.index.top;
 }
 
 static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)

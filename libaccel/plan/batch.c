@@ -170,7 +170,7 @@ int choose_batch(struct planner *pl)
 	if (pl->o.stream == ACCEL_STREAM_AUTO && p->n_devices && (has_far(p) || lacks_room(p)) &&
 	    worth_prompt(&p->shape) < p->shape.ctx)
 		return choose_far(pl, batch);
-	while (!pl->o.batch && p->n_devices && batch > LEAST_BATCH && most < p->m->n_layers) {
+	while (!pl->o.batch && p->n_devices && batch > LEAST_BATCH && most < most_on(p)) {
 		uint32_t on;
 
 		batch = (batch + 1) / 2;

@@ -37,7 +37,7 @@ static void take_work(struct footprint *f, const struct accel_model *m, const st
 
 	for (uint32_t i = 0; i < m->n_tables; i++)
 		at->table[i] = take(&f->weights, table_bytes(&m->tables[i], s->ctx, s->batch));
-	at->x = take(&f->work, batch * m->n_embd);
+	at->x = take(&f->work, batch * m->n_stream);
 	for (unsigned int i = 0; i < LAYER_SCRATCH; i++)
 		at->scratch[i] = take(&f->work, batch * model_scratch(m, s, i));
 	at->logits = take(&f->work, 4ull * s->out * m->n_vocab);

@@ -15,7 +15,7 @@ static uint64_t exchange(const struct accel_model *m, const struct shape *s)
 	const uint64_t top = s->out < TOP_ROWS ? s->out : TOP_ROWS;
 	const uint64_t k = m->n_vocab < OCTANS_MAX_TOPK ? m->n_vocab : OCTANS_MAX_TOPK;
 
-	return WORD * (s->batch * (m->n_embd + 8ull + 2 * s->windows) + s->out * (m->n_vocab + 1ull) + 2 * top * k +
+	return WORD * (s->batch * (m->n_stream + 8ull + 2 * s->windows) + s->out * (m->n_vocab + 1ull) + 2 * top * k +
 		       (uint64_t)s->seqs * shape_seq_pages(s));
 }
 

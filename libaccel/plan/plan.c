@@ -26,6 +26,8 @@ const char *accel_reason_name(enum accel_reason reason)
 		[ACCEL_REASON_CTX] = "context",
 		[ACCEL_REASON_LOST] = "lost",
 		[ACCEL_REASON_SLOWER] = "slower",
+		[ACCEL_REASON_TABLE] = "table",
+		[ACCEL_REASON_SHARED] = "shared",
 	};
 
 	return (unsigned int)reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "?";
@@ -65,6 +67,11 @@ static bool able(const struct planner *pl, const struct accel_devinfo *dev, stru
 	const struct layer *l = &p->m->layers[a->index];
 	uint64_t ops;
 
+	if (layer_stays(l)) {
+		decide(a, ACCEL_REASON_TABLE, "a step reads a few rows of its %llu KiB, which stay in the file",
+		       (unsigned long long)a->weight_bytes / 1024);
+		return false;
+	}
 	stream_layer_size(p->m, l, &p->shape, &ops);
 	ops |= 1ull << OCTANS_OP_MOVE | 1ull << OCTANS_OP_SIGNAL;	/* around every run of layers */
 	for (uint32_t op = 0; op < 64; op++)
@@ -81,6 +88,24 @@ static bool able(const struct planner *pl, const struct accel_devinfo *dev, stru
 	if (pl->costs[a->index].attends > dev->max_ctx) {
 		decide(a, ACCEL_REASON_CTX, "a context of %u is longer than the %u positions that %s attends to",
 		       pl->costs[a->index].attends, dev->max_ctx, dev->name);
+		return false;
+	}
+	return true;
+}
+
+/* And those that use its keys and values. */
+static bool all_able(const struct planner *pl, const struct accel_devinfo *dev, struct accel_layer *a)
+{
+	const struct accel_plan *p = pl->p;
+
+	if (!able(pl, dev, a))
+		return false;
+	for (uint32_t i = a->index + 1; i < p->m->n_layers; i++) {
+		struct accel_layer with = p->layers[i];
+
+		if (owner_of(p->m, i) != a->index || able(pl, dev, &with))
+			continue;
+		decide(a, with.reason, "layer %u shares its keys and values: %s", i, with.detail);
 		return false;
 	}
 	return true;
@@ -108,8 +133,12 @@ uint64_t bytes_on(struct planner *pl, uint32_t device, uint32_t more)
 	const struct accel_plan *p = pl->p;
 	struct footprint f;
 
-	for (uint32_t i = 0; i < p->m->n_layers; i++)
-		pl->mine[i] = i == more || p->layers[i].device == (int32_t)device;
+	for (uint32_t i = 0; i < p->m->n_layers; i++) {
+		const uint32_t of = p->m->layers[i].state.of;
+
+		/* There is room for those that have to follow. */
+		pl->mine[i] = i == more || p->layers[i].device == (int32_t)device || (of && pl->mine[of]);
+	}
 	footprint_of(&f, p->m, &p->shape, pl->mine, p->streams, p->layers, NULL, NULL);
 	return f.bytes;
 }
@@ -121,7 +150,7 @@ static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 	uint64_t before, after;
 	char limit[48] = "";
 
-	if (!able(pl, dev, a))
+	if (!all_able(pl, dev, a))
 		return false;
 	if (is_limited(pl, device))
 		snprintf(limit, sizeof(limit), " of the %llu that may be taken", (unsigned long long)room / 1024);
@@ -146,12 +175,17 @@ bool is_far(const struct accel_layer *a)
 void place(struct planner *pl, struct accel_layer *a, uint32_t from)
 {
 	uint32_t where = pl->o.n_places ? pl->o.places[a->index] : ACCEL_PLACE_ANY;
-	uint32_t n = pl->p->n_devices;
+	uint32_t n = pl->p->n_devices, of = owner_of(pl->p->m, a->index);
+	const int32_t with = pl->p->layers[of].device;
 
-	if (where == ACCEL_PLACE_CPU)
+	if (of != a->index && with >= 0)
+		fits(pl, with, a);
+	else if (where == ACCEL_PLACE_CPU)
 		decide(a, ACCEL_REASON_USER, "chosen by the user");
 	else if (!n)
 		decide(a, ACCEL_REASON_NO_DEVICE, "there is no processor");
+	else if (of != a->index)
+		decide(a, ACCEL_REASON_SHARED, SHARED_WITH, of);
 	else if (where != ACCEL_PLACE_ANY)
 		fits(pl, where - ACCEL_PLACE_DEVICE(0), a);
 	else
@@ -193,15 +227,19 @@ bool lacks_room(const struct accel_plan *p)
 	return false;
 }
 
+uint32_t most_on(const struct accel_plan *p)
+{
+	return p->m->n_layers - layer_stays(&p->m->layers[0]);
+}
+
 /* A layer in the rest of a processor's memory is better than one on the CPU. */
 uint32_t place_all(struct planner *pl)
 {
 	const struct accel_plan *p = pl->p;
-	const uint32_t n = p->m->n_layers;
 	uint32_t on;
 
-	if (pl->p->n_devices > 1 && pl->o.stream != ACCEL_STREAM_ALWAYS && place_each(pl, true) == n)
-		return n;
+	if (p->n_devices > 1 && pl->o.stream != ACCEL_STREAM_ALWAYS && place_each(pl, true) == most_on(p))
+		return most_on(p);
 	on = place_each(pl, false);
 	if (may_be_far(pl) && (pl->o.stream == ACCEL_STREAM_ALWAYS || lacks_room(p)))
 		on = place_far(pl);
@@ -317,6 +355,7 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 		err = cost_all(pl);
 	if (!err)
 		balance(pl);
+	plan_together(p->m, p->layers);
 	p->shape.flights = plan_flights(count_used(p));
 	for (uint32_t i = 0; i < p->n_devices && !err; i++)
 		p->device_bytes[i] = bytes_on(pl, i, UINT32_MAX);
@@ -452,13 +491,15 @@ uint32_t plan_shrink(const struct accel_plan *p, struct accel_layer *layers, uin
 		if (leave_experts(layers, n, device, name, f.slot ? (f.bytes - room + f.slot - 1) / f.slot : 0))
 			continue;
 		i = mine[0] ? 0 : --next;	/* the table first, then from the end */
-		if (!mine[i])
-			continue;
-		mine[i] = false;
-		left--;
-		set_weights(p, &layers[i], ACCEL_WEIGHTS_CARD);
-		decide(&layers[i], ACCEL_REASON_NO_MEMORY, "%s was fuller when it was loaded than when it was planned: %llu KiB were left",
-		       name, (unsigned long long)room / 1024);
+		for (uint32_t k = 0; k < n; k++) {
+			if (!mine[k] || owner_of(p->m, k) != owner_of(p->m, i))
+				continue;
+			mine[k] = false;
+			left--;
+			set_weights(p, &layers[k], ACCEL_WEIGHTS_CARD);
+			decide(&layers[k], ACCEL_REASON_NO_MEMORY, "%s was fuller when it was loaded than when it was planned: %llu KiB were left",
+			       name, (unsigned long long)room / 1024);
+		}
 	}
 	free(mine);
 	return left;

@@ -20,4 +20,7 @@ const struct accel_layer *plan_layers(const struct accel_plan *plan);
 uint32_t plan_shrink(const struct accel_plan *plan, struct accel_layer *layers, uint32_t device,
 		     const char *name, uint64_t room);
 
+/* Of layers that share keys and values, which cannot be apart, all are on the CPU if some are. */
+void plan_together(const struct accel_model *m, struct accel_layer *layers);
+
 #endif

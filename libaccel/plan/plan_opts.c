@@ -94,6 +94,9 @@ static int choose_pages(struct accel_plan *p, const struct accel_plan_opts *o)
 	if (p->m->list && (uint64_t)shape_seq_pages(s) << log2 > OCTANS_MAX_COLS)
 		return fail(-EINVAL, "a context of %u positions is above the %u that an indexer can look through", s->ctx,
 			    OCTANS_MAX_COLS);
+	if (p->m->list > OCTANS_MAX_TOPK && s->ctx > p->m->list)
+		return fail(-EINVAL, "of a context of %u positions an indexer would choose %u, at most %u can be chosen: in a context of no more than those all are attended to",
+			    s->ctx, p->m->list, OCTANS_MAX_TOPK);
 	if (!pages_fit(p))
 		return fail(-EINVAL, "pages of %u positions are too small for so many: a sequence would have %u, all together %u; larger ones are fewer",
 			    1u << log2, shape_seq_pages(s), s->pages);

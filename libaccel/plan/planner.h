@@ -34,7 +34,8 @@ struct planner {
 /* The layer is on the CPU, or, if the caller then says so, on a processor; and why. */
 void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Bytes on a device of the layers that it has, and of one more, unless that is UINT32_MAX. */
+/* Bytes on a device of the layers that it has, and of one more, unless that is UINT32_MAX; and of those that share
+ * keys and values with them. */
 uint64_t bytes_on(struct planner *pl, uint32_t device, uint32_t more);
 /* Bytes that there may be. */
 uint64_t room_on(const struct planner *pl, uint32_t device);
@@ -45,6 +46,8 @@ void place(struct planner *pl, struct accel_layer *a, uint32_t from);
 bool is_far(const struct accel_layer *a);
 /* Layers that could be on a processor are not for want of room. */
 bool lacks_room(const struct accel_plan *p);
+/* How many can be on processors, if these have room. */
+uint32_t most_on(const struct accel_plan *p);
 /* All layers, as steps are now.  Returns how many are on processors. */
 uint32_t place_all(struct planner *pl);
 
@@ -53,6 +56,10 @@ int plan_read_opts(struct planner *pl, const struct accel_plan_opts *opts);
 /* Passes under way at once on so many processors: one for each, and one for the CPU, or that begins while results of
  * another are taken. */
 uint32_t plan_flights(uint32_t n);
+
+/* shared.c: the layer whose keys and values this one uses: itself, if no other's. */
+uint32_t owner_of(const struct accel_model *m, uint32_t layer);
+#define SHARED_WITH "it shares keys and values with layer %u, which is on the CPU"
 
 /* weigh.c: what layers cost as they are placed now, -ENOMEM; those that the CPU is faster at are its, -errno. */
 int cost_all(struct planner *pl);

@@ -33,6 +33,16 @@ bool may_be_far(const struct planner *pl)
 
 /* ---- as little as can be on the cards ---- */
 
+/* Also of those that then have to follow it. */
+static void set_weights_with(struct planner *pl, const struct accel_layer *a, enum accel_weights weights)
+{
+	const struct accel_model *m = pl->p->m;
+
+	for (uint32_t i = a->index; i < m->n_layers; i++)
+		if (owner_of(m, i) == a->index || i == a->index)
+			set_weights(pl->p, &pl->p->layers[i], weights);
+}
+
 /* With most of its weights in the host's memory; if there is room for no more, with all of them. */
 static void place_least(struct planner *pl, struct accel_layer *a, uint32_t from)
 {
@@ -41,19 +51,19 @@ static void place_least(struct planner *pl, struct accel_layer *a, uint32_t from
 
 	for (int i = 0; i < 2 && a->device < 0; i++)
 		if (footprint_far_bytes(l, ways[i])) {
-			set_weights(pl->p, a, ways[i]);
+			set_weights_with(pl, a, ways[i]);
 			place(pl, a, from);
 		}
 	if (a->device >= 0)
 		return;
-	set_weights(pl->p, a, ACCEL_WEIGHTS_CARD);
+	set_weights_with(pl, a, ACCEL_WEIGHTS_CARD);
 	if (!pl->slower[a->index])
 		place(pl, a, from);
 }
 
-static double whole(const struct accel_layer *a)
+static double whole(const struct planner *pl, const struct accel_layer *a)
 {
-	return (double)a->weight_bytes + a->kv_bytes;
+	return layer_stays(&pl->p->m->layers[a->index]) ? 0 : (double)a->weight_bytes + a->kv_bytes;
 }
 
 /* Each processor gets of the model what it has of all memory, so that most of it has room. */
@@ -65,7 +75,7 @@ static void spread(struct planner *pl)
 	uint32_t device = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		model += whole(&p->layers[i]);
+		model += whole(pl, &p->layers[i]);
 	for (uint32_t d = 0; d < p->n_devices; d++)
 		memory += room_on(pl, d);
 	until = room_on(pl, 0);
@@ -74,7 +84,7 @@ static void spread(struct planner *pl)
 
 		while (device + 1 < p->n_devices && given * memory > until * model)
 			until += room_on(pl, ++device);
-		given += whole(a);
+		given += whole(pl, a);
 		place_least(pl, a, pl->slower[i] ? 0 : device);
 		if (a->device > (int32_t)device && !pl->slower[i])
 			device = a->device;
@@ -248,6 +258,20 @@ static bool keep_one(struct planner *pl)
 	return false;
 }
 
+/* And those that use its keys and values. */
+static void leave(struct planner *pl, uint32_t owner, uint64_t limit)
+{
+	for (uint32_t i = owner; i < pl->p->m->n_layers; i++) {
+		struct accel_layer *a = &pl->p->layers[i];
+
+		if (owner_of(pl->p->m, i) != owner)
+			continue;
+		decide(a, ACCEL_REASON_NO_MEMORY, "on-card memory is full, and of the host's its weights would take %llu KiB, of %llu that all may take",
+		       (unsigned long long)a->host_bytes / 1024, (unsigned long long)limit / 1024);
+		set_weights(pl->p, a, ACCEL_WEIGHTS_CARD);
+	}
+}
+
 /* The largest that has weights there goes to the CPU, and what it leaves on the card is used. */
 static void leave_one(struct planner *pl, uint64_t limit)
 {
@@ -262,9 +286,7 @@ static void leave_one(struct planner *pl, uint64_t limit)
 
 		if (a->device < 0 || a->host_bytes < most)
 			continue;
-		decide(a, ACCEL_REASON_NO_MEMORY, "on-card memory is full, and of the host's its weights would take %llu KiB, of %llu that all may take",
-		       (unsigned long long)a->host_bytes / 1024, (unsigned long long)limit / 1024);
-		set_weights(p, a, ACCEL_WEIGHTS_CARD);
+		leave(pl, owner_of(p->m, i), limit);
 		break;
 	}
 }

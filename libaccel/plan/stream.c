@@ -33,12 +33,12 @@ void stream_stage(struct build *b, const struct arrays *from)
 	move(b, to->wanted, from->wanted, s->out, 1, OCTANS_DYN_ROWS(P_OUT));
 }
 
-void stream_border(struct build *b, uint32_t embd, uint64_t to, uint64_t from)
+void stream_border(struct build *b, uint32_t cols, uint64_t to, uint64_t from)
 {
 	const uint32_t rows = OCTANS_DYN_ROWS(P_ROWS);
 
-	RECORD(&b->r, MOVE, move, 0, .dst = tensor_f32(to, b->shape->batch, embd, rows),
-	       .src = tensor_f32(from, b->shape->batch, embd, rows));
+	RECORD(&b->r, MOVE, move, 0, .dst = tensor_f32(to, b->shape->batch, cols, rows),
+	       .src = tensor_f32(from, b->shape->batch, cols, rows));
 }
 
 void stream_counters(struct build *b, uint64_t va)

@@ -10,7 +10,7 @@ void stream_begin(struct build *b, const struct accel_model *m, const struct sha
 /* The arrays of a step, from where the process wrote them to b->at->step. */
 void stream_stage(struct build *b, const struct arrays *from);
 /* Rows of the residual stream from one place to another. */
-void stream_border(struct build *b, uint32_t embd, uint64_t to, uint64_t from);
+void stream_border(struct build *b, uint32_t cols, uint64_t to, uint64_t from);
 void stream_counters(struct build *b, uint64_t va);
 /*
  * What a layer keeps of the positions of page *from becomes that of page *to; from, to: addresses

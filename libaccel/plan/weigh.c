@@ -9,11 +9,11 @@
 
 static bool is_free(const struct planner *pl, uint32_t i)
 {
-	return pl->p->layers[i].device >= 0 &&
+	return pl->p->layers[i].device >= 0 && owner_of(pl->p->m, i) == i &&
 	       (!pl->o.n_places || pl->o.places[i] == ACCEL_PLACE_ANY);
 }
 
-static void refuse(struct planner *pl, uint32_t i, double there, double here)
+static void refuse_one(struct planner *pl, uint32_t i, double there, double here)
 {
 	struct accel_layer *a = &pl->p->layers[i];
 
@@ -23,6 +23,14 @@ static void refuse(struct planner *pl, uint32_t i, double there, double here)
 	       WORTH_PROMPT, WORTH_ANSWER, there * 1e3, pl->devs[a->device]->name, here * 1e3);
 }
 
+/* A layer, and those that use its keys and values. */
+static void refuse(struct planner *pl, uint32_t i, double there, double here)
+{
+	for (uint32_t k = i; k < pl->p->m->n_layers; k++)
+		if (owner_of(pl->p->m, k) == i)
+			refuse_one(pl, k, there, here);
+}
+
 /* Layers first .. end - 1 follow each other on one processor: is what they gain more than what going there
  * and back takes?  Returns how many were, or with look would be, refused. */
 static uint32_t weigh_run(struct planner *pl, uint32_t first, uint32_t end, const struct cpu_speed *cpu,
@@ -30,7 +38,7 @@ static uint32_t weigh_run(struct planner *pl, uint32_t first, uint32_t end, cons
 {
 	const struct shape *shape = &pl->p->shape;
 	const struct accel_devinfo *dev = pl->devs[pl->p->layers[first].device];
-	double border = worth_of_border(pl->p->m->n_embd, shape, dev);
+	double border = worth_of_border(pl->p->m->n_stream, shape, dev);
 	double there = (first ? border : 0) + (end < pl->p->m->n_layers ? border : 0), here = 0;
 	uint32_t n = 0;
 
@@ -53,7 +61,7 @@ static uint32_t weigh_run(struct planner *pl, uint32_t first, uint32_t end, cons
 static double borders_of(const struct planner *pl, uint32_t i)
 {
 	const struct accel_layer *l = pl->p->layers;
-	const double border = worth_of_border(pl->p->m->n_embd, &pl->p->shape, pl->devs[l[i].device]);
+	const double border = worth_of_border(pl->p->m->n_stream, &pl->p->shape, pl->devs[l[i].device]);
 
 	return (i && l[i - 1].device == l[i].device ? border : 0) +
 	       (i + 1 < pl->p->m->n_layers && l[i + 1].device == l[i].device ? border : 0);
@@ -66,12 +74,16 @@ static uint32_t weigh(struct planner *pl, const struct cpu_speed *cpu, bool look
 	uint32_t n = pl->p->m->n_layers, refused = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		double there, here;
+		double there = 0, here = 0;
 
 		if (!is_free(pl, i))
 			continue;
-		there = worth_on_device(&pl->costs[i], pl->p->m, shape, pl->devs[l[i].device]);
-		here = worth_on_cpu(&pl->costs[i], pl->p->m, shape, cpu);
+		for (uint32_t k = i; k < n; k++) {
+			if (owner_of(pl->p->m, k) != i)
+				continue;
+			there += worth_on_device(&pl->costs[k], pl->p->m, shape, pl->devs[l[i].device]);
+			here += worth_on_cpu(&pl->costs[k], pl->p->m, shape, cpu);
+		}
 		if (there <= here + borders_of(pl, i))
 			continue;
 		refused++;

@@ -64,14 +64,14 @@ double worth_on_cpu(const struct layer_cost *c, const struct accel_model *m, con
 	return worth_step_on_cpu(c, m, prompt, 0, cpu) + WORTH_ANSWER * worth_step_on_cpu(c, m, 1, prompt, cpu);
 }
 
-double worth_step_border(uint32_t embd, uint64_t n, const struct accel_devinfo *dev)
+double worth_step_border(uint32_t cols, uint64_t n, const struct accel_devinfo *dev)
 {
-	const double bytes = 4.0 * embd * n;
+	const double bytes = 4.0 * cols * n;
 
 	return bytes / ((double)(dev->pcie_bpc ? dev->pcie_bpc : 1) * (dev->clock_hz ? dev->clock_hz : 1e9));
 }
 
-double worth_of_border(uint32_t embd, const struct shape *shape, const struct accel_devinfo *dev)
+double worth_of_border(uint32_t cols, const struct shape *shape, const struct accel_devinfo *dev)
 {
-	return worth_step_border(embd, worth_prompt(shape) + WORTH_ANSWER, dev);
+	return worth_step_border(cols, worth_prompt(shape) + WORTH_ANSWER, dev);
 }

@@ -25,7 +25,7 @@ double worth_on_device(const struct layer_cost *c, const struct accel_model *m, 
 double worth_on_cpu(const struct layer_cost *c, const struct accel_model *m, const struct shape *shape,
 		    const struct cpu_speed *cpu);
 /* Seconds that the residual stream takes to a processor, or back: for all that is weighed; of n tokens. */
-double worth_of_border(uint32_t embd, const struct shape *shape, const struct accel_devinfo *dev);
-double worth_step_border(uint32_t embd, uint64_t n, const struct accel_devinfo *dev);
+double worth_of_border(uint32_t cols, const struct shape *shape, const struct accel_devinfo *dev);
+double worth_step_border(uint32_t cols, uint64_t n, const struct accel_devinfo *dev);
 
 #endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""octans-kinds: a layer of every kind, in six blocks."""
+"""octans-kinds: a layer of almost every kind, in six blocks."""
 import math
 
 import torch

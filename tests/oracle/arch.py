@@ -136,8 +136,16 @@ class Model(generate.Model):
         self.key("attention.head_count", U32, self.o.heads)
         self.key("attention.head_count_kv", U32, self.o.kv)
 
+    def shares(self, i):
+        """keys and values of a block before it"""
+        return i >= self.o.layers - self.get("shared_kv")
+
+    def ff(self, i):
+        return self.o.ff * (2 if self.get("wide_ff") and self.shares(i) else 1)
+
     def ff_keys(self):
-        self.key("feed_forward_length", U32, self.o.ff)
+        n = range(self.o.layers)
+        self.key("feed_forward_length", U32, [self.ff(i) for i in n] if self.get("wide_ff") else self.o.ff)
 
     def yarn_keys(self):
         if not self.get("yarn"):
@@ -432,7 +440,7 @@ class Model(generate.Model):
         self.linear(p + "attn_q", o.embd, o.heads * d)
         # Scores are not scaled; these keep them near 2.
         self.fill(p + "attn_q_norm.weight", [d], 1.5 / math.sqrt(d), 2.5 / math.sqrt(d))
-        if i < o.layers - o.shared_kv:
+        if o.unused_kv or not self.shares(i):
             self.linear(p + "attn_k", o.embd, kv * d)
             self.normal(p + "attn_k_norm", d)
             if not (o.same_value and self.gemma4_wide(i)):
@@ -493,13 +501,14 @@ class Model(generate.Model):
 
     def swiglu(self, p, i):
         o = self.o
+        ff = self.ff(i)
         self.second_norm(p)
         if self.get("fused") or self.get("joined_ff"):
-            self.linear(p + "ffn_up", o.embd, 2 * o.ff, 1.5)
+            self.linear(p + "ffn_up", o.embd, 2 * ff, 1.5)
         else:
-            self.linear(p + "ffn_gate", o.embd, o.ff, 1.5, bias="f")
-            self.linear(p + "ffn_up", o.embd, o.ff, 1.5, bias="f")
-        self.out(p + "ffn_down", o.ff, bias="f")
+            self.linear(p + "ffn_gate", o.embd, ff, 1.5, bias="f")
+            self.linear(p + "ffn_up", o.embd, ff, 1.5, bias="f")
+        self.out(p + "ffn_down", ff, bias="f")
         if o.post_norms:
             self.normal(p + "post_ffw_norm", o.embd)
 
@@ -673,13 +682,13 @@ MODELS = {
                     embd=48, ff=64, vocab=131, rope_base=1e6, eps=1e-6)),
     "gemma4": ("gemma4", (M.gemma4_keys, M.ff_keys), M.gemma4_ends, (M.gemma4, M.gemma4_ff),
                dict(gemma=True, tied=True, window=8, interval=2, layers=4, shared_kv=2, kv_swa=1,
-                    per_layer=16, same_value=False, rope_base=1e6, rope_base_swa=10000.0,
-                    final_softcap=30.0, eps=1e-6)),
+                    per_layer=16, same_value=False, wide_ff=False, unused_kv=False, rope_base=1e6,
+                    rope_base_swa=10000.0, final_softcap=30.0, eps=1e-6)),
     "gemma4-moe": ("gemma4", (M.gemma4_keys, M.ff_keys, M.expert_keys), M.gemma4_ends,
                    (M.gemma4, M.gemma4_ff),
                    dict(EXPERTS, gemma=True, tied=True, window=8, interval=2, layers=2, shared_kv=0,
-                        heads=4, kv_swa=2, kv=1, per_layer=0, same_value=True, rope_base=1e6,
-                        rope_base_swa=10000.0, final_softcap=30.0, eps=1e-6, expert_ff=32)),
+                        heads=4, kv_swa=2, kv=1, per_layer=0, same_value=True, wide_ff=False, unused_kv=False,
+                        rope_base=1e6, rope_base_swa=10000.0, final_softcap=30.0, eps=1e-6, expert_ff=32)),
     "gpt-oss": ("gpt-oss", MOE, M.ends, (M.attention, M.experts),
                 dict(EXPERTS | YARN, beta_fast=32.0, beta_slow=1.0, bias="qkvox", sinks=True,
                      window=8, expert_ff=64, heads=6, kv=2,
@@ -783,7 +792,11 @@ def random_arguments(r, name):
     o = {"seed": r.randrange(10 ** 6), "vocab": r.randint(40, 400), "ctx": 512,
          "embd": 32 * r.randint(1, 10), "ff": r.randint(1, 300), "eps": r.choice((1e-5, 1e-6))}
     if name != "deepseek2-lite":
-        o["layers"] = r.randint(max(len(have["kinds"]), 2 + have.get("shared_kv", 0)), 6)
+        o["layers"] = r.randint(max(len(have["kinds"]), 2), 6)
+    if have.get("shared_kv"):
+        # The last blocks that have keys and values attend to a window, and to all.
+        o.update(shared_kv=r.randint(1, 4), interval=r.randint(2, 3), per_layer=r.choice((8, 32, 64, 256)))
+        o["layers"] = o["interval"] * r.randint(1, 2) + o["shared_kv"]
     kv = r.choice((1, 1, 2, 3))
     if have.get("kv_lora"):
         o.update(heads=r.randint(1, 9), nope=8 * r.randint(1, 16), value=8 * r.randint(1, 16),

@@ -77,6 +77,9 @@ ARCHS = [(name, "%s %s" % (name, FEW), 24, ["F32"]) for name in (
     ("phi3-short", "phi3-long --vocab 67 --original-context 256", 24, ["F32"]),
     # more positions than a window, a piece of the compressed past, an indexer's choice
     ("deepseek4", "deepseek4 --vocab 41", 150, ["F32"]),
+    # as E2B and E4B are; rows of 256, as the inputs of their blocks have
+    ("gemma4-small", "gemma4 --vocab 67 --embd 256 --ff 256 --per-layer 256 --wide-ff --layers 9 --interval 3 --shared-kv 6",
+     24, MISSION),
     ("gpt-oss-mxfp4", "gpt-oss --vocab 67 --gain 0.1", 24, ["MXFP4"]),
 ]
 # What keys and tensors mean, of models that are above: the same.
@@ -101,14 +104,16 @@ FILES = [(name, options, 24, ["F32"]) for name, options in (
     ("joined-qkv-next", "qwen3next --vocab 67 --joined-qkv"),
     ("qkv-biases", "apertus --vocab 67 --bias qkvo"),
     ("no-count", "gemma4-moe --vocab 67 --drop rope.dimension_count"),
+    # in a block with experts; keys and values of blocks that use those of others
+    ("inputs-moe", "gemma4-moe --vocab 67 --layers 4 --per-layer 16 --shared-kv 2"),
+    ("unused-kv", "gemma4 --vocab 67 --unused-kv"),
 )]
 # llama.cpp looks GELU up in a table of F16, and so its logits are not exact.
 ARCH_LIMITS = dict.fromkeys(("gemma", "gemma2", "gemma2-old", "gemma3", "gemma4", "gemma4-moe", "bloom", "starcoder2",
-                             "all-slide", "no-count"), 1e-6)
+                             "all-slide", "no-count", "inputs-moe", "unused-kv", "gemma4-small"), 1e-6)
 # Cases that accelctl refuses until what they need is there, and what its sentence has in it.
 REFUSED = {
     "deepseek4": 'architecture "deepseek4" is not supported; of its tensors no supported one has "output_hc_fn.weight"',
-    "gemma4": '"gemma4.embedding_length_per_layer_input" is 16',
 }
 
 # Vocabularies for the texts; the weights do not matter.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Models of a single block, computed in double precision by their papers' formulas: no program's
-results, and few enough lines to be read.  Weights are F32."""
+"""Models of a single block, or of a few, computed in double precision by their papers' formulas: no
+program's results, and few enough lines to be read.  Weights are F32."""
 import math
 
 import ggufio
@@ -42,7 +42,9 @@ def add(*vectors):
 
 
 class Block:
-    """of a file that has no more than one"""
+    """of a file that has no more than one, unless somebody changes the prefix"""
+
+    prefix = "blk.0."
 
     def __init__(self, path):
         self.r = ggufio.Reader(path)
@@ -55,12 +57,12 @@ class Block:
         return self.r.keys.get(self.arch + "." + name, (0, default))[1]
 
     def vector(self, name):
-        name = name if name in self.r.tensors else "blk.0." + name
+        name = name if name in self.r.tensors else self.prefix + name
         return list(decode(self.r.tensors[name][0], self.r.bytes_of(name)))
 
     def rows(self, name, which=None):
         """of a matrix, or of one of several"""
-        full = name if name in self.r.tensors else "blk.0." + name
+        full = name if name in self.r.tensors else self.prefix + name
         n, m = self.r.tensors[full][1][:2]
         v = self.vector(name)
         at = n * m * (which or 0)
@@ -236,3 +238,87 @@ class Xielu(Block):
         x = add(x, self.times("attn_output.weight", [t for head in heads for t in head]))
         z = rms(x, self.eps, self.vector("ffn_norm.weight"))
         return [add(x, self.times("ffn_down.weight", [xielu(t) for t in self.times("ffn_up.weight", z)]))]
+
+
+def gelu(t):
+    return t / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (t + 0.044715 * t ** 3)))
+
+
+class Gemma4(Block):
+    """An input for each block beside the stream; blocks at the end attend to keys and values of the
+    last before them that attends alike.  Pairs of the wide blocks turn, or not, as factors say."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.blocks, self.embd = self.key("block_count"), self.key("embedding_length")
+        self.own = self.blocks - self.key("attention.shared_kv_layers")
+        self.slides = self.key("attention.sliding_window_pattern")
+        self.kept = {}
+
+    def inputs(self, token, x):
+        n, norm = self.key("embedding_length_per_layer_input"), self.vector("per_layer_proj_norm.weight")
+        said = self.rows("per_layer_token_embd.weight")[token]
+        made = [v / math.sqrt(self.embd) for v in self.times("per_layer_model_proj.weight", x)]
+        parts = [slice(i * n, (i + 1) * n) for i in range(self.blocks)]
+        return [[(a + math.sqrt(n) * b) / math.sqrt(2) for a, b in zip(rms(made[p], self.eps, norm), said[p])]
+                for p in parts]
+
+    def turned(self, head, pos, slides):
+        half, out = len(head) // 2, list(head)
+        base = self.key("rope.freq_base_swa" if slides else "rope.freq_base")
+        factors = [1] * half if slides else self.vector("rope_freqs.weight")
+        for i in range(half):
+            a = pos / (base ** (i / half) * factors[i])
+            out[i] = head[i] * math.cos(a) - head[half + i] * math.sin(a)
+            out[half + i] = head[i] * math.sin(a) + head[half + i] * math.cos(a)
+        return out
+
+    def attention(self, block, pos, z):
+        slides = self.slides[block]
+        width = self.key("attention.key_length" + ("_swa" if slides else ""))
+        heads = self.key("attention.head_count")
+
+        def split(name, norm=None):
+            v = self.times(name, z)
+            return [rms(v[at:at + width], self.eps, norm and self.vector(norm)) for at in range(0, len(v), width)]
+
+        q = [self.turned(h, pos, slides) for h in split("attn_q.weight", "attn_q_norm.weight")]
+        if block < self.own:
+            self.kept.setdefault(block, []).append((
+                [self.turned(h, pos, slides) for h in split("attn_k.weight", "attn_k_norm.weight")],
+                split("attn_v.weight")))
+        of = max(b for b in range(min(block + 1, self.own)) if self.slides[b] == slides)
+        seen, y = self.kept[of][:pos + 1], []
+        if slides:
+            seen = seen[-self.key("attention.sliding_window"):]
+        for h in range(heads):
+            g = h * len(seen[0][0]) // heads
+            p = [math.exp(dot(q[h], k[g])) for k, _ in seen]
+            y += [dot(p, column) / sum(p) for column in zip(*(v[g] for _, v in seen))]
+        return self.times("attn_output.weight", y)
+
+    def block(self, i, pos, x, given):
+        self.prefix = "blk.%d." % i
+
+        def normed(v, name):
+            return rms(v, self.eps, self.vector(name + ".weight"))
+
+        x = add(x, normed(self.attention(i, pos, normed(x, "attn_norm")), "post_attention_norm"))
+        z = normed(x, "ffn_norm")
+        gate, up = self.times("ffn_gate.weight", z), self.times("ffn_up.weight", z)
+        x = add(x, normed(self.times("ffn_down.weight", [gelu(t) * v for t, v in zip(gate, up)]), "post_ffw_norm"))
+        let = [gelu(t) * v for t, v in zip(self.times("inp_gate.weight", x), given)]
+        x = add(x, normed(self.times("proj.weight", let), "post_norm"))
+        return [self.vector("layer_output_scale.weight")[0] * v for v in x]
+
+    def logits(self, tokens):
+        table, norm, out = self.rows("token_embd.weight"), self.vector("output_norm.weight"), []
+        cap = self.key("final_logit_softcapping")
+        for pos, t in enumerate(tokens):
+            x = [math.sqrt(self.embd) * v for v in table[t]]
+            given = self.inputs(t, x)
+            for i in range(self.blocks):
+                x = self.block(i, pos, x, given[i])
+            last = rms(x, self.eps, norm)
+            out += [cap * math.tanh(dot(row, last) / cap) for row in table]
+        return out

@@ -7,7 +7,8 @@ place on a disk, but for norms, which are ones.  To plan with, and to time witho
   shapes.py --list
 
 Sizes: Apertus, transformers' configurations of 8B and 70B; DeepSeek-V2-Lite and V3, their reports; SOOFI S, that of
-Nemotron 3 Nano 30B-A3B; Mistral Large 3, Gemma 3 12B, gpt-oss-20b and DeepSeek-V3.2, their configurations.
+Nemotron 3 Nano 30B-A3B; Mistral Large 3, Gemma 3 12B, Gemma 4 E2B and E4B, gpt-oss-20b and DeepSeek-V3.2, their
+configurations.
 """
 import argparse
 import hashlib
@@ -250,6 +251,47 @@ def gemma3(s, blocks, embd, heads, kv, dim, ff, window, tokens=262144):
         s.mat(p + "ffn_down", ff, embd)
 
 
+def gemma4(s, blocks, embd, kv, ff, wide_ff, interval, shared, tokens=262144):
+    """every so many blocks one attends to all; the last use keys and values of others, and may have a wider network"""
+    dims = [512 if i % interval == interval - 1 else 256 for i in range(blocks)]
+    widths = [ff if i < blocks - shared else wide_ff for i in range(blocks)]
+    s.base(blocks, embd, 131072, 1e-6)
+    s.key("feed_forward_length", U32, widths)
+    s.key("attention.head_count", U32, 8)
+    s.key("attention.head_count_kv", U32, kv)
+    for name, n in (("key_length", 512), ("value_length", 512), ("key_length_swa", 256), ("value_length_swa", 256),
+                    ("sliding_window", 512), ("shared_kv_layers", shared)):
+        s.key("attention." + name, U32, n)
+    s.key("attention.sliding_window_pattern", BOOL, [d == 256 for d in dims])
+    s.key("embedding_length_per_layer_input", U32, 256)
+    s.key("rope.dimension_count", U32, 512)
+    s.key("rope.dimension_count_swa", U32, 256)
+    s.key("rope.freq_base", F32, 1e6)
+    s.key("rope.freq_base_swa", F32, 1e4)
+    s.key("final_logit_softcapping", F32, 30)
+    s.ends(embd, tokens, tied=True)
+    s.mat("per_layer_token_embd", 256 * blocks, tokens)
+    s.mat("per_layer_model_proj", embd, 256 * blocks, kind="BF16")
+    s.vec("per_layer_proj_norm.weight", 256)
+    s.vec("rope_freqs.weight", 256)
+    for i, dim in enumerate(dims):
+        p = "blk.%d." % i
+        for name, n in (("attn_norm", embd), ("attn_q_norm", dim), ("post_attention_norm", embd), ("ffn_norm", embd),
+                        ("post_ffw_norm", embd), ("post_norm", embd), ("layer_output_scale", 1)):
+            s.vec(p + name + ".weight", n)
+        s.mat(p + "attn_q", embd, 8 * dim)
+        s.mat(p + "attn_output", 8 * dim, embd)
+        if i < blocks - shared:
+            s.mat(p + "attn_k", embd, kv * dim)
+            s.mat(p + "attn_v", embd, kv * dim)
+            s.vec(p + "attn_k_norm.weight", dim)
+        s.mat(p + "ffn_gate", embd, widths[i])
+        s.mat(p + "ffn_up", embd, widths[i])
+        s.mat(p + "ffn_down", widths[i], embd)
+        s.mat(p + "inp_gate", embd, 256)
+        s.mat(p + "proj", 256, embd)
+
+
 def gpt_oss(s, blocks, embd, heads, kv, dim, ff, experts, used, window, tokens):
     s.base(blocks, embd, 131072)
     s.key("attention.head_count", U32, heads)
@@ -290,6 +332,8 @@ SHAPES = {
                                                         False)),
     # Of some positions only: of windows, or those that an indexer chooses.
     "gemma3-12b": ("gemma3", lambda s: gemma3(s, 48, 3840, 16, 8, 256, 15360, 1024)),
+    "gemma4-e2b": ("gemma4", lambda s: gemma4(s, 35, 1536, 1, 6144, 12288, 5, 20)),
+    "gemma4-e4b": ("gemma4", lambda s: gemma4(s, 42, 2560, 2, 10240, 10240, 6, 18)),
     "gpt-oss-20b": ("gpt-oss", lambda s: gpt_oss(s, 24, 2880, 64, 8, 64, 2880, 32, 4, 128, 201088)),
     "v3.2": ("deepseek32", lambda s: deepseek(s, 61, 7168, 128, 1536, 3, 18432, 2048, 256, 8, 1, 129280, indexed=2048)),
     # The same, scaled to about a thousand million: what programs are compared with.

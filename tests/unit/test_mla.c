@@ -200,6 +200,43 @@ static void test_list(void)
 	accel_model_free(all);
 }
 
+/* More than can be chosen are no choice where there are no more positions. */
+static void test_all(void)
+{
+	const struct way ways[] = { { NULL, NULL, { .ctx = 128 } }, { "sim", NULL, { .ctx = 128, .batch = 29 } } };
+	struct mla_build l = mla_indexed;
+	struct accel_model *all, *m;
+	struct rig r = { 0 };
+	float *want;
+
+	l.index_top = 128;
+	if (!ok(!mla_load(&l, &all), "a list of all of 128 positions"))
+		return;
+	want = compute(all, &ways[0], 100);
+	l.index_top = 131072;
+	if (!ok(!mla_load(&l, &m), "a list of 131072 of them: %s", accel_error()))
+		return;
+	for (int i = 0; i < 2; i++) {
+		float *is = compute(m, &ways[i], 100);
+
+		ok(want && is && !memcmp(is, want, 100 * row_of(all)), "%s: the same bits", ways[i].device ? ways[i].device : "CPU");
+		free(is);
+	}
+	free(want);
+	accel_model_free(all);
+	accel_model_free(m);
+	l.index_top = 5000;		/* no page ends there */
+	if (!ok(!mla_load(&l, &m), "a list of 5000"))
+		return;
+	ok(!rig_plan(&r, m, (struct accel_plan_opts) { .ctx = 5000 }), "a context as long");
+	rig_free(&r);
+	memset(&r, 0, sizeof(r));
+	ok(rig_plan(&r, m, (struct accel_plan_opts) { .ctx = 5001 }) == -EINVAL && strstr(accel_error(), "would choose 5000"),
+	   "a longer one: %s", accel_error());
+	rig_free(&r);
+	accel_model_free(m);
+}
+
 /* What is kept of a sequence depends on it, in all layers but the first. */
 static void test_saved(void)
 {
@@ -339,7 +376,7 @@ static void test_sizes(void)
 		{ FIELD(value), 0, "value_length" }, { FIELD(q_rank), 0, "not supported" },
 		{ FIELD(index_heads), UINT32_MAX, "indexer.head_count" }, { FIELD(index_dim), 30, "not supported" },
 		{ FIELD(index_dim), 2048, "key_length" }, { FIELD(index_top), 0, "top_k" },
-		{ FIELD(index_top), 4097, "top_k" },
+		{ FIELD(index_top), (1u << 30) + 1, "top_k" },
 #undef FIELD
 	};
 
@@ -364,6 +401,7 @@ int main(void)
 	test_many_heads();
 	test_files();
 	test_list();
+	test_all();
 	test_saved();
 	test_left(NULL);
 	test_left("sim");

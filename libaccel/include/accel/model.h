@@ -150,6 +150,8 @@ enum accel_layer_kind {		/* more kinds will be added */
 	ACCEL_LAYER_SSM2,
 	ACCEL_LAYER_DELTA,
 	ACCEL_LAYER_SHORTCONV,
+	ACCEL_LAYER_INPUTS,
+	ACCEL_LAYER_PLE,
 };
 
 enum accel_reason {		/* more reasons will be added */
@@ -162,6 +164,8 @@ enum accel_reason {		/* more reasons will be added */
 	ACCEL_REASON_CTX,		/* on the CPU: context longer than it attends to */
 	ACCEL_REASON_LOST,		/* on the CPU since the processor failed or went away */
 	ACCEL_REASON_SLOWER,		/* on the CPU: it is faster there */
+	ACCEL_REASON_TABLE,		/* on the CPU: most of it is a table, which stays in the file */
+	ACCEL_REASON_SHARED,		/* on the CPU: so is a layer that it shares keys and values with */
 };
 
 /* What keys and values are kept as.  It decides bits of results; where a layer runs does not. */
@@ -177,6 +181,7 @@ enum accel_kv_type {
 #define ACCEL_PLACE_CPU		1
 #define ACCEL_PLACE_DEVICE(i)	(2 + (i))	/* the processor of this index, also if it is slower;
 						 * else the CPU */
+/* A layer that uses the keys and values of another is where that is, whatever is said of it. */
 
 /*
  * Where the weights are that a processor computes a layer with.  It changes no bit of a result.  What is in the
