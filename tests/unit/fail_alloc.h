@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 static long fail_countdown;	/* 0 = none fails, 1 = the next */
-static long fail_live;		/* allocations that are not freed */
+static long fail_live __attribute__((unused));	/* allocations that are not freed */
 static bool fail_aligned __attribute__((unused));	/* the one that failed was of aligned memory */
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
