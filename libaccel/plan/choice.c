@@ -91,13 +91,14 @@ static void narrow(struct trial *c, const uint32_t *order, uint32_t n, uint64_t 
 
 	memcpy(p->layers, c->fresh, p->m->n_layers * sizeof(*p->layers));
 	memset(pl->slower, 0, p->m->n_layers * sizeof(*pl->slower));
-	memcpy(c->places, c->opts.places, c->opts.n_places * sizeof(*c->places));
 	p->shape = c->shape;
 	p->shape.flights = plan_flights(n);
 	p->n_devices = n;
 	pl->o.places = c->places;
 	pl->no_far = false;
 	pl->rest = 0;
+	for (uint32_t i = 0; i < c->opts.n_places; i++)
+		c->places[i] = c->opts.places[i];
 	for (uint32_t k = 0; k < n; k++) {
 		pl->devs[k] = &pl->read[order[k]];
 		p->devs[k] = pl->read[order[k]];
