@@ -367,7 +367,7 @@ int loader_convert(struct loader *ld, uint32_t planes, uint32_t rows, uint32_t c
 static int widen(struct loader *ld, struct weight *w)
 {
 	const struct weight was = *w;
-	float *data;
+	float *data = NULL;
 	int err = loader_convert(ld, was.planes, was.rows, was.cols, w, &data);
 
 	for (uint64_t i = 0; i < (uint64_t)was.planes * was.rows && !err; i++)

@@ -22,9 +22,10 @@ static int no_open(struct accel_dev *dev, const char *where)
 	return refuse(dev);
 }
 
-/* The descriptor is the child's own, what it stands for is shared. */
+/* Descriptors are the child's own, what they stand for is shared. */
 static void child_close(struct accel_dev *dev)
 {
+	reserve_drop(&dev->reserve);
 	if (dev->fd >= 0)
 		close(dev->fd);
 }

@@ -288,7 +288,7 @@ const char *job_error(int err)
 	case -EFAULT:
 		return "used an address that is not mapped for it";
 	case -EIO:
-		return "held a command that the processor refuses";
+		return "held a command that the processor refuses, or had no memory for";
 	case -ECANCELED:
 		return "was stopped, through no fault of its own, by a reset of the processor";
 	case -ENODEV:

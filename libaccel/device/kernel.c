@@ -200,14 +200,17 @@ static int kernel_open(struct accel_dev *dev, const char *where)
 		return err;
 	err = open_one(dev, list, n);
 	free(list);
-	if (!err)
+	if (!err) {
 		handles_init(&dev->handles);
+		reserve_fill(&dev->reserve, dev->fd);
+	}
 	dev->looks = default_threads() > 1;
 	return err;
 }
 
 static void kernel_close(struct accel_dev *dev)
 {
+	reserve_drop(&dev->reserve);
 	close(dev->fd);
 	handles_destroy(&dev->handles);
 }
@@ -567,10 +570,23 @@ static int fence_sync_file(struct accel_fence *f, int *fd)
 	return call_failed(f->dev, -errno, "export of a fence");
 }
 
+/* The same for a moment: the caller gives it back with reserve_refill(). */
+static int borrow_sync_file(struct accel_fence *f, int *fd)
+{
+	int err = fence_sync_file(f, fd);
+
+	if (err == -EMFILE && reserve_spend(&f->dev->reserve)) {
+		err = fence_sync_file(f, fd);
+		if (err)
+			reserve_fill(&f->dev->reserve, f->dev->fd);
+	}
+	return err;
+}
+
 /* *handle: a syncobj of dev, which the caller destroys, with the fence of another processor. */
 static int import_fence(struct accel_dev *dev, struct accel_fence *f, uint32_t *handle)
 {
-	int fd, err = fence_sync_file(f, &fd);
+	int fd, err = borrow_sync_file(f, &fd);
 
 	if (err)
 		return err;
@@ -580,8 +596,17 @@ static int import_fence(struct accel_dev *dev, struct accel_fence *f, uint32_t *
 		err = call_failed(dev, -errno, "import of a fence");
 		drmSyncobjDestroy(dev->fd, *handle);
 	}
-	close(fd);
+	reserve_refill(&f->dev->reserve, fd, f->dev->fd);
 	return err;
+}
+
+/* The host lacks what a fence needs to pass from one processor to another. */
+static void wait_instead(struct accel_dev *dev, struct accel_fence *f)
+{
+	if (!atomic_exchange(&dev->waits_itself, true))
+		log_say(ACCEL_LOG_WARNING, "this process waits itself for what %s goes on from, which takes longer: %s",
+			dev->info.name, accel_error());
+	accel_fence_wait(f, INT64_MAX);
 }
 
 /* What a submission waits for. */
@@ -603,6 +628,10 @@ static int add_wait(struct waits *w, struct accel_dev *dev, struct accel_fence *
 	}
 	if (f->dev != dev) {
 		err = import_fence(dev, f, &handle);
+		if (err == -EMFILE || err == -ENFILE || err == -ENOMEM) {
+			wait_instead(dev, f);
+			return 0;
+		}
 		if (err)
 			return err == -ENODEV ? 0 : err;
 		w->imported[w->n_imported++] = handle;
@@ -698,7 +727,7 @@ static int fence_status(struct accel_fence *f, int *status)
 		.num_fences = 1,
 		.sync_fence_info = (uintptr_t)&fence,
 	};
-	int fd, err = fence_sync_file(f, &fd);
+	int fd, err = borrow_sync_file(f, &fd);
 
 	if (err)
 		return err;
@@ -706,7 +735,7 @@ static int fence_status(struct accel_fence *f, int *status)
 		err = fail(-errno, "%s: a job's result cannot be read: %s", f->dev->info.name,
 			   strerror(errno));
 	*status = info.status;
-	close(fd);
+	reserve_refill(&f->dev->reserve, fd, f->dev->fd);
 	return err;
 }
 

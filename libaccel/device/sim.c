@@ -252,6 +252,15 @@ static void sim_queue_free(struct accel_queue *q)
 	api_of(q->vm->dev)->queue_free(q->priv);
 }
 
+/* Of a job that did not end well. */
+static int ended(int err, const char *which)
+{
+	if (err != -ENOMEM)
+		return fail(err, "sim: %s %s", which, job_error(err));
+	/* To whoever waits, -ENOMEM would say nothing about the job. */
+	return fail(-EIO, "sim: %s failed: this machine has no memory for what the model needs to run it", which);
+}
+
 static int result(int err)
 {
 	switch (err) {
@@ -263,11 +272,15 @@ static int result(int err)
 		return fail(err, "sim: the queue is stopped because an earlier job failed");
 	case -ENODEV:
 		return fail(err, "sim: the processor is gone");
-	case -ENOMEM:
-		return fail(err, "sim: no memory for a job");
 	default:
-		return fail(err, "sim: the job %s", job_error(err));
+		return ended(err, "the job");
 	}
+}
+
+/* Of jobs that were to be sent. */
+static int sent(int err)
+{
+	return err == -ENOMEM ? fail(err, "sim: no memory for a job") : err ? result(err) : 0;
 }
 
 static int sim_fence_wait(struct accel_fence *f, int64_t abs_ns)
@@ -294,7 +307,7 @@ static int sim_queue_error(struct accel_queue *q)
 	}
 	if (!err || err == -ETIMEDOUT)	/* nothing failed so far */
 		return 0;
-	return err == -ENODEV ? result(err) : fail(err, "sim: a job of the queue %s", job_error(err));
+	return err == -ENODEV ? result(err) : ended(err, "a job of the queue");
 }
 
 /* How many of the next n jobs come before the planned fault; n: it is not due among them. */
@@ -375,13 +388,12 @@ static int send_all(struct accel_queue *q, const struct octans_inproc_job *list,
 	int err = send(q, list, before, after, out);
 
 	if (err || before == n_jobs)
-		return err ? result(err) : 0;
+		return sent(err);
 	if (q->newest)
 		api_of(q->vm->dev)->wait(q->priv, q->newest, INT64_MAX);
 	if (sim->api->control(sim->model, sim->fault, reply, sizeof(reply)))
 		return fail(-EINVAL, "ACCEL_SIM_CONTROL: \"%s\": %s", sim->fault, reply);
-	err = send(q, list + before, n_jobs - before, after, out);
-	return err ? result(err) : 0;
+	return sent(send(q, list + before, n_jobs - before, after, out));
 }
 
 static int sim_submit(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs,

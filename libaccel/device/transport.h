@@ -13,6 +13,7 @@
 #include "ending.h"
 #include "forks.h"
 #include "handles.h"
+#include "reserve.h"
 #include "room.h"
 
 struct accel_dev {
@@ -23,6 +24,8 @@ struct accel_dev {
 	bool looks;			/* kernel: this process has a CPU to wait on without sleeping */
 	struct handles handles;		/* kernel */
 	_Atomic uint32_t spare;		/* kernel: a syncobj for the next fence, 0 = none */
+	struct reserve reserve;		/* kernel: a descriptor for a fence to pass through */
+	_Atomic bool waits_itself;	/* kernel: that it waits for others' fences was said */
 	void *priv;			/* sim */
 };
 

@@ -133,6 +133,7 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 		struct accel_devinfo info = { .sz = sizeof(info) };
 
 		e->cards[i].dev = devs[i];
+		memcpy(e->cards[i].name, plan_device(e->plan, i)->name, sizeof(info.name));	/* if it is gone */
 		if (devs[i] && !accel_dev_info(devs[i], &info))
 			memcpy(e->cards[i].name, info.name, sizeof(info.name));
 	}

@@ -151,7 +151,7 @@ struct accel_engine {
 	uint64_t return_bytes;		/* of weights, to a card that comes back, with each step */
 	int failed_card;		/* the newest error of a run is its, -1 = none's */
 	struct flights flights;
-	struct accel_bo *relay_bo;	/* of the first card that has layers */
+	struct accel_bo *relay_bo;	/* of the first card that has layers and is there */
 	struct relay relay;		/* fd -1: there is none */
 	struct loading loading;
 	struct accel_engine_stats stats;	/* without those of cards that are up */

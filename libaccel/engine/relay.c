@@ -3,6 +3,7 @@
  * Where processors hand the residual stream over to each other: host memory that all of them reach, of which each
  * pass under way has a part.  The last command of a run of layers writes there, the first of the next reads.
  */
+#include <errno.h>
 #include <unistd.h>
 
 #include <accel/device.h>
@@ -18,41 +19,44 @@ static bool has_layers(const struct accel_engine *e, uint32_t card)
 	return false;
 }
 
-/* The first of the cards that have layers, if several do; NULL: they do not. */
-static struct accel_dev *first_of_several(const struct accel_engine *e)
+static bool several_have_layers(const struct accel_engine *e)
 {
-	struct accel_dev *first = NULL;
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < e->n_cards; i++) {
-		if (!has_layers(e, i))
-			continue;
-		if (first)
-			return first;
-		first = e->cards[i].dev;
-	}
-	return NULL;
+	for (uint32_t i = 0; i < e->n_cards; i++)
+		n += has_layers(e, i);
+	return n > 1;
 }
 
-void relay_make(struct accel_engine *e)
+static int make_on(struct accel_engine *e, struct accel_dev *dev)
 {
-	struct accel_dev *dev = first_of_several(e);
 	void *map = NULL;
-	int err;
+	int err = accel_bo_new(dev, relay_stride(e->m, &e->shape) * e->shape.flights, ACCEL_BO_HOST, "relay",
+			       &e->relay_bo);
 
-	if (!dev)
-		return;
-	err = accel_bo_new(dev, relay_stride(e->m, &e->shape) * e->shape.flights, ACCEL_BO_HOST, "relay",
-			   &e->relay_bo);
 	if (!err)
 		err = accel_bo_export(e->relay_bo, &e->relay.fd);
 	if (!err)
 		err = accel_bo_map(e->relay_bo, &map);
 	e->relay.map = map;
-	if (!err)
+	if (err)
+		relay_free(e);
+	return err;
+}
+
+/* Of a processor that is gone its layers tell, when they are to be loaded: the next makes it for the others. */
+void relay_make(struct accel_engine *e)
+{
+	int err = -ENODEV;
+
+	if (!several_have_layers(e))
 		return;
-	log_say(ACCEL_LOG_WARNING, "this process copies what one processor hands over to the next: %s",
-		accel_error());
-	relay_free(e);
+	for (uint32_t i = 0; i < e->n_cards && err == -ENODEV; i++)
+		if (has_layers(e, i))
+			err = make_on(e, e->cards[i].dev);
+	if (err && err != -ENODEV)
+		log_say(ACCEL_LOG_WARNING, "this process copies what one processor hands over to the next: %s",
+			accel_error());
 }
 
 void relay_free(struct accel_engine *e)

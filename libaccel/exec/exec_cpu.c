@@ -268,6 +268,8 @@ int exec_cpu_run(struct exec_cpu *e, uint32_t first)
 			    at, first);
 	if (err == -ECANCELED)
 		return fail(err, "the step was cancelled");
+	if (err == -ENOMEM)
+		return fail(err, "no memory for what the CPU needs to compute layers from %u on", first);
 	return err ? fail(err, "layers from %u on on the CPU: %s", first, strerror(-err)) : 0;
 }
 

@@ -121,6 +121,8 @@ static void join_relay(struct exec_dev *e, const struct relay *relay)
 	}
 	accel_bo_free(b->bo);
 	b->bo = NULL;
+	if (err == -ENODEV)		/* what comes next ends with that */
+		return;
 	log_say(ACCEL_LOG_WARNING, "%s does not reach the memory that processors hand over in, so this process copies what goes to it and from it: %s",
 		e->info.name, accel_error());
 }

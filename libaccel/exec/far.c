@@ -7,8 +7,8 @@
 
 #include "error.h"
 
-/* Bytes of experts that move between two steps: the next one waits for it. */
-#define MOST_COPIED (64ull << 20)
+/* 2 ms of a bus of 32 GB/s. */
+#define MOST_MOVED (64ull << 20)
 #define VA_ALIGN (1ull << 30)
 
 /* ---- memory ---- */
@@ -156,7 +156,7 @@ int far_make(struct far *far, struct accel_dev *dev, struct accel_vm *vm, const 
 
 	*far = (struct far) {
 		.m = m, .layers = layers, .vm = vm, .card = *card, .slot = f->slot, .stage = f->stage,
-		.chosen_size = f->chosen,
+		.chosen_size = f->chosen, .most_moved = MOST_MOVED,
 	};
 	far->weights = calloc(m->n_layers, sizeof(*far->weights));
 	far->number = calloc(m->n_layers, sizeof(*far->number));
@@ -329,7 +329,7 @@ int far_settle(struct far *far)
 	uint64_t copied = 0;
 	int err = 0;
 
-	for (; moves-- && !err && copied < MOST_COPIED && experts_move(far->experts, &move); copied += far->slot) {
+	for (; moves-- && !err && copied < far->most_moved && experts_move(far->experts, &move); copied += far->slot) {
 		const uint32_t in = layer_of(far, move.in.layer);
 
 		if (!move.vacant)

@@ -41,6 +41,7 @@ struct far {
 	uint64_t slot, stage;		/* bytes of one */
 	int64_t *number;		/* [n_layers]: among those that have some experts on the card; -1: others */
 	struct experts *experts;	/* NULL: there are none */
+	uint64_t most_moved;		/* bytes of them between two steps, or one: the next step waits for it */
 };
 
 /*

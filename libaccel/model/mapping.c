@@ -180,7 +180,9 @@ static int map(const char *path, int fd, struct mapping **out, char *err, size_t
 		return refuse(path, err, errlen, -EINVAL, "is empty", "");
 	base = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
-		return refuse(path, err, errlen, -errno, "cannot be mapped: ", strerror(errno));
+		return refuse(path, err, errlen, -errno, "cannot be mapped: ", errno == ENOMEM ?
+			      "there is no memory, or no room in this process's address space (ulimit -v)" :
+			      strerror(errno));
 	*out = enter(base, &st, fd);
 	if (*out)
 		return 0;

@@ -328,6 +328,21 @@ static uint32_t count_used(const struct accel_plan *p)
 	return n;
 }
 
+int plan_places(struct planner *pl)
+{
+	int err = choose_batch(pl);
+
+	if (!err)
+		err = keep_budget(pl);
+	if (!err)		/* as layers are now */
+		err = cost_all(pl);
+	if (!err)
+		balance(pl);
+	if (!err)
+		plan_together(pl->p->m, pl->p->layers);
+	return err;
+}
+
 static int make(struct planner *pl, const struct accel_plan_opts *opts)
 {
 	struct accel_plan *p = pl->p;
@@ -348,14 +363,7 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 	if (err)
 		return err;
 	describe(p);
-	err = choose_batch(pl);
-	if (!err)
-		err = keep_budget(pl);
-	if (!err)		/* as layers are now */
-		err = cost_all(pl);
-	if (!err)
-		balance(pl);
-	plan_together(p->m, p->layers);
+	err = choose_processors(pl);
 	p->shape.flights = plan_flights(count_used(p));
 	for (uint32_t i = 0; i < p->n_devices && !err; i++)
 		p->device_bytes[i] = bytes_on(pl, i, UINT32_MAX);

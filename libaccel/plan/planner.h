@@ -28,6 +28,8 @@ struct planner {
 	struct layer_cost *costs;	/* [n_layers] */
 	uint64_t *slower;		/* [n_layers], a bit each: processors that are slower than the CPU, as they would
 					 * read its weights in the host's memory */
+	uint64_t rest;			/* processors that have what the others have no room for; 0: each has of it what it
+					 * has of all memory */
 	bool no_far;			/* all weights are on cards, or layers on the CPU */
 };
 
@@ -68,6 +70,13 @@ int weigh_all(struct planner *pl);
 /* batch.c: places layers with as many tokens at once as do best, -errno; and sets how many there are. */
 int choose_batch(struct planner *pl);
 void set_batch(struct accel_plan *p, uint32_t batch);
+
+/* plan.c: where layers are, on the processors that there are now. */
+int plan_places(struct planner *pl);
+/* choice.c: the same, on those that are worth it. */
+int choose_processors(struct planner *pl);
+/* balance.c: seconds of a prompt and an answer to it; negative: it cannot be told. */
+double plan_takes(const struct accel_plan *p);
 
 /* balance.c: of one that has room, over several processors: some layers may change places. */
 void balance(struct planner *pl);

@@ -66,7 +66,27 @@ static double whole(const struct planner *pl, const struct accel_layer *a)
 	return layer_stays(&pl->p->m->layers[a->index]) ? 0 : (double)a->weight_bytes + a->kv_bytes;
 }
 
-/* Each processor gets of the model what it has of all memory, so that most of it has room. */
+/* Of what a processor has room for, its activations and tables take some. */
+#define FILLED 0.97
+
+/* What a processor gets of the model, of all that the processors get: as much as it has of all memory, so that most of
+ * it has room; or what it has room for, and those of pl->rest, whose bus may be the fastest, the rest. */
+static double part_of(const struct planner *pl, uint32_t device, double model)
+{
+	double rest = model, memory = 0;
+
+	if (!pl->rest)
+		return room_on(pl, device);
+	if (!(pl->rest >> device & 1))
+		return FILLED * room_on(pl, device);
+	for (uint32_t d = 0; d < pl->p->n_devices; d++)
+		if (pl->rest >> d & 1)
+			memory += room_on(pl, d);
+		else
+			rest -= FILLED * room_on(pl, d);
+	return rest > 0 && memory ? rest * (room_on(pl, device) / memory) : 0;
+}
+
 static void spread(struct planner *pl)
 {
 	struct accel_plan *p = pl->p;
@@ -77,13 +97,13 @@ static void spread(struct planner *pl)
 	for (uint32_t i = 0; i < n; i++)
 		model += whole(pl, &p->layers[i]);
 	for (uint32_t d = 0; d < p->n_devices; d++)
-		memory += room_on(pl, d);
-	until = room_on(pl, 0);
+		memory += part_of(pl, d, model);
+	until = part_of(pl, 0, model);
 	for (uint32_t i = 0; i < n; i++) {
 		struct accel_layer *a = &p->layers[i];
 
 		while (device + 1 < p->n_devices && given * memory > until * model)
-			until += room_on(pl, ++device);
+			until += part_of(pl, ++device, model);
 		given += whole(pl, a);
 		place_least(pl, a, pl->slower[i] ? 0 : device);
 		if (a->device > (int32_t)device && !pl->slower[i])

@@ -68,7 +68,7 @@ static void test_steps(struct accel_engine *e, struct accel_seq *seq, uint32_t v
 
 static void test_sequences(struct accel_engine *e, struct accel_seq *seq)
 {
-	struct accel_seq *fork, *prefix, *loaded;
+	struct accel_seq *fork, *prefix, *loaded = NULL;
 	int fd = memfd_create("sequence", MFD_CLOEXEC);
 	int32_t copy[8];
 	uint32_t n;

@@ -52,7 +52,7 @@ static struct accel_model *with_memory(const struct accel_model *m)
 			.kind = &memory, .block = l->block, .embd = m->n_embd, .eps = l->eps,
 			.w = {
 				l->w[FFN_NORM],
-				{ taps, m->n_embd * TAPS * 4ull, TAPS * 4, m->n_embd, TAPS, 0 },
+				{ taps, m->n_embd * TAPS * 4ull, TAPS * 4, m->n_embd, TAPS, 0, 0 },
 			},
 			.state = { .fixed = { (TAPS - 1) * m->n_embd } },
 		};

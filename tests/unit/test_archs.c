@@ -76,7 +76,7 @@ static void put_keys(struct build *b, const struct arch_file *f)
 
 static void put_norm(struct build *b, const struct arch_file *f, const char *name, uint32_t n)
 {
-	char full[64];
+	char full[72];
 
 	snprintf(full, sizeof(full), "%s.weight", name);
 	llama_vector(b, full, ACCEL_F32, n);

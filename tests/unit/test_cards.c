@@ -137,7 +137,9 @@ static void test_no_memory_to_fall_back(void)
 		fail_countdown = 0;
 		if (err) {
 			refused++;
-			bad += err != -ENOMEM || accel_seq_length(m.seq) != 4 || rig_stats(&m).fallbacks;
+			/* after falling back the CPU may itself lack memory to work in */
+			bad += err != -ENOMEM || accel_seq_length(m.seq) != 4 ||
+			       rig_stats(&m).fallbacks > fail_aligned || !strstr(accel_error(), "no memory");
 			err = rig_eval(&m, tokens + 4, 2, ACCEL_WANT_LAST, &logits);
 		}
 		bad += err || rig_stats(&m).fallbacks > 1 || accel_seq_length(m.seq) != 6 ||

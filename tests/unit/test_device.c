@@ -251,14 +251,15 @@ static void test_other_fails(void)
 		.cmd = { .op = OCTANS_OP_WAIT, .size = sizeof(wait) }, .va = CODE + 0x2000, .value = 1,
 	};
 	struct accel_job stands = { JOB .va = CODE + 0x3000, .size = sizeof(wait) }, j = job(0);
-	struct accel_fence *f, *g;
+	struct accel_fence *f = NULL, *g = NULL;
 	char reply[256];
 	struct pair p;
 
 	pair_new(&p);
 	memcpy((uint8_t *)p.b[0].word + 0x3000, &wait, sizeof(wait));
-	ok(!accel_submit(p.b[0].q, &stands, 1, NULL, 0, &f) && !accel_submit(p.q, &j, 1, &f, 1, &g) &&
-	   accel_fence_wait(g, 0) == -ETIMEDOUT, "one stands still, one waits for it");
+	if (!ok(!accel_submit(p.b[0].q, &stands, 1, NULL, 0, &f) && !accel_submit(p.q, &j, 1, &f, 1, &g) &&
+		accel_fence_wait(g, 0) == -ETIMEDOUT, "one stands still, one waits for it"))
+		return;
 	ok(accel_fence_wait(f, INT64_MAX) == -ETIME && !accel_fence_wait(g, INT64_MAX) && p.b[0].word[512] == 1 &&
 	   !accel_queue_error(p.q), "which runs when the other was stopped");
 	accel_fence_free(f);

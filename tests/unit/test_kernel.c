@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <linux/sync_file.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -631,6 +633,60 @@ static void test_sentences(void)
 	accel_bo_free(bo);
 }
 
+static unsigned int warnings;
+static char warning[1024];
+
+static void count_warning(void *arg, enum accel_log_level level, const char *sentence)
+{
+	(void)arg;
+	warnings += level == ACCEL_LOG_WARNING;
+	snprintf(warning, sizeof(warning), "%s", sentence);
+}
+
+/* As many descriptors as there are, and none more; *was: for setrlimit() later. */
+static void no_descriptors(struct rlimit *was)
+{
+	struct rlimit now;
+	int next = fcntl(2, F_DUPFD, 0);
+
+	close(next);
+	getrlimit(RLIMIT_NOFILE, was);
+	now = (struct rlimit) { next, was->rlim_max };
+	setrlimit(RLIMIT_NOFILE, &now);
+}
+
+/* One is held for a fence to pass through, so a full table of files takes nothing from who works already. */
+static void test_reserve(void)
+{
+	struct accel_dev other = dev;
+	struct accel_fence there = { .dev = &other, .handle = 91 }, *list[] = { &there }, *f;
+	struct accel_job job = { .sz = sizeof(job), .va = 4096, .size = 16 };
+	struct accel_queue *q;
+	struct rlimit was;
+	int held;
+
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.status = 1;
+	accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 0, &q);
+	other.fd = open("/dev/null", O_RDONLY);
+	reserve_fill(&other.reserve, other.fd);
+	held = other.reserve.fd;
+	no_descriptors(&was);
+	for (unsigned int i = 1; i <= 3; i++) {
+		ok(!accel_submit(q, &job, 1, list, 1, &f) && kernel.imports == i && kernel.n_deps == 1 && !kernel.fence_waits,
+		   "without a descriptor left a fence passes, %u", i);
+		accel_fence_free(f);
+	}
+	ok(other.reserve.fd == held && fcntl(held, F_GETFD) == FD_CLOEXEC, "and that is in reserve again");
+	setrlimit(RLIMIT_NOFILE, &was);
+	ok(!accel_submit(q, &job, 1, list, 1, &f) && other.reserve.fd == held, "with descriptors it is left alone");
+	accel_fence_free(f);
+	reserve_drop(&other.reserve);
+	ok(!other.reserve.fd && fcntl(held, F_GETFD) < 0, "it is closed with the processor");
+	close(other.fd);
+	accel_queue_free(q);
+}
+
 static void test_deps(void)
 {
 	struct accel_dev other = dev;
@@ -650,8 +706,17 @@ static void test_deps(void)
 	   "a fence of another processor becomes one of this, for as long as it takes");
 	accel_fence_free(f);
 	kernel.submits = 0;
-	kernel.no_file = EMFILE;
-	ok(accel_submit(q, &job, 1, list, 2, &f) == -EMFILE && !f && !kernel.submits, "%s", accel_error());
+	there.queue = q;
+	accel_log_set(count_warning, NULL);
+	for (int i = 0; i < 4; i++) {
+		kernel.no_file = i % 2 ? ENFILE : EMFILE;
+		ok(!accel_submit(q, &job, 1, list, 2, &f) && kernel.n_deps == 1 && kernel.deps[0] == 90 &&
+		   kernel.fence_waits == 1u + i, "without a descriptor it is waited for: %s", warning);
+		accel_fence_free(f);
+	}
+	ok(warnings == 1 && strstr(warning, "file descriptor"), "which is said once");
+	accel_log_set(NULL, NULL);
+	kernel.fence_waits = 0;
 	kernel.no_file = ENODEV;
 	ok(!accel_submit(q, &job, 1, list, 2, &f) && kernel.n_deps == 1 && kernel.deps[0] == 90,
 	   "one that is gone is not waited for");
@@ -792,6 +857,7 @@ int main(void)
 	test_syncobjs();
 	test_ending();
 	test_sentences();
+	test_reserve();
 	test_deps();
 	test_open();
 	accel_vm_free(vm);

@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "device/transport.h"
 #include "engine_rig.h"
@@ -14,6 +16,8 @@
 #include "llama_load.h"
 /* It has a struct build of its own. */
 #define build layer_build
+#include "engine/engine.h"
+#include "exec/exec_dev.h"
 #include "plan/footprint.h"
 #include "plan/host.h"
 #include "plan/plan.h"
@@ -643,6 +647,132 @@ static void test_stuck(const struct accel_model *loaded, const struct mix *x)
 	free(is);
 }
 
+/* Moves between two steps, the most of a prompt; limit: of slots, 0: as it is. */
+static uint64_t most_moves(const struct accel_model *m, uint32_t limit)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	struct accel_plan_opts po = { .ctx = 512, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+	uint64_t most = 0, before = 0;
+	struct rig r = { 0 };
+
+	accel_open("sim", &r.dev);
+	po.max_device_bytes = room_for(m, r.dev, 16, 32);
+	rig_start(&r, m, po, &o);
+	if (limit)
+		r.engine->cards[0].exec->far.most_moved = limit * r.engine->cards[0].exec->far.slot;
+	else
+		ok(r.engine->cards[0].exec->far.most_moved == 64 << 20, "experts of 64 MiB move between two steps");
+	for (uint32_t i = 0; i + 16 <= TOKENS; i += 16) {
+		int32_t tokens[16];
+
+		for (uint32_t k = 0; k < 16; k++)
+			tokens[k] = token_at(i + k);
+		if (rig_eval(&r, tokens, 16, ACCEL_WANT_LAST, NULL))
+			return 0;
+		if (rig_stats(&r).expert_moves - before > most)
+			most = rig_stats(&r).expert_moves - before;
+		before = rig_stats(&r).expert_moves;
+	}
+	rig_free(&r);
+	return most;
+}
+
+/* The next step waits for them, so they are not too many bytes. */
+static void test_most_moved(const struct accel_model *loaded, const struct mix *x)
+{
+	struct layer layers[3];
+	struct accel_model m;
+
+	if (!ok(!make_model(x, loaded, layers, &m), "%s: many that miss", x->name))
+		return;
+	ok(most_moves(&m, 0) > 3 && most_moves(&m, 1) == 1 && most_moves(&m, 3) == 3,
+	   "as many move as are worth it, and as may: %llu, %llu, %llu", (unsigned long long)most_moves(&m, 0),
+	   (unsigned long long)most_moves(&m, 1), (unsigned long long)most_moves(&m, 3));
+}
+
+/* An engine that comes and goes, and takes of the card whatever there is. */
+struct intruder {
+	struct rig r;
+	const float *want;
+	atomic_bool stop;
+	uint32_t times, fewer, wrong;
+};
+
+static void *come_and_go(void *arg)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1 };
+	struct intruder *x = arg;
+
+	while (!atomic_load(&x->stop) || !x->times) {
+		struct accel_bo *rest[16] = { NULL };
+		const float *logits;
+		int32_t tokens[16];
+
+		for (uint32_t i = 0; i < 16; i++)
+			tokens[i] = token_at(i);
+		if (rig_engine(&x->r, &o)) {
+			x->wrong++;
+			break;
+		}
+		for (int i = 0; i < 16; i++)
+			accel_bo_new(x->r.dev, (4 << 20) >> i, ACCEL_BO_DEVICE, "the rest", &rest[i]);
+		x->fewer += rig_stats(&x->r).fallback_error == -ENOSPC;
+		x->wrong += rig_eval(&x->r, tokens, 16, ACCEL_WANT_ALL, &logits) ||
+			    memcmp(logits, x->want, sizeof(float) * 16 * EMBD);
+		for (int i = 0; i < 16; i++)
+			accel_bo_free(rest[i]);
+		rig_stop(&x->r);
+		x->times++;
+	}
+	return NULL;
+}
+
+/* Experts move on a card that others fill to its last page meanwhile: who is there keeps what it has. */
+static void test_crowded(const struct accel_model *loaded, const struct mix *x)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	struct accel_plan_opts po = { .ctx = 512, .batch = 16, .stream = ACCEL_STREAM_ALWAYS };
+	float *is = malloc(sizeof(float) * TOKENS * EMBD), *want;
+	struct intruder other = { 0 };
+	struct rig r = { 0 };
+	struct layer layers[3];
+	struct accel_model m;
+	uint32_t wrong = 0;
+	pthread_t t;
+
+	if (!ok(!make_model(x, loaded, layers, &m) && !accel_open("sim:local=4M", &r.dev), "%s: a crowded card", x->name))
+		return;
+	want = compute(&m, NULL, NULL, 512);
+	other.want = want;
+	other.r.dev = r.dev;
+	rig_plan(&other.r, &m, po);
+	po.max_device_bytes = room_for(&m, r.dev, 16, x->moe.experts / 2);
+	rig_start(&r, &m, po, &o);
+	pthread_create(&t, NULL, come_and_go, &other);
+	for (int round = 0; round < 6; round++) {
+		accel_seq_trim(r.seq, 0);
+		for (uint32_t i = 0; i < TOKENS; i += 10) {
+			int32_t tokens[10];
+			const float *logits;
+
+			for (uint32_t k = 0; k < 10; k++)
+				tokens[k] = token_at(i + k);
+			wrong += rig_eval(&r, tokens, 10, ACCEL_WANT_ALL, &logits) ||
+				 memcmp(logits, want + i * EMBD, sizeof(float) * 10 * EMBD);
+		}
+	}
+	atomic_store(&other.stop, true);
+	pthread_join(t, NULL);
+	ok(!wrong && !rig_stats(&r).fallbacks && rig_stats(&r).expert_moves > 10,
+	   "the same bits, while %llu of its experts move", (unsigned long long)rig_stats(&r).expert_moves);
+	ok(!other.wrong && other.fewer == other.times, "and of whoever comes, %u times, and has room for fewer, %u times",
+	   other.times, other.fewer);
+	accel_plan_free(other.r.plan);
+	rig_free(&r);
+	free(want);
+	free(is);
+}
+
 #define V3 .experts = 256, .used = 8, .groups = 8, .groups_used = 4, .group_top2 = true, .gate = MOE_SIGMOID, \
 	.renorm = true, .scale = 2.5f
 
@@ -720,6 +850,8 @@ int main(void)
 	test_taken(loaded, &mixes[3]);
 	test_fuller(loaded, &mixes[3]);
 	test_stuck(loaded, &mixes[3]);
+	test_most_moved(loaded, &mixes[0]);
+	test_crowded(loaded, &mixes[0]);
 	test_by_hand(loaded);
 	test_fused(loaded);
 	accel_model_free(loaded);

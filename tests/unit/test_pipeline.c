@@ -167,6 +167,8 @@ static void scatter(struct line *l)
 	}
 }
 
+static struct accel_dev *gone;		/* as soon as there is a plan */
+
 static int line_start(struct line *l, uint32_t batch, struct accel_engine_opts o)
 {
 	struct accel_devinfo info[CARDS];
@@ -186,6 +188,8 @@ static int line_start(struct line *l, uint32_t batch, struct accel_engine_opts o
 	o.sz = sizeof(o);
 	o.threads = 1;
 	err = accel_plan_new(l->s->m, list, l->n, &po, &l->plan);
+	if (gone)
+		accel_dev_control(gone, "remove", NULL, 0);
 	if (!err)
 		err = accel_engine_new(l->plan, l->dev, l->n, &o, &l->engine);
 	for (uint32_t i = 0; i < SEQS && !err; i++)
@@ -545,11 +549,12 @@ static void disturb(struct accel_dev *dev)
 	struct accel_bo *bo = NULL;
 	struct accel_vm *vm = NULL;
 	char reply[256];
-	void *map;
+	void *map = NULL;
 
-	ok(!accel_bo_new(dev, 0x4000, ACCEL_BO_HOST, NULL, &bo) && !accel_bo_map(bo, &map) && !accel_vm_new(dev, &vm) &&
-	   !accel_vm_map(vm, bo, 0, 0x10000, 0x4000, 0) && !accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 20, &q),
-	   "another client");
+	if (!ok(!accel_bo_new(dev, 0x4000, ACCEL_BO_HOST, NULL, &bo) && !accel_bo_map(bo, &map) &&
+		!accel_vm_new(dev, &vm) && !accel_vm_map(vm, bo, 0, 0x10000, 0x4000, 0) &&
+		!accel_queue_new(vm, ACCEL_PRIORITY_NORMAL, 20, &q), "another client"))
+		return;
 	memcpy(map, &wait, sizeof(wait));
 	accel_dev_control(dev, "fail-reset ring 0", reply, sizeof(reply));
 	accel_dev_control(dev, "fail-reset ring 1", reply, sizeof(reply));
@@ -624,6 +629,40 @@ static void test_no_relay(const struct subject *s, bool export)
 	ok(!eval(&l, 0, 0, LENGTH, &same) && same, "a prompt");
 	accel_seq_trim(l.seq[0], 0);
 	ok(eval_all(&l), "several sequences");
+	line_stop(&l);
+}
+
+static char said[512];
+
+static void note_warning(void *arg, enum accel_log_level level, const char *sentence)
+{
+	(void)arg;
+	warnings += level == ACCEL_LOG_WARNING;
+	snprintf(said, sizeof(said), "%s", sentence);
+}
+
+/* A processor that is gone when the engine is made: that is said, and nothing of what follows from it; the others hand
+ * over to each other as ever. */
+static void test_gone_before(const struct subject *s, uint32_t faulty, bool strict)
+{
+	struct line l = { .s = s };
+	bool same;
+	int err;
+
+	line_open(&l, 3, 0, NULL);
+	split(&l);
+	warnings = 0;
+	gone = l.dev[faulty];
+	accel_log_set(note_warning, NULL);
+	err = line_start(&l, 5, (struct accel_engine_opts) { .strict = strict });
+	accel_log_set(NULL, NULL);
+	gone = NULL;
+	if (strict) {
+		ok(err == -ENODEV && !warnings && strstr(accel_error(), "gone"), "%u: %s", faulty, accel_error());
+	} else {
+		ok(!err && warnings == 1 && strstr(said, "layers of sim go on on the CPU, for good") && l.engine->relay.fd >= 0, "%u: %s", faulty, said);
+		ok(!err && !eval(&l, 0, 0, LENGTH, &same) && same, "a prompt");
+	}
 	line_stop(&l);
 }
 
@@ -787,6 +826,10 @@ int main(void)
 	for (uint32_t i = 0; i < 4; i++)
 		test_all(&subjects[i], i);
 	test_experts(&subjects[3]);
+	for (uint32_t faulty = 0; faulty < 3; faulty++) {
+		test_gone_before(&subjects[faulty], faulty, false);
+		test_gone_before(&subjects[faulty], faulty, true);
+	}
 	test_idle(&subjects[0]);
 	test_no_thread(&subjects[0]);
 	test_neighbours(&subjects[0]);

@@ -12,7 +12,9 @@
 
 #include "demo_rig.h"
 #include "device/transport.h"
+#include "engine/engine.h"
 #include "error.h"
+#include "exec/exec_dev.h"
 #include "exec/experts.h"
 #include "model/layer.h"
 #include "plan/cost.h"
@@ -318,6 +320,86 @@ static void test_asking(void)
 	rig_free(&r);
 }
 
+#define MOST_JOBS 256
+
+static struct {
+	uint32_t first, last;		/* layers */
+} jobs[MOST_JOBS];
+static uint32_t n_jobs;
+static int (*submit)(struct accel_queue *q, const struct accel_job *jobs, size_t n_jobs, struct accel_fence *const *deps,
+		     size_t n, struct accel_fence *out);
+
+/* Those that have layers: pages are copied without parameters. */
+static int note_jobs(struct accel_queue *q, const struct accel_job *list, size_t n, struct accel_fence *const *deps,
+		     size_t n_deps, struct accel_fence *out)
+{
+	for (size_t i = 0; i < n && n_jobs < MOST_JOBS; i++)
+		if (list[i].param_count) {
+			jobs[n_jobs].first = list[i].tag >> 32;
+			jobs[n_jobs++].last = (uint32_t)list[i].tag;
+		}
+	return submit(q, list, n, deps, n_deps, out);
+}
+
+/* Seconds that the bus takes for what is copied while layers first .. last are computed. */
+static double bus_s(const struct rig *r, uint32_t first, uint32_t last)
+{
+	const struct exec_dev *exec = r->engine->cards[0].exec;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = first; i <= last; i++)
+		bytes += far_copied(&exec->far, 0, mi.n_layers, i);
+	return bytes / ((double)exec->info.pcie_bpc * exec->info.clock_hz);
+}
+
+/* All layers, in their order, in no job more than may be, and in no more jobs than have to be. */
+static bool cut_well(const struct rig *r, double most)
+{
+	bool good = n_jobs && !jobs[0].first && jobs[n_jobs - 1].last == mi.n_layers - 1;
+
+	for (uint32_t k = 0; k < n_jobs && good; k++) {
+		good = jobs[k].first == jobs[k].last || bus_s(r, jobs[k].first, jobs[k].last) <= most;
+		if (k + 1 < n_jobs)
+			good = good && jobs[k + 1].first == jobs[k].last + 1 &&
+			       bus_s(r, jobs[k].first, jobs[k + 1].first) > most;
+	}
+	return good;
+}
+
+/* Weights are copied whether there is anything to compute or not: a job holds as much as the bus carries before its
+ * queue's timeout, also of those that only try all streams, when nothing is computed. */
+static void test_slow_bus(void)
+{
+	const struct accel_engine_opts o = { .sz = sizeof(o), .threads = 1, .strict = true };
+	const int32_t token = 5;
+	uint32_t most[2] = { 0 };
+
+	for (int slow = 0; slow < 2; slow++) {
+		struct transport notes;
+		struct rig r = { 0 };
+		double limit;
+
+		accel_open("sim:rings=1", &r.dev);
+		notes = *r.dev->t;
+		submit = notes.submit;
+		notes.submit = note_jobs;
+		r.dev->t = &notes;
+		limit = r.dev->info.max_timeout_ms / 1000.0;
+		if (slow)	/* all of it takes so many times as long as a job may */
+			r.dev->info.clock_hz = mi.weight_bytes / (3.5 * limit * r.dev->info.pcie_bpc);
+		rig_plan(&r, model, to_card((struct accel_plan_opts) { .ctx = 64, .stream = ACCEL_STREAM_ALWAYS }));
+		n_jobs = 0;
+		if (!ok(!rig_engine(&r, &o), "a bus of %.3g bytes a second", (double)r.dev->info.pcie_bpc * r.dev->info.clock_hz))
+			return;
+		ok(cut_well(&r, limit), "all streams are tried in %u jobs", n_jobs);
+		n_jobs = 0;
+		ok(!rig_eval(&r, &token, 1, ACCEL_WANT_LAST, NULL) && cut_well(&r, limit), "a step has %u jobs", n_jobs);
+		most[slow] = n_jobs;
+		rig_free(&r);
+	}
+	ok(most[0] == 1 && most[1] >= 4 && most[1] < mi.n_layers, "one, or %u", most[1]);
+}
+
 static void test_experts(void)
 {
 	static const uint32_t n[2] = { 8, 5 }, some[2] = { 2, 1 };
@@ -382,6 +464,7 @@ int main(void)
 	test_nothing();
 	test_budget();
 	test_asking();
+	test_slow_bus();
 	test_experts();
 	test_shares();
 	free(want);

@@ -102,8 +102,10 @@ static bool ends_by_text(const char *text, int32_t type, const char *model)
 		int32_t *ids;
 		size_t n;
 
-		good = !encode_text(o.t, text, strlen(text), false, false, &ids, &n) && n > 1;
-		free(ids);
+		good = !encode_text(o.t, text, strlen(text), false, false, &ids, &n);
+		if (good)
+			free(ids);
+		good = good && n > 1;
 	}
 	close_built(&o);
 	return good;

@@ -185,7 +185,7 @@ static int vector_words(struct line *l, uint64_t max, uint64_t *vector, uint64_t
 
 static int do_drop_irq(struct line *l)
 {
-	uint64_t vector, n;
+	uint64_t vector = 0, n;
 
 	if (vector_words(l, UINT32_MAX, &vector, &n))
 		return -EINVAL;
@@ -196,7 +196,7 @@ static int do_drop_irq(struct line *l)
 
 static int do_storm(struct line *l)
 {
-	uint64_t vector, n, sent = 0;
+	uint64_t vector = 0, n, sent = 0;
 
 	if (vector_words(l, 1000000, &vector, &n))
 		return -EINVAL;

@@ -363,6 +363,8 @@ static int make_memory(struct sim_device *dev, char *err, size_t errlen)
 	int ret;
 
 	ret = sim_local_init(&dev->memory, dev->bar_size > size ? dev->bar_size : size);
+	if (ret == -EMFILE || ret == -ENFILE)
+		return say(err, errlen, ret, "no file descriptor is left for the on-card memory: close some, or raise the limit of open files");
 	if (ret)
 		return say(err, errlen, ret, "no room for the on-card memory; ask for less");
 	dev->local = dev->memory.base;

@@ -255,13 +255,24 @@ static void log_fault(struct octans_inproc *dev, unsigned int r)
 	};
 }
 
-static int job_error(unsigned int status)
+/* This machine had no memory for what the processor itself needs: of the bus, without an address.  The writeback may be
+ * corrupt, so the registers have to say so, too. */
+static bool lacked_memory(struct octans_inproc *dev, unsigned int r)
+{
+	return ring_read(dev, r, OCTANS_RING_FAULT_SEQNO) == dev->ring[r].job->seqno &&
+	       (ring_read(dev, r, OCTANS_RING_FAULT_CODE) & 0xff) == OCTANS_JOB_BUS &&
+	       !ring_read(dev, r, OCTANS_RING_FAULT_VA);
+}
+
+static int job_error(struct octans_inproc *dev, unsigned int r, unsigned int status)
 {
 	switch (status) {
 	case OCTANS_JOB_OK:
 		return 0;
 	case OCTANS_JOB_FAULT:
 		return -EFAULT;
+	case OCTANS_JOB_BUS:
+		return lacked_memory(dev, r) ? -ENOMEM : -EIO;
 	}
 	return -EIO;
 }
@@ -292,7 +303,7 @@ void inproc_ring_look(struct octans_inproc *dev, unsigned int r)
 		}
 		inproc_ring_reset(dev, r, -EIO);
 	} else {
-		err = job_error(OCTANS_WB_STATUS(wb));
+		err = job_error(dev, r, OCTANS_WB_STATUS(wb));
 		if (!err && (status & OCTANS_RING_HALTED))
 			err = -EIO;	/* registers and writeback disagree */
 		if (err) {

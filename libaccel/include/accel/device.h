@@ -120,7 +120,8 @@ struct accel_job {
  * many jobs of this program have failed that the driver takes no more for some seconds; -ENODATA: the
  * processor has lost what its memory held, make new buffers and a new address space, too.
  * The kernel holds a bounded number of jobs that have not ended (Documentation/uapi/octans.rst): this call
- * blocks until there is room; and where one of the two devices is the model and the other is not, until deps have ended.  MT
+ * blocks until there is room; and until deps have ended where one of the two devices is the model and the other is
+ * not, or where there is no descriptor or memory for a fence to pass from one to the other.  MT
  */
 int accel_submit(struct accel_queue *queue, const struct accel_job *jobs, size_t n_jobs,
 		 struct accel_fence *const *deps, size_t n, struct accel_fence **out);

@@ -257,6 +257,8 @@ struct accel_layer {
  * takes on-card memory before the engine is made takes it from the engine, which then keeps what has
  * room.  A layer that may go anywhere stays on the CPU if that is faster: a processor's time is what its own
  * description says, with no time lost, the CPU's is measured, at the first plan where it matters (50 ms).
+ * Of processors of several kinds those are used with which an answer is foretold to take least: one that has memory, but
+ * is so slow that weights read over another's bus are faster, has no layers, and details of layers say so.
  * -EINVAL: options that cannot be had; -E2BIG; -ENOSPC: max_host_bytes is too little; -ENOMEM.
  */
 int accel_plan_new(const struct accel_model *model, const struct accel_devinfo *const *devs, size_t n,
