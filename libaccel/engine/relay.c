@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Where processors hand the residual stream over to each other: host memory that all of them reach, of which each
- * pass under way has a part.  The last command of a run of layers writes there, the first of the next reads.
+ * pass under way has a part.  The last command of a run of layers writes there, the first of the next reads.  Behind
+ * that is where those that share layers exchange what they have.
  */
 #include <unistd.h>
 
@@ -13,7 +14,7 @@
 static bool has_layers(const struct accel_engine *e, uint32_t card)
 {
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		if (e->layers[i].device == (int32_t)card)
+		if (layer_on(&e->layers[i], card))
 			return e->cards[card].dev;
 	return false;
 }
@@ -41,7 +42,7 @@ void relay_make(struct accel_engine *e)
 
 	if (!dev)
 		return;
-	err = accel_bo_new(dev, relay_stride(e->m, &e->shape) * e->shape.flights, ACCEL_BO_HOST, "relay",
+	err = accel_bo_new(dev, relay_size(e->m, &e->shape), ACCEL_BO_HOST, "relay",
 			   &e->relay_bo);
 	if (!err)
 		err = accel_bo_export(e->relay_bo, &e->relay.fd);
@@ -50,9 +51,11 @@ void relay_make(struct accel_engine *e)
 	e->relay.map = map;
 	if (!err)
 		return;
+	relay_free(e);
+	if (e->shape.members)
+		return;		/* cards.c says what that leads to */
 	log_say(ACCEL_LOG_WARNING, "this process copies what one processor hands over to the next: %s",
 		accel_error());
-	relay_free(e);
 }
 
 void relay_free(struct accel_engine *e)

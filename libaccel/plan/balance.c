@@ -106,7 +106,7 @@ static bool spread_evenly(struct planner *pl, uint32_t n, bool embeds, struct ac
 }
 
 /* A prompt, and an answer to it; negative: it cannot be told. */
-static double takes(const struct accel_plan *p)
+double plan_takes(const struct accel_plan *p)
 {
 	struct accel_prediction told = { .sz = sizeof(told) };
 	const uint32_t prompt = worth_prompt(&p->shape);
@@ -115,7 +115,7 @@ static double takes(const struct accel_plan *p)
 	if (prompt >= p->shape.ctx || accel_plan_predict(p, prompt, &told))
 		return -1;
 	for (uint32_t i = 1; i < p->m->n_layers; i++)
-		handovers += p->layers[i].device != p->layers[i - 1].device;
+		handovers += !layers_join(&p->layers[i], &p->layers[i - 1]);
 	return told.prompt_s + WORTH_ANSWER * (told.token_s + handovers * HANDOVER_S);
 }
 
@@ -132,7 +132,7 @@ void balance(struct planner *pl)
 	embeds = p->layers[0].device >= 0;
 	best = malloc(size);
 	even = malloc(size);
-	least = takes(p);
+	least = plan_takes(p);
 	if (!best || !even || least < 0)
 		goto out;
 	memcpy(best, p->layers, size);
@@ -140,7 +140,7 @@ void balance(struct planner *pl)
 		if (!spread_evenly(pl, n, embeds, even))
 			continue;
 		memcpy(p->layers, even, size);
-		told = takes(p);
+		told = plan_takes(p);
 		if (told >= 0 && told < least) {
 			least = told;
 			memcpy(best, even, size);
