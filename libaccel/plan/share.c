@@ -14,6 +14,7 @@
 #include "stream.h"
 
 #define MOST 8u			/* processors that share a layer */
+#define GAIN 1.1		/* what is shared takes common memory, and is lost with any of them: it has to be worth that */
 
 static void free_view(struct accel_model *view)
 {
@@ -228,7 +229,7 @@ static int try_over(struct planner *pl, const struct shares *s, const char **why
 	if (err)
 		return err;
 	takes = share_over(pl, s, why) ? plan_takes(p) : -1;
-	if (takes >= 0 && (pl->o.split == ACCEL_SPLIT_TENSOR || takes < best->takes))
+	if (takes >= 0 && (pl->o.split == ACCEL_SPLIT_TENSOR || takes * (best->views ? 1 : GAIN) < best->takes))
 		keep(best, p, takes);
 	free_views(p);
 	p->shape = before;
