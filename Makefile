@@ -226,8 +226,8 @@ fuzz: tools
 # Not a part of `make check`: it takes too long.
 tsan: tools
 	@$(MAKE) --no-print-directory O=$(O)/tsan SAN=-fsanitize=thread CFLAGS='-O1 -g' \
-		$(addprefix $(O)/tsan/,unit/test_engine unit/test_cards unit/test_pipeline unit/test_seqs unit/test_save fuzz_engine)
-	@UNIT_SECONDS=1800 tests/unit/run $(addprefix $(O)/tsan/unit/,test_engine test_cards test_pipeline test_seqs test_save)
+		$(addprefix $(O)/tsan/,unit/test_engine unit/test_cards unit/test_pipeline unit/test_tensor unit/test_seqs unit/test_save fuzz_engine)
+	@UNIT_SECONDS=1800 tests/unit/run $(addprefix $(O)/tsan/unit/,test_engine test_cards test_pipeline test_tensor test_seqs test_save)
 	$(O)/tsan/fuzz_engine $(FUZZ_SECONDS) $(SEED) 4
 
 stress: all
