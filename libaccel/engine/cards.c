@@ -29,7 +29,7 @@ int cards_own_cpu(struct accel_engine *e, int32_t more)
 	if (!mine)
 		return fail(-ENOMEM, "no memory for %u layers", n);
 	for (uint32_t i = 0; i < n; i++)
-		mine[i] = e->layers[i].device < 0 || (more >= 0 && e->layers[i].device == more);
+		mine[i] = e->layers[i].device < 0 || (more >= 0 && layer_on(&e->layers[i], more));
 	err = exec_cpu_own(e->cpu, mine);
 	free(mine);
 	return err;
@@ -39,17 +39,46 @@ int cards_own_cpu(struct accel_engine *e, int32_t more)
 static void leave_one(struct accel_layer *l, enum accel_reason reason, const char *why)
 {
 	l->device = -1;
+	l->shared = 0;
 	l->reason = reason;
 	l->weights = ACCEL_WEIGHTS_CARD;
 	l->host_bytes = l->experts_on_card = 0;
 	snprintf(l->detail, sizeof(l->detail), "%.*s", (int)sizeof(l->detail) - 1, why);
 }
 
+/* Those of which it has a part leave the others, too. */
 static void leave(struct accel_engine *e, uint32_t card, enum accel_reason reason, const char *why)
 {
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		if (e->layers[i].device == (int32_t)card)
+		if (layer_on(&e->layers[i], card))
 			leave_one(&e->layers[i], reason, why);
+}
+
+/* Of those layers that this card shares.  False: it shares none. */
+static bool leave_shared(struct accel_engine *e, uint32_t card, enum accel_reason reason, const char *why)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (e->layers[i].shared && layer_on(&e->layers[i], card)) {
+			leave_one(&e->layers[i], reason, why);
+			any = true;
+		}
+	return any;
+}
+
+int cards_cannot_share(struct accel_engine *e)
+{
+	char why[ACCEL_ERROR_MAX];
+
+	snprintf(why, sizeof(why), "processors have no memory in common in which to exchange what they have: %.300s",
+		 accel_error());
+	if (e->opts.strict)
+		return fail(-EIO, "%s", why);
+	log_say(ACCEL_LOG_WARNING, "layers that several processors share are on the CPU: %s", why);
+	for (uint32_t i = 0; i < e->n_cards; i++)
+		leave_shared(e, i, ACCEL_REASON_LOST, why);
+	return 0;
 }
 
 static uint32_t retry_ms(const struct accel_engine *e)
@@ -167,7 +196,7 @@ static int make_exec(struct accel_engine *e, struct card *c, bool returning, str
 		.progress = returning ? NULL : load_progress, .progress_arg = e,
 	};
 
-	return exec_dev_new(e->m, &e->shape, c->dev, &o, out);
+	return exec_dev_new(plan_view(e->plan, c - e->cards), &e->shape, c->dev, &o, out);
 }
 
 static int load_exec(struct accel_engine *e, struct card *c)
@@ -188,7 +217,7 @@ static uint32_t find_mine(struct accel_engine *e, uint32_t card)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		n += e->cards[card].mine[i] = e->layers[i].device == (int32_t)card;
+		n += e->cards[card].mine[i] = layer_on(&e->layers[i], card);
 	return n;
 }
 
@@ -261,7 +290,9 @@ static int load_what_fits(struct accel_engine *e, uint32_t card)
 
 	snprintf(why, sizeof(why), "%s", err ? accel_error() : "");
 	while (lacks_room(e, card, err) && !e->opts.strict && left) {
-		if (err != -ENOSPC) {
+		if (leave_shared(e, card, ACCEL_REASON_NO_MEMORY, why)) {
+			left = find_mine(e, card);
+		} else if (err != -ENOSPC) {
 			left = drop_far(e, card);
 		} else {
 			err = room_of(c->dev, &room);
@@ -336,6 +367,34 @@ static bool is_used(struct accel_engine *e, bool paged, uint32_t i)
 	return used;
 }
 
+/* Of a layer that several cards share, one of which is now this executor's. */
+static int copy_shared(struct accel_engine *e, const struct card *c, uint32_t layer, enum keep keep)
+{
+	uint8_t *from = exec_cpu_pool(e->cpu, layer, keep);
+	const size_t bytes = keep_row(&e->m->layers[layer], keep, &e->shape) << e->shape.page_log2;
+	int err = 0;
+
+	for (uint32_t i = 0; i < e->n_cards; i++)
+		for (uint32_t p = 0; p < e->shape.pages && layer_on(&c->how[layer], i) && !err; p++)
+			if (is_used(e, true, p))
+				err = part_page(e, c == &e->cards[i] ? c->coming : e->cards[i].exec, i, layer, keep, p,
+						from + p * bytes, false);
+	return err;
+}
+
+/* Does it come back with this card?  Others that have a part have to be there. */
+static bool comes_back(const struct accel_engine *e, const struct card *c, uint32_t layer)
+{
+	for (uint32_t i = 0; i < e->n_cards; i++) {
+		const struct card *other = &e->cards[i];
+
+		if (other != c && c->how[layer].shared >> i & 1 &&
+		    !(other->exec && other->mine[layer] && other->how[layer].shared == c->how[layer].shared))
+			return false;
+	}
+	return c->mine[layer];
+}
+
 /* What sequences have of a pool, from the CPU to a card. */
 static void copy_pool(struct accel_engine *e, uint32_t layer, enum keep keep, uint8_t *to)
 {
@@ -352,12 +411,18 @@ static void copy_pool(struct accel_engine *e, uint32_t layer, enum keep keep, ui
 static int copy_pools(struct accel_engine *e, const struct card *c)
 {
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		for (enum keep k = 0; k < KEEP_COUNT && c->mine[i]; k++) {
+		for (enum keep k = 0; k < KEEP_COUNT && comes_back(e, c, i); k++) {
 			uint8_t *to;
 			int err;
 
 			if (!keep_bytes(&e->m->layers[i], k, &e->shape))
 				continue;
+			if (c->how[i].shared) {
+				err = copy_shared(e, c, i, k);
+				if (err)
+					return err;
+				continue;
+			}
 			err = exec_dev_pool(c->coming, i, k, &to);
 			if (err)
 				return err;
@@ -378,9 +443,10 @@ static int move_in(struct accel_engine *e, uint32_t card)
 		return err;
 	pthread_mutex_lock(&e->lock);
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		if (c->mine[i]) {
+		if (comes_back(e, c, i)) {
 			e->layers[i] = c->how[i];
-			e->layers[i].device = card;
+			if (!c->how[i].shared)
+				e->layers[i].device = card;
 		}
 	pthread_mutex_unlock(&e->lock);
 	err = cards_own_cpu(e, -1);

@@ -187,6 +187,8 @@ int card_load(struct accel_engine *e, uint32_t card);
 /* The CPU has those that are on no card; more: and those of this card, -1 = none. */
 int cards_own_cpu(struct accel_engine *e, int32_t more);
 void card_add_stats(struct accel_engine_stats *st, const struct exec_dev *exec);
+/* There is no memory that all reach: layers that several share are the CPU's; or it is an error, with a sentence. */
+int cards_cannot_share(struct accel_engine *e);
 /* A step has ended: experts that are used more come to the card. */
 void card_settle(struct accel_engine *e, uint32_t card);
 /* Layers of a card that failed with err go to the CPU. */
@@ -208,6 +210,25 @@ void engine_publish(struct accel_engine *e);
 int engine_stopped(struct accel_engine *e);
 /* The same in silence, for executors; arg: the engine. */
 bool engine_is_stopped(void *arg);
+
+/* shared.c: layers that several cards share. */
+/*
+ * Waits for all parts of a run, the oldest of its flight.  An error: nobody waits for anybody any more, and
+ * what is still under way is of no account; *card: whose failure it is; *late: it has not failed, but did not come.
+ */
+int shared_wait(struct accel_engine *e, const struct leg *leg, const struct pass *pass, double *seconds, int32_t *card,
+		bool *late);
+/* The next layers of a pass, to all that share them, behind a fence, NULL = none.  An error is this card's. */
+int shared_submit(struct accel_engine *e, const struct flight *f, struct accel_fence *after, int32_t *card);
+/* The sentence says which card it is of.  Returns err. */
+int shared_failed(const struct accel_engine *e, uint32_t card, int err);
+/* Whoever waits for others goes on. */
+void shared_release(struct accel_engine *e);
+/* Of a page of a shared layer: rows, as one that has all of it keeps them, from or to where the parts are; or the one
+ * part, of this card, that this executor has. */
+int shared_page(struct accel_engine *e, uint32_t layer, enum keep keep, uint32_t page, uint8_t *rows, bool save);
+int part_page(struct accel_engine *e, struct exec_dev *exec, uint32_t card, uint32_t layer, enum keep keep, uint32_t page,
+	      uint8_t *rows, bool save);
 
 /* relay.c: if layers are on several cards, they hand over in memory that all of them reach; else there is none. */
 void relay_make(struct accel_engine *e);

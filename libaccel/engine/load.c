@@ -27,21 +27,24 @@ static int report(struct accel_engine *e, uint64_t done)
 		    (unsigned long long)l->total);
 }
 
-static uint64_t bytes_on(const struct accel_engine *e, int32_t device)
+static uint64_t bytes_on(const struct accel_engine *e, uint32_t device)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		if (e->layers[i].device == device)
-			sum += layer_weight_bytes(&e->m->layers[i]);
+		if (layer_on(&e->layers[i], device))
+			sum += layer_weight_bytes(&plan_view(e->plan, device)->layers[i]);
 	return sum;
 }
 
 int load_begin(struct accel_engine *e)
 {
 	e->loading = (struct loading) { 0 };
+	for (uint32_t i = 0; i < e->n_cards; i++)
+		e->loading.total += bytes_on(e, i);
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		e->loading.total += layer_weight_bytes(&e->m->layers[i]);
+		if (e->layers[i].device < 0)
+			e->loading.total += layer_weight_bytes(&e->m->layers[i]);
 	return report(e, 0);
 }
 

@@ -70,7 +70,7 @@ static uint32_t run_end(const struct accel_engine *e, uint32_t first)
 {
 	uint32_t end = first + 1;
 
-	while (end < e->m->n_layers && e->layers[end].device == e->layers[first].device)
+	while (end < e->m->n_layers && layers_join(&e->layers[end], &e->layers[first]))
 		end++;
 	return end;
 }
@@ -84,20 +84,49 @@ static int weights_intact(const struct accel_engine *e)
 	return 0;
 }
 
+/* It is this card's, whose name is told if others have to do with it. */
+static int blame(struct accel_engine *e, int32_t card, int err)
+{
+	e->failed_card = card;
+	return e->shape.members ? shared_failed(e, card, err) : err;
+}
+
 /* Whose failure is it?  What was stopped did not fail: whoever stopped it knows why. */
 static int failed(struct accel_engine *e, int32_t device, int err)
 {
 	int stopped;
 
-	if (device >= 0 && exec_dev_blamed(e->cards[device].exec)) {
-		e->failed_card = device;
-		return err;
-	}
+	if (device >= 0 && exec_dev_blamed(e->cards[device].exec))
+		return blame(e, device, err);
 	stopped = err == -ECANCELED ? engine_stopped(e) : 0;
 	return stopped ? stopped : err;
 }
 
 /* ---- waiting ---- */
+
+/* All of them have been busy until then. */
+static int wait_shared(struct accel_engine *e, const struct leg *leg, struct flight *f)
+{
+	struct flights *fl = &e->flights;
+	const uint64_t cards = e->layers[leg->first].shared;
+	int32_t card;
+	double seconds;
+	bool late;
+	int err = shared_wait(e, leg, &f->pass, &seconds, &card, &late);
+
+	if (err && !late)
+		return failed(e, card, err);
+	if (err)
+		return blame(e, card, err);
+	for (uint32_t i = 0; i < e->n_cards; i++)
+		if (cards >> i & 1 && fl->busy[i] > f->ready)
+			f->ready = fl->busy[i];
+	f->ready += seconds;
+	for (uint32_t i = 0; i < e->n_cards; i++)
+		if (cards >> i & 1)
+			fl->busy[i] = f->ready;
+	return 0;
+}
 
 /* For the oldest run that was submitted. */
 static int wait_leg(struct accel_engine *e)
@@ -110,6 +139,8 @@ static int wait_leg(struct accel_engine *e)
 
 	memmove(fl->legs, fl->legs + 1, --fl->n_legs * sizeof(*fl->legs));
 	f->sent--;
+	if (e->layers[leg.first].shared)
+		return wait_shared(e, &leg, f);
 	err = exec_dev_finish(e->cards[leg.card].exec, leg.flight, leg.first, &f->pass, &seconds);
 	if (err)
 		return failed(e, leg.card, err);
@@ -165,16 +196,17 @@ static bool is_ready(const struct accel_engine *e, const struct flight *f)
 static int submit(struct accel_engine *e, struct flight *f, int32_t device)
 {
 	struct flights *fl = &e->flights;
-	struct exec_dev *exec = e->cards[device].exec;
+	const struct accel_layer *l = &e->layers[f->next];
 	struct accel_fence *after = NULL;
 	int err;
 
 	if (f->sent)
-		after = exec_dev_fence(e->cards[e->layers[f->next - 1].device].exec, f->number);
-	err = exec_dev_submit(exec, f->number, f->next, &f->pass, after);
+		after = exec_dev_fence(e->cards[l[-1].device].exec, f->number);
+	err = l->shared ? shared_submit(e, f, after, &device) :
+	      exec_dev_submit(e->cards[device].exec, f->number, f->next, &f->pass, after);
 	if (err)
 		return failed(e, device, err);
-	fl->legs[fl->n_legs++] = (struct leg) { .flight = f->number, .first = f->next, .card = device };
+	fl->legs[fl->n_legs++] = (struct leg) { .flight = f->number, .first = f->next, .card = l->device };
 	f->sent++;
 	f->next = run_end(e, f->next);
 	return 0;
@@ -270,6 +302,8 @@ static int begin_pass(struct accel_engine *e, struct flight *f)
 	f->ready = 0;
 	e->flights.n++;
 	e->stats.block_bytes = 0;
+	if (e->shape.members && relay_of(e))
+		relay_close(relay_of(e), e->m, &e->shape, f->number);
 	for (uint32_t i = 0; i < e->n_cards; i++)
 		if (e->cards[i].exec)
 			e->stats.block_bytes = io_write(io_of(e, f, i), e->m, &e->shape, &f->pass);
@@ -297,6 +331,7 @@ static void abandon(struct accel_engine *e, int err)
 	char why[ACCEL_ERROR_MAX];
 
 	snprintf(why, sizeof(why), "%s", accel_error());
+	shared_release(e);
 	for (uint32_t i = 0; i < e->n_cards; i++)
 		if (e->cards[i].exec)
 			exec_dev_drain(e->cards[i].exec);

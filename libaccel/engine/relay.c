@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Where processors hand the residual stream over to each other: host memory that all of them reach, of which each
- * pass under way has a part.  The last command of a run of layers writes there, the first of the next reads.
+ * pass under way has a part.  The last command of a run of layers writes there, the first of the next reads.  Behind
+ * that is where those that share layers exchange what they have.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 static bool has_layers(const struct accel_engine *e, uint32_t card)
 {
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		if (e->layers[i].device == (int32_t)card)
+		if (layer_on(&e->layers[i], card))
 			return e->cards[card].dev;
 	return false;
 }
@@ -31,7 +32,7 @@ static bool several_have_layers(const struct accel_engine *e)
 static int make_on(struct accel_engine *e, struct accel_dev *dev)
 {
 	void *map = NULL;
-	int err = accel_bo_new(dev, relay_stride(e->m, &e->shape) * e->shape.flights, ACCEL_BO_HOST, "relay",
+	int err = accel_bo_new(dev, relay_size(e->m, &e->shape), ACCEL_BO_HOST, "relay",
 			       &e->relay_bo);
 
 	if (!err)
@@ -54,9 +55,10 @@ void relay_make(struct accel_engine *e)
 	for (uint32_t i = 0; i < e->n_cards && err == -ENODEV; i++)
 		if (has_layers(e, i))
 			err = make_on(e, e->cards[i].dev);
-	if (err && err != -ENODEV)
-		log_say(ACCEL_LOG_WARNING, "this process copies what one processor hands over to the next: %s",
-			accel_error());
+	if (!err || err == -ENODEV || e->shape.members)		/* cards.c says what that leads to */
+		return;
+	log_say(ACCEL_LOG_WARNING, "this process copies what one processor hands over to the next: %s",
+		accel_error());
 }
 
 void relay_free(struct accel_engine *e)

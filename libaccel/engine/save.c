@@ -194,19 +194,36 @@ static void copy_bytes(const struct part *p, uint64_t at, uint8_t *pool, uint64_
 	memcpy(p->saving ? data : pool, p->saving ? pool : data, end - begin);
 }
 
+/* The same of a page that several cards have parts of. */
+static int copy_shared(struct accel_engine *e, const struct part *p, uint64_t at, uint32_t layer, enum keep keep,
+		       uint32_t page, uint64_t n)
+{
+	uint8_t *rows = malloc(keep_row(&e->m->layers[layer], keep, &e->shape) << e->shape.page_log2);
+	int err = rows ? shared_page(e, layer, keep, page, rows, true) :
+			 fail(-ENOMEM, "no memory for a page of keys or values");
+
+	if (!err)
+		copy_bytes(p, at, rows, n);
+	if (!err && !p->saving)
+		err = shared_page(e, layer, keep, page, rows, false);
+	free(rows);
+	return err;
+}
+
 /* What a sequence has of one pool: its positions, page by page, or its state. */
 static int copy_pool(struct accel_engine *e, const struct accel_seq *seq, uint32_t layer, enum keep keep,
 		     const struct part *p, uint64_t *at)
 {
 	const uint64_t row = keep_row(&e->m->layers[layer], keep, &e->shape), begin = *at;
 	const uint64_t page = row << e->shape.page_log2, bytes = keep_is_paged(keep) ? seq->n * row : row;
-	uint8_t *pool;
+	const bool shared = e->layers[layer].shared;
+	uint8_t *pool = NULL;
 	int err;
 
 	*at += bytes;
 	if (!bytes || begin >= p->end || *at <= p->begin)
 		return 0;
-	err = engine_pool(e, layer, keep, &pool);
+	err = shared ? 0 : engine_pool(e, layer, keep, &pool);
 	if (err)
 		return err;
 	if (!keep_is_paged(keep)) {
@@ -216,10 +233,16 @@ static int copy_pool(struct accel_engine *e, const struct accel_seq *seq, uint32
 	for (uint64_t i = p->begin > begin ? (p->begin - begin) / page : 0; i * page < bytes; i++) {
 		if (begin + i * page >= p->end)
 			break;
-		copy_bytes(p, begin + i * page, pool + seq->pages[i] * page,
-			   bytes - i * page < page ? bytes - i * page : page);
+		const uint64_t n = bytes - i * page < page ? bytes - i * page : page;
+
+		if (shared)
+			err = copy_shared(e, p, begin + i * page, layer, keep, seq->pages[i], n);
+		else
+			copy_bytes(p, begin + i * page, pool + seq->pages[i] * page, n);
+		if (err)
+			break;
 	}
-	return 0;
+	return err;
 }
 
 static int copy_part(struct accel_engine *e, const struct accel_seq *seq, const struct part *p)

@@ -94,19 +94,27 @@ struct relay {
 };
 
 size_t relay_stride(const struct accel_model *m, const struct shape *shape);
+/* All of it; where what a flight exchanges begins, shape_exchange_bytes(); and counters of that. */
+size_t relay_size(const struct accel_model *m, const struct shape *shape);
+size_t relay_exchange(const struct accel_model *m, const struct shape *shape, uint32_t flight);
+struct octans_counters *relay_counters(const struct relay *relay, const struct accel_model *m, const struct shape *shape,
+				       uint32_t flight);
+/* Who shares layers has not come anywhere yet; or, for who waits, everybody has. */
+void relay_close(const struct relay *relay, const struct accel_model *m, const struct shape *shape, uint32_t flight);
+void relay_open(const struct relay *relay, const struct accel_model *m, const struct shape *shape, uint32_t flight);
 
 struct exec_dev_opts {
 	const bool *mine;		/* [n_layers], read until all is loaded */
 	const uint32_t *streams;	/* [n_layers]: stream_layer_size() */
 	const struct accel_layer *how;	/* [n_layers]: where weights are; read until it is made and loading begins */
-	const struct relay *relay;	/* NULL: there is none */
+	const struct relay *relay;	/* NULL: there is none, and no layer of its is shared */
 	struct stop stop;
 	/* Bytes copied so far; NULL: not called.  What it returns other than 0, with a sentence, ends loading. */
 	int (*progress)(void *arg, uint64_t done);
 	void *progress_arg;
 };
 
-/* Takes memory on the card and records the streams; what it needs to run comes with exec_dev_load(). */
+/* m: as this processor sees it, plan_view().  Takes memory on the card and records the streams; what it needs to run comes with exec_dev_load(). */
 int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct accel_dev *dev,
 		 const struct exec_dev_opts *opts, struct exec_dev **out);
 void exec_dev_free(struct exec_dev *e);
@@ -126,6 +134,10 @@ int exec_dev_submit(struct exec_dev *e, uint32_t flight, uint32_t first, const s
 		    struct accel_fence *after);
 /* The newest fence of a flight's runs that are not finished, NULL: there is none. */
 struct accel_fence *exec_dev_fence(const struct exec_dev *e, uint32_t flight);
+/* How the oldest of them, that from first on, has ended; it is not finished.  -ETIMEDOUT: it had not at abs_ns. */
+int exec_dev_look(const struct exec_dev *e, uint32_t flight, uint32_t first, int64_t abs_ns);
+/* Modelled seconds from the beginning of that run until there were these many cycles. */
+double exec_dev_since(const struct exec_dev *e, uint32_t flight, uint32_t first, uint64_t cycles);
 /* Waits for the oldest of a flight's runs, that from first on.  *seconds: modelled. */
 int exec_dev_finish(struct exec_dev *e, uint32_t flight, uint32_t first, const struct pass *pass, double *seconds);
 /* Waits for all that was submitted, whatever becomes of it. */

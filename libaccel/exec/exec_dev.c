@@ -105,26 +105,30 @@ static int make_host(struct exec_dev *e)
 }
 
 /* Where all processors reach residual streams: without it they are copied between them. */
-static void join_relay(struct exec_dev *e, const struct relay *relay)
+static int join_relay(struct exec_dev *e, const struct relay *relay)
 {
 	struct card_buffer *b = &e->relay;
 	int err;
 
 	if (!relay)
-		return;
+		return 0;
 	err = accel_bo_import(e->dev, relay->fd, &b->bo);
 	if (!err)
 		err = place_buffer(e, b, accel_bo_size(b->bo), 0);
 	if (!err) {
 		b->map = relay->map;
-		return;
+		return 0;
 	}
 	accel_bo_free(b->bo);
 	b->bo = NULL;
 	if (err == -ENODEV)		/* what comes next ends with that */
-		return;
+		return 0;
+	if (e->shape.members)
+		return fail(-EIO, "%s does not reach the memory in which processors that share layers exchange what they have: %s",
+			    e->info.name, accel_error());
 	log_say(ACCEL_LOG_WARNING, "%s does not reach the memory that processors hand over in, so this process copies what goes to it and from it: %s",
 		e->info.name, accel_error());
+	return 0;
 }
 
 static int make_buffers(struct exec_dev *e, const struct footprint *f)
@@ -202,7 +206,8 @@ static void put(struct exec_dev *e, uint32_t layer, int weight, uint64_t offset,
 	if (far_has(&e->far, layer, weight))
 		far_put(&e->far, layer, weight, offset, data, n);
 	else
-		memcpy(e->weights.map + (e->layers[layer].w[weight] - e->weights.va) + offset, data, n);
+		weight_read(&e->m->layers[layer].w[weight], offset,
+			    e->weights.map + (e->layers[layer].w[weight] - e->weights.va) + offset, n);
 }
 
 /* False: *bytes are used up. */
@@ -280,7 +285,7 @@ static void record_run(struct exec_dev *e, struct dev_flight *f, struct build *b
 		far_record(&e->far, b, first, end, i);
 		layer_record(b, i, &e->m->layers[i], true);
 	}
-	if (end < e->m->n_layers)
+	if (end < e->m->n_layers && !e->m->layers[first].part.number)
 		stream_border(b, e->m->n_stream, f->x_va, b->at->x);
 	stream_counters(b, host_va(e, &run_counters(f, first)[1]));
 }
@@ -327,12 +332,15 @@ static int record_flight(struct exec_dev *e, struct dev_flight *f, const bool *m
 	at->host_logits = host_va(e, f->io.logits);
 	at->top_ids = host_va(e, f->io.top_ids);
 	at->top_values = host_va(e, f->io.top_values);
+	at->exchange.counters = e->relay.va + relay_exchange(e->m, &e->shape, f - e->flights);
+	at->exchange.data[0] = at->exchange.counters + (shape_counters_bytes(&e->shape) + 63) / 64 * 64;
+	at->exchange.data[1] = at->exchange.data[0] + (e->shape.exchanged + 63) / 64 * 64;
 	stream_begin(&b, e->m, &e->shape, at);
 	for (uint32_t i = 0, end; i < n; i = end) {
 		end = i + 1;
 		if (!mine[i])
 			continue;
-		while (end < n && mine[end])
+		while (end < n && mine[end] && e->shared[end] == e->shared[i])
 			end++;
 		f->runs[i] = (struct run) { .end = end, .number = runs++ };
 		b.r.base = NULL;
@@ -396,6 +404,8 @@ static int make(struct exec_dev *e, const struct exec_dev_opts *o)
 	struct footprint f;
 	int err;
 
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		e->shared[i] = o->mine[i] && o->how[i].shared;
 	footprint_of(&f, m, &e->shape, o->mine, o->streams, o->how, &at, e->layers);
 	err = make_buffers(e, &f);
 	if (!err)
@@ -472,6 +482,8 @@ static int rehearse(struct exec_dev *e)
 		err = exec_dev_copy_page(e, 0, 0);
 	for (uint32_t k = 0; k < e->shape.flights && !err; k++) {
 		io_write(&e->flights[k].io, e->m, &e->shape, &nothing);
+		if (e->relay.bo)	/* nobody is waited for */
+			relay_open(&(struct relay) { .map = e->relay.map }, e->m, &e->shape, k);
 		for (uint32_t i = 0; i < e->m->n_layers && !err; i++)
 			if (e->flights[k].runs[i].end)
 				err = exec_dev_submit(e, k, i, &nothing, NULL);
@@ -532,7 +544,8 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct 
 	e->launch = UINT64_MAX;
 	e->layers = calloc(m->n_layers, sizeof(*e->layers));
 	e->costs = calloc(m->n_layers, sizeof(*e->costs));
-	if (make_flights(e) || !e->layers || !e->costs) {
+	e->shared = calloc(m->n_layers, sizeof(*e->shared));
+	if (make_flights(e) || !e->layers || !e->costs || !e->shared) {
 		err = fail(-ENOMEM, "no memory for the device executor");
 		goto fail;
 	}
@@ -542,10 +555,10 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct 
 		err = accel_vm_new(dev, &e->vm);
 	if (!err)
 		err = new_queue(e, &e->queue);
-	if (!err) {
-		join_relay(e, opts->relay);
+	if (!err)
+		err = join_relay(e, opts->relay);
+	if (!err)
 		err = make(e, opts);
-	}
 	if (err)
 		goto fail;
 	*out = e;
@@ -585,6 +598,7 @@ void exec_dev_free(struct exec_dev *e)
 	free_flights(e);
 	free(e->layers);
 	free(e->costs);
+	free(e->shared);
 	free(e);
 }
 

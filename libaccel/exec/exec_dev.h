@@ -64,6 +64,7 @@ struct exec_dev {
 	struct dev_flight *flights;	/* [shape.flights] */
 	struct layer_places *layers;	/* [n_layers] */
 	struct layer_cost *costs;	/* [n_layers], of its layers */
+	bool *shared;			/* [n_layers]: it has but a part of it */
 	struct upload upload;
 	struct stop stop;
 	bool blamed;			/* the newest error is the processor's */

@@ -160,8 +160,8 @@ static int send_part(struct exec_dev *e, struct dev_flight *f, uint32_t first, c
 	return 0;
 }
 
-/* A flight that is alone waits between parts, so that it need not go on when it is stopped; with others it
- * would keep their processors waiting. */
+/* A flight that is alone waits between parts, so that it need not go on when it is stopped; with others, and where
+ * layers are shared, it would keep their processors waiting. */
 int exec_dev_submit(struct exec_dev *e, uint32_t flight, uint32_t first, const struct pass *pass,
 		    struct accel_fence *after)
 {
@@ -174,7 +174,7 @@ int exec_dev_submit(struct exec_dev *e, uint32_t flight, uint32_t first, const s
 	for (uint32_t next = first; next < end && !err;) {
 		size_t n;
 
-		if (next > first && e->shape.flights == 1)
+		if (next > first && e->shape.flights == 1 && !e->shared[first])
 			err = wait_sent(e, f, f->n_sent);
 		n = cut(e, f, first, &pass->load, &next, jobs);
 		if (!err)
@@ -189,6 +189,26 @@ struct accel_fence *exec_dev_fence(const struct exec_dev *e, uint32_t flight)
 	const struct dev_flight *f = &e->flights[flight];
 
 	return f->n_sent ? f->sent[f->n_sent - 1].fence : NULL;
+}
+
+int exec_dev_look(const struct exec_dev *e, uint32_t flight, uint32_t first, int64_t abs_ns)
+{
+	const struct dev_flight *f = &e->flights[flight];
+	uint32_t n = 0;
+
+	while (n < f->n_sent && f->sent[n].first == first)
+		n++;
+	return n ? accel_fence_wait(f->sent[n - 1].fence, abs_ns) : 0;
+}
+
+static double seconds_of(const struct exec_dev *e, uint64_t cycles)
+{
+	return cycles / (e->info.clock_hz ? (double)e->info.clock_hz : 1e9);
+}
+
+double exec_dev_since(const struct exec_dev *e, uint32_t flight, uint32_t first, uint64_t cycles)
+{
+	return seconds_of(e, cycles - run_counters(&e->flights[flight], first)[0].cycles);
 }
 
 /* Adds the counters of the run that has just ended; returns the cycles that it took. */
@@ -230,7 +250,7 @@ int exec_dev_finish(struct exec_dev *e, uint32_t flight, uint32_t first, const s
 		far_count(&e->far, flight, i, pass->n, &cost);
 		cost_add(&c, &cost, &pass->load);
 	}
-	*seconds = account(e, run_counters(f, first), &c) / (e->info.clock_hz ? (double)e->info.clock_hz : 1e9);
+	*seconds = seconds_of(e, account(e, run_counters(f, first), &c));
 	return 0;
 }
 

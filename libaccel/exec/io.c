@@ -27,6 +27,42 @@ size_t relay_stride(const struct accel_model *m, const struct shape *shape)
 	return (sizeof(float) * shape->batch * m->n_stream + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+size_t relay_exchange(const struct accel_model *m, const struct shape *shape, uint32_t flight)
+{
+	return relay_stride(m, shape) * shape->flights + shape_exchange_bytes(shape) * flight;
+}
+
+size_t relay_size(const struct accel_model *m, const struct shape *shape)
+{
+	return relay_exchange(m, shape, shape->flights);
+}
+
+struct octans_counters *relay_counters(const struct relay *relay, const struct accel_model *m, const struct shape *shape,
+				       uint32_t flight)
+{
+	return (struct octans_counters *)(relay->map + relay_exchange(m, shape, flight));
+}
+
+/* The first of the counters, cycles, is what is waited for. */
+static void set_cycles(const struct relay *relay, const struct accel_model *m, const struct shape *shape,
+		       uint32_t flight, uint64_t to)
+{
+	struct octans_counters *c = relay_counters(relay, m, shape, flight);
+
+	for (uint32_t i = 0; i < shape->exchanges * shape->members; i++)
+		__atomic_store_n(&c[i].cycles, to, __ATOMIC_RELEASE);
+}
+
+void relay_close(const struct relay *relay, const struct accel_model *m, const struct shape *shape, uint32_t flight)
+{
+	set_cycles(relay, m, shape, flight, 0);
+}
+
+void relay_open(const struct relay *relay, const struct accel_model *m, const struct shape *shape, uint32_t flight)
+{
+	set_cycles(relay, m, shape, flight, UINT64_MAX);
+}
+
 size_t io_place(struct io *io, const struct accel_model *m, const struct shape *shape, void *base, bool own_x)
 {
 	const size_t batch = shape->batch * sizeof(int32_t);
@@ -46,7 +82,9 @@ size_t io_place(struct io *io, const struct accel_model *m, const struct shape *
 	io->logits = take(&size, base, sizeof(float) * shape->out * m->n_vocab);
 	io->top_ids = take(&size, base, top);
 	io->top_values = take(&size, base, top);
-	io->counters = take(&size, base, (m->n_layers + 1) / 2 * 2 * sizeof(*io->counters));
+	/* Of runs; where layers are shared those on one processor may follow each other. */
+	io->counters = take(&size, base, (shape->members ? m->n_layers : (m->n_layers + 1) / 2) * 2 *
+			    sizeof(*io->counters));
 	io->copy = take(&size, base, 2 * sizeof(*io->copy));
 	return size;
 }

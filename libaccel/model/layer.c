@@ -246,12 +246,14 @@ void build_add_of(struct build *b, struct octans_tensor y)
 
 void build_add(struct build *b, struct octans_tensor from, int w, int bias, unsigned int scratch)
 {
-	if (!layer_adds_apart(b->layer)) {
-		build_matmul(b, build_x(b), from, w, bias, OCTANS_MATMUL_ADD);
-		return;
-	}
-	build_matmul(b, build_scratch(b, scratch), from, w, bias, 0);
-	build_add_of(b, build_scratch(b, scratch));
+	const bool apart = layer_adds_apart(b->layer);
+	const struct octans_tensor to = apart ? build_scratch(b, scratch) : build_x(b);
+	const struct columns *outer = &b->layer->part.outer;
+
+	build_matmul(b, build_own(b, to, outer), from, w, bias, apart ? 0 : OCTANS_MATMUL_ADD);
+	build_exchange(b, to, outer, true);
+	if (apart)
+		build_add_of(b, to);
 }
 
 void build_stream(struct build *b, int slot)
@@ -308,14 +310,16 @@ static void record_group(void *arg, int group)
 void layer_record(struct build *b, uint32_t index, const struct layer *l, bool grouped)
 {
 	static const struct layer_places nowhere;
+	const bool groups = grouped && l->kind->grouped && !l->part.of;
 
+	b->exchanged = (struct exchanged) { 0 };
 	b->layer = l;
 	b->own = b->at->layers ? &b->at->layers[index] : &nowhere;
 	b->kept = b->at->layers && index && l->state.of ? &b->at->layers[l->state.of] : b->own;
-	if (grouped && l->kind->grouped)
+	if (groups)
 		record_in_groups(&b->r, record_group, b);
 	b->rows = OCTANS_DYN_ROWS(P_ROWS);	/* one token is a group by itself */
 	b->group = -1;
-	if (!grouped || !l->kind->grouped)
+	if (!groups)
 		l->kind->record(b);
 }

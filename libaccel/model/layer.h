@@ -23,6 +23,8 @@ struct weight {
 	uint32_t rows, cols;	/* of a plane */
 	uint32_t type;		/* enum accel_type */
 	uint32_t planes;	/* 0 and 1: it is a matrix */
+	uint64_t piece, pitch;	/* of part of one: pieces of so many bytes lie so far apart in the file; 0: it is in
+				 * one piece */
 };
 
 /*
@@ -180,6 +182,29 @@ struct head {
 
 struct layer_kind;
 
+/* Some of the columns that there are. */
+struct columns {
+	uint32_t first, n, all;		/* all 0: it is not said, all are meant */
+};
+
+/*
+ * What one of several processors does of a layer that they share: some heads, and what is kept of those; some rows of
+ * its matrices.  The residual stream and what is small each has as a whole.  Results that the next matrix needs all of
+ * are exchanged.
+ */
+struct layer_part {
+	uint32_t of, number;		/* so many share it, and which of them this is; of 0: it is whole */
+	uint32_t exchange;		/* the first of its exchanges is so many-th of a pass */
+	struct columns inner, shared, outer;	/* between its matrices, and those of a shared expert; of what comes out */
+	uint32_t kept[2];		/* columns of keys, and of values, that others keep before its own */
+};
+
+/* How fast those are that share. */
+struct shares {
+	uint32_t n;
+	const double *speed;		/* [n] */
+};
+
 struct layer {
 	const struct layer_kind *kind;
 	uint32_t block;
@@ -208,6 +233,7 @@ struct layer {
 					 * own; 0: it does not.  Both are on one processor, or on the CPU */
 		uint32_t fixed[2];	/* F32s of a state that positions change, and that cannot go back */
 	} state;
+	struct layer_part part;
 };
 
 /* Pools of what a layer keeps: by position, in pages of all sequences; or by slot of a state. */
@@ -226,12 +252,26 @@ struct shape {
 	uint32_t batch;			/* most rows (tokens) of a step */
 	uint32_t out;			/* most rows of logits of a step */
 	uint32_t flights;		/* steps that are under way at once, on several processors */
+	uint32_t members;		/* processors that share layers; 0: none are shared */
+	uint32_t exchanges;		/* between them, of a pass */
+	uint64_t exchanged;		/* bytes of the largest */
 	enum accel_kv_type kv_type;
 };
 
 static inline uint32_t shape_seq_pages(const struct shape *s)
 {
 	return (s->ctx + (1u << s->page_log2) - 1) >> s->page_log2;
+}
+
+/* Of a pass, in memory that all reach who share layers: their counters, and where results lie in turn. */
+static inline uint64_t shape_counters_bytes(const struct shape *s)
+{
+	return (uint64_t)s->exchanges * s->members * sizeof(struct octans_counters);
+}
+
+static inline uint64_t shape_exchange_bytes(const struct shape *s)
+{
+	return shape_counters_bytes(s) + 2 * ((s->exchanged + 63) / 64 * 64);
 }
 
 /* The k largest logits are found by one of these commands, the first that finds enough. */
@@ -287,6 +327,11 @@ struct places {
 	uint64_t page;			/* a page of keys or values on its way: keep_page_words() of the largest */
 	struct arrays step;
 	uint64_t table[MODEL_TABLES];
+	/* In memory that all reach who share layers: counters [exchanges][members], of those that have come so far, and
+	 * where results lie in turn. */
+	struct {
+		uint64_t counters, data[2];
+	} exchange;
 	/* Results in memory of the process; as logits if nothing is to be copied. */
 	uint64_t host_logits, top_ids, top_values;
 	const struct layer_places *layers;	/* [n_layers]; NULL: commands are only counted */
@@ -302,6 +347,11 @@ struct build {
 	const struct layer_places *kept;	/* and those of the layer that has its keys and values */
 	uint32_t rows;			/* OCTANS_DYN() of the rows that are worked on ... */
 	int group;			/* ... which are of this group; -1: all */
+	struct exchanged {		/* since the layer began */
+		uint32_t n;
+		uint64_t most;		/* bytes of the largest, of all rows */
+		uint64_t row, out;	/* bytes that go over the bus for each row, and for each whose logits are wanted */
+	} exchanged;
 };
 
 struct layer_kind {
@@ -313,6 +363,9 @@ struct layer_kind {
 	/* Columns of scratch i; 0: it is not used */
 	uint64_t (*scratch)(const struct layer *l, const struct shape *s, unsigned int i);
 	void (*record)(struct build *b);
+	/* Makes of a layer what number s->n there is of it.  NULL, or why it cannot be shared: it is undefined then.
+	 * NULL: layers of this kind cannot be. */
+	const char *(*share)(struct layer *l, const struct shares *s, uint32_t number);
 };
 
 #define LAYER_KIND(lower) extern const struct layer_kind layer_##lower;
@@ -380,6 +433,28 @@ struct octans_tensor build_range(const struct build *b, unsigned int window);
 struct octans_tensor build_activation(struct build *b, const struct ffn *f, struct octans_tensor gate,
 				      struct octans_tensor up);
 #define NO_BIAS (-1)
+
+/* ---- sharing (share.c) ---- */
+
+/* Which of all columns, a multiple of unit each, are those of this number; n may be 0. */
+struct columns shares_of(const struct shares *s, uint32_t number, uint32_t all, uint32_t unit);
+/* The same of rows of a matrix. */
+struct columns shares_of_rows(const struct shares *s, uint32_t number, uint32_t rows);
+/* A weight, if there is one, becomes these rows of it, of each of its planes. */
+void weight_take_rows(struct weight *w, const struct columns *c);
+/* The same of columns of F32. */
+void weight_take_columns(struct weight *w, const struct columns *c);
+/* n bytes of a weight, from offset on, one behind the other. */
+void weight_read(const struct weight *w, uint64_t offset, void *to, uint64_t n);
+/* The layer as its part of this number; NULL, or why not. */
+const char *layer_share(struct layer *part, const struct layer *whole, const struct shares *s, uint32_t number);
+/* Of a row that is kept, bytes that others keep before it. */
+uint64_t keep_before(const struct layer *l, enum keep keep, const struct shape *shape);
+
+/* Of t the columns that are this processor's. */
+struct octans_tensor build_own(const struct build *b, struct octans_tensor t, const struct columns *c);
+/* What others have of t comes to it: to all processors, or to the first alone.  Nothing, if the layer is whole. */
+void build_exchange(struct build *b, struct octans_tensor t, const struct columns *c, bool to_all);
 
 uint64_t layer_weight_bytes(const struct layer *l);
 /* Bytes of the keys (or the values, of v_cols) of one position in a cache of this type. */

@@ -24,7 +24,7 @@ static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned i
 	case V:
 		return l->state.of ? 0 : a->kv_heads * a->value_dim;
 	case ATT:
-		return a->heads * a->value_dim;
+		return l->part.of ? l->part.inner.all : a->heads * a->value_dim;
 	case Y:
 		return layer_adds_apart(l) ? l->embd : 0;
 	case QUERY:
@@ -127,8 +127,9 @@ static void record_attention(struct build *b)
 {
 	const struct attn_gqa *a = &b->layer->attn;
 	const struct octans_tensor x = build_input(b, NORM);
+	const struct octans_tensor att = build_scratch(b, ATT);
 	struct octans_cmd_attend cmd = {
-		.dst = build_scratch(b, ATT), .heads = a->heads, .kv_heads = a->kv_heads, .dk = a->head_dim,
+		.dst = build_own(b, att, &b->layer->part.inner), .heads = a->heads, .kv_heads = a->kv_heads, .dk = a->head_dim,
 		.dv = a->value_dim, .scale = a->scale, .cap = a->cap,
 		.k = build_pool(b, KEEP_KEYS, a->kv_heads * a->head_dim),
 		.v = build_pool(b, KEEP_VALUES, a->kv_heads * a->value_dim),
@@ -144,10 +145,54 @@ static void record_attention(struct build *b)
 	build_attend(b, &cmd, a->window);
 	if (a->gated)
 		record_gate(b);
-	build_add(b, cmd.dst, ATTN_OUT, ATTN_BOUT, Y);
+	build_exchange(b, att, &b->layer->part.inner, true);
+	build_add(b, att, ATTN_OUT, ATTN_BOUT, Y);
+}
+
+static struct columns times(struct columns c, uint32_t n)
+{
+	return (struct columns) { c.first * n, c.n * n, c.all * n };
+}
+
+/* Heads that keys and values have in common are shared, and with each its queries. */
+static const char *share(struct layer *l, const struct shares *s, uint32_t number)
+{
+	struct attn_gqa *a = &l->attn;
+	const struct columns kv = shares_of(s, number, a->kv_heads, 1), heads = times(kv, a->heads / a->kv_heads);
+	const struct columns q = times(heads, a->head_dim), k = times(kv, a->head_dim), v = times(kv, a->value_dim);
+
+	if (!kv.n)
+		return "it has too few heads of keys and values";
+	if (a->gated)
+		return "rows of its queries are of gates, too";
+	if (a->whole_norm && (l->w[ATTN_QNORM].data || l->w[ATTN_KNORM].data))
+		return "its norms are of all heads together";
+	weight_take_rows(&l->w[ATTN_Q], &q);
+	weight_take_rows(&l->w[ATTN_K], &k);
+	weight_take_rows(&l->w[ATTN_V], &v);
+	weight_take_columns(&l->w[ATTN_BQ], &q);
+	weight_take_columns(&l->w[ATTN_BK], &k);
+	weight_take_columns(&l->w[ATTN_BV], &v);
+	if (l->w[ATTN_QNORM].cols == q.all)
+		weight_take_columns(&l->w[ATTN_QNORM], &q);
+	if (l->w[ATTN_KNORM].cols == k.all)
+		weight_take_columns(&l->w[ATTN_KNORM], &k);
+	weight_take_columns(&l->w[ATTN_SINKS], &heads);
+	weight_take_columns(&l->w[ATTN_SLOPES], &heads);
+	l->part.inner = times(heads, a->value_dim);
+	l->part.outer = shares_of_rows(s, number, l->embd);
+	weight_take_rows(&l->w[ATTN_OUT], &l->part.outer);
+	weight_take_columns(&l->w[ATTN_BOUT], &l->part.outer);
+	l->part.kept[0] = k.first;
+	l->part.kept[1] = v.first;
+	l->state.k_cols = k.n;
+	l->state.v_cols = v.n;
+	a->heads = heads.n;
+	a->kv_heads = kv.n;
+	return NULL;
 }
 
 const struct layer_kind layer_attn_gqa = {
 	.id = ACCEL_LAYER_ATTN_GQA, .name = "ATTN_GQA", .grouped = true, .prepare = prepare, .scratch = scratch,
-	.record = record_attention,
+	.record = record_attention, .share = share,
 };

@@ -15,9 +15,9 @@ static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned i
 	case NORM:
 		return l->embd;
 	case GATE:
-		return l->w[FFN_GATE].data ? l->ffn.width : 0;
+		return l->w[FFN_GATE].data ? l->part.of ? l->part.inner.all : l->ffn.width : 0;
 	case UP:
-		return l->ffn.width;
+		return l->part.of ? l->part.inner.all : l->ffn.width;
 	case Y:
 		return layer_adds_apart(l) ? l->embd : 0;
 	}
@@ -54,19 +54,40 @@ struct octans_tensor build_activation(struct build *b, const struct ffn *f, stru
 
 static void record_ffn(struct build *b)
 {
-	const struct octans_tensor none = { 0 }, x = build_input(b, NORM), up = build_scratch(b, UP);
+	const struct octans_tensor none = { 0 }, x = build_input(b, NORM);
+	const struct columns *inner = &b->layer->part.inner;
+	const struct octans_tensor up = build_own(b, build_scratch(b, UP), inner);
 	const bool gated = build_has(b, FFN_GATE);
-	const struct octans_tensor gate = gated ? build_scratch(b, GATE) : none;
+	const struct octans_tensor gate = gated ? build_own(b, build_scratch(b, GATE), inner) : none;
 	struct octans_tensor to;
 
 	if (gated)
 		build_matmul(b, gate, x, FFN_GATE, FFN_BGATE, 0);
 	build_matmul(b, up, x, FFN_UP, FFN_BUP, 0);
 	to = gated ? build_activation(b, &b->layer->ffn, gate, up) : build_activation(b, &b->layer->ffn, up, none);
+	to = build_scratch(b, to.va == up.va ? UP : GATE);
+	build_exchange(b, to, inner, true);
 	build_add(b, to, FFN_DOWN, FFN_BDOWN, Y);
 	build_stream(b, FFN_STREAM);
 }
 
+static const char *share(struct layer *l, const struct shares *s, uint32_t number)
+{
+	struct columns *inner = &l->part.inner, *outer = &l->part.outer;
+
+	*inner = shares_of_rows(s, number, l->ffn.width);
+	*outer = shares_of_rows(s, number, l->embd);
+	weight_take_rows(&l->w[FFN_GATE], inner);
+	weight_take_rows(&l->w[FFN_UP], inner);
+	weight_take_rows(&l->w[FFN_DOWN], outer);
+	weight_take_columns(&l->w[FFN_BGATE], inner);
+	weight_take_columns(&l->w[FFN_BUP], inner);
+	weight_take_columns(&l->w[FFN_BDOWN], outer);
+	l->ffn.width = inner->n;
+	return NULL;
+}
+
 const struct layer_kind layer_ffn = {
 	.id = ACCEL_LAYER_FFN, .name = "FFN", .grouped = true, .scratch = scratch, .record = record_ffn,
+	.share = share,
 };

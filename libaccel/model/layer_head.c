@@ -13,7 +13,9 @@ static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned i
 /* Rows of logits: as many as parameter p says, or a range of them. */
 static struct octans_tensor logits(const struct build *b, uint32_t dyn)
 {
-	return tensor_f32(b->at->logits, b->shape->out, b->layer->w[HEAD_OUT].rows, dyn);
+	const struct layer *l = b->layer;
+
+	return tensor_f32(b->at->logits, b->shape->out, l->part.of ? l->part.outer.all : l->w[HEAD_OUT].rows, dyn);
 }
 
 static void record_top(struct build *b, int list)
@@ -30,7 +32,8 @@ static void record_top(struct build *b, int list)
 
 static void record_head(struct build *b)
 {
-	const struct octans_tensor all = logits(b, OCTANS_DYN_ROWS(P_OUT));
+	const struct columns *outer = &b->layer->part.outer;
+	const struct octans_tensor whole = logits(b, OCTANS_DYN_ROWS(P_OUT)), all = build_own(b, whole, outer);
 	const struct head *h = &b->layer->head;
 	struct octans_tensor norm = build_scratch(b, NORM);
 
@@ -46,6 +49,9 @@ static void record_head(struct build *b)
 		       .a = all, .imm = { 1 / h->cap, 0 });
 		build_affine(b, all, all, h->cap, 0);
 	}
+	build_exchange(b, whole, outer, false);
+	if (b->layer->part.number)
+		return;
 	if (b->at->host_logits != b->at->logits) {
 		struct octans_tensor from = logits(b, OCTANS_DYN(P_LOGITS, P_TOP_ROWS));
 		struct octans_tensor to = logits(b, OCTANS_DYN_ROWS(P_LOGITS));
@@ -57,6 +63,17 @@ static void record_head(struct build *b)
 		record_top(b, i);
 }
 
+/* Logits are of who has them all. */
+static const char *share(struct layer *l, const struct shares *s, uint32_t number)
+{
+	struct columns *outer = &l->part.outer;
+
+	*outer = shares_of_rows(s, number, l->w[HEAD_OUT].rows);
+	weight_take_rows(&l->w[HEAD_OUT], outer);
+	weight_take_columns(&l->w[HEAD_BOUT], outer);
+	return NULL;
+}
+
 const struct layer_kind layer_head = {
-	.id = ACCEL_LAYER_HEAD, .name = "HEAD", .scratch = scratch, .record = record_head,
+	.id = ACCEL_LAYER_HEAD, .name = "HEAD", .scratch = scratch, .record = record_head, .share = share,
 };

@@ -22,6 +22,17 @@ static bool apart(const struct layer *l)
 	return layer_adds_apart(l) || l->w[MOE_SHARED_SWITCH].data || l->w[MOE_EXPERTS_POST].data;
 }
 
+/* Columns of what lies between the matrices of an expert, and of that which all take. */
+static uint64_t expert_columns(const struct layer *l)
+{
+	return l->part.of ? l->part.inner.all : l->moe.expert.width;
+}
+
+static uint64_t shared_columns(const struct layer *l)
+{
+	return l->part.of ? l->part.shared.all : l->moe.shared.width;
+}
+
 static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned int i)
 {
 	const struct moe *m = &l->moe;
@@ -37,15 +48,15 @@ static uint64_t scratch(const struct layer *l, const struct shape *s, unsigned i
 		return m->used;
 	case GATE:
 		return l->w[MOE_GATE_UP].data ? 2ull * m->used * m->expert.width :
-		       l->w[MOE_GATE].data ? (uint64_t)m->used * m->expert.width : 0;
+		       l->w[MOE_GATE].data ? m->used * expert_columns(l) : 0;
 	case UP:
-		return (uint64_t)m->used * m->expert.width;
+		return m->used * expert_columns(l);
 	case RESULTS:
 		return (uint64_t)m->used * l->embd;
 	case SHARED_GATE:
-		return l->w[MOE_SHARED_GATE].data ? m->shared.width : 0;
+		return l->w[MOE_SHARED_GATE].data ? shared_columns(l) : 0;
 	case SHARED_UP:
-		return m->shared.width;
+		return shared_columns(l);
 	case SWITCH:
 		return l->w[MOE_SHARED_SWITCH].data ? 1 : 0;
 	case Y:
@@ -128,14 +139,15 @@ static void choose(struct build *b, struct octans_tensor chosen, struct octans_t
 static struct octans_tensor run_experts(struct build *b, struct octans_tensor chosen)
 {
 	const struct moe *m = &b->layer->moe;
+	const struct columns *inner = &b->layer->part.inner;
 	const struct octans_tensor norm = build_scratch(b, NORM), none = { 0 };
-	struct octans_tensor gate, up = build_split(b, build_scratch(b, UP), m->times, m->used);
+	struct octans_tensor gate, up = build_own(b, build_split(b, build_scratch(b, UP), m->times, m->used), inner);
 
 	if (!gated(b->layer)) {
 		build_matmul_by(b, up, norm, MOE_UP, MOE_BUP, chosen);
 		return build_activation(b, &m->expert, up, none);
 	}
-	gate = build_split(b, build_scratch(b, GATE), m->times, m->used);
+	gate = build_own(b, build_split(b, build_scratch(b, GATE), m->times, m->used), inner);
 	if (build_has(b, MOE_GATE_UP)) {
 		build_matmul_by(b, gate, norm, MOE_GATE_UP, NO_BIAS, chosen);
 		up = tensor_columns(gate, m->expert.width, m->expert.width);
@@ -147,17 +159,32 @@ static struct octans_tensor run_experts(struct build *b, struct octans_tensor ch
 	return build_activation(b, &m->expert, gate, up);
 }
 
+/* All columns of which these are some, as others have computed them. */
+static struct octans_tensor gather(struct build *b, struct octans_tensor own, const struct columns *c)
+{
+	struct octans_tensor all = own;
+
+	if (!c->all)
+		return own;
+	all.va -= sizeof(float) * c->first;
+	all.cols = c->all;
+	build_exchange(b, all, c, true);
+	return all;
+}
+
 static struct octans_tensor run_shared(struct build *b)
 {
 	const struct ffn *f = &b->layer->moe.shared;
+	const struct columns *inner = &b->layer->part.shared;
 	const struct octans_tensor norm = normed(b, MOE_SHARED_NORM), none = { 0 };
-	const struct octans_tensor up = build_scratch(b, SHARED_UP);
+	const struct octans_tensor up = build_own(b, build_scratch(b, SHARED_UP), inner);
+	const struct octans_tensor gate = build_own(b, build_scratch(b, SHARED_GATE), inner);
 
 	build_matmul(b, up, norm, MOE_SHARED_UP, NO_BIAS, 0);
 	if (!build_has(b, MOE_SHARED_GATE))
-		return build_activation(b, f, up, none);
-	build_matmul(b, build_scratch(b, SHARED_GATE), norm, MOE_SHARED_GATE, NO_BIAS, 0);
-	return build_activation(b, f, build_scratch(b, SHARED_GATE), up);
+		return gather(b, build_activation(b, f, up, none), inner);
+	build_matmul(b, gate, norm, MOE_SHARED_GATE, NO_BIAS, 0);
+	return gather(b, build_activation(b, f, gate, up), inner);
 }
 
 /* What all take is the first that is added: to x, or to nothing. */
@@ -167,7 +194,7 @@ static void record_shared(struct build *b, struct octans_tensor to)
 
 	if (!b->layer->moe.shared.width) {
 		if (apart(b->layer))
-			build_affine(b, to, build_scratch(b, NORM), 0, 0);
+			build_affine(b, to, build_own(b, build_scratch(b, NORM), &b->layer->part.outer), 0, 0);
 		return;
 	}
 	build_matmul(b, to, run_shared(b), MOE_SHARED_DOWN, NO_BIAS, apart(b->layer) ? 0 : OCTANS_MATMUL_ADD);
@@ -211,14 +238,17 @@ static void record_moe(struct build *b)
 	const struct moe *m = &b->layer->moe;
 	const struct octans_tensor weights = build_scratch(b, WEIGHTS);
 	const struct octans_tensor to = apart(b->layer) ? build_scratch(b, Y) : build_x(b);
-	const struct octans_tensor results = build_split(b, build_scratch(b, RESULTS), m->times, m->used);
+	const struct columns *outer = &b->layer->part.outer;
+	const struct octans_tensor own = build_own(b, to, outer);
+	const struct octans_tensor results = build_own(b, build_split(b, build_scratch(b, RESULTS), m->times, m->used),
+						       outer);
 	struct octans_tensor chosen = build_scratch(b, CHOSEN);
 
 	chosen.type = OCTANS_TYPE_I32;
 	build_norm(b, build_scratch(b, NORM), build_x(b), NORM_W, NORM_B);
 	choose(b, chosen, weights);
 	tell_chosen(b, chosen);
-	build_matmul_by(b, results, run_experts(b, chosen), MOE_DOWN, MOE_BDOWN,
+	build_matmul_by(b, results, gather(b, run_experts(b, chosen), &b->layer->part.inner), MOE_DOWN, MOE_BDOWN,
 			build_split(b, chosen, m->times, m->used));
 	if (build_has(b, MOE_WEIGH))
 		weigh(b, chosen, weights);
@@ -226,15 +256,45 @@ static void record_moe(struct build *b)
 		record_apart(b, to, results, weights);
 		return;
 	}
-	record_shared(b, to);
-	RECORD(&b->r, MOVE, move, OCTANS_MOVE_ADD, .dst = to, .dst_ids = build_table_rows(b, m->owner, m->times),
+	record_shared(b, own);
+	RECORD(&b->r, MOVE, move, OCTANS_MOVE_ADD, .dst = own, .dst_ids = build_table_rows(b, m->owner, m->times),
 	       .src = results, .scale = build_split(b, weights, m->times, m->used));
+	build_exchange(b, to, outer, true);
 	if (apart(b->layer))
 		build_add_of(b, to);
 	build_stream(b, MOE_STREAM);
 }
 
+/* Of each expert the same rows. */
+static const char *share(struct layer *l, const struct shares *s, uint32_t number)
+{
+	struct layer_part *p = &l->part;
+	struct moe *m = &l->moe;
+
+	if (l->w[MOE_GATE_UP].data)
+		return "rows of its experts are of gates, too";
+	if (l->w[MOE_EXPERTS_POST].data)
+		return "results of its experts are normed by themselves";
+	p->inner = shares_of_rows(s, number, m->expert.width);
+	p->outer = shares_of_rows(s, number, l->embd);
+	weight_take_rows(&l->w[MOE_GATE], &p->inner);
+	weight_take_rows(&l->w[MOE_UP], &p->inner);
+	weight_take_rows(&l->w[MOE_DOWN], &p->outer);
+	weight_take_columns(&l->w[MOE_BGATE], &p->inner);
+	weight_take_columns(&l->w[MOE_BUP], &p->inner);
+	weight_take_columns(&l->w[MOE_BDOWN], &p->outer);
+	m->expert.width = p->inner.n;
+	if (!m->shared.width)
+		return NULL;
+	p->shared = shares_of_rows(s, number, m->shared.width);
+	weight_take_rows(&l->w[MOE_SHARED_GATE], &p->shared);
+	weight_take_rows(&l->w[MOE_SHARED_UP], &p->shared);
+	weight_take_rows(&l->w[MOE_SHARED_DOWN], &p->outer);
+	m->shared.width = p->shared.n;
+	return NULL;
+}
+
 const struct layer_kind layer_moe = {
 	.id = ACCEL_LAYER_MOE, .name = "MOE", .prepare = prepare, .scratch = scratch,
-	.record = record_moe,
+	.record = record_moe, .share = share,
 };

@@ -179,6 +179,8 @@ int cost_layer(struct layer_cost *c, const struct accel_model *m, const struct l
 		at.w[i] = footprint_is_far(l, i, how->weights) ? FAR : 0;
 	stream_begin(&b, m, shape, &nowhere);
 	layer_record(&b, 0, l, false);
+	c->exchanged = b.exchanged;
+	c->members = l->part.of;
 	size = b.r.size;
 	b.r.base = malloc(size);
 	if (!b.r.base)

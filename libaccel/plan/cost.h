@@ -22,6 +22,8 @@ struct layer_cost {
 	uint32_t seen;			/* planes of those that may be far that were taken; 0: it is not known */
 	uint32_t near;			/* of those, or of all, on the card, where the others are far */
 	bool copied;			/* what is far is copied to the card */
+	struct exchanged exchanged;	/* if it is a part */
+	uint32_t members;
 };
 
 /* What a step has. */

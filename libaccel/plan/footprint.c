@@ -157,7 +157,7 @@ bool footprint_is_tied(const struct accel_model *m, const struct accel_layer *ho
 	const uint32_t last = m->n_layers - 1;
 
 	return how[last].weights != ACCEL_WEIGHTS_STREAM &&
-	       m->layers[0].w[EMBED_TABLE].data == m->layers[last].w[HEAD_OUT].data &&
+	       m->layers[0].w[EMBED_TABLE].data == m->layers[last].w[HEAD_OUT].data && !m->layers[last].part.of &&
 	       footprint_is_far(&m->layers[0], EMBED_TABLE, how[0].weights) ==
 	       footprint_is_far(&m->layers[last], HEAD_OUT, how[last].weights);
 }
@@ -193,7 +193,7 @@ void footprint_of(struct footprint *f, const struct accel_model *m, const struct
 		any = true;
 		to = layers ? &layers[i] : i ? &ignored : &first;
 		take_layer(f, &m->layers[i], shape, &how[i], to);
-		if (!i || !mine[i - 1])
+		if (!i || !mine[i - 1] || !layers_join(&how[i], &how[i - 1]))
 			f->stream += shape->flights * stream_around();
 		f->stream += shape->flights * (uint64_t)stream[i];
 		copies += shape->flights * 2 * sizeof(struct octans_cmd_copy);

@@ -19,6 +19,18 @@ struct footprint {
 	uint64_t chosen;		/* experts of each row, of layers that have some of them on the card */
 };
 
+/* Has this processor the layer, or a part of it? */
+static inline bool layer_on(const struct accel_layer *a, uint32_t device)
+{
+	return a->device == (int32_t)device || (device < 64 && a->shared >> device & 1);
+}
+
+/* May commands of one layer follow those of the other, without a word in between? */
+static inline bool layers_join(const struct accel_layer *a, const struct accel_layer *b)
+{
+	return a->device == b->device && a->shared == b->shared;
+}
+
 /* Are weights of this slot in the host's memory, if the layer's are as is said? */
 bool footprint_is_far(const struct layer *l, int slot, enum accel_weights weights);
 /* Bytes of those, and of all that one of a layer's experts has. */

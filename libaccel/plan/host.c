@@ -59,12 +59,14 @@ void host_memory_of(struct host_memory *h, const struct accel_model *m, const st
 			cpu = true;
 			continue;
 		}
-		if (!(seen >> device & 1)) {
-			seen |= 1ull << device;
-			h->work += s->flights * exchange(m, s);
-			h->far += footprint_host(m, s, layers, device);
-		}
+		for (uint32_t d = 0; d < 64; d++)
+			if (layer_on(&layers[i], d) && !(seen >> d & 1)) {
+				seen |= 1ull << d;
+				h->work += s->flights * exchange(m, s);
+				h->far += footprint_host(m, s, layers, d);
+			}
 	}
+	h->work += shape_exchange_bytes(s);
 	for (uint32_t i = 0; i < m->n_tables && cpu; i++)
 		h->work += table_bytes(&m->tables[i], s->ctx, s->batch);
 }

@@ -61,7 +61,7 @@ void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ..
 }
 
 /* False: the processor cannot run the layer, and *a says why. */
-static bool able(const struct planner *pl, const struct accel_devinfo *dev, struct accel_layer *a)
+bool able(const struct planner *pl, const struct accel_devinfo *dev, struct accel_layer *a)
 {
 	const struct accel_plan *p = pl->p;
 	const struct layer *l = &p->m->layers[a->index];
@@ -137,9 +137,9 @@ uint64_t bytes_on(struct planner *pl, uint32_t device, uint32_t more)
 		const uint32_t of = p->m->layers[i].state.of;
 
 		/* There is room for those that have to follow. */
-		pl->mine[i] = i == more || p->layers[i].device == (int32_t)device || (of && pl->mine[of]);
+		pl->mine[i] = i == more || layer_on(&p->layers[i], device) || (of && pl->mine[of]);
 	}
-	footprint_of(&f, p->m, &p->shape, pl->mine, p->streams, p->layers, NULL, NULL);
+	footprint_of(&f, plan_view(p, device), &p->shape, pl->mine, p->streams, p->layers, NULL, NULL);
 	return f.bytes;
 }
 
@@ -254,6 +254,13 @@ static bool over_budget(const struct planner *pl, struct host_memory *h)
 	return pl->o.max_host_bytes && h->kv + h->work + h->far + h->weights > pl->o.max_host_bytes;
 }
 
+bool takes_too_much(const struct planner *pl)
+{
+	struct host_memory h;
+
+	return over_budget(pl, &h);
+}
+
 /*
  * A plan that is above the limit is made again: first with all that has room on processors there,
  * also if the CPU were faster, for what is there is not here, then with fewer and fewer tokens at
@@ -318,13 +325,12 @@ static uint32_t count_used(const struct accel_plan *p)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < p->m->n_layers; i++) {
-		const int32_t device = p->layers[i].device;
+		const struct accel_layer *a = &p->layers[i];
 
-		if (device < 0 || seen >> device & 1)
-			continue;
-		seen |= 1ull << device;
-		n++;
+		seen |= a->shared | (a->device < 0 ? 0 : 1ull << a->device);
 	}
+	for (; seen; seen &= seen - 1)
+		n++;
 	return n;
 }
 
@@ -364,7 +370,9 @@ static int make(struct planner *pl, const struct accel_plan_opts *opts)
 		return err;
 	describe(p);
 	err = choose_processors(pl);
-	p->shape.flights = plan_flights(count_used(p));
+	if (!err)
+		err = plan_share(pl);
+	p->shape.flights = p->shape.members ? 1 : plan_flights(count_used(p));
 	for (uint32_t i = 0; i < p->n_devices && !err; i++)
 		p->device_bytes[i] = bytes_on(pl, i, UINT32_MAX);
 	return err;
@@ -404,6 +412,7 @@ void accel_plan_free(struct accel_plan *p)
 {
 	if (!p)
 		return;
+	free_views(p);
 	free(p->layers);
 	free(p->streams);
 	free(p->device_bytes);
@@ -441,6 +450,18 @@ uint64_t accel_plan_device_bytes(const struct accel_plan *p, uint32_t i)
 	return i < p->n_devices ? p->device_bytes[i] : 0;
 }
 
+uint64_t accel_plan_layer_bytes(const struct accel_plan *p, uint32_t index, uint32_t i)
+{
+	const struct accel_layer *a = index < p->m->n_layers ? &p->layers[index] : NULL;
+	const struct layer *l;
+
+	if (!a || i >= p->n_devices || !layer_on(a, i))
+		return 0;
+	l = &plan_view(p, i)->layers[index];
+	return layer_weight_bytes(l) - a->host_bytes + layer_kv_bytes(p, l) +
+	       (a->experts ? a->host_bytes / a->experts * a->experts_on_card : 0);
+}
+
 /* ---- for the engine ---- */
 
 const struct accel_model *plan_model(const struct accel_plan *p)
@@ -461,6 +482,11 @@ const struct accel_devinfo *plan_device(const struct accel_plan *p, uint32_t i)
 uint32_t plan_devices(const struct accel_plan *p)
 {
 	return p->n_devices;
+}
+
+const struct accel_model *plan_view(const struct accel_plan *p, uint32_t i)
+{
+	return p->views ? p->views[i] : p->m;
 }
 
 const uint32_t *plan_streams(const struct accel_plan *p)

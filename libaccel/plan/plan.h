@@ -11,6 +11,8 @@ uint32_t plan_devices(const struct accel_plan *plan);
 const struct accel_devinfo *plan_device(const struct accel_plan *plan, uint32_t i);
 /* [n_layers]: stream_layer_size() of each. */
 const uint32_t *plan_streams(const struct accel_plan *plan);
+/* The model as processor i < plan_devices() has it: layers that it shares are parts. */
+const struct accel_model *plan_view(const struct accel_plan *plan, uint32_t i);
 /* [n_layers], as placed. */
 const struct accel_layer *plan_layers(const struct accel_plan *plan);
 /*

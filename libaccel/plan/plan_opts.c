@@ -143,6 +143,8 @@ int plan_read_opts(struct planner *pl, const struct accel_plan_opts *opts)
 	s->kv_type = o->kv_type;
 	if ((unsigned int)o->stream > ACCEL_STREAM_ALWAYS)
 		return fail(-EINVAL, "%d is no way to keep weights in the host's memory", o->stream);
+	if ((unsigned int)o->split > ACCEL_SPLIT_TENSOR)
+		return fail(-EINVAL, "%d is no way to divide layers among processors", o->split);
 	if (s->ctx > MAX_CTX)
 		return fail(-EINVAL, "a context of %u positions is above the limit of %u", s->ctx, MAX_CTX);
 	if (s->seqs > MAX_SEQS)

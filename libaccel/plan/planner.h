@@ -16,7 +16,11 @@ struct accel_plan {
 	uint32_t *streams;		/* [m->n_layers] */
 	struct accel_layer *layers;	/* [m->n_layers] */
 	struct accel_devinfo *devs;	/* [n_devices] */
+	struct accel_model **views;	/* [n_devices]: plan_view(), with parts of layers; NULL: none are shared */
 };
+
+/* share.c: frees p->views. */
+void free_views(struct accel_plan *p);
 
 /* What is being planned. */
 struct planner {
@@ -75,6 +79,12 @@ void set_batch(struct accel_plan *p, uint32_t batch);
 int plan_places(struct planner *pl);
 /* choice.c: the same, on those that are worth it. */
 int choose_processors(struct planner *pl);
+/* Can a processor run it?  If not, *a says why. */
+bool able(const struct planner *pl, const struct accel_devinfo *dev, struct accel_layer *a);
+/* More of the host's memory would be taken than may be. */
+bool takes_too_much(const struct planner *pl);
+/* share.c: layers may come to be shared by several processors.  -ENOMEM. */
+int plan_share(struct planner *pl);
 /* balance.c: seconds of a prompt and an answer to it; negative: it cannot be told. */
 double plan_takes(const struct accel_plan *p);
 

@@ -15,11 +15,28 @@ struct course {
 	const struct accel_plan *p;
 	const struct cpu_speed *cpu;
 	struct layer_cost *costs;	/* [n_layers] */
+	struct layer_cost *parts;	/* [devices][n_layers], if some are shared */
 	double *free;			/* [1 + devices]: when the CPU, and each processor, has nothing to do any more */
 	double *ended;			/* [shape.flights]: when the newest passes had, around */
 	uint32_t passes;
 	double device_s, cpu_s;		/* what all of it takes */
 };
+
+static int cost_parts(struct course *c)
+{
+	const uint32_t n = plan_model(c->p)->n_layers;
+	int err = 0;
+
+	for (uint32_t d = 0; d < plan_devices(c->p) && c->parts; d++)
+		for (uint32_t i = 0; i < n && !err; i++) {
+			const struct accel_model *m = plan_view(c->p, d);
+
+			if (layer_on(&plan_layers(c->p)[i], d))
+				err = cost_layer(&c->parts[d * n + i], m, &m->layers[i], plan_shape(c->p),
+						 &plan_layers(c->p)[i]);
+		}
+	return err;
+}
 
 static int course_new(struct course *c, const struct accel_plan *p, const struct cpu_speed *cpu)
 {
@@ -31,11 +48,13 @@ static int course_new(struct course *c, const struct accel_plan *p, const struct
 		.ended = calloc(plan_shape(p)->flights, sizeof(*c->ended)),
 		.costs = calloc(m->n_layers, sizeof(*c->costs)),
 	};
-	if (!c->free || !c->ended || !c->costs)
+	if (plan_shape(p)->members)
+		c->parts = calloc((size_t)plan_devices(p) * m->n_layers, sizeof(*c->parts));
+	if (!c->free || !c->ended || !c->costs || (plan_shape(p)->members && !c->parts))
 		return fail(-ENOMEM, "no memory to foretell what a prompt takes");
 	for (uint32_t i = 0; i < m->n_layers && !err; i++)
 		err = cost_layer(&c->costs[i], m, &m->layers[i], plan_shape(p), &plan_layers(p)[i]);
-	return err;
+	return err ? err : cost_parts(c);
 }
 
 static void course_free(struct course *c)
@@ -43,6 +62,26 @@ static void course_free(struct course *c)
 	free(c->free);
 	free(c->ended);
 	free(c->costs);
+	free(c->parts);
+}
+
+/* The same of processors that share a layer: they wait for the slowest wherever they exchange. */
+static double on_sharing(const struct course *c, uint32_t i, uint32_t n, uint64_t pos)
+{
+	const struct accel_model *m = plan_model(c->p);
+	double slowest = 0;
+
+	for (uint32_t d = 0; d < plan_devices(c->p); d++) {
+		const struct layer_cost *part = &c->parts[d * m->n_layers + i];
+		double s, bus;
+
+		if (!layer_on(&plan_layers(c->p)[i], d))
+			continue;
+		s = worth_step_in_run(part, m, n, pos, plan_device(c->p, d), &bus) +
+		    worth_exchange(part, n, 1, plan_device(c->p, d));
+		slowest = s > slowest ? s : slowest;
+	}
+	return slowest;
 }
 
 /* A step of n tokens behind the first pos, through layers that follow each other on one processor, to it and back:
@@ -52,10 +91,14 @@ static double on_device(const struct course *c, uint32_t first, uint32_t end, ui
 	const struct accel_model *m = plan_model(c->p);
 	const struct accel_layer *l = plan_layers(c->p);
 	const struct accel_devinfo *dev = plan_device(c->p, l[first].device);
-	const int borders = (first > 0) + (end < m->n_layers && l[end].device != l[first].device);
+	const int borders = (first > 0) + (end < m->n_layers && !layers_join(&l[end], &l[first]));
 	double run = 0, bus = 0, one;
 
 	for (uint32_t i = first; i < end; i++) {
+		if (l[i].shared) {
+			run += on_sharing(c, i, n, pos);
+			continue;
+		}
 		run += worth_step_in_run(&c->costs[i], m, n, pos, dev, &one);
 		bus += one;
 	}
@@ -82,7 +125,7 @@ static void add_pass(struct course *c, uint32_t n, uint64_t pos, bool logits)
 		const int32_t device = l[first].device;
 		double s, *free = &c->free[device + 1];
 
-		for (end = first + 1; end < layers && l[end].device == device;)
+		for (end = first + 1; end < layers && layers_join(&l[end], &l[first]);)
 			end++;
 		s = device < 0 ? on_cpu(c, first, end, n, pos) : on_device(c, first, end, n, pos);
 		*(device < 0 ? &c->cpu_s : &c->device_s) += s;

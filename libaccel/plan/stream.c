@@ -90,6 +90,18 @@ size_t stream_around(void)
 	return b.r.size;
 }
 
+size_t stream_part_size(const struct accel_model *m, const struct layer *l, const struct shape *shape,
+			struct exchanged *exchanged)
+{
+	const struct places nowhere = { .host_logits = 1 };
+	struct build b;
+
+	stream_begin(&b, m, shape, &nowhere);
+	layer_record(&b, 0, l, true);
+	*exchanged = b.exchanged;
+	return b.r.size;
+}
+
 size_t stream_layer_size(const struct accel_model *m, const struct layer *l, const struct shape *shape,
 			 uint64_t *ops)
 {

@@ -24,6 +24,9 @@ bool stream_copies_pages(const struct layer *l, const struct shape *shape);
 size_t stream_around(void);
 
 /* Bytes of a layer's commands; *ops gets the operations that it uses; may be NULL. */
+/* The same of a part, and what it exchanges. */
+size_t stream_part_size(const struct accel_model *m, const struct layer *l, const struct shape *shape,
+			struct exchanged *exchanged);
 size_t stream_layer_size(const struct accel_model *m, const struct layer *l, const struct shape *shape,
 			 uint64_t *ops);
 

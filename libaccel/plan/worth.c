@@ -37,6 +37,18 @@ double worth_step_in_run(const struct layer_cost *c, const struct accel_model *m
 	return cost_ceiling(&w, dev) / hz;
 }
 
+/* To find that another has come takes a way over the bus and back, to read what it has left another; but the weights
+ * that are multiplied then come meanwhile.  This is what of that is seen at the least. */
+#define COME_S 0.5e-6
+
+double worth_exchange(const struct layer_cost *c, uint32_t n, uint32_t out, const struct accel_devinfo *dev)
+{
+	const double bytes = (double)c->exchanged.row * n + (double)c->exchanged.out * out;
+	const double speed = (double)(dev->pcie_bpc ? dev->pcie_bpc : 1) * (dev->clock_hz ? dev->clock_hz : 1e9);
+
+	return bytes / speed + c->exchanged.n * (c->members - 1) * COME_S;
+}
+
 /* On the CPU, moving and multiplying overlap, too. */
 double worth_step_on_cpu(const struct layer_cost *c, const struct accel_model *m, uint32_t n,
 			 uint64_t pos, const struct cpu_speed *cpu)

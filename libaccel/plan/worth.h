@@ -19,6 +19,8 @@ double worth_step_in_run(const struct layer_cost *c, const struct accel_model *m
 			 const struct accel_devinfo *dev, double *bus);
 double worth_step_on_cpu(const struct layer_cost *c, const struct accel_model *m, uint32_t n,
 			 uint64_t pos, const struct cpu_speed *cpu);
+/* Seconds that a processor takes of that to exchange its part with others. */
+double worth_exchange(const struct layer_cost *c, uint32_t n, uint32_t out, const struct accel_devinfo *dev);
 /* Seconds for that of one layer, on a processor at the least, and on the CPU. */
 double worth_on_device(const struct layer_cost *c, const struct accel_model *m, const struct shape *shape,
 		       const struct accel_devinfo *dev);

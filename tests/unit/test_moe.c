@@ -211,7 +211,8 @@ static void expected(const struct mix *x, uint32_t token, double *y)
 static struct weight matrix(const float *data, uint32_t rows, uint32_t cols, uint32_t planes)
 {
 	return (struct weight) {
-		data, 4ull * rows * cols * (planes ? planes : 1), 4ull * cols, rows, cols, ACCEL_F32, planes,
+		.data = data, .size = 4ull * rows * cols * (planes ? planes : 1), .stride = 4ull * cols, .rows = rows,
+		.cols = cols, .type = ACCEL_F32, .planes = planes,
 	};
 }
 

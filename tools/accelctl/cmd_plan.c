@@ -70,12 +70,13 @@ static int print_plan(const struct running *r)
 	printf("LAYER BLOCK KIND      WHERE      WEIGHTS         KV  TYPES         WHY\n");
 	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
 		struct accel_layer l = layer_now(r, i);
+		char where[256];
 
 		weights[l.device >= 0] += l.weight_bytes;
 		kv[l.device >= 0] += l.kv_bytes;
 		far += l.host_bytes;
 		printf("%5u %5u %-9s %-6s %8llu KiB %6llu KiB  %-13s %s\n", l.index, l.block,
-		       accel_layer_kind_name(l.kind), device_name(r, l.device),
+		       accel_layer_kind_name(l.kind), layer_devices(r, &l, where, sizeof(where)),
 		       (unsigned long long)(l.weight_bytes + 1023) / 1024,
 		       (unsigned long long)(l.kv_bytes + 1023) / 1024, l.types, why(&l));
 	}

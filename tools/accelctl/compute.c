@@ -238,6 +238,7 @@ static int make_plan(const struct options *o, const uint32_t *places, struct run
 		.batch = o->batch,
 		.kv_type = o->kv_type,
 		.stream = o->stream,
+		.split = o->split,
 		.n_places = r->model_info.n_layers,
 		.places = places,
 	};

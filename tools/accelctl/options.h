@@ -25,7 +25,7 @@ struct options {
 	/* where and how to compute */
 	const char *model, *device;	/* device NULL: auto */
 	struct layers layers;
-	uint32_t ctx, batch, kv_type, stream, threads;
+	uint32_t ctx, batch, kv_type, stream, split, threads;
 	const char *isa;
 	bool strict;
 	/* run */

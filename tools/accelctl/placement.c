@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "placement.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct accel_layer layer_now(const struct running *r, uint32_t index)
@@ -19,12 +20,17 @@ const char *device_name(const struct running *r, int32_t device)
 	return device >= 0 && (size_t)device < r->n_devs ? r->infos[device].name : "cpu";
 }
 
-/* Of a layer on a processor, what it takes of on-card memory. */
-static uint64_t card_bytes(const struct accel_layer *l)
+const char *layer_devices(const struct running *r, const struct accel_layer *l, char *text, size_t len)
 {
-	const uint64_t experts = l->experts ? l->host_bytes / l->experts * l->experts_on_card : 0;
+	size_t at = 0;
 
-	return l->weight_bytes - l->host_bytes + experts + l->kv_bytes;
+	if (!l->shared)
+		return device_name(r, l->device);
+	text[0] = 0;
+	for (size_t i = 0; i < r->n_devs && at < len; i++)
+		if (l->shared >> i & 1)
+			at += snprintf(text + at, len - at, "%s%s", at ? "+" : "", device_name(r, i));
+	return text;
 }
 
 uint64_t scratch_bytes(const struct running *r, uint32_t device)
@@ -32,10 +38,9 @@ uint64_t scratch_bytes(const struct running *r, uint32_t device)
 	uint64_t bytes = accel_plan_device_bytes(r->plan, device);
 
 	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
-		struct accel_layer l = { .sz = sizeof(l) };
+		const uint64_t layer = accel_plan_layer_bytes(r->plan, i, device);
 
-		if (!accel_plan_layer(r->plan, i, &l) && l.device == (int32_t)device && card_bytes(&l) <= bytes)
-			bytes -= card_bytes(&l);
+		bytes -= layer <= bytes ? layer : 0;
 	}
 	return bytes;
 }
@@ -61,10 +66,11 @@ json_t *layers_json(const struct running *r)
 
 	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
 		struct accel_layer l = layer_now(r, i);
+		char where[256];
 
 		json_array_append_new(list, json_pack("{s:i, s:s, s:i, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:I, s:i, s:i}",
 			"layer", (int)l.index, "kind", accel_layer_kind_name(l.kind),
-			"block", (int)l.block, "where", device_name(r, l.device),
+			"block", (int)l.block, "where", layer_devices(r, &l, where, sizeof(where)),
 			"reason", accel_reason_name(l.reason), "detail", json_text(l.detail),
 			"types", split_types(l.types), "weight_bytes", (json_int_t)l.weight_bytes,
 			"kv_bytes", (json_int_t)l.kv_bytes, "weights", accel_weights_name(l.weights),

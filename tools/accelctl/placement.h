@@ -9,6 +9,8 @@
 struct accel_layer layer_now(const struct running *r, uint32_t index);
 /* The processor's name, "cpu" for -1. */
 const char *device_name(const struct running *r, int32_t device);
+/* The same of all that have the layer, with + between. */
+const char *layer_devices(const struct running *r, const struct accel_layer *l, char *text, size_t len);
 /* On-card bytes of a processor that belong to no layer. */
 uint64_t scratch_bytes(const struct running *r, uint32_t device);
 

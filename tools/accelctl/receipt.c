@@ -104,9 +104,13 @@ static json_t *computed_json(const struct running *run)
 {
 	struct accel_engine_stats st = compute_stats(run);
 	json_t *layers = json_array();
+	char where[256];
 
-	for (uint32_t i = 0; i < run->plan_info.layers; i++)
-		json_array_append_new(layers, json_string(device_name(run, layer_now(run, i).device)));
+	for (uint32_t i = 0; i < run->plan_info.layers; i++) {
+		struct accel_layer l = layer_now(run, i);
+
+		json_array_append_new(layers, json_string(layer_devices(run, &l, where, sizeof(where))));
+	}
 	return json_pack("{s:s, s:i, s:o, s:i, s:o}", "isa", st.isa, "threads", (int)st.threads, "layers",
 			 layers, "fallbacks", (int)st.fallbacks, "fallback_reason",
 			 json_text(st.fallback_reason));

@@ -66,6 +66,11 @@ static void add_reasons(struct sentence *out, const struct running *r)
 		add(out, ")");
 }
 
+static bool is_on(struct accel_layer l, size_t device)
+{
+	return l.device == (int32_t)device || l.shared >> device & 1;
+}
+
 /* "accel0 and accel1": those that layers are on. */
 static void add_devices(struct sentence *out, const struct running *r, uint32_t layers)
 {
@@ -75,7 +80,7 @@ static void add_devices(struct sentence *out, const struct running *r, uint32_t 
 		bool used = false;
 
 		for (uint32_t k = 0; k < r->plan_info.layers && !used; k++)
-			used = layer_now(r, k).device == (int32_t)i;
+			used = is_on(layer_now(r, k), i);
 		if (!used)
 			continue;
 		add(out, "%s%s", sep, r->infos[i].name);

@@ -42,6 +42,7 @@ static const char *const formats[] = { "text", "json", NULL };
 static const char *const devices[] = { "auto", "cpu", "sim", NULL };
 static const char *const layer_words[] = { "all", "none", NULL };
 static const char *const stream_names[] = { "auto", "never", "always", NULL };	/* of enum accel_stream */
+static const char *const split_names[] = { "auto", "layer", "tensor", NULL };	/* of enum accel_split */
 const char *const kv_type_names[] = { "f16", "f32", "q8_0", NULL };
 /* What the library was built with, from tables_begin() on. */
 static const char *isas[16] = { "auto" };
@@ -76,6 +77,10 @@ const struct option_entry option_entries[] = {
 	  .commands = FOR_MODEL, .field = FIELD(stream), .arg = "WHEN",
 	  .text = "weights stay in the host's memory, where processors read them: auto (if cards are full, and the CPU is slower), never, always",
 	  .preset = "auto", .words = stream_names },
+	{ .name = "split", .value = VALUE_CHOICE,
+	  .commands = FOR_MODEL, .field = FIELD(split), .arg = "HOW",
+	  .text = "several processors: auto (as is foretold to be fastest), layer (each layer is on one), tensor (they share each layer)",
+	  .preset = "auto", .words = split_names },
 	{ .name = "threads", .letter = 't', .value = VALUE_U32,
 	  .commands = FOR_MODEL, .field = FIELD(threads), .arg = "N",
 	  .text = "threads of the CPU executor; -1: one a CPU", .min = 1, .max = 1024, .minus_one = MINUS_ONE_ZERO },

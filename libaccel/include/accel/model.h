@@ -203,6 +203,14 @@ enum accel_stream {
 	ACCEL_STREAM_ALWAYS,		/* all that may: for measurements, and tests */
 };
 
+/* How are layers divided among several processors?  It changes no bit of a result. */
+enum accel_split {
+	ACCEL_SPLIT_AUTO = 0,		/* as a prompt and an answer are foretold to be done soonest */
+	ACCEL_SPLIT_LAYER,		/* each layer is on one of them */
+	ACCEL_SPLIT_TENSOR,		/* they share each layer that can be, also if that is slower: each has rows of its
+					 * matrices, and what it keeps of those */
+};
+
 struct accel_plan_opts {
 	size_t sz;		/* sizeof(struct accel_plan_opts) */
 	uint32_t ctx;		/* most positions of a sequence, at most 2^24; 0 = the model's, at most
@@ -232,6 +240,7 @@ struct accel_plan_opts {
 	uint64_t max_host_bytes;
 	uint64_t max_device_bytes;	/* of on-card memory of each processor; what has no room goes to the
 					 * next, or to the CPU.  0 = all that is free */
+	enum accel_split split;		/* where places are ACCEL_PLACE_ANY for all layers */
 };
 
 struct accel_layer {
@@ -249,6 +258,7 @@ struct accel_layer {
 	uint32_t experts, experts_on_card;	/* how many it has, and, of EXPERTS, has room for */
 	uint64_t host_bytes;		/* of its weights that a processor reads in the host's memory; those of
 					 * experts on the card are there, too */
+	uint64_t shared;		/* bit i: processor i has a part of it; device is the first.  0: it is whole */
 };
 
 /*
@@ -283,6 +293,8 @@ int accel_plan_info(const struct accel_plan *plan, struct accel_plan_info *info)
 int accel_plan_layer(const struct accel_plan *plan, uint32_t index, struct accel_layer *layer);
 /* Bytes of on-card memory that an engine of this plan takes of processor i; 0: there is none. */
 uint64_t accel_plan_device_bytes(const struct accel_plan *plan, uint32_t i);
+/* Those of them that are of a layer, or its part of it: weights, and what is kept of sequences; 0: it is not on it. */
+uint64_t accel_plan_layer_bytes(const struct accel_plan *plan, uint32_t index, uint32_t i);
 
 /*
  * What a prompt of so many tokens, and a token behind it, would take at the least.  Of processors by their own

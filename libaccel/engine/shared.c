@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Layers that several cards share.  Each has a job of its own, in which it waits for the others wherever they exchange
+ * what they have.  One that fails would keep them waiting: so they are watched together, and when one has failed, or
+ * does not come for long, the counters that the others wait for are written here.  They then end at once, with
+ * results that do not count, and before their own time is up: none of them is reset for what another did.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine.h"
+
+#define LOOK_NS 5000000
+#define DEFAULT_TIMEOUT_MS 10000u
+#define TRIES 2			/* as many as after_failure() makes */
+
+static bool is_in(uint64_t cards, uint32_t i)
+{
+	return cards >> i & 1;
+}
+
+/* ---- submitting ---- */
+
+/*
+ * Jobs that wait for each other have to run at the same time: where another engine of this process came in between,
+ * on one processor before and on another behind, both would wait for good.
+ */
+static pthread_mutex_t together = PTHREAD_MUTEX_INITIALIZER;
+
+int shared_submit(struct accel_engine *e, const struct flight *f, struct accel_fence *after, int32_t *card)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&together);
+	for (uint32_t i = 0; i < e->n_cards && !err; i++)
+		if (is_in(e->layers[f->next].shared, i)) {
+			*card = i;
+			err = exec_dev_submit(e->cards[i].exec, f->number, f->next, &f->pass, after);
+		}
+	pthread_mutex_unlock(&together);
+	return err;
+}
+
+/* ---- waiting ---- */
+
+/* For so long others wait for one that does not come: the half of what any job may take. */
+static uint32_t patience_ms(const struct accel_engine *e, uint64_t cards)
+{
+	uint32_t least = DEFAULT_TIMEOUT_MS;
+
+	for (uint32_t i = 0; i < e->n_cards; i++) {
+		const uint32_t ms = is_in(cards, i) ? plan_device(e->plan, i)->max_timeout_ms : 0;
+
+		least = ms && ms < least ? ms : least;
+	}
+	return least / 2;
+}
+
+void shared_release(struct accel_engine *e)
+{
+	for (uint32_t k = 0; k < e->shape.flights && e->shape.members && relay_of(e); k++)
+		relay_open(relay_of(e), e->m, &e->shape, k);
+}
+
+static bool has_come(const struct octans_counters *c)
+{
+	return __atomic_load_n(&c->cycles, __ATOMIC_RELAXED);
+}
+
+/* How many have come to how many exchanges; *late: who has not to where another waits, -1 = all have. */
+static uint32_t count_come(const struct accel_engine *e, const struct leg *leg, uint64_t cards, int32_t *late)
+{
+	const struct octans_counters *c = relay_counters(relay_of(e), e->m, &e->shape, leg->flight);
+	uint32_t sum = 0;
+
+	*late = -1;
+	for (uint32_t x = 0; x < e->shape.exchanges; x++) {
+		int32_t missing = -1;
+		uint32_t n = 0, at = 0;
+
+		for (uint32_t i = 0; i < e->n_cards; i++) {
+			if (!is_in(cards, i))
+				continue;
+			if (has_come(&c[x * e->shape.members + at++]))
+				n++;
+			else if (missing < 0)
+				missing = i;
+		}
+		sum += n;
+		if (n && missing >= 0 && *late < 0)
+			*late = missing;
+	}
+	return sum;
+}
+
+/* One that has failed; -1: all that have ended did so well, *all: and all have. */
+static int32_t look(const struct accel_engine *e, const struct leg *leg, uint64_t cards, bool *all)
+{
+	*all = true;
+	for (uint32_t i = 0; i < e->n_cards; i++) {
+		int err = is_in(cards, i) ? exec_dev_look(e->cards[i].exec, leg->flight, leg->first, now_ns() + LOOK_NS) : 0;
+
+		*all &= err != -ETIMEDOUT;
+		if (err && err != -ETIMEDOUT)
+			return i;
+	}
+	return -1;
+}
+
+/* Until all have ended, or one has failed.  *late: who was waited for for too long, -1 = nobody was. */
+static int32_t watch(struct accel_engine *e, const struct leg *leg, uint64_t cards, int32_t *late)
+{
+	const int64_t patience = patience_ms(e, cards) * 1000000ll;
+	uint32_t come = 0;
+	int64_t since = now_ns();
+	bool all;
+
+	*late = -1;
+	for (;;) {
+		int32_t bad = look(e, leg, cards, &all), missing;
+		uint32_t now;
+
+		if (bad >= 0 || all)
+			return bad;
+		if (*late >= 0)
+			continue;
+		now = count_come(e, leg, cards, &missing);
+		if (now != come)
+			since = now_ns();
+		come = now;
+		if (missing < 0 || now_ns() - since < patience)
+			continue;
+		*late = missing;
+		shared_release(e);
+	}
+}
+
+/* ---- how long it took ---- */
+
+/* Clocks of processors tell nothing of each other's: wherever they exchange, all have as late as the last of them. */
+static double took(const struct accel_engine *e, const struct leg *leg, uint64_t cards, const double *end)
+{
+	const struct octans_counters *c = relay_counters(relay_of(e), e->m, &e->shape, leg->flight);
+	const struct layer *layers = plan_view(e->plan, leg->card)->layers;
+	double before[64] = { 0 }, sum = 0;
+	uint32_t next = leg->first, last;
+
+	while (next < e->m->n_layers && layers_join(&e->layers[next], &e->layers[leg->first]))
+		next++;
+	while (next < e->m->n_layers && !layers[next].part.of)
+		next++;
+	last = next < e->m->n_layers ? layers[next].part.exchange : e->shape.exchanges;
+	for (uint32_t x = layers[leg->first].part.exchange; x <= last; x++) {
+		double most = 0;
+
+		for (uint32_t i = 0, at = 0; i < e->n_cards; i++) {
+			double now;
+
+			if (!is_in(cards, i))
+				continue;
+			now = x == last ? end[i] : exec_dev_since(e->cards[i].exec, leg->flight, leg->first,
+								  c[x * e->shape.members + at].cycles);
+			at++;
+			most = now - before[i] > most ? now - before[i] : most;
+			before[i] = now;
+		}
+		sum += most;
+	}
+	return sum;
+}
+
+int shared_failed(const struct accel_engine *e, uint32_t card, int err)
+{
+	char why[ACCEL_ERROR_MAX];
+
+	snprintf(why, sizeof(why), "%s", accel_error());
+	return fail(err, "%s, which shares layers with others: %.400s", e->cards[card].name, why);
+}
+
+int shared_wait(struct accel_engine *e, const struct leg *leg, const struct pass *pass, double *seconds, int32_t *card,
+		bool *late)
+{
+	const uint64_t cards = e->layers[leg->first].shared;
+	double end[64] = { 0 };
+	int32_t missing, bad = watch(e, leg, cards, &missing);
+	int err = 0;
+
+	*card = bad;
+	*late = false;
+	if (bad >= 0) {
+		shared_release(e);
+		err = exec_dev_finish(e->cards[bad].exec, leg->flight, leg->first, pass, seconds);
+		return err;
+	}
+	for (uint32_t i = 0; i < e->n_cards && !err; i++)
+		if (is_in(cards, i)) {
+			*card = i;
+			err = exec_dev_finish(e->cards[i].exec, leg->flight, leg->first, pass, &end[i]);
+		}
+	if (err)
+		return err;
+	if (missing >= 0) {	/* for another program's sake, perhaps: as if it had dropped the job */
+		*card = missing;
+		*late = true;
+		return fail(e->cards[missing].dropped < TRIES && !e->opts.strict ? -ECANCELED : -ETIME,
+			    "it kept others waiting for more than %u ms", patience_ms(e, cards));
+	}
+	*seconds = took(e, leg, cards, end);
+	return 0;
+}
+
+/* ---- what is kept ---- */
+
+int part_page(struct accel_engine *e, struct exec_dev *exec, uint32_t card, uint32_t layer, enum keep keep, uint32_t page,
+	      uint8_t *rows, bool save)
+{
+	const struct layer *part = &plan_view(e->plan, card)->layers[layer];
+	const uint64_t own = keep_row(part, keep, &e->shape), all = keep_row(&e->m->layers[layer], keep, &e->shape);
+	const uint32_t n = 1u << e->shape.page_log2;
+	uint8_t *pool;
+	int err = exec_dev_pool(exec, layer, keep, &pool);
+
+	if (err)
+		return err;
+	pool += page * own * n;
+	rows += keep_before(part, keep, &e->shape);
+	for (uint32_t i = 0; i < n; i++, pool += own, rows += all)
+		memcpy(save ? rows : pool, save ? pool : rows, own);
+	return 0;
+}
+
+int shared_page(struct accel_engine *e, uint32_t layer, enum keep keep, uint32_t page, uint8_t *rows, bool save)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < e->n_cards && !err; i++)
+		if (is_in(e->layers[layer].shared, i))
+			err = part_page(e, e->cards[i].exec, i, layer, keep, page, rows, save);
+	return err;
+}
