@@ -67,7 +67,8 @@ WHOLE	= $(if $(SAN),,-Wl,-z,defs)
 # RPATH: a RUNPATH does not count where a sanitizer calls dlopen() for them.
 RPATH	= -Wl,--disable-new-dtags,-rpath,'$$ORIGIN:$(abspath $(O))'
 
-lib_src := $(wildcard libaccel/*.c libaccel/*/*.c)
+ggml_src := $(wildcard libaccel/ggml/*.c)
+lib_src := $(filter-out $(ggml_src),$(wildcard libaccel/*.c libaccel/*/*.c))
 sim_src := $(filter-out %/octans-vfio-user.c,$(wildcard tools/octans-sim/*.c))
 ctl_src := $(wildcard tools/accelctl/*.c)
 unit_src := $(wildcard tests/unit/test_*.c)
@@ -81,17 +82,18 @@ say = $(if $(V),,@$(if $(PROGRESS),$(count),$(if $(silent),,$(short))) )
 
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 lib_obj := $(call obj,$(lib_src))
+ggml_obj := $(call obj,$(ggml_src))
 sim_obj := $(call obj,$(sim_src))
 ctl_obj := $(call obj,$(ctl_src))
 # What unit tests may use of accelctl: all but its main().
 ctl_lib_obj := $(filter-out %/main.o,$(ctl_obj))
-all_obj := $(lib_obj) $(sim_obj) $(ctl_obj) $(call obj,tools/octans-sim/octans-vfio-user.c)
+all_obj := $(lib_obj) $(ggml_obj) $(sim_obj) $(ctl_obj) $(call obj,tools/octans-sim/octans-vfio-user.c)
 units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
 
 lib_so := $(O)/libaccel.so.$(VERSION)
 sim_so := $(O)/liboctans-sim.so.$(VERSION)
 
-all: $(lib_so) $(sim_so) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
+all: $(lib_so) $(sim_so) $(O)/libaccel.a $(O)/libggml-octans.so $(O)/accelctl $(O)/octans-vfio-user
 
 # What is missing is said once, before each compiler says it in its own words.
 tools:
@@ -100,7 +102,7 @@ tools:
 		echo "make: $(CC), pkg-config or the headers of libdrm or jansson are missing:" \
 			"\`make deps\` installs them" >&2; exit 1; }
 
-$(lib_obj): PRIVATE := -Ilibaccel
+$(lib_obj) $(ggml_obj): PRIVATE := -Ilibaccel
 $(ctl_obj): PRIVATE :=
 $(sim_obj) $(call obj,tools/octans-sim/octans-vfio-user.c): PRIVATE := -Itools/octans-sim
 
@@ -127,6 +129,16 @@ $(sim_so): $(O)/liboctans-sim.a tools/octans-sim/octans-sim.map
 		$(SAN) -Wl,-u,octans_sim_entry -o $@ $< -lm -pthread
 	@ln -sf $(@F) $(O)/$(SIM_SONAME)
 $(O)/$(SIM_SONAME): $(sim_so) ;
+
+# The backend for ggml (llama.cpp and others): with all of libaccel in it, as it records commands.  ggml need
+# not be here; a library of the names that are taken from it stands for libggml-base.
+$(O)/ggml-base/libggml-base.so: libaccel/ggml/base/base.c libaccel/ggml/imports.h | tools
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) -shared -fPIC -Wl,-soname,libggml-base.so.0 -o $@ $<
+
+$(O)/libggml-octans.so: $(ggml_obj) $(O)/libaccel.a $(O)/ggml-base/libggml-base.so libaccel/ggml/ggml.map | $(sim_so)
+	$(call say,LD)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=libaccel/ggml/ggml.map $(WHOLE) \
+		$(SAN) -o $@ $(ggml_obj) $(O)/libaccel.a -L$(O)/ggml-base -lggml-base $(LIBS)
 
 # Built anew when libedit came or went.
 edit_built := $(O)/edit-$(if $(EDIT_CFLAGS),libedit,none)
