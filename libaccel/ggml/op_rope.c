@@ -7,7 +7,7 @@
 #include "model/exact.h"
 #include "model/rope.h"
 
-enum { DIMS = 1, MODE = 2, ORIGINAL = 4, BASE, SCALE, EXTEND, MAGNITUDE, FAST, SLOW };
+enum { DIMS = 1, MODE = 2, ORIGINAL = 4, BASE, SCALE, EXTEND, MAGNITUDE, FAST, SLOW, FIRST = 15 };
 enum { MODE_NORMAL = 0, MODE_NEOX = 2 };
 
 static bool is_given(const struct ggml_tensor *t)
@@ -15,27 +15,41 @@ static bool is_given(const struct ggml_tensor *t)
 	return !t->op || (t->view_src && !t->view_src->op);
 }
 
+static bool is_number(float f)
+{
+	return f > 1e-30f && f < 1e30f;
+}
+
+/* Numbers that logarithms are taken of. */
+static bool numbers_ok(const struct ggml_tensor *t)
+{
+	return is_number(param_f32(t, BASE)) && is_number(param_f32(t, SCALE)) &&
+	       (param_f32(t, EXTEND) == 0 || (is_number(param_f32(t, FAST)) && is_number(param_f32(t, SLOW)) &&
+					      param_f32(t, BASE) != 1));
+}
+
 static bool can_rope(const struct ggml_tensor *t)
 {
 	const struct ggml_tensor *x = t->src[0], *pos = t->src[1], *divisor = t->src[2];
-	const int dims = t->params[DIMS];
+	const int dims = t->params[DIMS], first = t->params[FIRST];
 
 	if ((t->params[MODE] != MODE_NORMAL && t->params[MODE] != MODE_NEOX) || dims < 2 || dims % 2 ||
-	    dims > t->ne[0] || t->ne[0] > OCTANS_MAX_HEAD_DIM || param_f32(t, BASE) <= 0 || param_f32(t, SCALE) <= 0)
+	    first < 0 || dims > t->ne[0] - first || t->ne[0] > OCTANS_MAX_HEAD_DIM || !numbers_ok(t))
 		return false;
 	return (t->type == GG_F32 || t->type == GG_F16) && x->type == t->type && rows_dense(t) && rows_dense(x) &&
 	       t->ne[2] <= MOST_ROWS && pos->type == GG_I32 && is_given(pos) && pos->nb[0] == 4 &&
 	       (!divisor || (divisor->type == GG_F32 && divisor->nb[0] == 4 && is_given(divisor)));
 }
 
-/* ggml's YaRN multiplies by 1 + ln(1 / scale) / 10 whether the scale is below 1 or above. */
+/* An original context of 0, of which ggml takes a logarithm, turns all pairs but the first slowly, as one of 1 does.
+ * ggml's YaRN multiplies by 1 + ln(1 / scale) / 10 whether the scale is below 1 or above. */
 static struct rope rope_of(const struct ggml_tensor *t)
 {
 	const float extend = param_f32(t, EXTEND), scale = param_f32(t, SCALE);
 
 	return (struct rope) {
 		.rot = (uint32_t)t->params[DIMS], .base = param_f32(t, BASE), .scale = 1.0 / scale,
-		.original = (uint32_t)t->params[ORIGINAL], .extrapolate = extend, .fast = param_f32(t, FAST),
+		.original = t->params[ORIGINAL] > 0 ? (uint32_t)t->params[ORIGINAL] : 1, .extrapolate = extend, .fast = param_f32(t, FAST),
 		.slow = param_f32(t, SLOW), .stretch = 0, .shrink = 0,
 		.magnitude = param_f32(t, MAGNITUDE) * (extend != 0 ? 1 + 0.1 * exact_ln(1.0 / scale) : 1),
 	};
@@ -88,7 +102,7 @@ static void rotate(struct rec *r, const struct ggml_tensor *t, struct ref dst, s
 			RECORD(&r->r, ROPE, rope, flags, .dst = tokens(&dst, h, heads, i3),
 			       .x = tokens(&x, h, heads, i3), .cs = plane_of(&table, 0, 0),
 			       .heads = (uint32_t)heads, .head_dim = (uint32_t)dst.ne[0],
-			       .rot = (uint32_t)t->params[DIMS]);
+			       .first = (uint32_t)t->params[FIRST], .rot = (uint32_t)t->params[DIMS]);
 }
 
 static void record_rope(struct rec *r, const struct ggml_tensor *t)

@@ -2,6 +2,7 @@
 """Debian's llama.cpp with this tree's backend, in the root file system of tests/oracle."""
 import os
 import shutil
+import signal
 import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -32,8 +33,25 @@ class Peer:
         return [os.path.join(ORACLE, "in-root"), self.directory, "env",
                 *("%s=%s" % e for e in env.items()), *command]
 
+    def start(self, *command, out, error, **env):
+        return subprocess.Popen(self.command(*command, **env), stdin=subprocess.DEVNULL, stdout=out, stderr=error,
+                                start_new_session=True)
+
+    @staticmethod
+    def end(process, how=signal.SIGTERM):
+        """and what it started"""
+        try:
+            os.killpg(process.pid, how)
+        except ProcessLookupError:
+            pass
+        process.wait(30)
+
     def run(self, *command, timeout=120, **env):
         """what it says, and what it says beside"""
-        p = subprocess.run(self.command(*command, **env), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                           stdin=subprocess.DEVNULL, timeout=timeout)
-        return p.returncode, p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace")
+        p = self.start(*command, out=subprocess.PIPE, error=subprocess.PIPE, **env)
+        try:
+            out, error = p.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.end(p, signal.SIGKILL)
+            raise
+        return p.returncode, out.decode(errors="replace"), error.decode(errors="replace")
