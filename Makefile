@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# make            user space into build/: libaccel, accelctl, the processor model (O= CC= V=1)
+# make            user space into build/: libaccel, its ggml backend, accelctl, the processor model (O= CC= V=1)
 # make run        the main job: two models answer on the modelled processor (PROMPT="...")
 # make deps       installs what building needs (for tests, too: packaging/install-deps --test)
 # make check      every test, both kernels in a VM: half an hour, 2 GB in ~/.cache
@@ -304,7 +304,7 @@ install: all relink
 	install -d "$$dest_bin" "$$dest_lib/pkgconfig" "$$dest_include/accel" "$$dest_include/drm" \
 		"$$dest_include/octans" "$$dest_man/man1" "$$dest_man/man3" "$$dest_rules"
 	install -m 755 $(O)/installed/accelctl $(O)/octans-vfio-user "$$dest_bin"
-	install -m 755 $(lib_so) $(sim_so) "$$dest_lib"
+	install -m 755 $(lib_so) $(sim_so) $(O)/libggml-octans.so "$$dest_lib"
 	$(if $(STATIC),install -m 644 $(O)/libaccel.a "$$dest_lib")
 	ln -sf $(notdir $(lib_so)) "$$dest_lib/$(SONAME)"
 	ln -sf $(SONAME) "$$dest_lib/libaccel.so"
@@ -327,7 +327,7 @@ remove = for f in $(2); do rm -f "$$$(1)/$$f"; done
 
 uninstall:
 	$(call remove,dest_bin,accelctl octans-vfio-user)
-	$(call remove,dest_lib,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) \
+	$(call remove,dest_lib,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) libggml-octans.so \
 		libaccel.so libaccel.a pkgconfig/libaccel.pc)
 	$(call remove,dest_include,drm/octans_accel.h octans/isa.h \
 		$(addprefix accel/,$(notdir $(accel_headers))))

@@ -141,10 +141,29 @@ static int copy_region(struct region *r)
 	return 0;
 }
 
+/* Without a processor the CPU's copy is all there is. */
+static int make_region(struct region *r, enum region_kind kind, const char *label)
+{
+	int err = 0;
+
+	if (!atomic_load(&r->card->lost))
+		err = map_region(r, kind, label);
+	if (err == -ENODEV || err == -ENODATA) {
+		card_fail(r->card, "making a buffer");
+		err = 0;
+	}
+	if (err)
+		return err;
+	if (kind == REGION_SHARED && r->map) {
+		r->host = r->map;
+		return 0;
+	}
+	return copy_region(r);
+}
+
 struct region *region_new(struct card *c, uint64_t size, enum region_kind kind, const char *label)
 {
 	struct region *r = calloc(1, sizeof(*r));
-	int err;
 
 	if (!r) {
 		fail(-ENOMEM, "no memory for a buffer");
@@ -152,12 +171,7 @@ struct region *region_new(struct card *c, uint64_t size, enum region_kind kind, 
 	}
 	r->card = c;
 	r->size = size ? size : 1;
-	err = map_region(r, kind, label);
-	if (!err && kind == REGION_SHARED)
-		r->host = r->map;
-	else if (!err)
-		err = copy_region(r);
-	if (err) {
+	if (make_region(r, kind, label)) {
 		region_free(r);
 		return NULL;
 	}

@@ -44,6 +44,7 @@ struct graphs {
 	size_t key_size, key_room;
 	uint8_t *masks;		/* [n_masks] of it */
 	uint32_t n_masks, masks_room;
+	struct mask_seen seen;
 };
 
 /* ---- what a graph looks like ---- */
@@ -103,7 +104,7 @@ static int add_mask_kind(struct graphs *g, const struct ggml_tensor *t)
 		g->masks = masks;
 		g->masks_room = room;
 	}
-	kind = (uint8_t)mask_of(t);
+	kind = (uint8_t)mask_of(t, &g->seen);
 	g->masks[g->n_masks++] = kind;
 	return add_key(g, &kind, 1);
 }
@@ -132,6 +133,7 @@ static int make_key(struct graphs *g, struct ggml_cgraph *graph)
 	int err = 0;
 
 	g->key_size = g->n_masks = 0;
+	g->seen.data = NULL;
 	for (int i = 0; i < n && !err; i++) {
 		const struct ggml_tensor *t = ggml_graph_node(graph, i);
 

@@ -93,23 +93,24 @@ static bool is_pool(const struct ggml_tensor *t)
 	       (t->ne[1] == 1 || t->nb[1] >= type_bytes(t->type, (uint32_t)(t->ne[0] * t->ne[2])));
 }
 
-enum mask mask_of(const struct ggml_tensor *t)
+static bool fits_attend(const struct ggml_tensor *t)
 {
-	const struct ggml_tensor *q = t->src[0], *k = t->src[1], *v = t->src[2], *mask;
+	const struct ggml_tensor *q = t->src[0], *k = t->src[1], *v = t->src[2];
+
+	return t->src[3] && t->src[3]->ne[2] == 1 && param_f32(t, MAX_BIAS) <= 0 && is_pool(k) && is_pool(v) &&
+	       k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 && heads_in_rows(q, (uint64_t)q->ne[0] * 4) &&
+	       q->ne[0] * q->ne[2] <= OCTANS_MAX_COLS;
+}
+
+static enum mask mask_class(const struct ggml_tensor *mask, int64_t rows, int64_t columns)
+{
 	enum mask all = MASK_RANGE;
 
-	if (!t->src[3] || param_f32(t, MAX_BIAS) > 0 || !is_pool(k) || !is_pool(v) || k->ne[2] != v->ne[2] ||
-	    q->ne[2] % k->ne[2] || !heads_in_rows(q, (uint64_t)q->ne[0] * 4) || q->ne[0] * q->ne[2] > OCTANS_MAX_COLS ||
-	    t->src[3]->ne[2] != 1)
-		return MASK_ANY;
-	mask = given_mask(t);
-	if (!mask || !mask->buffer)
-		return MASK_ANY;
 	for (int64_t i3 = 0; i3 < mask->ne[3]; i3++)
-		for (int64_t i = 0; i < q->ne[1]; i++) {
+		for (int64_t i = 0; i < rows; i++) {
 			int32_t from, to;
-			enum mask is = row_class(content(mask) + i3 * mask->nb[3] + i * mask->nb[1], mask->type,
-						 k->ne[1], &from, &to);
+			enum mask is = row_class(content(mask) + i3 * mask->nb[3] + i * mask->nb[1], mask->type, columns,
+						 &from, &to);
 
 			if (is == MASK_ANY)
 				return is;
@@ -117,6 +118,21 @@ enum mask mask_of(const struct ggml_tensor *t)
 				all = is;
 		}
 	return all;
+}
+
+enum mask mask_of(const struct ggml_tensor *t, struct mask_seen *seen)
+{
+	const int64_t rows = t->src[0]->ne[1], columns = t->src[1]->ne[1];
+	const struct ggml_tensor *mask;
+
+	if (!fits_attend(t))
+		return MASK_ANY;
+	mask = given_mask(t);
+	if (!mask || !region_of(mask))
+		return MASK_ANY;
+	if (seen->data != mask->data || seen->rows != rows || seen->columns != columns)
+		*seen = (struct mask_seen) { mask->data, columns, rows, mask_class(mask, rows, columns) };
+	return seen->kind;
 }
 
 /* Positions that row i of the mask lets see: a range, or as many numbers as there are positions, -1 behind. */

@@ -89,8 +89,14 @@ struct ggml_op {
 const struct ggml_op *op_of_tensor(const struct ggml_tensor *t);
 /* Can this backend compute t, all of it? */
 bool op_supported(const struct ggml_tensor *t);
+/* The newest mask that was looked at: layers have the same. */
+struct mask_seen {
+	const void *data;
+	int64_t columns, rows;
+	enum mask kind;
+};
 /* Which masks[] an attention may have now; MASK_ANY always. */
-enum mask mask_of(const struct ggml_tensor *t);
+enum mask mask_of(const struct ggml_tensor *t, struct mask_seen *seen);
 
 #define OP_LIST(X) \
 	X(NONE) X(RESHAPE) X(VIEW) X(PERMUTE) X(TRANSPOSE) \
