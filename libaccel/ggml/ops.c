@@ -52,12 +52,13 @@ bool op_supported(const struct ggml_tensor *t)
 
 	if (!op)
 		return false;
-	if (!op->record)
+	/* Of nothing there is nothing to compute; states that none is left of are such. */
+	if (!op->record || is_empty(t))
 		return true;
 	for (int i = 0; i < GG_SRCS; i++)
 		if (t->src[i] && is_empty(t->src[i]))
 			return false;
-	if (is_empty(t) || !op->can(t))
+	if (!op->can(t))
 		return false;
 	op->record(&r, t);
 	return r.r.size <= MOST_COMMANDS;
