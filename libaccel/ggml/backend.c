@@ -33,6 +33,11 @@ static void buffer_free(struct gg_buffer *b)
 	region_free(region(b));
 }
 
+bool buffer_is_ours(const struct gg_buffer *b)
+{
+	return b->fn.free == buffer_free;
+}
+
 static void *buffer_base(struct gg_buffer *b)
 {
 	return region(b)->host;
@@ -64,7 +69,7 @@ static bool buffer_copy(struct gg_buffer *b, const struct ggml_tensor *src, stru
 	struct gg_buffer *from = buffer_of(src);
 	const uint8_t *data = src->data;
 
-	if (from->fn.free == buffer_free) {
+	if (buffer_is_ours(from)) {
 		if (!atomic_load(&region(from)->card->lost))
 			data = region(from)->map + offset_of(from, src);
 	} else if (!ggml_backend_buffer_is_host(from)) {

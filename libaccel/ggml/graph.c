@@ -175,6 +175,14 @@ static void forget_all(struct graphs *g)
 	g->streams_used = g->data_used = 0;
 }
 
+static bool all_ours(const struct ggml_tensor *t)
+{
+	for (int i = 0; i < GG_SRCS; i++)
+		if (t->src[i] && !region_of(t->src[i]))
+			return false;
+	return region_of(t);
+}
+
 /* All of the graph's nodes; its stream is at base, NULL: it is only counted. */
 static int record_nodes(struct rec *r, struct ggml_cgraph *graph)
 {
@@ -189,6 +197,9 @@ static int record_nodes(struct rec *r, struct ggml_cgraph *graph)
 		if (!op)
 			return fail(-EINVAL, "the operation %s of \"%s\" is none of this backend's", ggml_op_name(t->op),
 				    t->name);
+		if (!all_ours(t))
+			return fail(-EINVAL, "the operation %s of \"%s\" has an operand in memory of another backend",
+				    ggml_op_name(t->op), t->name);
 		r->scratch_used = 0;
 		op->record(r, t);
 	}

@@ -3,6 +3,8 @@
 #include "rec.h"
 #include "type/type.h"
 
+#include <string.h>
+
 static bool is_weight(uint32_t type)
 {
 	return weight_type(type);
@@ -280,3 +282,38 @@ static void record_repeat(struct rec *r, const struct ggml_tensor *t)
 
 const struct ggml_op ggml_op_CONCAT = { "CONCAT", can_pieces, record_concat };
 const struct ggml_op ggml_op_REPEAT = { "REPEAT", can_pieces, record_repeat };
+
+/* ---- one value: a row of it, and the number of that row for each row ---- */
+
+static bool can_fill(const struct ggml_tensor *t)
+{
+	return t->type == GG_F32 && rows_dense(t);
+}
+
+static void fill_row(const struct fix *f, uint8_t *to)
+{
+	const uint64_t n = (uint64_t)f->node.ne[0] * 4;
+
+	for (uint64_t i = 0; i < n; i += 4)
+		memcpy(to + i, &f->node.params[0], 4);
+	memset(to + n, 0, f->size - n);
+}
+
+static void record_fill(struct rec *r, const struct ggml_tensor *t)
+{
+	struct ref dst = ref_of(r, t), *one[] = { &dst };
+	struct fix f = { .fill = fill_row, .node = *t };
+	uint64_t at;
+
+	merge(one, 1);
+	f.plane = (int64_t)dst.ne[0];	/* tells those of other lengths apart */
+	f.size = (dst.ne[0] + dst.ne[1]) * 4;
+	at = r->data + fix_new(r, &f);
+	for (uint64_t i3 = 0; i3 < dst.ne[3]; i3++)
+		for (uint64_t i2 = 0; i2 < dst.ne[2]; i2++)
+			RECORD(&r->r, MOVE, move, 0, .dst = plane_of(&dst, i2, i3),
+			       .src = tensor_f32(at, 1, (uint32_t)dst.ne[0], 0),
+			       .src_ids = tensor_i32(at + dst.ne[0] * 4, (uint32_t)dst.ne[1], 1, 0));
+}
+
+const struct ggml_op ggml_op_FILL = { "FILL", can_fill, record_fill };

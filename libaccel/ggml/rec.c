@@ -9,7 +9,7 @@ struct region *region_of(const struct ggml_tensor *t)
 {
 	const struct gg_buffer *b = t->buffer ? t->buffer : t->view_src ? t->view_src->buffer : NULL;
 
-	return b ? b->context : NULL;
+	return b && buffer_is_ours(b) ? b->context : NULL;
 }
 
 struct ref ref_of(const struct rec *r, const struct ggml_tensor *t)

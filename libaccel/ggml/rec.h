@@ -40,7 +40,8 @@ struct rec {
 
 #define MOST_ROWS 65536u		/* of activations in a command */
 
-/* Where a tensor lies; NULL: it is not allocated. */
+bool buffer_is_ours(const struct gg_buffer *b);
+/* Where a tensor lies; NULL: it is not allocated, or not by this backend. */
 struct region *region_of(const struct ggml_tensor *t);
 struct ref ref_of(const struct rec *r, const struct ggml_tensor *t);
 /* Rows first .. first + n - 1 of a plane. */
@@ -100,7 +101,7 @@ enum mask mask_of(const struct ggml_tensor *t, struct mask_seen *seen);
 
 #define OP_LIST(X) \
 	X(NONE) X(RESHAPE) X(VIEW) X(PERMUTE) X(TRANSPOSE) \
-	X(GET_ROWS) X(SET_ROWS) X(CPY) X(DUP) X(CONT) X(CONCAT) X(REPEAT) \
+	X(GET_ROWS) X(SET_ROWS) X(CPY) X(DUP) X(CONT) X(CONCAT) X(REPEAT) X(FILL) \
 	X(ADD) X(SUB) X(MUL) X(SCALE) X(CLAMP) X(SQR) X(SQRT) \
 	X(SILU) X(GELU) X(GELU_ERF) X(GELU_QUICK) X(RELU) X(SIGMOID) X(TANH) X(SOFTPLUS) X(NEG) X(ABS) \
 	X(XIELU) X(REGLU) X(GEGLU) X(SWIGLU) X(GEGLU_ERF) X(GEGLU_QUICK) X(SWIGLU_OAI) \
