@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# make            user space into build/: libaccel, accelctl, the processor model (O= CC= V=1)
+# make            user space into build/: libaccel, its ggml backend, accelctl, the processor model (O= CC= V=1)
 # make run        the main job: two models answer on the modelled processor (PROMPT="...")
 # make deps       installs what building needs (for tests, too: packaging/install-deps --test)
 # make check      every test, both kernels in a VM: half an hour, 2 GB in ~/.cache
@@ -67,7 +67,8 @@ WHOLE	= $(if $(SAN),,-Wl,-z,defs)
 # RPATH: a RUNPATH does not count where a sanitizer calls dlopen() for them.
 RPATH	= -Wl,--disable-new-dtags,-rpath,'$$ORIGIN:$(abspath $(O))'
 
-lib_src := $(wildcard libaccel/*.c libaccel/*/*.c)
+ggml_src := $(wildcard libaccel/ggml/*.c)
+lib_src := $(filter-out $(ggml_src),$(wildcard libaccel/*.c libaccel/*/*.c))
 sim_src := $(filter-out %/octans-vfio-user.c,$(wildcard tools/octans-sim/*.c))
 ctl_src := $(wildcard tools/accelctl/*.c)
 unit_src := $(wildcard tests/unit/test_*.c)
@@ -81,17 +82,18 @@ say = $(if $(V),,@$(if $(PROGRESS),$(count),$(if $(silent),,$(short))) )
 
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 lib_obj := $(call obj,$(lib_src))
+ggml_obj := $(call obj,$(ggml_src))
 sim_obj := $(call obj,$(sim_src))
 ctl_obj := $(call obj,$(ctl_src))
 # What unit tests may use of accelctl: all but its main().
 ctl_lib_obj := $(filter-out %/main.o,$(ctl_obj))
-all_obj := $(lib_obj) $(sim_obj) $(ctl_obj) $(call obj,tools/octans-sim/octans-vfio-user.c)
+all_obj := $(lib_obj) $(ggml_obj) $(sim_obj) $(ctl_obj) $(call obj,tools/octans-sim/octans-vfio-user.c)
 units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(unit_src))
 
 lib_so := $(O)/libaccel.so.$(VERSION)
 sim_so := $(O)/liboctans-sim.so.$(VERSION)
 
-all: $(lib_so) $(sim_so) $(O)/libaccel.a $(O)/accelctl $(O)/octans-vfio-user
+all: $(lib_so) $(sim_so) $(O)/libaccel.a $(O)/libggml-octans.so $(O)/accelctl $(O)/octans-vfio-user
 
 # What is missing is said once, before each compiler says it in its own words.
 tools:
@@ -100,7 +102,7 @@ tools:
 		echo "make: $(CC), pkg-config or the headers of libdrm or jansson are missing:" \
 			"\`make deps\` installs them" >&2; exit 1; }
 
-$(lib_obj): PRIVATE := -Ilibaccel
+$(lib_obj) $(ggml_obj): PRIVATE := -Ilibaccel
 $(ctl_obj): PRIVATE :=
 $(sim_obj) $(call obj,tools/octans-sim/octans-vfio-user.c): PRIVATE := -Itools/octans-sim
 
@@ -127,6 +129,16 @@ $(sim_so): $(O)/liboctans-sim.a tools/octans-sim/octans-sim.map
 		$(SAN) -Wl,-u,octans_sim_entry -o $@ $< -lm -pthread
 	@ln -sf $(@F) $(O)/$(SIM_SONAME)
 $(O)/$(SIM_SONAME): $(sim_so) ;
+
+# The backend for ggml (llama.cpp and others): with all of libaccel in it, as it records commands.  ggml need
+# not be here; a library of the names that are taken from it stands for libggml-base.
+$(O)/ggml-base/libggml-base.so: libaccel/ggml/base/base.c libaccel/ggml/imports.h | tools
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) -shared -fPIC -Wl,-soname,libggml-base.so.0 -o $@ $<
+
+$(O)/libggml-octans.so: $(ggml_obj) $(O)/libaccel.a $(O)/ggml-base/libggml-base.so libaccel/ggml/ggml.map | $(sim_so)
+	$(call say,LD)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=libaccel/ggml/ggml.map $(WHOLE) \
+		$(SAN) -o $@ $(ggml_obj) $(O)/libaccel.a -L$(O)/ggml-base -lggml-base $(LIBS)
 
 # Built anew when libedit came or went.
 edit_built := $(O)/edit-$(if $(EDIT_CFLAGS),libedit,none)
@@ -293,7 +305,7 @@ install: all relink
 	install -d "$$dest_bin" "$$dest_lib/pkgconfig" "$$dest_include/accel" "$$dest_include/drm" \
 		"$$dest_include/octans" "$$dest_man/man1" "$$dest_man/man3" "$$dest_rules"
 	install -m 755 $(O)/installed/accelctl $(O)/octans-vfio-user "$$dest_bin"
-	install -m 755 $(lib_so) $(sim_so) "$$dest_lib"
+	install -m 755 $(lib_so) $(sim_so) $(O)/libggml-octans.so "$$dest_lib"
 	$(if $(STATIC),install -m 644 $(O)/libaccel.a "$$dest_lib")
 	ln -sf $(notdir $(lib_so)) "$$dest_lib/$(SONAME)"
 	ln -sf $(SONAME) "$$dest_lib/libaccel.so"
@@ -316,7 +328,7 @@ remove = for f in $(2); do rm -f "$$$(1)/$$f"; done
 
 uninstall:
 	$(call remove,dest_bin,accelctl octans-vfio-user)
-	$(call remove,dest_lib,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) \
+	$(call remove,dest_lib,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) libggml-octans.so \
 		libaccel.so libaccel.a pkgconfig/libaccel.pc)
 	$(call remove,dest_include,drm/octans_accel.h octans/isa.h \
 		$(addprefix accel/,$(notdir $(accel_headers))))

@@ -106,27 +106,53 @@ static double magnitude(const struct rope *r)
 	return r->magnitude * ((1 + 0.1 * r->stretch * ln) / (1 + 0.1 * r->shrink * ln));
 }
 
+/* What all rows have in common. */
+struct turns {
+	double f[OCTANS_MAX_HEAD_DIM / 2 + LANES], m;
+};
+
+static void turns_of(const struct rope *r, const float *divisor, struct turns *t)
+{
+	*t = (struct turns) { .m = magnitude(r) };
+	for (uint32_t i = 0; i < r->rot / 2; i++)
+		t->f[i] = frequency(r, divisor, i);
+}
+
+static void table_row(const struct turns *t, uint32_t half, int64_t pos, float *row)
+{
+	const double at = (double)(pos < 0 ? -pos : pos);
+	float s[LANES], c[LANES];
+	double x[LANES];
+
+	for (uint32_t i = 0; i < half; i += LANES) {
+		uint32_t n = half - i < LANES ? half - i : LANES;
+
+		for (int k = 0; k < LANES; k++)
+			x[k] = at * t->f[i + k];
+		sines(x, t->m, s, c);
+		for (int k = 0; k < LANES && pos < 0; k++)
+			s[k] = -s[k];
+		memcpy(row + i, c, n * sizeof(*c));
+		memcpy(row + half + i, s, n * sizeof(*s));
+	}
+}
+
 void rope_table(const struct rope *r, uint32_t positions, float *table)
 {
 	FP_SCOPE();
-	const float *divisor = r->long_divisor && positions > r->original ? r->long_divisor : r->divisor;
-	double f[OCTANS_MAX_HEAD_DIM / 2 + LANES] = { 0 }, x[LANES], m = magnitude(r);
-	uint32_t half = r->rot / 2;
-	float s[LANES], c[LANES];
+	struct turns t;
 
-	for (uint32_t i = 0; i < half; i++)
-		f[i] = frequency(r, divisor, i);
-	for (uint32_t pos = 0; pos < positions; pos++) {
-		float *row = table + (size_t)pos * r->rot;
+	turns_of(r, r->long_divisor && positions > r->original ? r->long_divisor : r->divisor, &t);
+	for (uint32_t pos = 0; pos < positions; pos++)
+		table_row(&t, r->rot / 2, pos, table + (size_t)pos * r->rot);
+}
 
-		for (uint32_t i = 0; i < half; i += LANES) {
-			uint32_t n = half - i < LANES ? half - i : LANES;
+void rope_rows(const struct rope *r, const int32_t *positions, uint32_t n, float *table)
+{
+	FP_SCOPE();
+	struct turns t;
 
-			for (int k = 0; k < LANES; k++)
-				x[k] = pos * f[i + k];
-			sines(x, m, s, c);
-			memcpy(row + i, c, n * sizeof(*c));
-			memcpy(row + half + i, s, n * sizeof(*s));
-		}
-	}
+	turns_of(r, r->divisor, &t);
+	for (uint32_t i = 0; i < n; i++)
+		table_row(&t, r->rot / 2, positions[i], table + (size_t)i * r->rot);
 }

@@ -45,5 +45,7 @@ struct rope {
  * positions than original. (MT)
  */
 void rope_table(const struct rope *r, uint32_t positions, float *table);
+/* Rows of these positions, which may be negative: those turn back.  divisor alone counts, not long_divisor. (MT) */
+void rope_rows(const struct rope *r, const int32_t *positions, uint32_t n, float *table);
 
 #endif

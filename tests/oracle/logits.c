@@ -3,9 +3,10 @@
  * The logits that libllama computes, in the format of `accelctl logits`: "LGT1", u32 tokens,
  * u32 vocabulary, i32 ids[tokens], f32 logits[tokens][vocabulary]; little endian.
  *
- *   logits [-b BACKEND.so] [-n N | -t 1,2,3] [-s] MODEL OUT
+ *   logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-s] MODEL OUT
  *     -b FILE    this build of ggml's CPU kernels; else ggml chooses by CPU, and two machines
  *                may differ in the last bits
+ *     -g N       so many layers, from the end, are on processors that ggml finds (0)
  *     -n N       N tokens (24): token i is 3 + (7 i^2 + 13 i + 5) mod (vocabulary - 3)
  *     -t LIST    these tokens
  *     -s         one at a time (as when text is generated) instead of all at once
@@ -29,6 +30,7 @@ struct job {
 	llama_token tokens[MAX_TOKENS];
 	int n;		/* 0: none given */
 	int n_fixed;
+	int n_layers;	/* on processors */
 	bool step;
 };
 
@@ -106,7 +108,7 @@ static int run(struct job *j, const char *path, const char *out)
 	FILE *f = NULL;
 	int n_vocab, per, err = -1;
 
-	mp.n_gpu_layers = 0;
+	mp.n_gpu_layers = j->n_layers;
 	mp.use_extra_bufts = false;
 	model = llama_model_load_from_file(path, mp);
 	if (!model)
@@ -149,9 +151,11 @@ int main(int argc, char **argv)
 	const char *backend = NULL;
 	int c;
 
-	while ((c = getopt(argc, argv, "b:n:t:s")) != -1) {
+	while ((c = getopt(argc, argv, "b:g:n:t:s")) != -1) {
 		if (c == 'b')
 			backend = optarg;
+		else if (c == 'g')
+			j.n_layers = atoi(optarg);
 		else if (c == 'n')
 			j.n_fixed = atoi(optarg);
 		else if (c == 's')
@@ -160,7 +164,7 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (argc - optind != 2 || j.n_fixed < 1 || j.n_fixed > MAX_TOKENS) {
-		fprintf(stderr, "usage: logits [-b BACKEND.so] [-n N | -t 1,2,3] [-s] MODEL OUT\n");
+		fprintf(stderr, "usage: logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-s] MODEL OUT\n");
 		return 2;
 	}
 	llama_log_set(log_errors, NULL);

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/* All operations, and what is not one of them. */
+#include "rec.h"
+
+#include <string.h>
+
+/* Bytes of commands of one node: more is slower on the processor than on the CPU. */
+#define MOST_COMMANDS (2u << 20)
+
+static bool can_always(const struct ggml_tensor *t)
+{
+	(void)t;
+	return true;
+}
+
+const struct ggml_op ggml_op_NONE = { "NONE", can_always, NULL };
+const struct ggml_op ggml_op_RESHAPE = { "RESHAPE", can_always, NULL };
+const struct ggml_op ggml_op_VIEW = { "VIEW", can_always, NULL };
+const struct ggml_op ggml_op_PERMUTE = { "PERMUTE", can_always, NULL };
+const struct ggml_op ggml_op_TRANSPOSE = { "TRANSPOSE", can_always, NULL };
+
+#define X(name) extern const struct ggml_op ggml_op_##name;
+OP_LIST(X)
+#undef X
+
+static const struct ggml_op *const all[] = {
+#define X(name) &ggml_op_##name,
+	OP_LIST(X)
+#undef X
+};
+
+const struct ggml_op *op_of_tensor(const struct ggml_tensor *t)
+{
+	/* Numbers of operations change from version to version, names do not. */
+	const char *name = ggml_op_desc(t);
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (!strcmp(all[i]->name, name))
+			return all[i];
+	return NULL;
+}
+
+static bool is_empty(const struct ggml_tensor *t)
+{
+	return !t->ne[0] || !t->ne[1] || !t->ne[2] || !t->ne[3];
+}
+
+bool op_supported(const struct ggml_tensor *t)
+{
+	const struct ggml_op *op = op_of_tensor(t);
+	struct rec r = { .r.group = -1 };
+
+	if (!op)
+		return false;
+	/* Of nothing there is nothing to compute; states that none is left of are such. */
+	if (!op->record || is_empty(t))
+		return true;
+	for (int i = 0; i < GG_SRCS; i++)
+		if (t->src[i] && is_empty(t->src[i]))
+			return false;
+	if (!op->can(t))
+		return false;
+	op->record(&r, t);
+	return r.r.size <= MOST_COMMANDS;
+}
