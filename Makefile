@@ -12,6 +12,7 @@
 # make campaign   HANGS=1000 FAULTS=1000 UNPLUGS=200 SLEEPS=200 beside others, in VMs (KERNEL=7.3)
 # make check-debug  every kernel test, and IGT, on a debug kernel, which is built once: an hour and 6 GB
 # make check-igt  those of IGT's tests that apply to the driver, in a VM (KERNEL=7.3)
+# make check-ggml llama.cpp of Debian with our backend, on the modelled processor
 # make lint-kmod  the driver as patches in a kernel's tree (build/series), under all checkers: 4 GB
 # make tsan       engines and their threads under ThreadSanitizer, 15 to 25 minutes
 # make bench      speed and memory beside the peers: as make check
@@ -262,6 +263,11 @@ check-igt: all
 	@tests/vm/build-module $(KERNEL)
 	@tests/vm/igt $(KERNEL)
 
+check-ggml: all
+	@packaging/install-deps --test
+	@tests/oracle/mkroot
+	@tests/ggml/check $(O)
+
 lint-kmod:
 	@packaging/install-deps --test
 	@tests/upstream/mkroot
@@ -345,7 +351,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-.PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
+.PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt check-ggml lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -29,7 +29,10 @@ struct plan {
 	void *on_cpu;		/* the same stream with addresses of this process, NULL: not yet */
 	uint64_t stream, size;	/* where it is in the arena; bytes */
 	uint64_t data;		/* likewise of its data */
-	uint32_t n_fixes, n_keeps, n_jobs, n_nodes;
+	const void **made;	/* [n_nodes]: where results are; those that are kept come first, n_kept */
+	uint64_t ran;		/* when it last did; 0: never */
+	bool ran_on_cpu;
+	uint32_t n_fixes, n_keeps, n_jobs, n_nodes, n_kept;
 	struct accel_job jobs[ACCEL_MAX_JOBS];
 };
 
@@ -38,6 +41,7 @@ struct graphs {
 	struct accel_queue *queue;
 	struct region *streams, *data, *scratch;
 	uint64_t streams_used, data_used;
+	uint64_t runs;
 	struct plan *plans[MOST_PLANS];
 	uint32_t n_plans;
 	uint8_t *key;		/* of the graph that is computed */
@@ -164,6 +168,7 @@ static void plan_free(struct plan *p)
 	free(p->masks);
 	free(p->fixes);
 	free(p->keeps);
+	free(p->made);
 	free(p->on_cpu);
 	free(p);
 }
@@ -335,6 +340,23 @@ static void list_keeps(struct plan *p, struct ggml_cgraph *graph)
 	}
 }
 
+static void list_made(struct plan *p, struct ggml_cgraph *graph)
+{
+	const int n = ggml_graph_n_nodes(graph);
+	uint32_t at = 0;
+
+	for (int kept = 1; kept >= 0; kept--) {
+		for (int i = 0; i < n; i++) {
+			const struct ggml_tensor *t = ggml_graph_node(graph, i);
+
+			if (is_computed(t) && lasts(graph, n, t) == kept)
+				p->made[at++] = t->data;
+		}
+		if (kept)
+			p->n_kept = at;
+	}
+}
+
 static void keep_rows(struct region *r, const struct ggml_tensor *t, const struct ggml_tensor *ids)
 {
 	const uint64_t at = (uint64_t)((uint8_t *)t->data - r->host);
@@ -373,7 +395,8 @@ static struct plan *plan_new(const struct graphs *g, const struct rec *count, in
 	p->masks = malloc(g->n_masks + 1);
 	p->fixes = calloc(count->n_fixes + 1, sizeof(*p->fixes));
 	p->keeps = calloc((size_t)n_nodes + 1, sizeof(*p->keeps));
-	if (!p->key || !p->masks || !p->fixes || !p->keeps) {
+	p->made = calloc((size_t)n_nodes + 1, sizeof(*p->made));
+	if (!p->key || !p->masks || !p->fixes || !p->keeps || !p->made) {
 		plan_free(p);
 		return NULL;
 	}
@@ -430,6 +453,7 @@ static struct plan *record_graph(struct graphs *g, struct ggml_cgraph *graph)
 		return NULL;
 	}
 	list_keeps(p, graph);
+	list_made(p, graph);
 	g->streams_used += (p->size + 63) / 64 * 64;
 	g->data_used += count.data_used;
 	g->plans[g->n_plans++] = p;
@@ -467,13 +491,63 @@ static int run_on_card(struct graphs *g, const struct plan *p)
 	return err;
 }
 
+/* Is there a copy of what an earlier graph has left in @t? */
+static bool has_copy(const struct graphs *g, const struct ggml_tensor *t)
+{
+	uint64_t last = 0;
+	bool copy = false;
+
+	for (uint32_t i = 0; i < g->n_plans; i++) {
+		const struct plan *p = g->plans[i];
+
+		for (uint32_t k = 0; k < p->n_nodes && p->ran > last; k++)
+			if (p->made[k] == t->data) {
+				last = p->ran;
+				copy = p->ran_on_cpu || k < p->n_kept;
+			}
+	}
+	return copy;
+}
+
+static bool is_made_here(struct ggml_cgraph *graph, int n, const struct ggml_tensor *t)
+{
+	for (int i = 0; i < n; i++)
+		if (root_of(ggml_graph_node(graph, i)) == t)
+			return true;
+	return false;
+}
+
+/* What a graph left on the card for a later one, and nobody was told of, went with the card. */
+static int check_copies(const struct graphs *g, struct ggml_cgraph *graph)
+{
+	const int n = ggml_graph_n_nodes(graph);
+
+	for (int i = 0; i < n; i++) {
+		const struct ggml_tensor *t = ggml_graph_node(graph, i);
+
+		for (int k = 0; k < GG_SRCS && is_computed(t); k++) {
+			const struct ggml_tensor *root = t->src[k] ? root_of(t->src[k]) : NULL;
+
+			if (root && root->op && root->buffer && root->buffer->usage == GG_USAGE_COMPUTE &&
+			    !is_made_here(graph, i, root) && !has_copy(g, root))
+				return fail(-EIO, "\"%s\", which an earlier part of the graph left on %s, went with it",
+					    root->name, g->card->name);
+		}
+	}
+	return 0;
+}
+
 static int run_on_cpu(struct graphs *g, struct plan *p, struct ggml_cgraph *graph)
 {
+	if (check_copies(g, graph))
+		return -EIO;
 	if (!p->on_cpu)
 		p->on_cpu = record_to(g, p, true, graph);
 	if (!p->on_cpu)
 		return -ENOMEM;
 	g->card->on_cpu++;
+	p->ran = ++g->runs;
+	p->ran_on_cpu = true;
 	return card_cpu_run(g->card, p->on_cpu, p->size);
 }
 
@@ -483,6 +557,8 @@ static int run(struct graphs *g, struct plan *p, struct ggml_cgraph *graph)
 	if (!atomic_load(&g->card->lost)) {
 		if (!run_on_card(g, p)) {
 			keep_all(p);
+			p->ran = ++g->runs;
+			p->ran_on_cpu = false;
 			return 0;
 		}
 		card_fail(g->card, "a graph");
