@@ -43,12 +43,15 @@ static bool pause_until(ktime_t until)
 
 /* ---- one ring ---- */
 
-/* Does a job run that may come to its end by itself? */
+/* Does a job run that may come to its end by itself?  The ring is disabled: it is the last one. */
 static bool busy(struct octans_sched *sched)
 {
 	struct octans_look *look = &sched->look;
 
 	octans_ring_look(&sched->ring, look);
+	/* It may have ended between one register and the next; now they are of one moment. */
+	if (!(look->status & OCTANS_RING_BUSY))
+		octans_ring_look(&sched->ring, look);
 	if (look->status == U32_MAX || look->status & OCTANS_RING_HALTED)
 		return false;
 	return look->status & OCTANS_RING_BUSY &&
