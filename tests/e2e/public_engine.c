@@ -34,6 +34,9 @@ static void test_plan(const struct accel_model *m, const struct accel_plan *plan
 	   !strcmp(accel_reason_name(l.reason), "fits") && !strcmp(accel_layer_kind_name(99), "?") &&
 	   !strcmp(accel_reason_name(99), "?") && !strcmp(accel_weights_name(l.weights), "card") &&
 	   !strcmp(accel_weights_name(99), "?"), "in words: %s", l.detail);
+	ok(accel_plan_layer_bytes(plan, 0, 0) == l.weight_bytes && !accel_plan_layer_bytes(plan, 0, 1) &&
+	   !accel_plan_layer_bytes(plan, mi.n_layers, 0), "of %u bytes on the processor",
+	   (unsigned int)accel_plan_layer_bytes(plan, 0, 0));
 	ok(accel_plan_layer(plan, mi.n_layers, &l) == -EINVAL, "%s", accel_error());
 }
 
