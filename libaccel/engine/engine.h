@@ -150,6 +150,7 @@ struct accel_engine {
 	struct accel_step *current;	/* that is computed, asked whether it is to stop */
 	uint64_t return_bytes;		/* of weights, to a card that comes back, with each step */
 	int failed_card;		/* the newest error of a run is its, -1 = none's */
+	bool has_turn;		/* of those that share layers, shared.c */
 	struct flights flights;
 	struct accel_bo *relay_bo;	/* of the first card that has layers and is there */
 	struct relay relay;		/* fd -1: there is none */
@@ -218,6 +219,9 @@ bool engine_is_stopped(void *arg);
  */
 int shared_wait(struct accel_engine *e, const struct leg *leg, const struct pass *pass, double *seconds, int32_t *card,
 		bool *late);
+/* Around passes of an engine that shares layers; nothing for others. */
+void shared_begin(struct accel_engine *e);
+void shared_end(struct accel_engine *e);
 /* The next layers of a pass, to all that share them, behind a fence, NULL = none.  An error is this card's. */
 int shared_submit(struct accel_engine *e, const struct flight *f, struct accel_fence *after, int32_t *card);
 /* The sentence says which card it is of.  Returns err. */

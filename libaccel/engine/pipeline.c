@@ -373,14 +373,19 @@ int passes_run(struct accel_engine *e, struct accel_step *step)
 	while (!err && (more || fl->n)) {
 		err = engine_stopped(e);
 		if (!err)
+			shared_begin(e);
+		if (!err)
 			err = begin_passes(e, step, &more);
 		if (!err)
 			err = submit_ahead(e);
 		if (!err && fl->n)
 			err = wait_some(e);
+		if (!fl->n)
+			shared_end(e);
 	}
 	if (err)
 		abandon(e, err);
+	shared_end(e);
 	e->stats.modelled_ns += elapsed_ns(e);
 	return err;
 }

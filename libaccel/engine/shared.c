@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "forks.h"
 
 #define LOOK_NS 5000000
 #define DEFAULT_TIMEOUT_MS 10000u
@@ -23,22 +24,73 @@ static bool is_in(uint64_t cards, uint32_t i)
 /* ---- submitting ---- */
 
 /*
- * Jobs that wait for each other have to run at the same time: where another engine of this process came in between,
- * on one processor before and on another behind, both would wait for good.
+ * Jobs that wait for each other have to run at the same time.  Each processor takes queues in an order of its own, so
+ * engines of this process would wait for each other for good: of those that share layers one computes at a time, in the
+ * order in which they came.
  */
-static pthread_mutex_t together = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	uint64_t last, now;
+} turns = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER };
+
+/* Whose turn it was is not there. */
+static void forget_turns(struct fork_watch *w)
+{
+	static const pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static const pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+
+	(void)w;
+	turns.lock = lock;
+	turns.moved = moved;
+	turns.last = turns.now = 0;
+}
+
+static struct fork_watch turns_watch = { .in_child = forget_turns };
+
+static bool shares(const struct accel_engine *e)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (e->layers[i].shared)
+			return true;
+	return false;
+}
+
+void shared_begin(struct accel_engine *e)
+{
+	uint64_t mine;
+
+	if (e->has_turn || !e->shape.members || !shares(e))
+		return;
+	fork_watch(&turns_watch);
+	pthread_mutex_lock(&turns.lock);
+	mine = turns.last++;
+	while (turns.now != mine)
+		pthread_cond_wait(&turns.moved, &turns.lock);
+	pthread_mutex_unlock(&turns.lock);
+	e->has_turn = true;
+}
+
+void shared_end(struct accel_engine *e)
+{
+	if (!e->has_turn)
+		return;
+	e->has_turn = false;
+	pthread_mutex_lock(&turns.lock);
+	turns.now++;
+	pthread_cond_broadcast(&turns.moved);
+	pthread_mutex_unlock(&turns.lock);
+}
 
 int shared_submit(struct accel_engine *e, const struct flight *f, struct accel_fence *after, int32_t *card)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&together);
 	for (uint32_t i = 0; i < e->n_cards && !err; i++)
 		if (is_in(e->layers[f->next].shared, i)) {
 			*card = i;
 			err = exec_dev_submit(e->cards[i].exec, f->number, f->next, &f->pass, after);
 		}
-	pthread_mutex_unlock(&together);
 	return err;
 }
 

@@ -516,6 +516,7 @@ struct neighbour {
 	struct group g;
 	uint32_t seq;
 	bool good;
+	char why[200];
 };
 
 static void *compute_beside(void *arg)
@@ -527,6 +528,8 @@ static void *compute_beside(void *arg)
 	for (int round = 0; round < 8 && n->good; round++) {
 		accel_seq_trim(n->g.seq[n->seq], 0);
 		n->good = !eval(&n->g, n->seq, 0, LENGTH, &same) && same;
+		if (!n->good)
+			snprintf(n->why, sizeof(n->why), ": round %d: %.150s", round, accel_error());
 	}
 	return NULL;
 }
@@ -546,7 +549,7 @@ static void test_neighbours(const struct subject *s)
 		pthread_create(&t[i], NULL, compute_beside, &n[i]);
 	for (uint32_t i = 0; i < SEQS; i++) {
 		pthread_join(t[i], NULL);
-		ok(n[i].good && !stats(&n[i].g).fallbacks, "engine %u beside others", i);
+		ok(n[i].good && !stats(&n[i].g).fallbacks, "engine %u beside others%s", i, n[i].why);
 	}
 	for (uint32_t i = 0; i < SEQS; i++) {
 		n[i].g.n = 0;
