@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* accelctl plan */
 #include <stdio.h>
+#include <string.h>
 
 #include "placement.h"
 
@@ -62,12 +63,28 @@ static int print_prediction(const struct running *r)
 	return EXIT_OK;
 }
 
+/* Columns of where layers are. */
+static int where_width(const struct running *r)
+{
+	int most = 6;
+
+	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
+		struct accel_layer l = layer_now(r, i);
+		char where[256];
+		const int n = strlen(layer_devices(r, &l, where, sizeof(where)));
+
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
 static int print_plan(const struct running *r)
 {
 	uint64_t weights[2] = { 0 }, kv[2] = { 0 }, far = 0;
+	const int width = where_width(r);
 
 	print_head(r);
-	printf("LAYER BLOCK KIND      WHERE      WEIGHTS         KV  TYPES         WHY\n");
+	printf("LAYER BLOCK KIND      %-*s     WEIGHTS         KV  TYPES         WHY\n", width, "WHERE");
 	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
 		struct accel_layer l = layer_now(r, i);
 		char where[256];
@@ -75,8 +92,8 @@ static int print_plan(const struct running *r)
 		weights[l.device >= 0] += l.weight_bytes;
 		kv[l.device >= 0] += l.kv_bytes;
 		far += l.host_bytes;
-		printf("%5u %5u %-9s %-6s %8llu KiB %6llu KiB  %-13s %s\n", l.index, l.block,
-		       accel_layer_kind_name(l.kind), layer_devices(r, &l, where, sizeof(where)),
+		printf("%5u %5u %-9s %-*s %8llu KiB %6llu KiB  %-13s %s\n", l.index, l.block,
+		       accel_layer_kind_name(l.kind), width, layer_devices(r, &l, where, sizeof(where)),
 		       (unsigned long long)(l.weight_bytes + 1023) / 1024,
 		       (unsigned long long)(l.kv_bytes + 1023) / 1024, l.types, why(&l));
 	}
