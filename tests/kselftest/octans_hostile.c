@@ -269,6 +269,11 @@ static void lost_record(struct test_metadata *_metadata, uint32_t rings, bool la
 		for (uint32_t r = 0; r < rings; r++)
 			for (int i = 0; i < 200 && !began[r]; i++)
 				usleep(5000);
+		if (!began[0]) {	/* submitted so late that the driver lets nothing wait behind the first */
+			widen_end();
+			faults_end();
+			SKIP("this kernel is too slow to have them on the ring together");
+		}
 		ASSERT_TRUE(control_rings("corrupt-cq", " index xor 2"));
 	} else {
 		ASSERT_TRUE(control_rings("corrupt-cq", " index xor 1"));
