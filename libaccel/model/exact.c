@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "exact.h"
 
+#include <float.h>
+#include <math.h>
+
 #define LN2 0.693147180559945309417
 
 double exact_ln(double x)
@@ -8,6 +11,8 @@ double exact_ln(double x)
 	int e = 0;
 	double s, s2, term, sum;
 
+	if (!(x > 0) || x > DBL_MAX)
+		return x < 0 ? NAN : x ? x : -INFINITY;
 	while (x > 1.5) {
 		x *= 0.5;
 		e++;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/exact.h"
 #include "model/rope.h"
 #include "tap.h"
 
@@ -145,8 +146,21 @@ static void test_bits(void)
 	free(b);
 }
 
+/* A file's numbers come here: what has no logarithm has one at once, too. */
+static void test_logarithms(void)
+{
+	double worst = 0;
+
+	for (double x = 1e-300; x < 1e300; x *= 7)
+		worst = fmax(worst, fabs(exact_ln(x) - log(x)) / fmax(fabs(log(x)), 1));
+	ok(worst < 1e-15, "logarithms are right to %.1e", worst);
+	ok(exact_ln(0) == -INFINITY && exact_ln(INFINITY) == INFINITY && isnan(exact_ln(-1)) && isnan(exact_ln(NAN)),
+	   "and of what has none they end");
+}
+
 int main(void)
 {
+	test_logarithms();
 	test_formulas();
 	test_bits();
 	return done();
