@@ -81,10 +81,21 @@ static bool has_wish(const struct planner *pl)
 	return false;
 }
 
+static uint32_t wishes_kept(const struct planner *pl)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < pl->o.n_places; i++)
+		n += pl->p->layers[i].device >= 0 &&
+		     pl->o.places[i] == ACCEL_PLACE_DEVICE((uint32_t)pl->p->layers[i].device);
+	return n;
+}
+
 /* A plan that may be made. */
 struct proposal {
 	uint32_t batch;
 	bool no_far;
+	uint32_t kept;			/* layers that are on the processor that the caller wants them on */
 	double takes;			/* seconds of a prompt and an answer */
 	struct accel_layer *layers;	/* [n_layers] */
 };
@@ -95,6 +106,7 @@ static int try_proposal(struct planner *pl, uint32_t batch, bool no_far, struct 
 	struct accel_prediction told = { .sz = sizeof(told) };
 	struct accel_plan *p = pl->p;
 	const size_t size = p->m->n_layers * sizeof(*p->layers);
+	uint32_t kept;
 	double takes;
 	int err;
 
@@ -108,9 +120,12 @@ static int try_proposal(struct planner *pl, uint32_t batch, bool no_far, struct 
 	if (err)
 		return err;
 	takes = told.prompt_s + WORTH_ANSWER * told.token_s;
-	if (best->batch && takes >= best->takes)
+	kept = wishes_kept(pl);
+	if (best->batch && (kept < best->kept || (kept == best->kept && takes >= best->takes)))
 		return 0;
-	*best = (struct proposal) { .batch = batch, .no_far = no_far, .takes = takes, .layers = best->layers };
+	*best = (struct proposal) {
+		.batch = batch, .no_far = no_far, .kept = kept, .takes = takes, .layers = best->layers,
+	};
 	memcpy(best->layers, p->layers, size);
 	return 0;
 }
