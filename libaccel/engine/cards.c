@@ -322,20 +322,44 @@ static int load_what_fits(struct accel_engine *e, uint32_t card)
 	return err;
 }
 
+int cards_given(struct accel_engine *e)
+{
+	for (uint32_t i = 0; i < e->n_cards; i++) {
+		struct card *c = &e->cards[i];
+
+		c->mine = calloc(e->m->n_layers, sizeof(*c->mine));
+		c->how = calloc(e->m->n_layers, sizeof(*c->how));
+		if (!c->mine || !c->how)
+			return fail(-ENOMEM, "no memory for %u layers", e->m->n_layers);
+		memcpy(c->how, e->layers, e->m->n_layers * sizeof(*c->how));
+		if (find_mine(e, i) && !c->dev)
+			return fail(-EINVAL, "the plan puts layers on processor %u but none was given", i);
+	}
+	return 0;
+}
+
+/* All that it was to have it shares with one that has failed: it is there when that one is back. */
+static void wait_for_others(struct accel_engine *e, uint32_t card)
+{
+	struct card *c = &e->cards[card];
+	bool any = false;
+
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		any |= c->mine[i] = c->how[i].shared && layer_on(&c->how[i], card) &&
+				    e->layers[i].reason == ACCEL_REASON_LOST;
+	if (any && relay_of(e))
+		put_off(e, c, -EIO, "it shares them with one that has failed");
+}
+
 int card_load(struct accel_engine *e, uint32_t card)
 {
 	struct card *c = &e->cards[card];
 	int err;
 
-	c->mine = calloc(e->m->n_layers, sizeof(*c->mine));
-	c->how = calloc(e->m->n_layers, sizeof(*c->how));
-	if (!c->mine || !c->how)
-		return fail(-ENOMEM, "no memory for %u layers", e->m->n_layers);
-	memcpy(c->how, e->layers, e->m->n_layers * sizeof(*c->how));
-	if (!find_mine(e, card))
+	if (!find_mine(e, card)) {
+		wait_for_others(e, card);
 		return 0;
-	if (!c->dev)
-		return fail(-EINVAL, "the plan puts layers on processor %u but none was given", card);
+	}
 	c->state = CARD_UP;
 	err = load_what_fits(e, card);
 	if (!err)
@@ -435,6 +459,7 @@ static int copy_pools(struct accel_engine *e, const struct card *c)
 static int move_in(struct accel_engine *e, uint32_t card)
 {
 	struct card *c = &e->cards[card];
+	uint32_t back = 0;
 	int err = gguf_intact(e->m->file);	/* or what was copied are not its weights */
 
 	if (!err)
@@ -444,6 +469,7 @@ static int move_in(struct accel_engine *e, uint32_t card)
 	pthread_mutex_lock(&e->lock);
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
 		if (comes_back(e, c, i)) {
+			back++;
 			e->layers[i] = c->how[i];
 			if (!c->how[i].shared)
 				e->layers[i].device = card;
@@ -460,8 +486,12 @@ static int move_in(struct accel_engine *e, uint32_t card)
 	c->coming = NULL;
 	c->state = CARD_UP;
 	c->up_ns = now_ns();
-	e->stats.returns++;
-	log_say(ACCEL_LOG_INFO, "%s is well: its layers are back on it", c->name);
+	if (back) {
+		e->stats.returns++;
+		log_say(ACCEL_LOG_INFO, "%s is well: its layers are back on it", c->name);
+	} else {
+		log_say(ACCEL_LOG_INFO, "%s is well: its layers wait for those that it shares them with", c->name);
+	}
 	return 0;
 }
 

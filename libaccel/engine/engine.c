@@ -138,6 +138,8 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 			memcpy(e->cards[i].name, info.name, sizeof(info.name));
 	}
 	if (!err)
+		err = cards_given(e);
+	if (!err)
 		relay_make(e);
 	if (!err && e->shape.members && !relay_of(e))
 		err = cards_cannot_share(e);

@@ -114,6 +114,11 @@ struct loading {
 	bool given_up;
 };
 
+/* A place in a queue. */
+struct shared_turn {
+	struct shared_turn *next;
+};
+
 struct accel_engine {
 	struct fork_watch forks;
 	bool forked;			/* it is a child's copy of its parent's */
@@ -150,7 +155,8 @@ struct accel_engine {
 	struct accel_step *current;	/* that is computed, asked whether it is to stop */
 	uint64_t return_bytes;		/* of weights, to a card that comes back, with each step */
 	int failed_card;		/* the newest error of a run is its, -1 = none's */
-	bool has_turn;		/* of those that share layers, shared.c */
+	struct shared_turn waits;	/* of those that share layers, shared.c */
+	bool has_turn;
 	struct flights flights;
 	struct accel_bo *relay_bo;	/* of the first card that has layers and is there */
 	struct relay relay;		/* fd -1: there is none */
@@ -184,6 +190,8 @@ int engine_usable(const struct accel_engine *e);
 
 /* cards.c, with the baton. */
 /* Loads a card's layers; if that cannot be, some or all of them are the CPU's, or it is an error. */
+/* All that the plan wants are given, and know what they are to have. */
+int cards_given(struct accel_engine *e);
 int card_load(struct accel_engine *e, uint32_t card);
 /* The CPU has those that are on no card; more: and those of this card, -1 = none. */
 int cards_own_cpu(struct accel_engine *e, int32_t more);
@@ -219,8 +227,8 @@ bool engine_is_stopped(void *arg);
  */
 int shared_wait(struct accel_engine *e, const struct leg *leg, const struct pass *pass, double *seconds, int32_t *card,
 		bool *late);
-/* Around passes of an engine that shares layers; nothing for others. */
-void shared_begin(struct accel_engine *e);
+/* Around passes of an engine that shares layers; nothing for others.  What ends a step ends waiting, too: its error. */
+int shared_begin(struct accel_engine *e);
 void shared_end(struct accel_engine *e);
 /* The next layers of a pass, to all that share them, behind a fence, NULL = none.  An error is this card's. */
 int shared_submit(struct accel_engine *e, const struct flight *f, struct accel_fence *after, int32_t *card);

@@ -373,7 +373,7 @@ int passes_run(struct accel_engine *e, struct accel_step *step)
 	while (!err && (more || fl->n)) {
 		err = engine_stopped(e);
 		if (!err)
-			shared_begin(e);
+			err = shared_begin(e);
 		if (!err)
 			err = begin_passes(e, step, &more);
 		if (!err)

@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine.h"
 #include "forks.h"
 
 #define LOOK_NS 5000000
+#define STOP_NS 20000000	/* within which it is heard that a step has to end */
 #define DEFAULT_TIMEOUT_MS 10000u
 #define TRIES 2			/* as many as after_failure() makes */
 
@@ -31,7 +33,7 @@ static bool is_in(uint64_t cards, uint32_t i)
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
-	uint64_t last, now;
+	struct shared_turn *first;		/* who has it; then those who wait for it */
 } turns = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER };
 
 /* Whose turn it was is not there. */
@@ -43,7 +45,7 @@ static void forget_turns(struct fork_watch *w)
 	(void)w;
 	turns.lock = lock;
 	turns.moved = moved;
-	turns.last = turns.now = 0;
+	turns.first = NULL;
 }
 
 static struct fork_watch turns_watch = { .in_child = forget_turns };
@@ -56,19 +58,49 @@ static bool shares(const struct accel_engine *e)
 	return false;
 }
 
-void shared_begin(struct accel_engine *e)
+static void take_out(struct shared_turn *turn)
 {
-	uint64_t mine;
+	struct shared_turn **at = &turns.first;
+
+	while (*at != turn)
+		at = &(*at)->next;
+	*at = turn->next;
+	pthread_cond_broadcast(&turns.moved);
+}
+
+static void wait_a_little(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += STOP_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&turns.moved, &turns.lock, &until);
+}
+
+int shared_begin(struct accel_engine *e)
+{
+	struct shared_turn **at = &turns.first;
+	bool stopped = false;
 
 	if (e->has_turn || !e->shape.members || !shares(e))
-		return;
+		return 0;
 	fork_watch(&turns_watch);
 	pthread_mutex_lock(&turns.lock);
-	mine = turns.last++;
-	while (turns.now != mine)
-		pthread_cond_wait(&turns.moved, &turns.lock);
+	while (*at)
+		at = &(*at)->next;
+	*at = &e->waits;
+	e->waits.next = NULL;
+	while (turns.first != &e->waits && !stopped) {
+		wait_a_little();
+		stopped = engine_is_stopped(e);
+	}
+	if (stopped)
+		take_out(&e->waits);
 	pthread_mutex_unlock(&turns.lock);
-	e->has_turn = true;
+	e->has_turn = !stopped;
+	return stopped ? engine_stopped(e) : 0;
 }
 
 void shared_end(struct accel_engine *e)
@@ -77,8 +109,7 @@ void shared_end(struct accel_engine *e)
 		return;
 	e->has_turn = false;
 	pthread_mutex_lock(&turns.lock);
-	turns.now++;
-	pthread_cond_broadcast(&turns.moved);
+	take_out(&e->waits);
 	pthread_mutex_unlock(&turns.lock);
 }
 
@@ -146,6 +177,12 @@ static uint32_t count_come(const struct accel_engine *e, const struct leg *leg, 
 	return sum;
 }
 
+/* It is not known how the job is doing, for want of something that this machine has at other times. */
+static bool is_unknown(int err)
+{
+	return err == -ETIMEDOUT || err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EINTR;
+}
+
 /* One that has failed; -1: all that have ended did so well, *all: and all have. */
 static int32_t look(const struct accel_engine *e, const struct leg *leg, uint64_t cards, bool *all)
 {
@@ -153,8 +190,8 @@ static int32_t look(const struct accel_engine *e, const struct leg *leg, uint64_
 	for (uint32_t i = 0; i < e->n_cards; i++) {
 		int err = is_in(cards, i) ? exec_dev_look(e->cards[i].exec, leg->flight, leg->first, now_ns() + LOOK_NS) : 0;
 
-		*all &= err != -ETIMEDOUT;
-		if (err && err != -ETIMEDOUT)
+		*all &= !is_unknown(err);
+		if (err && !is_unknown(err))
 			return i;
 	}
 	return -1;
@@ -243,7 +280,8 @@ int shared_wait(struct accel_engine *e, const struct leg *leg, const struct pass
 	if (bad >= 0) {
 		shared_release(e);
 		err = exec_dev_finish(e->cards[bad].exec, leg->flight, leg->first, pass, seconds);
-		return err;
+		/* Others may have gone on without it: whatever it says now, the results do not count. */
+		return err ? err : fail(-EIO, "its job ended in two ways");
 	}
 	for (uint32_t i = 0; i < e->n_cards && !err; i++)
 		if (is_in(cards, i)) {

@@ -104,6 +104,14 @@ static int make_host(struct exec_dev *e)
 	return err;
 }
 
+static bool shares_any(const struct exec_dev *e)
+{
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (e->shared[i])
+			return true;
+	return false;
+}
+
 /* Where all processors reach residual streams: without it they are copied between them. */
 static int join_relay(struct exec_dev *e, const struct relay *relay)
 {
@@ -123,7 +131,7 @@ static int join_relay(struct exec_dev *e, const struct relay *relay)
 	b->bo = NULL;
 	if (err == -ENODEV)		/* what comes next ends with that */
 		return 0;
-	if (e->shape.members)
+	if (shares_any(e))
 		return fail(-EIO, "%s does not reach the memory in which processors that share layers exchange what they have: %s",
 			    e->info.name, accel_error());
 	log_say(ACCEL_LOG_WARNING, "%s does not reach the memory that processors hand over in, so this process copies what goes to it and from it: %s",
@@ -404,8 +412,6 @@ static int make(struct exec_dev *e, const struct exec_dev_opts *o)
 	struct footprint f;
 	int err;
 
-	for (uint32_t i = 0; i < m->n_layers; i++)
-		e->shared[i] = o->mine[i] && o->how[i].shared;
 	footprint_of(&f, m, &e->shape, o->mine, o->streams, o->how, &at, e->layers);
 	err = make_buffers(e, &f);
 	if (!err)
@@ -555,6 +561,8 @@ int exec_dev_new(const struct accel_model *m, const struct shape *shape, struct 
 		err = accel_vm_new(dev, &e->vm);
 	if (!err)
 		err = new_queue(e, &e->queue);
+	for (uint32_t i = 0; i < m->n_layers; i++)
+		e->shared[i] = opts->mine[i] && opts->how[i].shared;
 	if (!err)
 		err = join_relay(e, opts->relay);
 	if (!err)

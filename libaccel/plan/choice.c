@@ -117,6 +117,7 @@ static void widen(struct trial *c)
 	p->n_devices = c->n;
 	pl->o = c->opts;
 	pl->rest = 0;
+	memset(pl->slower, 0, p->m->n_layers * sizeof(*pl->slower));	/* by other numbers */
 	memcpy(p->devs, pl->read, c->n * sizeof(*p->devs));
 	for (uint32_t i = 0; i < c->n; i++)
 		pl->devs[i] = &pl->read[i];

@@ -49,6 +49,8 @@ uint32_t parts_rows(const struct accel_plan *p, const struct accel_layer *layers
 	uint32_t best = plan_shape(p)->batch;
 	double least;
 
+	if (plan_shape(p)->flights < 2)
+		return best;		/* no pass goes on while another is under way */
 	if (n < 2 * LEAST_ROWS || best < 2 * LEAST_ROWS || !on_several(plan_model(p), layers))
 		return best;
 	if (best > n)

@@ -176,12 +176,12 @@ static bool have_room(struct planner *pl, uint32_t n)
 	return !takes_too_much(pl);
 }
 
-/* The first n processors share what can be.  False: nothing can, or there is no room. */
-static bool share_over(struct planner *pl, const struct shares *s, const char **why)
+/* The first n processors share what can be; embeds: the first layer is on one, else the CPU's, as before.  False:
+ * nothing can, or there is no room. */
+static bool share_over(struct planner *pl, const struct shares *s, bool embeds, const char **why)
 {
 	struct accel_plan *p = pl->p;
 	const uint32_t layers = p->m->n_layers;
-	const bool embeds = p->layers[0].device >= 0;	/* else the CPU does, as before */
 	bool any = false;
 
 	p->shape.flights = 1;
@@ -230,7 +230,7 @@ static bool cpu_is_faster(const struct accel_plan *p)
 	return false;
 }
 
-static int try_over(struct planner *pl, const struct shares *s, const char **why, struct outcome *best)
+static int try_over(struct planner *pl, const struct shares *s, bool embeds, const char **why, struct outcome *best)
 {
 	struct accel_plan *p = pl->p;
 	const struct shape before = p->shape;
@@ -239,7 +239,7 @@ static int try_over(struct planner *pl, const struct shares *s, const char **why
 
 	if (err)
 		return err;
-	takes = share_over(pl, s, why) ? plan_takes(p) : -1;
+	takes = share_over(pl, s, embeds, why) ? plan_takes(p) : -1;
 	if (takes >= 0 && (pl->o.split == ACCEL_SPLIT_TENSOR || takes * (best->views ? 1 : GAIN) < best->takes))
 		keep(best, p, takes);
 	free_views(p);
@@ -247,18 +247,33 @@ static int try_over(struct planner *pl, const struct shares *s, const char **why
 	return 0;
 }
 
+/* It was wanted, and nothing came of it. */
+static void say_none(struct planner *pl, const char *const *why)
+{
+	struct accel_plan *p = pl->p;
+	const char *no = p->n_devices < 2 ? "there is one processor" :
+			 !may_be_shared(pl) ? "places of layers, or weights in the host's memory, were asked for" : "there is no room for all the parts";
+
+	for (uint32_t i = 1; i < p->m->n_layers; i++)
+		if (p->layers[i].device >= 0)
+			say_whole(&p->layers[i], why && why[i] ? why[i] : no);
+}
+
 int plan_share(struct planner *pl)
 {
 	struct accel_plan *p = pl->p;
-	const bool forced = pl->o.split == ACCEL_SPLIT_TENSOR;
+	const bool forced = pl->o.split == ACCEL_SPLIT_TENSOR, embeds = p->layers[0].device >= 0;
 	const char **why;
 	struct outcome best;
 	double speed[MOST];
 	const double takes = may_be_shared(pl) ? plan_takes(p) : -1;
 	int err;
 
-	if (!may_be_shared(pl) || (!forced && (cpu_is_faster(p) || takes < 0)))
+	if (!may_be_shared(pl) || (!forced && (cpu_is_faster(p) || takes < 0))) {
+		if (forced)
+			say_none(pl, NULL);
 		return 0;
+	}
 	why = calloc(p->m->n_layers, sizeof(*why));
 	err = outcome_new(&best, p);
 	if (!err && !why)
@@ -271,10 +286,16 @@ int plan_share(struct planner *pl)
 
 		speed[n] = (double)(dev->local_bpc ? dev->local_bpc : 1) * (dev->clock_hz ? dev->clock_hz : 1e9);
 		if (n)
-			err = try_over(pl, &s, why, &best);
+			err = try_over(pl, &s, embeds, why, &best);
 	}
-	if (best.layers && best.streams)
+	if (best.layers && best.streams) {
 		restore(&best, p);
+	} else {
+		free(best.layers);
+		free(best.streams);
+	}
+	if (!err && forced && !p->shape.members)
+		say_none(pl, why);
 	free(why);
 	return err;
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -614,6 +615,127 @@ static void test_no_relay(const struct subject *s, bool export, bool strict)
 	group_stop(&g);
 }
 
+/* This machine has no memory for a moment: how a job is doing is asked again, and nobody goes on without it. */
+static atomic_int unknown;
+
+static int wait_unknown(struct accel_fence *f, int64_t abs_ns)
+{
+	/* not who waits for one alone, whose step then fails and says so */
+	if (abs_ns < now_ns() + 6000000 && unknown > 0 && atomic_fetch_sub(&unknown, 1) > 0)
+		return fail(-ENOMEM, "no memory to wait");
+	return transport_sim.fence_wait(f, abs_ns);
+}
+
+static void test_unknown(const struct subject *s)
+{
+	struct group g = group_open(s, 2, SIM, 0, NULL);
+	struct transport short_of = transport_sim;
+	bool good = true, same;
+
+	short_of.fence_wait = wait_unknown;
+	ok(!group_start(&g, (struct accel_engine_opts) { .strict = true }), "%s", s->name);
+	for (uint32_t faulty = 0; faulty < 2; faulty++) {
+		g.dev[faulty]->t = &short_of;
+		accel_seq_trim(g.seq[0], 0);
+		for (uint32_t i = 0; i < LENGTH && good; i++) {
+			unknown = 1;
+			good = !eval(&g, 0, i, 1, &same) && same && !unknown;
+		}
+		g.dev[faulty]->t = &transport_sim;
+	}
+	ok(good && !stats(&g).fallbacks, "a job of which nothing is known for a moment: %s", good ? "" : accel_error());
+	group_stop(&g);
+}
+
+static atomic_int no_space;
+
+static int space_lost(struct accel_vm *vm)
+{
+	if (no_space > 0 && atomic_fetch_sub(&no_space, 1) > 0)
+		return fail(-EIO, "not now");
+	return transport_sim.vm_new(vm);
+}
+
+/* Whichever fails when it is loaded, all share again when it is back. */
+static void test_fails_at_first(const struct subject *s, uint32_t n, uint32_t faulty)
+{
+	struct group g = group_open(s, n, SIM, 0, NULL);
+	struct transport broken = transport_sim;
+	bool good = true, same;
+	uint32_t shared;
+
+	broken.vm_new = space_lost;
+	no_space = 1;
+	g.dev[faulty]->t = &broken;
+	ok(!group_plan(&g), "%u of %u", faulty, n);
+	shared = count_shared(&g, false);
+	ok(!group_engine(&g, (struct accel_engine_opts) { .retry_ms = 1 }) && shared && !count_shared(&g, true),
+	   "fails at first: %s", stats(&g).fallback_reason);
+	for (uint32_t i = 0; i < LENGTH; i++) {
+		good = good && !eval(&g, 0, i, 1, &same) && same;
+		nanosleep(&(struct timespec) { .tv_nsec = 3000000 }, NULL);
+	}
+	ok(good && count_shared(&g, true) == shared && stats(&g).returns, "and comes: %u returns, %u of %u",
+	   stats(&g).returns, count_shared(&g, true), shared);
+	group_stop(&g);
+}
+
+/* Who waits for its turn hears that it is to end. */
+static void *take_long(void *arg)
+{
+	struct neighbour *n = arg;
+	bool same;
+
+	n->good = !eval(&n->g, 0, 0, LENGTH, &same) && same;
+	return NULL;
+}
+
+static void test_stopped(const struct subject *s)
+{
+	struct group g = group_open(s, 2, SIM, 0, NULL);
+	struct accel_step_opts o = { .sz = sizeof(o), .deadline_ns = 0 };
+	struct neighbour n[2] = { { .g = g }, { .g = g } };
+	struct accel_step *step = NULL;
+	struct accel_input in;
+	int64_t begin;
+	pthread_t t;
+	char reply[256];
+	int err;
+
+	for (int i = 0; i < 2; i++)
+		ok(!group_start(&n[i].g, (struct accel_engine_opts) { .strict = true }), "engine %d", i);
+	accel_dev_control(g.dev[1], "slow ring 0 20000", reply, sizeof(reply));
+	pthread_create(&t, NULL, take_long, &n[0]);
+	nanosleep(&(struct timespec) { .tv_nsec = 100000000 }, NULL);
+	in = input(&n[1].g, 1, 0, 1, ACCEL_WANT_LAST);
+	begin = now_ns();
+	o.deadline_ns = begin + 100000000;
+	err = accel_step_run(n[1].g.engine, &in, 1, &o, &step);
+	begin = now_ns() - begin;
+	accel_dev_control(g.dev[1], "slow ring 0 0", reply, sizeof(reply));
+	ok(err == -ETIMEDOUT && begin < 1000000000, "%d after %lld ms: %s", err, (long long)begin / 1000000, accel_error());
+	accel_step_free(step);
+	pthread_join(t, NULL);
+	ok(n[0].good, "whose turn it was goes on");
+	for (int i = 0; i < 2; i++) {
+		n[i].g.n = 0;
+		group_stop(&n[i].g);
+	}
+	for (uint32_t i = 0; i < g.n; i++)
+		accel_close(g.dev[i]);
+}
+
+/* Told to share, a plan that does not says why. */
+static void test_not_shared(const struct subject *s)
+{
+	struct group g = group_open(s, 1, SIM, 0, NULL);
+	struct accel_layer l = { .sz = sizeof(l) };
+
+	ok(!group_plan(&g) && !count_shared(&g, false) && !accel_plan_layer(g.plan, 1, &l) &&
+	   strstr(l.detail, "not shared: there is one processor"), "%s", l.detail);
+	group_stop(&g);
+}
+
 /* ---- what is kept ---- */
 
 static FILE *save(struct accel_seq *seq)
@@ -733,6 +855,12 @@ int main(void)
 	test_strict(&subjects[0]);
 	test_late(&subjects[0]);
 	test_neighbours(&subjects[0]);
+	test_unknown(&subjects[0]);
+	for (uint32_t n = 2; n < 4; n++)
+		for (uint32_t faulty = 0; faulty < n; faulty++)
+			test_fails_at_first(&subjects[0], n, faulty);
+	test_stopped(&subjects[0]);
+	test_not_shared(&subjects[0]);
 	test_no_room(&subjects[0]);
 	for (int i = 0; i < 4; i++)
 		test_no_relay(&subjects[0], i % 2, i / 2);
