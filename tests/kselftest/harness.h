@@ -10,14 +10,17 @@
 #ifndef OCTANS_KSELFTEST_HARNESS_H
 #define OCTANS_KSELFTEST_HARNESS_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <regex.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,6 +107,43 @@ static inline long long slowness(void)
 	_exit(KSFT_SKIP); \
 } while (0)
 
+/* Where the threads of a process stand in the kernel, for who looks for what it waits for. */
+__attribute__((unused))
+static void show_stacks(pid_t pid)
+{
+	char path[320], line[256];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/stack", pid, e->d_name);
+		f = *e->d_name == '.' ? NULL : fopen(path, "r");
+		while (f && fgets(line, sizeof(line), f))
+			printf("# thread %s: %s", e->d_name, line);
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* Until shortly before it has had its time. */
+__attribute__((unused))
+static void watch(pid_t pid, unsigned int seconds)
+{
+	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+
+	if (p.fd < 0)
+		return;
+	if (!poll(&p, 1, (int)seconds * 1000 - 500))
+		show_stacks(pid);
+	close(p.fd);
+}
+
 __attribute__((unused))
 static int test_one(struct test_metadata *m, int *status)
 {
@@ -118,6 +158,8 @@ static int test_one(struct test_metadata *m, int *status)
 		fflush(stdout);
 		_exit(m->failed ? KSFT_FAIL : m->late ? LATE : 0);
 	}
+	if (pid > 0 && !getenv("COUNT"))	/* repetitions have limits of their own */
+		watch(pid, m->timeout * slowness());
 	return pid < 0 || waitpid(pid, status, 0) != pid ? -1 : 0;
 }
 

@@ -541,19 +541,6 @@ TEST_F(campaign, unplugs)
 
 /* ---- sleep ---- */
 
-/* 0: slept and woke.  By the driver's part of it alone, or by the clock. */
-static int fall_asleep(const char *how, bool really)
-{
-	int ret = -EBUSY;
-
-	if (!write_file("/sys/power/mem_sleep", how) ||
-	    !write_file("/sys/power/pm_test", really ? "none" : "devices"))
-		return -EOPNOTSUPP;
-	for (int seconds = 3; ret == -EBUSY && seconds <= 48; seconds *= 2)
-		ret = sleep_for(really ? seconds : 0);
-	return ret;
-}
-
 /* Every tenth really: without power, as nothing wakes QEMU from s2idle by the clock. */
 TEST_F(campaign, sleeps)
 {
@@ -571,7 +558,7 @@ TEST_F(campaign, sleeps)
 			bool really = i % 10 == 9;
 
 			usleep(i * 7919 % 200000);
-			EXPECT_EQ(fall_asleep(i % 2 && !really ? "s2idle" : "deep", really), 0);
+			EXPECT_EQ(fall_asleep(i % 2 && !really ? "s2idle" : "deep", really ? "none" : "devices"), 0);
 			slept += really;
 			EXPECT_EQ(device_works(), 0);
 			EXPECT_TRUE(loads_go_on(&self->loads));

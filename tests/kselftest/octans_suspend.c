@@ -41,50 +41,6 @@ FIXTURE_TEARDOWN(suspend)
 	EXPECT_EQ(device_works(), 0);
 }
 
-/*
- * Where the chipset has its power management, and that it is there.  QEMU's firmware (SeaBIOS, q35)
- * does not set it up again when the machine wakes: without it only the first sleep is one.
- */
-static const char chipset[] = "/sys/bus/pci/devices/0000:00:1f.0/config";
-#define PMBASE 0x40	/* and ACPI_CNTL, 4 bytes later */
-
-static int pm_setup(uint64_t *v, bool restore)
-{
-	int fd = open(chipset, O_RDWR | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = restore ? pwrite(fd, v, sizeof(*v), PMBASE) : pread(fd, v, sizeof(*v), PMBASE);
-	close(fd);
-	return n == sizeof(*v) ? 0 : -EIO;
-}
-
-/* 0: slept and woke.  A test ("devices") wakes by itself, a real sleep by the clock. */
-static int fall_asleep(const char *how, const char *test)
-{
-	bool real = !strcmp(test, "none");
-	uint64_t setup;
-	int ret = -EBUSY;
-	long from, took = 0;
-
-	if (!write_file("/sys/power/mem_sleep", how) || !write_file("/sys/power/pm_test", test))
-		return -EOPNOTSUPP;
-	if (real && pm_setup(&setup, false))
-		return -EOPNOTSUPP;
-	for (int seconds = 8; ret == -EBUSY && seconds <= 64; seconds *= 2) {
-		from = read_number("/sys/class/rtc/rtc0/since_epoch");
-		ret = sleep_for(real ? seconds : 0);
-		took = read_number("/sys/class/rtc/rtc0/since_epoch") - from;
-		if (ret == -EBUSY)
-			printf("# the alarm in %d s rang before the machine slept, or something else did\n", seconds);
-	}
-	if (real)
-		pm_setup(&setup, true);
-	/* it has slept until the alarm, or not at all */
-	return !ret && real && took < 4 ? -EINTR : ret;
-}
-
 /* Afterwards the device does everything, for old clients and new. */
 static void all_is_well(struct test_metadata *_metadata, struct client *d)
 {
