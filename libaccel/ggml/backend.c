@@ -67,15 +67,16 @@ static struct gg_buffer *buffer_of(const struct ggml_tensor *t)
 static bool buffer_copy(struct gg_buffer *b, const struct ggml_tensor *src, struct ggml_tensor *dst)
 {
 	struct gg_buffer *from = buffer_of(src);
-	const uint8_t *data = src->data;
+	const uint64_t size = ggml_nbytes(src);
 
 	if (buffer_is_ours(from)) {
-		if (!atomic_load(&region(from)->card->lost))
-			data = region(from)->map + offset_of(from, src);
+		/* what is gone ggml reads and writes itself, and so hears of it */
+		if (!region_fetch(region(from), offset_of(from, src), size))
+			return false;
 	} else if (!ggml_backend_buffer_is_host(from)) {
 		return false;
 	}
-	region_write(region(b), offset_of(b, dst), data, ggml_nbytes(src));
+	region_write(region(b), offset_of(b, dst), src->data, size);
 	return true;
 }
 

@@ -10,11 +10,26 @@
 #include "error.h"
 
 #define VA_FIRST (1ull << 32)	/* small integers are never addresses */
+#define MARK 0x6f6374616e733031ull
 
 static void describe(struct card *c, int number)
 {
 	snprintf(c->name, sizeof(c->name), "OCTANS%d", number);
 	snprintf(c->description, sizeof(c->description), "Octans processor %s (%s)", c->info.name, c->info.profile);
+}
+
+static int put_mark(struct card *c)
+{
+	void *map = NULL;
+	int err = accel_bo_new(c->dev, sizeof(uint64_t), ACCEL_BO_DEVICE, "ggml mark", &c->mark_bo);
+
+	if (!err)
+		err = accel_bo_map(c->mark_bo, &map);
+	if (err)
+		return err;
+	*(uint64_t *)map = MARK;
+	c->mark = map;
+	return 0;
 }
 
 static int open_card(struct card *c, const char *selector)
@@ -27,7 +42,9 @@ static int open_card(struct card *c, const char *selector)
 	err = accel_dev_info(c->dev, &c->info);
 	if (!err && c->info.timing_only)
 		err = fail(-EINVAL, "%s models time alone: what it computes means nothing", c->info.name);
-	return err ? err : accel_vm_new(c->dev, &c->vm);
+	if (!err)
+		err = accel_vm_new(c->dev, &c->vm);
+	return err ? err : put_mark(c);
 }
 
 struct card *card_open(const char *selector, int number)
@@ -54,11 +71,22 @@ void card_close(struct card *c)
 		return;
 	if (c->cpu)
 		cpu_free(c->cpu);
+	accel_bo_free(c->mark_bo);
 	if (c->vm)
 		accel_vm_free(c->vm);
 	accel_close(c->dev);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
+}
+
+/* One that lost its power has zeros there, one that was pulled out ones. */
+bool card_is_there(struct card *c)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (*c->mark == MARK)
+		return true;
+	fail(-ENODEV, "the card's memory no longer holds what it held");
+	return false;
 }
 
 void card_fail(struct card *c, const char *doing)
@@ -131,13 +159,25 @@ static int map_region(struct region *r, enum region_kind kind, const char *label
 }
 
 /* Pages of it come when they are touched. */
-static int copy_region(struct region *r)
+static void *pages(uint64_t size)
 {
-	void *p = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (p == MAP_FAILED)
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static uint64_t ahead_size(const struct region *r)
+{
+	return (r->size / 128 + 1) * sizeof(*r->ahead);
+}
+
+static int copy_region(struct region *r, enum region_kind kind)
+{
+	r->host = pages(r->size);
+	if (kind == REGION_CARD)
+		r->ahead = pages(ahead_size(r));
+	if (!r->host || (kind == REGION_CARD && !r->ahead))
 		return fail(-ENOMEM, "no memory for a copy of %llu bytes on the card", (unsigned long long)r->size);
-	r->host = p;
 	return 0;
 }
 
@@ -158,7 +198,7 @@ static int make_region(struct region *r, enum region_kind kind, const char *labe
 		r->host = r->map;
 		return 0;
 	}
-	return copy_region(r);
+	return copy_region(r, kind);
 }
 
 struct region *region_new(struct card *c, uint64_t size, enum region_kind kind, const char *label)
@@ -170,6 +210,7 @@ struct region *region_new(struct card *c, uint64_t size, enum region_kind kind, 
 		return NULL;
 	}
 	r->card = c;
+	r->id = atomic_fetch_add(&c->regions, 1) + 1;
 	r->size = size ? size : 1;
 	if (make_region(r, kind, label)) {
 		region_free(r);
@@ -184,6 +225,8 @@ void region_free(struct region *r)
 		return;
 	if (r->host && r->host != r->map)
 		munmap(r->host, r->size);
+	if (r->ahead)
+		munmap(r->ahead, ahead_size(r));
 	if (r->bo && r->va)
 		accel_vm_unmap(r->card->vm, r->va, r->size);
 	accel_bo_free(r->bo);
@@ -195,9 +238,69 @@ static bool on_card(const struct region *r)
 	return r->map && r->map != r->host && !atomic_load(&r->card->lost);
 }
 
+/* ---- which bytes the card alone has ---- */
+
+void region_set_ahead(struct region *r, uint64_t offset, uint64_t size, bool ahead)
+{
+	uint64_t bit = offset / 2, end = (offset + size + 1) / 2;
+
+	r->some_ahead |= r->ahead && ahead;
+	while (r->some_ahead && bit < end) {
+		const uint64_t n = end - bit < 64 - bit % 64 ? end - bit : 64 - bit % 64;
+		const uint64_t bits = (n == 64 ? ~0ull : (1ull << n) - 1) << bit % 64;
+		uint64_t *word = &r->ahead[bit / 64];
+
+		*word = ahead ? *word | bits : *word & ~bits;
+		bit += n;
+	}
+}
+
+bool region_is_ahead(const struct region *r, uint64_t offset, uint64_t size)
+{
+	uint64_t bit = offset / 2, end = (offset + size + 1) / 2;
+
+	while (r->some_ahead && bit < end) {
+		const uint64_t n = end - bit < 64 - bit % 64 ? end - bit : 64 - bit % 64;
+
+		if (r->ahead[bit / 64] & (n == 64 ? ~0ull : (1ull << n) - 1) << bit % 64)
+			return true;
+		bit += n;
+	}
+	return false;
+}
+
+static void fetch_bytes(struct region *r, uint64_t at, uint64_t size)
+{
+	for (uint64_t n; size; at += n, size -= n) {
+		const bool whole = at % 128 == 0 && size >= 128 && r->ahead[at / 128] == ~0ull;
+
+		n = whole ? 128 : 1;
+		if (whole || region_is_ahead(r, at, 1))
+			memcpy(r->host + at, r->map + at, n);
+	}
+}
+
+bool region_fetch(struct region *r, uint64_t offset, uint64_t size)
+{
+	if (!region_is_ahead(r, offset, size))
+		return true;
+	if (on_card(r)) {
+		fetch_bytes(r, offset, size);
+		if (card_is_there(r->card)) {
+			region_set_ahead(r, offset, size, false);
+			return true;
+		}
+		card_fail(r->card, "reading a result");
+	}
+	return false;
+}
+
+/* ---- what ggml does ---- */
+
 void region_write(struct region *r, uint64_t offset, const void *data, uint64_t size)
 {
 	memcpy(r->host + offset, data, size);
+	region_set_ahead(r, offset, size, false);
 	if (on_card(r))
 		memcpy(r->map + offset, data, size);
 }
@@ -205,17 +308,19 @@ void region_write(struct region *r, uint64_t offset, const void *data, uint64_t 
 void region_fill(struct region *r, uint64_t offset, uint8_t value, uint64_t size)
 {
 	memset(r->host + offset, value, size);
+	region_set_ahead(r, offset, size, false);
 	if (on_card(r))
 		memset(r->map + offset, value, size);
 }
 
-void region_read(const struct region *r, uint64_t offset, void *data, uint64_t size)
+void region_read(struct region *r, uint64_t offset, void *data, uint64_t size)
 {
-	memcpy(data, (on_card(r) ? r->map : r->host) + offset, size);
-}
-
-void region_keep(struct region *r, uint64_t offset, uint64_t size)
-{
-	if (on_card(r))
-		memcpy(r->host + offset, r->map + offset, size);
+	if (region_fetch(r, offset, size)) {
+		memcpy(data, r->host + offset, size);
+		return;
+	}
+	memset(data, 0xff, size);	/* no number, of any type */
+	if (!atomic_exchange(&r->card->damaged, true))
+		ggml_log_internal(GG_LOG_ERROR, "%s: a result that was left on the card went with it: who reads it finds no numbers, and the next graph fails\n",
+				  r->card->name);
 }

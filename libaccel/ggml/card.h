@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A processor under ggml, and memory that it and the CPU both hold.  What ggml writes goes to both, what lasts
- * longer than a graph is read back: if the processor fails, the CPU goes on with its own copy.
+ * longer than a graph is read back: if the processor fails, the CPU goes on with its own copy.  Bytes of results
+ * that were not read back are known: they are fetched when somebody wants them, or are gone with the card, and
+ * then nobody takes what the copy has in their place for them.
+ *
+ * Threads share a card; a region is of one thread at a time, as ggml's buffers are.
  */
 #ifndef GGML_CARD_H
 #define GGML_CARD_H
@@ -22,6 +26,10 @@ struct card {
 	struct accel_vm *vm;
 	uint64_t next_va;
 	atomic_bool lost;		/* it has failed: the CPU computes, and nothing on the card is touched */
+	atomic_bool damaged;		/* somebody was given something in place of what went with it */
+	struct accel_bo *mark_bo;	/* on the card: a word that says that its memory is what it was */
+	const volatile uint64_t *mark;
+	atomic_ulong regions;		/* made so far */
 	pthread_mutex_t lock;		/* of next_va, of cpu, and of what is said */
 	struct cpu *cpu;		/* NULL: not yet needed */
 	struct gg_device device;
@@ -35,12 +43,17 @@ struct region {
 	struct accel_bo *bo;
 	uint8_t *host;		/* the CPU's copy; ggml's addresses are in it */
 	uint8_t *map;		/* the card's, in this process; the same as host in host memory of ours */
+	uint64_t *ahead;	/* a bit for two bytes: the card's are newer than the copy's */
+	bool some_ahead;	/* has ever been so */
 	uint64_t va, size;
+	uint64_t id;		/* no other region ever has it */
 };
 
 /* NULL: selector does not open; accel_error() says why. */
 struct card *card_open(const char *selector, int number);
 void card_close(struct card *c);
+/* Does the card's memory hold what it held, as seen just now?  What was read before was its. */
+bool card_is_there(struct card *c);
 /* From now on the CPU computes.  Says why, once. */
 void card_fail(struct card *c, const char *doing);
 /* Runs a stream of host addresses on the CPU. */
@@ -59,9 +72,12 @@ struct region *region_new(struct card *c, uint64_t size, enum region_kind kind, 
 void region_free(struct region *r);
 void region_write(struct region *r, uint64_t offset, const void *data, uint64_t size);
 void region_fill(struct region *r, uint64_t offset, uint8_t value, uint64_t size);
-/* As the processor sees it. */
-void region_read(const struct region *r, uint64_t offset, void *data, uint64_t size);
-/* The card's bytes become the copy's. */
-void region_keep(struct region *r, uint64_t offset, uint64_t size);
+/* What ggml or a graph has put there last; ones where that is gone, after which the next graph fails. */
+void region_read(struct region *r, uint64_t offset, void *data, uint64_t size);
+/* The copy's bytes are made to be those.  False: they went with the card. */
+bool region_fetch(struct region *r, uint64_t offset, uint64_t size);
+/* From now on the card's bytes are newer than the copy's, or as old. */
+void region_set_ahead(struct region *r, uint64_t offset, uint64_t size, bool ahead);
+bool region_is_ahead(const struct region *r, uint64_t offset, uint64_t size);
 
 #endif

@@ -10,14 +10,25 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "error.h"
+#include "type/type.h"
 
 #define ARENA_FIRST	(8ull << 20)	/* bytes of streams, and of their data, at first */
 #define MOST_PLANS	64
+#define PATIENCE	1000		/* times 5 ms: until the system has what a submission needs */
 
-struct keep {			/* of a node's result */
-	struct ggml_tensor node, ids;	/* ids: rows of it; data NULL: all of it */
+struct span {			/* of a result that is left on the card */
+	struct region *region;
+	uint64_t at, size;
+};
+
+struct keep {			/* what of a result that lasts is read back: a piece, or rows of numbers in ids */
+	struct region *region;
+	uint64_t at, size;		/* of the piece, or of row 0 */
+	struct ggml_tensor ids;		/* given(); data NULL: none */
+	uint64_t rows, row_bytes;	/* of the result, and from row to row */
 };
 
 struct plan {
@@ -26,13 +37,13 @@ struct plan {
 	uint8_t *masks;
 	struct fix *fixes;
 	struct keep *keeps;
+	struct span *spans;
+	uint8_t *kept;		/* keeps' bytes, before it is known that they are the card's */
+	uint64_t kept_size;
 	void *on_cpu;		/* the same stream with addresses of this process, NULL: not yet */
 	uint64_t stream, size;	/* where it is in the arena; bytes */
 	uint64_t data;		/* likewise of its data */
-	const void **made;	/* [n_nodes]: where results are; those that are kept come first, n_kept */
-	uint64_t ran;		/* when it last did; 0: never */
-	bool ran_on_cpu;
-	uint32_t n_fixes, n_keeps, n_jobs, n_nodes, n_kept;
+	uint32_t n_fixes, n_keeps, n_spans, n_jobs, n_nodes;
 	struct accel_job jobs[ACCEL_MAX_JOBS];
 };
 
@@ -41,7 +52,6 @@ struct graphs {
 	struct accel_queue *queue;
 	struct region *streams, *data, *scratch;
 	uint64_t streams_used, data_used;
-	uint64_t runs;
 	struct plan *plans[MOST_PLANS];
 	uint32_t n_plans;
 	uint8_t *key;		/* of the graph that is computed */
@@ -49,6 +59,7 @@ struct graphs {
 	uint8_t *masks;		/* [n_masks] of it */
 	uint32_t n_masks, masks_room;
 	struct mask_seen seen;
+	const struct ggml_tensor *mask;	/* the newest that this graph converts */
 };
 
 /* ---- what a graph looks like ---- */
@@ -72,14 +83,14 @@ static int add_key(struct graphs *g, const void *data, size_t size)
 struct look {			/* of a tensor; no padding */
 	int64_t ne[GG_DIMS];
 	uint64_t nb[GG_DIMS];
-	uint64_t data, va;
+	uint64_t data, region;
 	uint32_t type, op;
 };
 
 static int add_look(struct graphs *g, const struct ggml_tensor *t)
 {
 	const struct region *r = region_of(t);
-	struct look look = { .data = (uintptr_t)t->data, .va = r ? r->va : 0, .type = t->type, .op = t->op };
+	struct look look = { .data = (uintptr_t)t->data, .region = r ? r->id : 0, .type = t->type, .op = t->op };
 
 	for (int i = 0; i < GG_DIMS; i++) {
 		look.ne[i] = t->ne[i];
@@ -95,8 +106,28 @@ static bool is_computed(const struct ggml_tensor *t)
 	return t->flags & GG_COMPUTE && (!op || op->record) && t->ne[0] && t->ne[1] && t->ne[2] && t->ne[3];
 }
 
-static int add_mask_kind(struct graphs *g, const struct ggml_tensor *t)
+static bool is_node(struct ggml_cgraph *graph, int n, const struct ggml_tensor *t)
 {
+	for (int i = 0; i < n; i++)
+		if (ggml_graph_node(graph, i) == t)
+			return true;
+	return false;
+}
+
+/* What a mask was converted from is there until this graph converts it, and no longer. */
+static bool mask_is_there(struct graphs *g, struct ggml_cgraph *graph, int n, const struct ggml_tensor *mask)
+{
+	if (!mask || !mask->op || mask == g->mask)
+		return true;
+	if (!is_node(graph, n, mask))
+		return false;
+	g->mask = mask;
+	return true;
+}
+
+static int add_mask_kind(struct graphs *g, struct ggml_cgraph *graph, int i)
+{
+	const struct ggml_tensor *t = ggml_graph_node(graph, i);
 	uint8_t kind;
 
 	if (g->n_masks == g->masks_room) {
@@ -108,13 +139,14 @@ static int add_mask_kind(struct graphs *g, const struct ggml_tensor *t)
 		g->masks = masks;
 		g->masks_room = room;
 	}
-	kind = (uint8_t)mask_of(t, &g->seen);
+	kind = mask_is_there(g, graph, i, t->src[3]) ? (uint8_t)mask_of(t, &g->seen) : MASK_ANY;
 	g->masks[g->n_masks++] = kind;
 	return add_key(g, &kind, 1);
 }
 
-static int add_node(struct graphs *g, const struct ggml_tensor *t)
+static int add_node(struct graphs *g, struct ggml_cgraph *graph, int n)
 {
+	const struct ggml_tensor *t = ggml_graph_node(graph, n);
 	int err = add_look(g, t);
 
 	if (!err)
@@ -127,7 +159,7 @@ static int add_node(struct graphs *g, const struct ggml_tensor *t)
 		else
 			err = add_key(g, "", 1);
 	if (!err && !strcmp(ggml_op_name(t->op), "FLASH_ATTN_EXT"))
-		err = add_mask_kind(g, t);
+		err = add_mask_kind(g, graph, n);
 	return err;
 }
 
@@ -138,12 +170,10 @@ static int make_key(struct graphs *g, struct ggml_cgraph *graph)
 
 	g->key_size = g->n_masks = 0;
 	g->seen.data = NULL;
-	for (int i = 0; i < n && !err; i++) {
-		const struct ggml_tensor *t = ggml_graph_node(graph, i);
-
-		if (is_computed(t))
-			err = add_node(g, t);
-	}
+	g->mask = NULL;
+	for (int i = 0; i < n && !err; i++)
+		if (is_computed(ggml_graph_node(graph, i)))
+			err = add_node(g, graph, i);
 	return err;
 }
 
@@ -168,7 +198,8 @@ static void plan_free(struct plan *p)
 	free(p->masks);
 	free(p->fixes);
 	free(p->keeps);
-	free(p->made);
+	free(p->spans);
+	free(p->kept);
 	free(p->on_cpu);
 	free(p);
 }
@@ -188,7 +219,7 @@ static bool all_ours(const struct ggml_tensor *t)
 	return region_of(t);
 }
 
-/* All of the graph's nodes; its stream is at base, NULL: it is only counted. */
+/* All of the graph's nodes; its stream is at base, NULL: it is only counted.  In each pass the fixes are the same. */
 static int record_nodes(struct rec *r, struct ggml_cgraph *graph)
 {
 	const int n = ggml_graph_n_nodes(graph);
@@ -207,6 +238,8 @@ static int record_nodes(struct rec *r, struct ggml_cgraph *graph)
 				    ggml_op_name(t->op), t->name);
 		r->scratch_used = 0;
 		op->record(r, t);
+		if (r->err)
+			return r->err;
 	}
 	return 0;
 }
@@ -274,7 +307,7 @@ static struct rec rec_for(struct graphs *g, const struct plan *p, bool on_cpu, u
 		.r = { .base = base, .group = -1 }, .on_cpu = on_cpu,
 		.scratch = on_cpu ? (uintptr_t)g->scratch->host : g->scratch->va,
 		.data = p->data + (on_cpu ? (uintptr_t)g->data->host : g->data->va),
-		.masks = p->masks, .fixes = p->fixes,
+		.masks = p->masks, .fixes = p->fixes, .fixes_room = p->n_fixes,
 	};
 }
 
@@ -293,7 +326,6 @@ static void *record_to(struct graphs *g, struct plan *p, bool on_cpu, struct ggm
 		free(stream);
 		return NULL;
 	}
-	p->n_fixes = r.n_fixes;
 	return stream;
 }
 
@@ -323,64 +355,99 @@ static bool lasts(struct ggml_cgraph *graph, int n, const struct ggml_tensor *t)
 	return b->usage != GG_USAGE_COMPUTE || t->flags & GG_OUTPUT || !is_read(graph, n, t);
 }
 
-static void list_keeps(struct plan *p, struct ggml_cgraph *graph)
+static uint64_t offset_in(const struct region *r, const struct ggml_tensor *t)
+{
+	return (uint64_t)((uint8_t *)t->data - r->host);
+}
+
+static struct keep keep_of(const struct ggml_tensor *t)
+{
+	const struct ggml_tensor *ids = strcmp(ggml_op_name(t->op), "SET_ROWS") ? NULL : t->src[1];
+	struct keep k = { .region = region_of(t), .size = ggml_nbytes(t) };
+
+	k.at = offset_in(k.region, t);
+	if (ids && !ids->op && ids->ne[1] == 1 && ids->ne[2] == 1 && t->ne[2] == 1 && t->ne[3] == 1) {
+		k.ids = given(ids);
+		k.rows = (uint64_t)t->ne[1];
+		k.row_bytes = t->nb[1];
+		k.size -= (k.rows - 1) * k.row_bytes;
+	}
+	return k;
+}
+
+static int64_t pieces(const struct keep *k)
+{
+	return k->ids.data ? k->ids.ne[0] : 1;
+}
+
+static uint64_t keep_size(const struct keep *k)
+{
+	return k->size * (uint64_t)pieces(k);
+}
+
+static void list_results(struct plan *p, struct ggml_cgraph *graph)
 {
 	const int n = ggml_graph_n_nodes(graph);
 
 	for (int i = 0; i < n; i++) {
 		const struct ggml_tensor *t = ggml_graph_node(graph, i);
-		struct keep *k = &p->keeps[p->n_keeps];
-
-		if (!is_computed(t) || !lasts(graph, n, t))
-			continue;
-		*k = (struct keep) { .node = *t };
-		if (!strcmp(ggml_op_name(t->op), "SET_ROWS") && !t->src[1]->op)
-			k->ids = *t->src[1];
-		p->n_keeps++;
-	}
-}
-
-static void list_made(struct plan *p, struct ggml_cgraph *graph)
-{
-	const int n = ggml_graph_n_nodes(graph);
-	uint32_t at = 0;
-
-	for (int kept = 1; kept >= 0; kept--) {
-		for (int i = 0; i < n; i++) {
-			const struct ggml_tensor *t = ggml_graph_node(graph, i);
-
-			if (is_computed(t) && lasts(graph, n, t) == kept)
-				p->made[at++] = t->data;
-		}
-		if (kept)
-			p->n_kept = at;
-	}
-}
-
-static void keep_rows(struct region *r, const struct ggml_tensor *t, const struct ggml_tensor *ids)
-{
-	const uint64_t at = (uint64_t)((uint8_t *)t->data - r->host);
-	const uint64_t row = t->ne[2] == 1 && t->ne[3] == 1 ? ggml_nbytes(t) - (t->ne[1] - 1) * t->nb[1] : 0;
-
-	for (int64_t i = 0; i < ids->ne[0]; i++) {
-		int32_t id;
-
-		memcpy(&id, (uint8_t *)ids->data + i * ids->nb[0], sizeof(id));
-		region_keep(r, at + (uint64_t)id * t->nb[1], row);
-	}
-}
-
-static void keep_all(const struct plan *p)
-{
-	for (uint32_t i = 0; i < p->n_keeps; i++) {
-		const struct ggml_tensor *t = &p->keeps[i].node, *ids = &p->keeps[i].ids;
 		struct region *r = region_of(t);
 
-		if (ids->data && ids->ne[1] == 1 && ids->ne[2] == 1 && t->ne[2] == 1 && t->ne[3] == 1)
-			keep_rows(r, t, ids);
-		else
-			region_keep(r, (uint64_t)((uint8_t *)t->data - r->host), ggml_nbytes(t));
+		if (!is_computed(t))
+			continue;
+		p->n_nodes++;
+		if (!lasts(graph, n, t)) {
+			p->spans[p->n_spans++] = (struct span) { r, offset_in(r, t), ggml_nbytes(t) };
+			continue;
+		}
+		p->keeps[p->n_keeps] = keep_of(t);
+		p->kept_size += keep_size(&p->keeps[p->n_keeps++]);
 	}
+}
+
+/* Where in the region piece i of it begins; false: there is no such row. */
+static bool piece(const struct keep *k, int64_t i, uint64_t *at)
+{
+	int32_t row;
+
+	*at = k->at;
+	if (!k->ids.data)
+		return true;
+	memcpy(&row, (uint8_t *)k->ids.data + (uint64_t)i * k->ids.nb[0], sizeof(row));
+	*at += (uint64_t)(uint32_t)row * k->row_bytes;
+	return row >= 0 && (uint64_t)row < k->rows;
+}
+
+/* From the card to p->kept, or from there to the copies. */
+static void move_kept(struct plan *p, bool to_copies)
+{
+	uint8_t *kept = p->kept;
+
+	for (uint32_t i = 0; i < p->n_keeps; i++) {
+		const struct keep *k = &p->keeps[i];
+		struct region *r = k->region;
+		uint64_t at;
+
+		for (int64_t j = 0; j < pieces(k); j++, kept += k->size) {
+			if (r->map == r->host || !piece(k, j, &at))
+				continue;
+			memcpy(to_copies ? r->host + at : kept, to_copies ? kept : r->map + at, k->size);
+			if (to_copies)
+				region_set_ahead(r, at, k->size, false);
+		}
+	}
+}
+
+/* What lasts is in the copies; or nothing is, and the card is gone. */
+static int keep_all(const struct graphs *g, struct plan *p)
+{
+	move_kept(p, false);
+	if (!card_is_there(g->card))
+		return -ENODEV;
+	for (uint32_t i = 0; i < p->n_spans; i++)
+		region_set_ahead(p->spans[i].region, p->spans[i].at, p->spans[i].size, true);
+	move_kept(p, true);
+	return 0;
 }
 
 /* ---- recording ---- */
@@ -389,15 +456,17 @@ static struct plan *plan_new(const struct graphs *g, const struct rec *count, in
 {
 	struct plan *p = calloc(1, sizeof(*p));
 
-	if (!p)
+	if (!p) {
+		fail(-ENOMEM, "no memory for a graph");
 		return NULL;
+	}
 	p->key = malloc(g->key_size + 1);
 	p->masks = malloc(g->n_masks + 1);
-	p->fixes = calloc(count->n_fixes + 1, sizeof(*p->fixes));
 	p->keeps = calloc((size_t)n_nodes + 1, sizeof(*p->keeps));
-	p->made = calloc((size_t)n_nodes + 1, sizeof(*p->made));
-	if (!p->key || !p->masks || !p->fixes || !p->keeps || !p->made) {
+	p->spans = calloc((size_t)n_nodes + 1, sizeof(*p->spans));
+	if (!p->key || !p->masks || !p->keeps || !p->spans) {
 		plan_free(p);
+		fail(-ENOMEM, "no memory for a graph");
 		return NULL;
 	}
 	memcpy(p->key, g->key, g->key_size);
@@ -423,37 +492,51 @@ static int put_stream(struct graphs *g, struct plan *p, struct ggml_cgraph *grap
 	return err;
 }
 
-static uint32_t count_nodes(struct ggml_cgraph *graph)
+static bool lies_in(const struct ggml_tensor *t, const struct ggml_tensor *root)
+{
+	return (uint8_t *)t->data >= (uint8_t *)root->data && (uint8_t *)t->data < (uint8_t *)root->data + ggml_nbytes(root);
+}
+
+/* Fixes are filled in before a graph runs: not from what it writes over. */
+static int check_fixes(const struct rec *r, struct ggml_cgraph *graph)
 {
 	const int n = ggml_graph_n_nodes(graph);
-	uint32_t count = 0;
 
-	for (int i = 0; i < n; i++)
-		count += is_computed(ggml_graph_node(graph, i));
-	return count;
+	for (int i = 0; i < n; i++) {
+		const struct ggml_tensor *t = ggml_graph_node(graph, i), *root = root_of(t);
+
+		for (uint32_t k = 0; k < r->n_fixes && is_computed(t) && !root->op; k++)
+			for (int j = 0; j < GG_SRCS; j++)
+				if (r->fixes[k].src[j].data && r->fixes[k].src[j].buffer && lies_in(&r->fixes[k].src[j], root))
+					return fail(-EINVAL, "\"%s\", which the graph needs beforehand, is written by it",
+						    root->name);
+	}
+	return 0;
 }
 
 static struct plan *record_graph(struct graphs *g, struct ggml_cgraph *graph)
 {
 	struct rec count = { .r.group = -1, .masks = g->masks };
-	struct plan *p;
+	struct plan *p = NULL;
 
-	if (record_nodes(&count, graph) || make_room(g, &count))
-		return NULL;
-	p = plan_new(g, &count, ggml_graph_n_nodes(graph));
+	if (!record_nodes(&count, graph) && !check_fixes(&count, graph) && !make_room(g, &count))
+		p = plan_new(g, &count, ggml_graph_n_nodes(graph));
 	if (!p) {
-		fail(-ENOMEM, "no memory for a graph");
+		free(count.fixes);
 		return NULL;
 	}
 	p->stream = g->streams_used;
 	p->data = g->data_used;
-	p->n_nodes = count_nodes(graph);
-	if (put_stream(g, p, graph)) {
+	p->fixes = count.fixes;
+	p->n_fixes = count.n_fixes;
+	list_results(p, graph);
+	p->kept = malloc(p->kept_size + 1);
+	if (!p->kept)
+		fail(-ENOMEM, "no memory for a graph's results");
+	if (!p->kept || put_stream(g, p, graph)) {
 		plan_free(p);
 		return NULL;
 	}
-	list_keeps(p, graph);
-	list_made(p, graph);
 	g->streams_used += (p->size + 63) / 64 * 64;
 	g->data_used += count.data_used;
 	g->plans[g->n_plans++] = p;
@@ -474,93 +557,127 @@ static void write_fixes(struct graphs *g, const struct plan *p)
 	}
 }
 
-static int run_on_card(struct graphs *g, const struct plan *p)
+/* This process or machine lacks something just now, of which the processor knows nothing. */
+static bool is_passing(int err)
 {
-	struct accel_fence *fence = NULL;
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EAGAIN;
+}
+
+static int submit(struct graphs *g, const struct plan *p, struct accel_fence **fence)
+{
 	int err = 0;
 
 	if (!g->queue)
 		err = accel_queue_new(g->card->vm, ACCEL_PRIORITY_NORMAL, 0, &g->queue);
-	if (!err)
-		err = accel_submit(g->queue, p->jobs, p->n_jobs, NULL, 0, &fence);
+	return err ? err : accel_submit(g->queue, p->jobs, p->n_jobs, NULL, 0, fence);
+}
+
+static int run_on_card(struct graphs *g, const struct plan *p)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	struct accel_fence *fence = NULL;
+	int err = submit(g, p, &fence);
+
+	for (int i = 0; i < PATIENCE && is_passing(err); i++) {
+		nanosleep(&pause, NULL);
+		err = submit(g, p, &fence);
+	}
 	if (!err)
 		do {
 			err = accel_fence_wait(fence, INT64_MAX);
-		} while (err == -EMFILE || err == -ENFILE || err == -ENOMEM);
+		} while (is_passing(err));
 	accel_fence_free(fence);
 	return err;
 }
 
-/* Is there a copy of what an earlier graph has left in @t? */
-static bool has_copy(const struct graphs *g, const struct ggml_tensor *t)
+/* A result is in its copy, and what lies between its rows is what it was. */
+static void is_copied(const struct ggml_tensor *t)
 {
-	uint64_t last = 0;
-	bool copy = false;
+	struct region *r = region_of(t);
+	const uint64_t row = type_bytes(t->type, (uint32_t)t->ne[0]), at = offset_in(r, t);
 
-	for (uint32_t i = 0; i < g->n_plans; i++) {
-		const struct plan *p = g->plans[i];
+	for (int64_t i3 = 0; i3 < t->ne[3]; i3++)
+		for (int64_t i2 = 0; i2 < t->ne[2]; i2++)
+			for (int64_t i1 = 0; i1 < t->ne[1]; i1++)
+				region_set_ahead(r, at + i3 * t->nb[3] + i2 * t->nb[2] + i1 * t->nb[1], row, false);
+}
 
-		for (uint32_t k = 0; k < p->n_nodes && p->ran > last; k++)
-			if (p->made[k] == t->data) {
-				last = p->ran;
-				copy = p->ran_on_cpu || k < p->n_kept;
-			}
+/* What the nodes before n left on the card, or would have, is not in the copies. */
+static void forget_results(struct ggml_cgraph *graph, int n)
+{
+	for (int i = 0; i < n; i++) {
+		const struct ggml_tensor *t = ggml_graph_node(graph, i);
+
+		if (is_computed(t) && !lasts(graph, ggml_graph_n_nodes(graph), t))
+			region_set_ahead(region_of(t), offset_in(region_of(t), t), ggml_nbytes(t), true);
 	}
-	return copy;
 }
 
-static bool is_made_here(struct ggml_cgraph *graph, int n, const struct ggml_tensor *t)
+static bool is_gone(const struct ggml_tensor *t)
 {
-	for (int i = 0; i < n; i++)
-		if (root_of(ggml_graph_node(graph, i)) == t)
-			return true;
-	return false;
+	return region_is_ahead(region_of(t), offset_in(region_of(t), t), ggml_nbytes(t));
 }
 
-/* What a graph left on the card for a later one, and nobody was told of, went with the card. */
+/* The first operand that a node lacks: it was left on the card, and went with it; NULL: none. */
+static const struct ggml_tensor *lacks(const struct ggml_tensor *t)
+{
+	const int n = strcmp(ggml_op_name(t->op), "CPY") ? GG_SRCS : 1;		/* then is where it goes */
+
+	for (int k = 0; k < n; k++)
+		if (t->src[k] && is_gone(t->src[k]))
+			return t->src[k];
+	return strcmp(ggml_op_name(t->op), "SET_ROWS") || !is_gone(t) ? NULL : t;	/* whose other rows stay */
+}
+
+/* The CPU takes and leaves everything in the copies: is it all there? */
 static int check_copies(const struct graphs *g, struct ggml_cgraph *graph)
 {
 	const int n = ggml_graph_n_nodes(graph);
 
 	for (int i = 0; i < n; i++) {
-		const struct ggml_tensor *t = ggml_graph_node(graph, i);
+		const struct ggml_tensor *t = ggml_graph_node(graph, i), *s = is_computed(t) ? lacks(t) : NULL;
 
-		for (int k = 0; k < GG_SRCS && is_computed(t); k++) {
-			const struct ggml_tensor *root = t->src[k] ? root_of(t->src[k]) : NULL;
-
-			if (root && root->op && root->buffer && root->buffer->usage == GG_USAGE_COMPUTE &&
-			    !is_made_here(graph, i, root) && !has_copy(g, root))
-				return fail(-EIO, "\"%s\", which an earlier part of the graph left on %s, went with it",
-					    root->name, g->card->name);
+		if (s) {
+			forget_results(graph, i);
+			return fail(-EIO, "\"%s\", which an earlier part of the graph left on %s, went with it", s->name,
+				    g->card->name);
 		}
+		if (is_computed(t))
+			is_copied(t);
 	}
 	return 0;
 }
 
 static int run_on_cpu(struct graphs *g, struct plan *p, struct ggml_cgraph *graph)
 {
-	if (check_copies(g, graph))
-		return -EIO;
+	int err;
+
 	if (!p->on_cpu)
 		p->on_cpu = record_to(g, p, true, graph);
 	if (!p->on_cpu)
 		return -ENOMEM;
+	err = check_copies(g, graph);
+	if (err)
+		return err;
 	g->card->on_cpu++;
-	p->ran = ++g->runs;
-	p->ran_on_cpu = true;
-	return card_cpu_run(g->card, p->on_cpu, p->size);
+	err = card_cpu_run(g->card, p->on_cpu, p->size);
+	if (err)
+		forget_results(graph, ggml_graph_n_nodes(graph));
+	return err;
 }
 
 static int run(struct graphs *g, struct plan *p, struct ggml_cgraph *graph)
 {
 	write_fixes(g, p);
+	if (atomic_exchange(&g->card->damaged, false))
+		return fail(-EIO, "something of it was left on %s, and went with it", g->card->name);
 	if (!atomic_load(&g->card->lost)) {
-		if (!run_on_card(g, p)) {
-			keep_all(p);
-			p->ran = ++g->runs;
-			p->ran_on_cpu = false;
+		int err = run_on_card(g, p);
+
+		if (!err)
+			err = keep_all(g, p);
+		if (!err)
 			return 0;
-		}
 		card_fail(g->card, "a graph");
 	}
 	return run_on_cpu(g, p, graph);

@@ -165,7 +165,7 @@ static struct octans_tensor positions(struct rec *r, const struct ggml_tensor *t
 	const uint64_t m = (uint64_t)t->src[0]->ne[1], cols = kind == MASK_RANGE ? 2 : (uint64_t)t->src[1]->ne[1];
 	struct fix f = {
 		.fill = fill, .src[0] = { .ne = { [1] = (int64_t)m } }, .src[1] = { .ne = { [1] = t->src[1]->ne[1] } },
-		.src[3] = *mask, .size = m * cols * 4, .plane = (int64_t)i3 % mask->ne[3], .kind = kind,
+		.src[3] = given(mask), .size = m * cols * 4, .plane = (int64_t)i3 % mask->ne[3], .kind = kind,
 	};
 
 	return tensor_i32(r->data + fix_new(r, &f), (uint32_t)m, (uint32_t)cols, 0);
@@ -175,7 +175,7 @@ static struct octans_tensor positions(struct rec *r, const struct ggml_tensor *t
 static struct octans_tensor wide(const struct ref *t, int rows, int heads, uint64_t i3)
 {
 	return (struct octans_tensor) {
-		.va = t->va + i3 % t->ne[3] * t->nb[3], .stride = t->nb[rows], .rows = (uint32_t)t->ne[rows],
+		.va = t->va + i3 * t->nb[3], .stride = t->nb[rows], .rows = (uint32_t)t->ne[rows],
 		.cols = (uint32_t)(t->ne[0] * t->ne[heads]), .type = t->type,
 	};
 }
@@ -190,7 +190,8 @@ static void attend(struct rec *r, const struct ggml_tensor *t, enum mask kind)
 		sinks = tensor_f32(ref_of(r, t->src[4]).va, 1, (uint32_t)q.ne[2], 0);
 	for (uint64_t i3 = 0; i3 < q.ne[3]; i3++)
 		RECORD(&r->r, ATTEND, attend, kind == MASK_LIST ? OCTANS_ATTEND_LIST : 0, .dst = wide(&dst, 2, 1, i3),
-		       .q = wide(&q, 1, 2, i3), .k = wide(&k, 1, 2, i3), .v = wide(&v, 1, 2, i3),
+		       .q = wide(&q, 1, 2, i3), .k = wide(&k, 1, 2, i3 / (q.ne[3] / k.ne[3])),
+		       .v = wide(&v, 1, 2, i3 / (q.ne[3] / v.ne[3])),
 		       .range = positions(r, t, kind, i3), .sinks = sinks, .heads = (uint32_t)q.ne[2],
 		       .kv_heads = (uint32_t)k.ne[2], .dk = (uint32_t)q.ne[0], .dv = (uint32_t)v.ne[0],
 		       .scale = param_f32(t, SCALE), .cap = cap);

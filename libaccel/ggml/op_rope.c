@@ -68,11 +68,11 @@ static void fill(const struct fix *f, uint8_t *to)
 static struct ref table_of(struct rec *r, const struct ggml_tensor *t)
 {
 	const uint64_t dims = (uint64_t)t->params[DIMS], n = (uint64_t)t->ne[2];
-	struct fix f = { .fill = fill, .node = *t, .src[1] = *t->src[1], .size = n * dims * 4 };
+	struct fix f = { .fill = fill, .node = given(t), .src[1] = given(t->src[1]), .size = n * dims * 4 };
 	struct ref table = { .ne = { dims, n, 1, 1 }, .nb = { 4, dims * 4 }, .type = GG_F32 };
 
 	if (t->src[2])
-		f.src[2] = *t->src[2];
+		f.src[2] = given(t->src[2]);
 	table.va = r->data + fix_new(r, &f);
 	return table;
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "rec.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
 #include "type/type.h"
 
 struct region *region_of(const struct ggml_tensor *t)
@@ -28,15 +31,25 @@ struct ref ref_of(const struct rec *r, const struct ggml_tensor *t)
 	return ref;
 }
 
+struct ggml_tensor given(const struct ggml_tensor *t)
+{
+	struct ggml_tensor copy = *t;
+
+	if (!copy.buffer && copy.view_src)
+		copy.buffer = copy.view_src->buffer;
+	copy.view_src = NULL;
+	memset(copy.src, 0, sizeof(copy.src));
+	return copy;
+}
+
 const uint8_t *content(const struct ggml_tensor *t)
 {
-	const struct region *region = region_of(t);
-	const struct ggml_tensor *root = t->view_src ? t->view_src : t;
+	struct region *region = region_of(t);
 
-	/* What ggml set is in the copy, too, which no graph changes. */
-	if (!t->op || !root->op || atomic_load(&region->card->lost))
-		return t->data;
-	return region->map + ((uint8_t *)t->data - region->host);
+	/* what ggml set is in the copy, but the tensor may lie where something was left */
+	if (!region_fetch(region, (uint64_t)((uint8_t *)t->data - region->host), ggml_nbytes(t)))
+		atomic_store(&region->card->damaged, true);
+	return t->data;
 }
 
 struct octans_tensor rows_of(const struct ref *t, uint64_t i2, uint64_t i3, uint64_t first, uint64_t n)
@@ -105,14 +118,6 @@ struct ref scratch_like(struct rec *r, const uint64_t ne[GG_DIMS])
 	return s;
 }
 
-uint64_t data_new(struct rec *r, uint64_t size)
-{
-	uint64_t at = r->data_used;
-
-	r->data_used += (size + 63) / 64 * 64;
-	return at;
-}
-
 static bool same_bytes(const struct ggml_tensor *a, const struct ggml_tensor *b)
 {
 	return a->data == b->data && a->type == b->type && !memcmp(a->ne, b->ne, sizeof(a->ne)) &&
@@ -130,17 +135,34 @@ static bool same_fix(const struct fix *a, const struct fix *b)
 	return true;
 }
 
+static int fixes_grow(struct rec *r)
+{
+	const uint32_t room = 2 * r->fixes_room + 8;
+	struct fix *fixes = realloc(r->fixes, room * sizeof(*fixes));
+
+	if (!fixes)
+		return fail(-ENOMEM, "no memory for a graph");
+	r->fixes = fixes;
+	r->fixes_room = room;
+	return 0;
+}
+
 uint64_t fix_new(struct rec *r, const struct fix *like)
 {
-	for (uint32_t i = 0; i < r->n_fixes && r->fixes; i++)
+	struct fix *f;
+
+	for (uint32_t i = 0; i < r->n_fixes; i++)
 		if (same_fix(&r->fixes[i], like))
 			return r->fixes[i].offset;
-	if (r->fixes) {
-		r->fixes[r->n_fixes] = *like;
-		r->fixes[r->n_fixes].offset = r->data_used;
-	}
-	r->n_fixes++;
-	return data_new(r, like->size);
+	if (r->n_fixes == r->fixes_room && !r->err)
+		r->err = fixes_grow(r);
+	if (r->err)
+		return 0;
+	f = &r->fixes[r->n_fixes++];
+	*f = *like;
+	f->offset = r->data_used;
+	r->data_used += (f->size + 63) / 64 * 64;
+	return f->offset;
 }
 
 bool is_contiguous(const struct ref *t)

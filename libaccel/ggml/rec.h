@@ -18,7 +18,7 @@ struct ref {
 
 struct fix {			/* bytes of the stream's data that differ from run to run */
 	void (*fill)(const struct fix *f, uint8_t *to);
-	struct ggml_tensor node, src[GG_SRCS];	/* as they were when it was recorded; no others' are followed */
+	struct ggml_tensor node, src[GG_SRCS];	/* given(); as they were when it was recorded */
 	uint64_t offset, size;
 	int64_t plane;			/* of src */
 	int kind;			/* fill()'s */
@@ -32,8 +32,9 @@ struct rec {
 	bool on_cpu;			/* addresses are of this process */
 	uint64_t scratch, scratch_used, scratch_most;
 	uint64_t data, data_used;
-	struct fix *fixes;		/* NULL: they are only counted */
-	uint32_t n_fixes;
+	struct fix *fixes;		/* the caller frees it */
+	uint32_t n_fixes, fixes_room;
+	int err;
 	const uint8_t *masks;		/* enum mask of each attention in turn; NULL: any */
 	uint32_t n_masks;
 };
@@ -53,11 +54,11 @@ void merge(struct ref **t, int n);
 /* F32 [ne1][ne0], until the node's end. */
 struct ref scratch_f32(struct rec *r, uint64_t ne0, uint64_t ne1);
 struct ref scratch_like(struct rec *r, const uint64_t ne[GG_DIMS]);
-/* Of the stream's data: its offset. */
-uint64_t data_new(struct rec *r, uint64_t size);
 /* A fix, or the same that is there already; its data is at r->data + .offset. */
 uint64_t fix_new(struct rec *r, const struct fix *like);
-/* What a tensor that no node of the graph computes holds, in this process. */
+/* A tensor that no node of the graph computes: a copy that stays good as long as its buffer. */
+struct ggml_tensor given(const struct ggml_tensor *t);
+/* What it holds, in this process; where that is gone, the card is damaged. */
 const uint8_t *content(const struct ggml_tensor *t);
 
 bool is_contiguous(const struct ref *t);

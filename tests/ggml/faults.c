@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a processor that fails takes with it, graph by graph: each case of this program is run with
+ * ACCEL_SIM_CONTROL=N:remove, which fails the Nth graph.  A result is right, or whoever wants it is told.
+ *
+ *   faults CASE		prints "well", or what was not
+ */
+#include <ggml-alloc.h>
+#include <ggml-backend.h>
+#include <ggml.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N 100		/* elements: not all of the last lines of a buffer */
+#define EXPECT(cond) do { if (!(cond)) { printf("line %d: %s\n", __LINE__, #cond); exit(0); } } while (0)
+
+static ggml_backend_t card, cpu;
+static struct ggml_context *ctx;
+static ggml_backend_buffer_t buffer;
+
+/* All tensors so far have memory of their own, as intermediate results have it. */
+static void place(void)
+{
+	buffer = ggml_backend_alloc_ctx_tensors(ctx, card);
+	EXPECT(buffer);
+	ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_COMPUTE);
+}
+
+static struct ggml_tensor *vector(void)
+{
+	return ggml_new_tensor_1d(ctx, GGML_TYPE_F32, N);
+}
+
+static struct ggml_cgraph *graph_of(struct ggml_tensor *t)
+{
+	struct ggml_cgraph *g = ggml_new_graph(ctx);
+
+	ggml_build_forward_expand(g, t);
+	return g;
+}
+
+static void set_all(struct ggml_tensor *t, float value)
+{
+	float data[N];
+
+	for (int i = 0; i < N; i++)
+		data[i] = value;
+	ggml_backend_tensor_set(t, data, 0, sizeof(data));
+}
+
+static int is_all(const struct ggml_tensor *t, float value)
+{
+	float data[N];
+
+	ggml_backend_tensor_get(t, data, 0, sizeof(data));
+	for (int i = 0; i < N; i++)
+		if (isnan(value) ? !isnan(data[i]) : data[i] != value)
+			return 0;
+	return 1;
+}
+
+/* Graphs of the nodes from one tensor to another, the way a scheduler cuts them. */
+static struct ggml_cgraph *cut(struct ggml_cgraph *all, const struct ggml_tensor *first, const struct ggml_tensor *last)
+{
+	struct ggml_cgraph *g = ggml_new_graph(ctx);
+	int in = 0;
+
+	for (int i = 0; i < ggml_graph_n_nodes(all); i++) {
+		struct ggml_tensor *t = ggml_graph_node(all, i);
+
+		in |= t == first;
+		if (in)
+			ggml_graph_add_node(g, t);
+		if (t == last)
+			break;
+	}
+	return g;
+}
+
+static enum ggml_status compute(struct ggml_cgraph *g)
+{
+	return ggml_backend_graph_compute(card, g);
+}
+
+static struct ggml_tensor *x, *y, *a, *b, *c, *d;
+static struct ggml_cgraph *one, *two, *other;
+
+/* a and b are computed by the first graph, which itself reads a; c = a + y and d by the second. */
+static void two_graphs(int shaped)
+{
+	struct ggml_cgraph *all;
+
+	x = vector();
+	y = vector();
+	a = ggml_scale(ctx, x, 2);
+	b = ggml_scale(ctx, a, 3);
+	c = shaped ? ggml_add(ctx, ggml_reshape_2d(ctx, a, N / 2, 2), ggml_reshape_2d(ctx, y, N / 2, 2)) :
+		     ggml_add(ctx, a, y);
+	d = ggml_scale(ctx, c, 0.5f);
+	all = ggml_new_graph(ctx);
+	ggml_build_forward_expand(all, b);
+	ggml_build_forward_expand(all, d);
+	one = cut(all, a, b);
+	two = ggml_new_graph(ctx);
+	for (int i = 0, in = 0; i < ggml_graph_n_nodes(all); i++) {
+		if (in)
+			ggml_graph_add_node(two, ggml_graph_node(all, i));
+		in |= ggml_graph_node(all, i) == b;
+	}
+	other = graph_of(ggml_scale(ctx, y, 7));
+	place();
+	set_all(x, 1);
+	set_all(y, 10);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(b, 6));
+}
+
+/* 2:remove */
+static void left(int shaped)
+{
+	two_graphs(shaped);
+	EXPECT(compute(two) != GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) != GGML_STATUS_SUCCESS);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 6));
+}
+
+/* 2:remove */
+static void is_read(int copied)
+{
+	ggml_backend_buffer_t host;
+
+	two_graphs(0);
+	EXPECT(compute(other) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(b, 6));
+	if (copied) {
+		struct ggml_context *there = ggml_init((struct ggml_init_params) { 1 << 16, NULL, true });
+		struct ggml_tensor *to = ggml_new_tensor_1d(there, GGML_TYPE_F32, N);
+
+		host = ggml_backend_alloc_ctx_tensors(there, cpu);
+		EXPECT(host);
+		set_all(to, 1);
+		ggml_backend_tensor_copy(a, to);
+		EXPECT(is_all(to, NAN));
+	} else {
+		EXPECT(is_all(a, NAN));
+	}
+	EXPECT(compute(other) != GGML_STATUS_SUCCESS);
+	EXPECT(compute(other) == GGML_STATUS_SUCCESS);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(a, 2));
+}
+
+/* 3:remove: what was set or fetched before it failed is there. */
+static void fetched(void)
+{
+	two_graphs(0);
+	EXPECT(is_all(a, 2));
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(a, 2));
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 6));
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	set_all(a, 4);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 7));
+}
+
+/* 82:remove: more graphs than are remembered lie between a result and who needs it. */
+static void long_ago(void)
+{
+	struct ggml_cgraph *many[80];
+	struct ggml_tensor *to;
+
+	x = vector();
+	b = ggml_scale(ctx, x, 3);
+	one = graph_of(b);
+	d = ggml_scale(ctx, b, 2);
+	for (int i = 0; i < 80; i++) {
+		to = ggml_scale(ctx, ggml_view_1d(ctx, x, N - i, 0), 5);
+		many[i] = graph_of(to);
+	}
+	two = ggml_new_graph(ctx);
+	ggml_graph_add_node(two, d);
+	d->flags |= 16;
+	place();
+	set_all(x, 1);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	for (int i = 0; i < 80; i++)
+		EXPECT(compute(many[i]) == GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 6));
+}
+
+/* ---- attention ---- */
+
+#define DIM 64
+#define KV 32
+#define TOKENS 8
+
+static double error_of(const struct ggml_tensor *t, const struct ggml_tensor *u)
+{
+	const size_t n = (size_t)ggml_nelements(t);
+	float *p = malloc(n * 4), *q = malloc(n * 4);
+	double diff = 0, sum = 0;
+
+	ggml_backend_tensor_get(t, p, 0, n * 4);
+	ggml_backend_tensor_get(u, q, 0, n * 4);
+	for (size_t i = 0; i < n; i++) {
+		diff += (p[i] - q[i]) * (p[i] - q[i]);
+		sum += q[i] * q[i];
+	}
+	free(p);
+	free(q);
+	return diff / sum;
+}
+
+static void set_random(struct ggml_tensor *t)
+{
+	static unsigned int state = 1;
+	const size_t n = (size_t)ggml_nelements(t);
+
+	for (size_t i = 0; i < n; i++) {
+		float f = (float)(state = state * 1103515245u + 12345u) / 4294967296.0f - 0.5f;
+		ggml_fp16_t h = ggml_fp32_to_fp16(f);
+
+		ggml_backend_tensor_set(t, t->type == GGML_TYPE_F16 ? (void *)&h : (void *)&f,
+					i * ggml_type_size(t->type), ggml_type_size(t->type));
+	}
+}
+
+/* Each token sees what lies @back behind it. */
+static void set_mask(struct ggml_tensor *t, int back)
+{
+	for (int i = 0; i < (int)t->ne[1]; i++)
+		for (int j = 0; j < KV; j++) {
+			float f = j <= KV - TOKENS + i - back ? 0 : -INFINITY;
+			ggml_fp16_t h = ggml_fp32_to_fp16(f);
+
+			ggml_backend_tensor_set(t, t->type == GGML_TYPE_F16 ? (void *)&h : (void *)&f,
+						i * t->nb[1] + j * ggml_type_size(t->type), ggml_type_size(t->type));
+		}
+}
+
+struct attention {
+	struct ggml_tensor *q, *k, *v, *mask, *out;
+};
+
+static struct attention attention(struct ggml_context *in, int q3, int k3, struct ggml_tensor *mask)
+{
+	struct attention t = {
+		.q = ggml_new_tensor_4d(in, GGML_TYPE_F32, DIM, TOKENS, 4, q3),
+		.k = ggml_new_tensor_4d(in, GGML_TYPE_F16, DIM, KV, 2, k3),
+		.v = ggml_new_tensor_4d(in, GGML_TYPE_F16, DIM, KV, 2, k3),
+		.mask = mask ? mask : ggml_new_tensor_2d(in, GGML_TYPE_F16, KV, 64),
+	};
+
+	/* of llama.cpp: tokens of a head do not follow each other, its keys neither */
+	t.k = ggml_permute(in, ggml_new_tensor_4d(in, GGML_TYPE_F16, DIM, 2, KV, k3), 0, 2, 1, 3);
+	t.v = ggml_permute(in, ggml_new_tensor_4d(in, GGML_TYPE_F16, DIM, 2, KV, k3), 0, 2, 1, 3);
+	t.q = ggml_permute(in, ggml_new_tensor_4d(in, GGML_TYPE_F32, DIM, 4, TOKENS, q3), 0, 2, 1, 3);
+	t.out = ggml_flash_attn_ext(in, t.q, t.k, t.v, t.mask, 0.125f, 0, 0);
+	return t;
+}
+
+static struct attention on_cpu(const struct attention *like, int q3, int k3, int back)
+{
+	struct ggml_context *there = ggml_init((struct ggml_init_params) { 1 << 20, NULL, true });
+	struct attention t = attention(there, q3, k3, NULL);
+	struct ggml_cgraph *g;
+
+	ctx = there;
+	g = graph_of(t.out);
+	EXPECT(ggml_backend_alloc_ctx_tensors(there, cpu));
+	ggml_backend_tensor_copy(like->q->view_src, t.q->view_src);
+	ggml_backend_tensor_copy(like->k->view_src, t.k->view_src);
+	ggml_backend_tensor_copy(like->v->view_src, t.v->view_src);
+	set_mask(t.mask, back);
+	EXPECT(ggml_backend_graph_compute(cpu, g) == GGML_STATUS_SUCCESS);
+	return t;
+}
+
+/* Two sequences, each with keys and values of its own. */
+static void sequences(void)
+{
+	struct attention t = attention(ctx, 2, 2, NULL), u;
+	struct ggml_cgraph *g = graph_of(t.out);
+
+	place();
+	set_random(t.q->view_src);
+	set_random(t.k->view_src);
+	set_random(t.v->view_src);
+	set_mask(t.mask, 0);
+	EXPECT(ggml_backend_supports_op(card, t.out));
+	EXPECT(compute(g) == GGML_STATUS_SUCCESS);
+	u = on_cpu(&t, 2, 2, 0);
+	EXPECT(error_of(t.out, u.out) < 1e-5);
+}
+
+/* A mask that an earlier graph converted is what it was then. */
+static void converted(void)
+{
+	struct ggml_tensor *wide = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, KV, 64);
+	struct ggml_tensor *mask = ggml_cast(ctx, wide, GGML_TYPE_F16);
+	struct attention t = attention(ctx, 1, 1, mask), u;
+	struct ggml_cgraph *all = graph_of(t.out);
+
+	one = cut(all, mask, mask);
+	two = cut(all, t.out, t.out);
+	place();
+	set_random(t.q->view_src);
+	set_random(t.k->view_src);
+	set_random(t.v->view_src);
+	set_mask(wide, 4);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	set_mask(wide, 0);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	u = on_cpu(&t, 1, 1, 4);
+	EXPECT(error_of(t.out, u.out) < 1e-5);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc == 2 ? argv[1] : "";
+
+	ggml_backend_load_all();
+	card = ggml_backend_init_by_name("OCTANS0", NULL);
+	cpu = ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, NULL);
+	ctx = ggml_init((struct ggml_init_params) { 64 << 20, NULL, true });
+	EXPECT(card && cpu && ctx);
+	if (!strcmp(name, "left") || !strcmp(name, "left-reshaped"))
+		left(!strcmp(name, "left-reshaped"));
+	else if (!strcmp(name, "read") || !strcmp(name, "copied"))
+		is_read(!strcmp(name, "copied"));
+	else if (!strcmp(name, "fetched"))
+		fetched();
+	else if (!strcmp(name, "long-ago"))
+		long_ago();
+	else if (!strcmp(name, "sequences"))
+		sequences();
+	else if (!strcmp(name, "converted"))
+		converted();
+	else
+		return 2;
+	puts("well");
+	return 0;
+}
