@@ -223,6 +223,36 @@ static void test_bits(const struct subject *s, uint32_t n, const char *spec)
 	}
 }
 
+/* Takes what is free of a processor, but for so much. */
+static struct accel_bo *fill(struct accel_dev *dev, uint64_t but)
+{
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	struct accel_bo *bo = NULL;
+
+	ok(!accel_dev_info(dev, &info) &&
+	   !accel_bo_new(dev, info.memory_size - info.memory_used - but, ACCEL_BO_DEVICE, "full", &bo), "%s is full", info.name);
+	return bo;
+}
+
+/* Those that share need not be the first. */
+static void test_apart(const struct subject *s)
+{
+	struct group g = group_open(s, 3, SIM, 0, NULL);
+	struct accel_bo *bo = fill(g.dev[0], 64 << 10);
+	uint32_t there = 0;
+	bool same = false;
+
+	ok(!group_start(&g, (struct accel_engine_opts) { .strict = true }) && count_shared(&g, true) == s->shares, "%s", s->name);
+	for (uint32_t i = 1; i < s->info.n_layers; i++)
+		there += layer_now(&g, i).device == 1 && !(layer_now(&g, i).shared & ~6ull);
+	ok(there + 1 == s->info.n_layers && !accel_plan_device_bytes(g.plan, 0), "%u layers on the second and the third", there);
+	ok(!eval(&g, 0, 0, LENGTH, &same) && same, "a prompt");
+	accel_seq_trim(g.seq[0], 0);
+	ok(eval_all(&g) && same_top(&g), "and several sequences");
+	accel_bo_free(bo);
+	group_stop(&g);
+}
+
 /* Kinds for which it is made are shared, the others say why they are not. */
 static void test_plan(const struct subject *s)
 {
@@ -462,13 +492,11 @@ static void test_neighbours(const struct subject *s)
 static void test_no_room(const struct subject *s)
 {
 	struct group g = group_open(s, 2, "sim:rings=1,threads=1,local=64M", 0, NULL);
-	struct accel_devinfo info = { .sz = sizeof(info) };
-	struct accel_bo *bo = NULL;
+	struct accel_bo *bo;
 	bool same;
 
-	ok(!group_plan(&g) && count_shared(&g, false) && !accel_dev_info(g.dev[1], &info) &&
-	   !accel_bo_new(g.dev[1], info.memory_size - info.memory_used - (64 << 10), ACCEL_BO_DEVICE, "full", &bo),
-	   "one becomes full");
+	ok(!group_plan(&g) && count_shared(&g, false), "one becomes full");
+	bo = fill(g.dev[1], 64 << 10);
 	ok(!group_engine(&g, (struct accel_engine_opts) { .retry_ms = 0 }) && !count_shared(&g, true) &&
 	   layer_now(&g, 1).device < 0 && layer_now(&g, 1).reason == ACCEL_REASON_NO_MEMORY, "%s",
 	   layer_now(&g, 1).detail);
@@ -759,6 +787,8 @@ int main(void)
 			test_fails_at_first(&subjects[0], n, faulty);
 	test_stopped(&subjects[0]);
 	test_not_shared(&subjects[0]);
+	test_apart(&subjects[0]);
+	test_apart(&subjects[3]);
 	test_no_room(&subjects[0]);
 	for (int i = 0; i < 4; i++)
 		test_no_relay(&subjects[0], i % 2, i / 2);
