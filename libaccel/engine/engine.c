@@ -143,8 +143,8 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 		relay_make(e);
 	if (!err && e->shape.members && !relay_of(e))
 		err = cards_cannot_share(e);
-	for (uint32_t i = 0; i < n && !err; i++)
-		err = card_load(e, i);
+	if (!err)
+		err = cards_load(e);
 	if (!err)
 		err = cards_own_cpu(e, -1);
 	if (!err)

@@ -488,19 +488,82 @@ static void test_neighbours(const struct subject *s)
 		accel_close(g.dev[i]);
 }
 
-/* Another program takes what was free: what is shared is then the CPU's, whoever had no room. */
-static void test_no_room(const struct subject *s)
+static uint64_t used_of(struct accel_dev *dev)
 {
-	struct group g = group_open(s, 2, "sim:rings=1,threads=1,local=64M", 0, NULL);
-	struct accel_bo *bo;
-	bool same;
+	struct accel_devinfo info = { .sz = sizeof(info) };
 
-	ok(!group_plan(&g) && count_shared(&g, false), "one becomes full");
-	bo = fill(g.dev[1], 64 << 10);
-	ok(!group_engine(&g, (struct accel_engine_opts) { .retry_ms = 0 }) && !count_shared(&g, true) &&
-	   layer_now(&g, 1).device < 0 && layer_now(&g, 1).reason == ACCEL_REASON_NO_MEMORY, "%s",
-	   layer_now(&g, 1).detail);
+	return accel_dev_info(dev, &info) ? 0 : info.memory_used;
+}
+
+/* Bytes for what a processor computes now. */
+static uint64_t needs(const struct group *g, uint32_t card)
+{
+	const uint32_t n = g->s->info.n_layers;
+	struct accel_layer how[64];
+	bool mine[64];
+	struct footprint f;
+
+	for (uint32_t i = 0; i < n && n <= 64; i++) {
+		how[i] = layer_now(g, i);
+		mine[i] = layer_on(&how[i], card);
+	}
+	footprint_of(&f, plan_view(g->plan, card), plan_shape(g->plan), mine, plan_streams(g->plan), how, NULL, NULL);
+	return f.bytes;
+}
+
+struct told {
+	uint64_t done, total;
+	bool good;
+};
+
+static int hear(void *arg, uint64_t done, uint64_t total)
+{
+	struct told *t = arg;
+
+	t->good = t->good && done >= t->done && done <= total;
+	t->done = done;
+	t->total = total;
+	return 0;
+}
+
+/* Another program takes what was free, but for some of it: layers that had no room are the CPU's, and of those nobody
+ * has a part any more. */
+static void test_no_room(const struct subject *s, uint32_t n, uint32_t full, uint32_t percent)
+{
+	struct told told = { .good = true };
+	struct group g = group_open(s, n, SIM, 0, NULL);
+	uint64_t before[CARDS];
+	struct accel_bo *bo;
+	uint32_t planned, shared, left = 0;
+	bool same, good = true;
+	char reply[256];
+
+	ok(!group_plan(&g), "%s: of %u processors number %u has room for %u %%", s->name, n, full, percent);
+	planned = count_shared(&g, false);
+	bo = fill(g.dev[full], 4096 + accel_plan_device_bytes(g.plan, full) / 100 * percent / 4096 * 4096);
+	for (uint32_t i = 0; i < n; i++)
+		before[i] = used_of(g.dev[i]);
+	ok(!group_engine(&g, (struct accel_engine_opts) { .retry_ms = 1, .progress = hear, .progress_arg = &told }),
+	   "an engine");
+	shared = count_shared(&g, true);
+	for (uint32_t i = 1; i < s->info.n_layers; i++)
+		left += layer_now(&g, i).shared || layer_now(&g, i).reason == ACCEL_REASON_NO_MEMORY;
+	ok(percent ? shared && shared < planned : !shared, "%u of %u layers are shared: %s", shared, planned,
+	   layer_now(&g, s->info.n_layers - 1).detail);
+	ok(left >= planned && stats(&g).fallbacks == 1, "the others say why not: %s", stats(&g).fallback_reason);
+	for (uint32_t i = 0; i < n; i++)
+		ok(used_of(g.dev[i]) - before[i] == needs(&g, i), "%u has %llu bytes, for %llu that it computes with", i,
+		   (unsigned long long)(used_of(g.dev[i]) - before[i]), (unsigned long long)needs(&g, i));
+	ok(told.good && told.done == told.total, "%llu of %llu bytes were loaded", (unsigned long long)told.done,
+	   (unsigned long long)told.total);
 	ok(!eval(&g, 0, 0, LENGTH, &same) && same, "and computed");
+	accel_dev_control(g.dev[n - 1], "fault 0", reply, sizeof(reply));
+	for (uint32_t i = 0; i < LENGTH; i++) {
+		good = good && !eval(&g, 1, i, 1, &same) && same;
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	}
+	ok(good && count_shared(&g, true) == shared && stats(&g).returns == (shared != 0),
+	   "one that fails comes back to %u layers: %u returns", count_shared(&g, true), stats(&g).returns);
 	accel_bo_free(bo);
 	group_stop(&g);
 }
@@ -789,7 +852,12 @@ int main(void)
 	test_not_shared(&subjects[0]);
 	test_apart(&subjects[0]);
 	test_apart(&subjects[3]);
-	test_no_room(&subjects[0]);
+	for (uint32_t n = 2; n < 4; n++)
+		for (uint32_t full = 0; full < n; full++) {
+			test_no_room(&subjects[0], n, full, 0);
+			test_no_room(&subjects[0], n, full, 75);
+		}
+	test_no_room(&subjects[3], 2, 1, 75);
 	for (int i = 0; i < 4; i++)
 		test_no_relay(&subjects[0], i % 2, i / 2);
 	test_kept(&subjects[0], ACCEL_KV_F16);
