@@ -14,6 +14,8 @@
 #include "opts.h"
 #include "stream.h"
 
+OPTS_END(accel_devinfo, reserved);
+
 const char *accel_reason_name(enum accel_reason reason)
 {
 	static const char *const names[] = {

@@ -243,6 +243,7 @@ struct accel_plan_opts {
 	uint64_t max_device_bytes;	/* of on-card memory of each processor; what has no room goes to the
 					 * next, or to the CPU.  0 = all that is free */
 	enum accel_split split;		/* where places are ACCEL_PLACE_ANY for all layers */
+	uint32_t reserved;		/* zero */
 };
 
 struct accel_layer {
