@@ -117,6 +117,7 @@ struct loading {
 /* A place in a queue. */
 struct shared_turn {
 	struct shared_turn *next;
+	const struct accel_engine *engine;
 };
 
 struct accel_engine {

@@ -714,6 +714,38 @@ static void test_stopped(const struct subject *s)
 		accel_close(g.dev[i]);
 }
 
+/* Who has none of the processors that another waits for does not wait for its turn; two ways to one are the same. */
+static void test_others(const struct subject *s, bool same_path)
+{
+	struct neighbour n[2] = { { .g = group_open(s, 2, SIM, 0, NULL) }, { .g = group_open(s, 2, SIM, 0, NULL) } };
+	struct accel_step_opts o = { .sz = sizeof(o), .deadline_ns = 0 };
+	struct accel_step *step = NULL;
+	struct accel_input in;
+	char reply[256];
+	pthread_t t;
+	int err;
+
+	for (int i = 0; i < 2; i++) {
+		if (same_path)
+			snprintf(n[i].g.dev[i]->info.path, sizeof(n[i].g.dev[i]->info.path), "/dev/accel/accel0");
+		ok(!group_start(&n[i].g, (struct accel_engine_opts) { .strict = true }), "engine %d", i);
+	}
+	accel_dev_control(n[0].g.dev[1], "slow ring 0 20000", reply, sizeof(reply));
+	pthread_create(&t, NULL, take_long, &n[0]);
+	nanosleep(&(struct timespec) { .tv_nsec = 100000000 }, NULL);
+	in = input(&n[1].g, 1, 0, 1, ACCEL_WANT_ALL);
+	o.deadline_ns = now_ns() + (same_path ? 100000000 : 1000000000);
+	err = accel_step_run(n[1].g.engine, &in, 1, &o, &step);
+	ok(err == (same_path ? -ETIMEDOUT : 0) && (err || same_rows(s, 1, 0, accel_step_logits(step, 0, NULL), 1)),
+	   "beside one that is slow: %d", err);
+	accel_step_free(step);
+	accel_dev_control(n[0].g.dev[1], "slow ring 0 0", reply, sizeof(reply));
+	pthread_join(t, NULL);
+	ok(n[0].good, "which goes on");
+	for (int i = 0; i < 2; i++)
+		group_stop(&n[i].g);
+}
+
 /* Told to share, a plan that does not says why. */
 static void test_not_shared(const struct subject *s)
 {
@@ -849,6 +881,8 @@ int main(void)
 		for (uint32_t faulty = 0; faulty < n; faulty++)
 			test_fails_at_first(&subjects[0], n, faulty);
 	test_stopped(&subjects[0]);
+	for (int i = 0; i < 2; i++)
+		test_others(&subjects[0], i);
 	test_not_shared(&subjects[0]);
 	test_apart(&subjects[0]);
 	test_apart(&subjects[3]);
