@@ -53,6 +53,11 @@ int opts_read_array(void *to, size_t size, const void *from, size_t n, const cha
 	return 0;
 }
 
+int opts_zero(uint32_t reserved, const char *what)
+{
+	return reserved ? fail(-EINVAL, "%s ask for something that this version of the library does not know", what) : 0;
+}
+
 int opts_write(void *to, const void *from, size_t size, const char *what)
 {
 	size_t given;

@@ -303,6 +303,8 @@ int accel_queue_error(struct accel_queue *q)
 	return q->vm->dev->t->queue_error(q);
 }
 
+OPTS_END(accel_job, param_count);
+
 static int check_job(const struct accel_dev *dev, const struct accel_job *j, size_t i)
 {
 	uint64_t top = 1ull << dev->info.va_bits;

@@ -54,19 +54,6 @@ static void leave(struct accel_engine *e, uint32_t card, enum accel_reason reaso
 			leave_one(&e->layers[i], reason, why);
 }
 
-/* Of those layers that this card shares.  False: it shares none. */
-static bool leave_shared(struct accel_engine *e, uint32_t card, enum accel_reason reason, const char *why)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; i < e->m->n_layers; i++)
-		if (e->layers[i].shared && layer_on(&e->layers[i], card)) {
-			leave_one(&e->layers[i], reason, why);
-			any = true;
-		}
-	return any;
-}
-
 int cards_cannot_share(struct accel_engine *e)
 {
 	char why[ACCEL_ERROR_MAX];
@@ -76,8 +63,9 @@ int cards_cannot_share(struct accel_engine *e)
 	if (e->opts.strict)
 		return fail(-EIO, "%s", why);
 	log_say(ACCEL_LOG_WARNING, "layers that several processors share are on the CPU: %s", why);
-	for (uint32_t i = 0; i < e->n_cards; i++)
-		leave_shared(e, i, ACCEL_REASON_LOST, why);
+	for (uint32_t i = 0; i < e->m->n_layers; i++)
+		if (e->layers[i].shared)
+			leave_one(&e->layers[i], ACCEL_REASON_LOST, why);
 	return 0;
 }
 
@@ -290,9 +278,7 @@ static int load_what_fits(struct accel_engine *e, uint32_t card)
 
 	snprintf(why, sizeof(why), "%s", err ? accel_error() : "");
 	while (lacks_room(e, card, err) && !e->opts.strict && left) {
-		if (leave_shared(e, card, ACCEL_REASON_NO_MEMORY, why)) {
-			left = find_mine(e, card);
-		} else if (err != -ENOSPC) {
+		if (err != -ENOSPC) {
 			left = drop_far(e, card);
 		} else {
 			err = room_of(c->dev, &room);
@@ -351,7 +337,8 @@ static void wait_for_others(struct accel_engine *e, uint32_t card)
 		put_off(e, c, -EIO, "it shares them with one that has failed");
 }
 
-int card_load(struct accel_engine *e, uint32_t card)
+/* If that cannot be, some or all of its layers are the CPU's, or it is an error. */
+static int card_load(struct accel_engine *e, uint32_t card)
 {
 	struct card *c = &e->cards[card];
 	int err;
@@ -361,9 +348,8 @@ int card_load(struct accel_engine *e, uint32_t card)
 		return 0;
 	}
 	c->state = CARD_UP;
+	load_card(e);
 	err = load_what_fits(e, card);
-	if (!err)
-		load_card_done(e, card);
 	if (!err || e->opts.strict)
 		return err;
 	if (err != -ENODEV && err != -EIO && err != -EFAULT && err != -ETIME && err != -ECANCELED && err != -EBUSY &&
@@ -375,6 +361,49 @@ int card_load(struct accel_engine *e, uint32_t card)
 	note_fallback(e, err, accel_error());
 	put_off(e, c, err, accel_error());
 	return 0;
+}
+
+/* It has parts of layers that another had no room for; unless it keeps some for one that is to come back. */
+static bool has_idle(const struct accel_engine *e, uint32_t card)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < e->m->n_layers; i++) {
+		if (!e->cards[card].mine[i] || layer_on(&e->layers[i], card))
+			continue;
+		if (e->layers[i].reason != ACCEL_REASON_NO_MEMORY)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+static uint32_t first_idle(const struct accel_engine *e)
+{
+	uint32_t i = 0;
+
+	while (i < e->n_cards && !(e->cards[i].exec && has_idle(e, i)))
+		i++;
+	return i;
+}
+
+/* Those with idle parts a second time, without them; if one has become fuller meanwhile, others have some then. */
+int cards_load(struct accel_engine *e)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; i < e->n_cards && !err; i++)
+		err = card_load(e, i);
+	for (i = first_idle(e); i < e->n_cards && !err; i = first_idle(e)) {
+		struct card *c = &e->cards[i];
+
+		exec_dev_free(c->exec);
+		c->exec = NULL;
+		c->state = CARD_UNUSED;
+		err = card_load(e, i);
+	}
+	return err;
 }
 
 /* ---- coming back ---- */

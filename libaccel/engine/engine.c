@@ -18,6 +18,8 @@
 /* Of weights that go back to a card, with each step: some 10 ms. */
 #define RETURN_BYTES (32u << 20)
 
+OPTS_END(accel_engine_opts, reserved);
+
 int64_t now_ns(void)
 {
 	struct timespec t;
@@ -143,8 +145,8 @@ static int make(struct accel_engine *e, struct accel_dev *const *devs, size_t n)
 		relay_make(e);
 	if (!err && e->shape.members && !relay_of(e))
 		err = cards_cannot_share(e);
-	for (uint32_t i = 0; i < n && !err; i++)
-		err = card_load(e, i);
+	if (!err)
+		err = cards_load(e);
 	if (!err)
 		err = cards_own_cpu(e, -1);
 	if (!err)
@@ -177,6 +179,8 @@ int accel_engine_new(const struct accel_plan *plan, struct accel_dev *const *dev
 	e->n_tokens = e->m->n_tokens;
 	e->shape = *plan_shape(plan);
 	err = opts_read(&e->opts, sizeof(e->opts), opts, "engine options");
+	if (!err)
+		err = opts_zero(e->opts.reserved, "engine options");
 	if (!err && e->opts.threads > MAX_THREADS)
 		err = fail(-EINVAL, "%u threads cannot be had, at most %u can: more than there are CPUs make nothing faster",
 			   e->opts.threads, MAX_THREADS);

@@ -117,6 +117,7 @@ struct loading {
 /* A place in a queue. */
 struct shared_turn {
 	struct shared_turn *next;
+	const struct accel_engine *engine;
 };
 
 struct accel_engine {
@@ -189,10 +190,10 @@ void engine_put(struct accel_engine *e);
 int engine_usable(const struct accel_engine *e);
 
 /* cards.c, with the baton. */
-/* Loads a card's layers; if that cannot be, some or all of them are the CPU's, or it is an error. */
 /* All that the plan wants are given, and know what they are to have. */
 int cards_given(struct accel_engine *e);
-int card_load(struct accel_engine *e, uint32_t card);
+/* Loads layers; those that cannot be are the CPU's, also if others had room for their parts, or it is an error. */
+int cards_load(struct accel_engine *e);
 /* The CPU has those that are on no card; more: and those of this card, -1 = none. */
 int cards_own_cpu(struct accel_engine *e, int32_t more);
 void card_add_stats(struct accel_engine_stats *st, const struct exec_dev *exec);
@@ -250,9 +251,10 @@ const struct relay *relay_of(const struct accel_engine *e);
 
 /* load.c, while the engine is made: progress.  -ECANCELED with a sentence: it was given up. */
 int load_begin(struct accel_engine *e);
-/* Of a card, so far; arg: the engine. */
+/* The next card is loaded. */
+void load_card(struct accel_engine *e);
+/* Of it, so far; arg: the engine. */
 int load_progress(void *arg, uint64_t done);
-void load_card_done(struct accel_engine *e, uint32_t card);
 /* At last: layers on the CPU. */
 int load_cpu(struct accel_engine *e);
 

@@ -55,9 +55,13 @@ int load_progress(void *arg, uint64_t done)
 	return report(e, e->loading.before + done);
 }
 
-void load_card_done(struct accel_engine *e, uint32_t card)
+/* Of what is loaded now: layers that another card had no room for are no longer. */
+void load_card(struct accel_engine *e)
 {
-	e->loading.before += bytes_on(e, card);
+	e->loading.before = 0;
+	for (uint32_t i = 0; i < e->n_cards; i++)
+		if (e->cards[i].exec)
+			e->loading.before += bytes_on(e, i);
 }
 
 /* What cannot be read is found by who asks whether the file is intact; an older kernel reads it later. */
@@ -92,6 +96,7 @@ int load_cpu(struct accel_engine *e)
 {
 	int err = 0;
 
+	load_card(e);
 	for (uint32_t i = 0; i < e->m->n_layers && !err; i++) {
 		const struct layer *l = &e->m->layers[i];
 

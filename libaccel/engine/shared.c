@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "device/transport.h"
 #include "engine.h"
 #include "forks.h"
 
@@ -27,13 +28,13 @@ static bool is_in(uint64_t cards, uint32_t i)
 
 /*
  * Jobs that wait for each other have to run at the same time.  Each processor takes queues in an order of its own, so
- * engines of this process would wait for each other for good: of those that share layers one computes at a time, in the
- * order in which they came.
+ * engines of this process would wait for each other for good: of those that share layers, and have a processor in
+ * common, one computes at a time, in the order in which they came.
  */
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
-	struct shared_turn *first;		/* who has it; then those who wait for it */
+	struct shared_turn *first;	/* those who have it, and those who wait for one before them */
 } turns = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER };
 
 /* Whose turn it was is not there. */
@@ -56,6 +57,36 @@ static bool shares(const struct accel_engine *e)
 		if (e->layers[i].shared)
 			return true;
 	return false;
+}
+
+static const struct accel_dev *used(const struct accel_engine *e, uint32_t card)
+{
+	return accel_plan_device_bytes(e->plan, card) ? e->cards[card].dev : NULL;
+}
+
+/* A processor that was opened twice is the same. */
+static bool is_same(const struct accel_dev *a, const struct accel_dev *b)
+{
+	return a == b || (*a->info.path && !strcmp(a->info.path, b->info.path));
+}
+
+/* As planned: also if one has lost layers, which may come back. */
+static bool have_in_common(const struct accel_engine *a, const struct accel_engine *b)
+{
+	for (uint32_t i = 0; i < a->n_cards; i++)
+		for (uint32_t k = 0; k < b->n_cards && used(a, i); k++)
+			if (used(b, k) && is_same(used(a, i), used(b, k)))
+				return true;
+	return false;
+}
+
+static bool is_its_turn(const struct shared_turn *turn)
+{
+	const struct shared_turn *t = turns.first;
+
+	while (t != turn && !have_in_common(t->engine, turn->engine))
+		t = t->next;
+	return t == turn;
 }
 
 static void take_out(struct shared_turn *turn)
@@ -91,8 +122,8 @@ int shared_begin(struct accel_engine *e)
 	while (*at)
 		at = &(*at)->next;
 	*at = &e->waits;
-	e->waits.next = NULL;
-	while (turns.first != &e->waits && !stopped) {
+	e->waits = (struct shared_turn) { .engine = e };
+	while (!is_its_turn(&e->waits) && !stopped) {
 		wait_a_little();
 		stopped = engine_is_stopped(e);
 	}

@@ -138,6 +138,9 @@ int step_compute(struct accel_engine *e, struct accel_step *step)
 
 /* ---- making steps ---- */
 
+OPTS_END(accel_input, reserved);
+OPTS_END(accel_step_opts, deadline_ns);
+
 static int check_input(const struct accel_engine *e, const struct accel_input *in, size_t i)
 {
 	const uint32_t most = e->n_vocab < OCTANS_MAX_TOPK ? e->n_vocab : OCTANS_MAX_TOPK;

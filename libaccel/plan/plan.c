@@ -14,6 +14,8 @@
 #include "opts.h"
 #include "stream.h"
 
+OPTS_END(accel_devinfo, reserved);
+
 const char *accel_reason_name(enum accel_reason reason)
 {
 	static const char *const names[] = {
@@ -508,17 +510,19 @@ uint32_t plan_shrink(const struct accel_plan *p, struct accel_layer *layers, uin
 	bool *mine = calloc(n, sizeof(*mine));
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (layers[i].device != (int32_t)device)
+		if (!layer_on(&layers[i], device))
 			continue;
-		if (mine)
+		if (mine) {
 			left += mine[i] = true;
-		else
-			decide(&layers[i], ACCEL_REASON_NO_MEMORY, "there was no memory to place it anew");
+			continue;
+		}
+		layers[i].shared = 0;
+		decide(&layers[i], ACCEL_REASON_NO_MEMORY, "there was no memory to place it anew");
 	}
 	while (left) {
 		uint32_t i;
 
-		footprint_of(&f, p->m, &p->shape, mine, p->streams, layers, NULL, NULL);
+		footprint_of(&f, plan_view(p, device), &p->shape, mine, p->streams, layers, NULL, NULL);
 		if (f.bytes <= room)
 			break;
 		/* a buffer may end behind the last of them */
@@ -530,6 +534,7 @@ uint32_t plan_shrink(const struct accel_plan *p, struct accel_layer *layers, uin
 				continue;
 			mine[k] = false;
 			left--;
+			layers[k].shared = 0;
 			set_weights(p, &layers[k], ACCEL_WEIGHTS_CARD);
 			decide(&layers[k], ACCEL_REASON_NO_MEMORY, "%s was fuller when it was loaded than when it was planned: %llu KiB were left",
 			       name, (unsigned long long)room / 1024);

@@ -16,8 +16,8 @@ const struct accel_model *plan_view(const struct accel_plan *plan, uint32_t i);
 /* [n_layers], as placed. */
 const struct accel_layer *plan_layers(const struct accel_plan *plan);
 /*
- * A card has less room than was planned: takes layers of that processor off layers[n_layers] until
- * what is left has room bytes, or until there is none.  Returns how many are left.
+ * A card has less room than was planned: takes layers of that processor, and with them other processors' parts
+ * of them, off layers[n_layers] until what is left has room bytes, or until there is none.  Returns how many are left.
  */
 uint32_t plan_shrink(const struct accel_plan *plan, struct accel_layer *layers, uint32_t device,
 		     const char *name, uint64_t room);

@@ -17,6 +17,8 @@
 #define CHECKPOINTS 6u
 #define MAX_CHECKPOINTS 1024u
 
+OPTS_END(accel_plan_opts, reserved);
+
 static int check_kv_type(const struct accel_plan *p, enum accel_kv_type type)
 {
 	if ((unsigned int)type > ACCEL_KV_Q8_0)
@@ -134,6 +136,8 @@ int plan_read_opts(struct planner *pl, const struct accel_plan_opts *opts)
 	struct shape *s = &pl->p->shape;
 	int err = opts_read(o, sizeof(*o), opts, "plan options");
 
+	if (!err)
+		err = opts_zero(o->reserved, "plan options");
 	if (err)
 		return err;
 	s->ctx = o->ctx ? o->ctx : m->n_ctx_train < DEFAULT_CTX ? m->n_ctx_train : DEFAULT_CTX;

@@ -22,6 +22,8 @@
 #define PENALTY_LAST 64
 #define PENALTY_MOST (1u << 20)
 
+OPTS_END(accel_sampler_opts, reserved);
+
 struct candidate {
 	float logit;
 	int32_t id;
@@ -98,6 +100,8 @@ int accel_sampler_new(const struct accel_sampler_opts *opts, struct accel_sample
 
 	*out = NULL;
 	rc = opts_read(&o, sizeof(o), opts, "options of a sampler");
+	if (!rc)
+		rc = opts_zero(o.reserved, "options of a sampler");
 	if (!rc)
 		rc = check(&o);
 	if (rc)

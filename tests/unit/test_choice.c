@@ -60,10 +60,12 @@ static struct accel_devinfo card(int kind, uint32_t percent)
 	return info;
 }
 
-static struct accel_plan *plan_on(const struct accel_devinfo *cards, uint32_t n, const uint32_t *places)
+static struct accel_plan *plan_split(const struct accel_devinfo *cards, uint32_t n, const uint32_t *places,
+				     enum accel_split split)
 {
 	const struct accel_plan_opts o = {
 		.sz = sizeof(o), .ctx = 256, .batch = 32, .places = places, .n_places = places ? 2 + 2 * shape.blocks : 0,
+		.split = split,
 	};
 	const struct accel_devinfo *list[MOST];
 	struct accel_plan *p;
@@ -73,6 +75,11 @@ static struct accel_plan *plan_on(const struct accel_devinfo *cards, uint32_t n,
 	if (accel_plan_new(m, list, n, &o, &p))
 		printf("# %s\n", accel_error());
 	return p;
+}
+
+static struct accel_plan *plan_on(const struct accel_devinfo *cards, uint32_t n, const uint32_t *places)
+{
+	return plan_split(cards, n, places, ACCEL_SPLIT_AUTO);
 }
 
 static uint32_t layers_on(const struct accel_plan *p, int32_t device)
@@ -191,6 +198,34 @@ static void test_three(void)
 	ok(!worse, "of three, too");
 }
 
+/* Who shares a layer, each by where it was in the first order. */
+static uint32_t sharers(const struct accel_plan *p, const uint32_t *order)
+{
+	uint32_t to = 0;
+
+	for (uint32_t k = 0; k < MOST; k++)
+		to |= (uint32_t)(layer(p, 2).shared >> k & 1) << order[k];
+	return to;
+}
+
+/* Whatever the order in which they are given, the same share. */
+static void test_shared(const struct accel_devinfo *cards, enum accel_split split, uint32_t who, const char *what)
+{
+	static const uint32_t orders[6][MOST] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+	double first = 0;
+
+	for (int i = 0; i < 6; i++) {
+		const struct accel_devinfo list[MOST] = { cards[orders[i][0]], cards[orders[i][1]], cards[orders[i][2]] };
+		struct accel_plan *p = plan_split(list, MOST, NULL, split);
+		const double takes = plan_takes(p);
+
+		first = first ? first : takes;
+		ok(sharers(p, orders[i]) == who && takes < first * 1.001 && takes > first * 0.999,
+		   "%s, as %u %u %u: %x share, %g s", what, orders[i][0], orders[i][1], orders[i][2], sharers(p, orders[i]), takes);
+		accel_plan_free(p);
+	}
+}
+
 int main(void)
 {
 	const char *const names[MOST] = { "octans-1", "octans-e", "octans-s" };
@@ -210,6 +245,14 @@ int main(void)
 	test_rest();
 	test_any();
 	test_three();
+	test_shared((struct accel_devinfo [MOST]) { card(2, 120), card(1, 120), card(1, 120) }, ACCEL_SPLIT_AUTO, 6,
+		    "a slow one and two that are faster");
+	test_shared((struct accel_devinfo [MOST]) { card(0, 15), card(1, 120), card(1, 120) }, ACCEL_SPLIT_AUTO, 6,
+		    "a fast one that is too small");
+	test_shared((struct accel_devinfo [MOST]) { card(0, 15), card(1, 120), card(1, 120) }, ACCEL_SPLIT_TENSOR, 6,
+		    "told to share, a fast one that is too small");
+	test_shared((struct accel_devinfo [MOST]) { card(2, 120), card(1, 120), card(1, 120) }, ACCEL_SPLIT_TENSOR, 6,
+		    "told to share, one that is too slow to have a part");
 	accel_model_free(m);
 	return done();
 }

@@ -121,6 +121,9 @@ static void test_options(void)
 		struct accel_plan_opts o;
 		uint64_t more[4];
 	} later = { .o = { .sz = sizeof(later), .ctx = 77 } };
+	struct accel_engine_opts eo = { .sz = sizeof(eo), .reserved = 1 };
+	struct accel_plan_opts o = { .sz = sizeof(o) };
+	struct accel_engine *engine;
 	size_t sz = sizeof(sz);
 	struct accel_plan_info info = { 0 };
 	struct accel_plan *plan;
@@ -136,6 +139,11 @@ static void test_options(void)
 	accel_plan_free(plan);
 	later.o.sz = 0;
 	ok(accel_plan_new(model, NULL, 0, &later.o, &plan) == -EINVAL && !plan, "%s", accel_error());
+	o.reserved = 1;
+	ok(accel_plan_new(model, NULL, 0, &o, &plan) == -EINVAL && !plan, "%s", accel_error());
+	ok(!accel_plan_new(model, NULL, 0, NULL, &plan) && accel_engine_new(plan, NULL, 0, &eo, &engine) == -EINVAL && !engine,
+	   "%s", accel_error());
+	accel_plan_free(plan);
 }
 
 /* More jobs than one call takes: none becomes larger for that, and a step is some calls. */

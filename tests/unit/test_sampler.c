@@ -392,7 +392,7 @@ static void test_refused(void)
 		{ .temperature = NAN },	  { .top_p = -INFINITY },
 		{ .top_p = NAN },	  { .min_p = INFINITY },
 		{ .repeat = -1 },	  { .frequency = NAN },
-		{ .presence = INFINITY }, { .penalty_last = 1u << 30 },
+		{ .presence = INFINITY }, { .penalty_last = 1u << 30 }, { .reserved = 1 },
 	};
 	struct {
 		struct accel_sampler_opts o;

@@ -223,6 +223,36 @@ static void test_bits(const struct subject *s, uint32_t n, const char *spec)
 	}
 }
 
+/* Takes what is free of a processor, but for so much. */
+static struct accel_bo *fill(struct accel_dev *dev, uint64_t but)
+{
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	struct accel_bo *bo = NULL;
+
+	ok(!accel_dev_info(dev, &info) &&
+	   !accel_bo_new(dev, info.memory_size - info.memory_used - but, ACCEL_BO_DEVICE, "full", &bo), "%s is full", info.name);
+	return bo;
+}
+
+/* Those that share need not be the first. */
+static void test_apart(const struct subject *s)
+{
+	struct group g = group_open(s, 3, SIM, 0, NULL);
+	struct accel_bo *bo = fill(g.dev[0], 64 << 10);
+	uint32_t there = 0;
+	bool same = false;
+
+	ok(!group_start(&g, (struct accel_engine_opts) { .strict = true }) && count_shared(&g, true) == s->shares, "%s", s->name);
+	for (uint32_t i = 1; i < s->info.n_layers; i++)
+		there += layer_now(&g, i).device == 1 && !(layer_now(&g, i).shared & ~6ull);
+	ok(there + 1 == s->info.n_layers && !accel_plan_device_bytes(g.plan, 0), "%u layers on the second and the third", there);
+	ok(!eval(&g, 0, 0, LENGTH, &same) && same, "a prompt");
+	accel_seq_trim(g.seq[0], 0);
+	ok(eval_all(&g) && same_top(&g), "and several sequences");
+	accel_bo_free(bo);
+	group_stop(&g);
+}
+
 /* Kinds for which it is made are shared, the others say why they are not. */
 static void test_plan(const struct subject *s)
 {
@@ -458,21 +488,82 @@ static void test_neighbours(const struct subject *s)
 		accel_close(g.dev[i]);
 }
 
-/* Another program takes what was free: what is shared is then the CPU's, whoever had no room. */
-static void test_no_room(const struct subject *s)
+static uint64_t used_of(struct accel_dev *dev)
 {
-	struct group g = group_open(s, 2, "sim:rings=1,threads=1,local=64M", 0, NULL);
 	struct accel_devinfo info = { .sz = sizeof(info) };
-	struct accel_bo *bo = NULL;
-	bool same;
 
-	ok(!group_plan(&g) && count_shared(&g, false) && !accel_dev_info(g.dev[1], &info) &&
-	   !accel_bo_new(g.dev[1], info.memory_size - info.memory_used - (64 << 10), ACCEL_BO_DEVICE, "full", &bo),
-	   "one becomes full");
-	ok(!group_engine(&g, (struct accel_engine_opts) { .retry_ms = 0 }) && !count_shared(&g, true) &&
-	   layer_now(&g, 1).device < 0 && layer_now(&g, 1).reason == ACCEL_REASON_NO_MEMORY, "%s",
-	   layer_now(&g, 1).detail);
+	return accel_dev_info(dev, &info) ? 0 : info.memory_used;
+}
+
+/* Bytes for what a processor computes now. */
+static uint64_t needs(const struct group *g, uint32_t card)
+{
+	const uint32_t n = g->s->info.n_layers;
+	struct accel_layer how[64];
+	bool mine[64];
+	struct footprint f;
+
+	for (uint32_t i = 0; i < n && n <= 64; i++) {
+		how[i] = layer_now(g, i);
+		mine[i] = layer_on(&how[i], card);
+	}
+	footprint_of(&f, plan_view(g->plan, card), plan_shape(g->plan), mine, plan_streams(g->plan), how, NULL, NULL);
+	return f.bytes;
+}
+
+struct told {
+	uint64_t done, total;
+	bool good;
+};
+
+static int hear(void *arg, uint64_t done, uint64_t total)
+{
+	struct told *t = arg;
+
+	t->good = t->good && done >= t->done && done <= total;
+	t->done = done;
+	t->total = total;
+	return 0;
+}
+
+/* Another program takes what was free, but for some of it: layers that had no room are the CPU's, and of those nobody
+ * has a part any more. */
+static void test_no_room(const struct subject *s, uint32_t n, uint32_t full, uint32_t percent)
+{
+	struct told told = { .good = true };
+	struct group g = group_open(s, n, SIM, 0, NULL);
+	uint64_t before[CARDS];
+	struct accel_bo *bo;
+	uint32_t planned, shared, left = 0;
+	bool same, good = true;
+	char reply[256];
+
+	ok(!group_plan(&g), "%s: of %u processors number %u has room for %u %%", s->name, n, full, percent);
+	planned = count_shared(&g, false);
+	bo = fill(g.dev[full], 4096 + accel_plan_device_bytes(g.plan, full) / 100 * percent / 4096 * 4096);
+	for (uint32_t i = 0; i < n; i++)
+		before[i] = used_of(g.dev[i]);
+	ok(!group_engine(&g, (struct accel_engine_opts) { .retry_ms = 1, .progress = hear, .progress_arg = &told }),
+	   "an engine");
+	shared = count_shared(&g, true);
+	for (uint32_t i = 1; i < s->info.n_layers; i++)
+		left += layer_now(&g, i).shared || layer_now(&g, i).reason == ACCEL_REASON_NO_MEMORY;
+	ok(percent ? shared && shared < planned : !shared, "%u of %u layers are shared: %s", shared, planned,
+	   layer_now(&g, s->info.n_layers - 1).detail);
+	ok(left >= planned && stats(&g).fallbacks == 1, "the others say why not: %s", stats(&g).fallback_reason);
+	for (uint32_t i = 0; i < n; i++)
+		ok(used_of(g.dev[i]) - before[i] == needs(&g, i), "%u has %llu bytes, for %llu that it computes with", i,
+		   (unsigned long long)(used_of(g.dev[i]) - before[i]), (unsigned long long)needs(&g, i));
+	ok(told.good && told.done == told.total, "%llu of %llu bytes were loaded", (unsigned long long)told.done,
+	   (unsigned long long)told.total);
 	ok(!eval(&g, 0, 0, LENGTH, &same) && same, "and computed");
+	accel_dev_control(g.dev[n - 1], "fault 0", reply, sizeof(reply));
+	for (uint32_t i = 0; i < LENGTH; i++) {
+		good = good && !eval(&g, 1, i, 1, &same) && same;
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	}
+	ok(good && count_shared(&g, true) == shared && stats(&g).returns == (shared != 0),
+	   "one that fails comes back to %u layers: %u returns", count_shared(&g, true), stats(&g).returns);
 	accel_bo_free(bo);
 	group_stop(&g);
 }
@@ -623,6 +714,38 @@ static void test_stopped(const struct subject *s)
 		accel_close(g.dev[i]);
 }
 
+/* Who has none of the processors that another waits for does not wait for its turn; two ways to one are the same. */
+static void test_others(const struct subject *s, bool same_path)
+{
+	struct neighbour n[2] = { { .g = group_open(s, 2, SIM, 0, NULL) }, { .g = group_open(s, 2, SIM, 0, NULL) } };
+	struct accel_step_opts o = { .sz = sizeof(o), .deadline_ns = 0 };
+	struct accel_step *step = NULL;
+	struct accel_input in;
+	char reply[256];
+	pthread_t t;
+	int err;
+
+	for (int i = 0; i < 2; i++) {
+		if (same_path)
+			snprintf(n[i].g.dev[i]->info.path, sizeof(n[i].g.dev[i]->info.path), "/dev/accel/accel0");
+		ok(!group_start(&n[i].g, (struct accel_engine_opts) { .strict = true }), "engine %d", i);
+	}
+	accel_dev_control(n[0].g.dev[1], "slow ring 0 20000", reply, sizeof(reply));
+	pthread_create(&t, NULL, take_long, &n[0]);
+	nanosleep(&(struct timespec) { .tv_nsec = 100000000 }, NULL);
+	in = input(&n[1].g, 1, 0, 1, ACCEL_WANT_ALL);
+	o.deadline_ns = now_ns() + (same_path ? 100000000 : 1000000000);
+	err = accel_step_run(n[1].g.engine, &in, 1, &o, &step);
+	ok(err == (same_path ? -ETIMEDOUT : 0) && (err || same_rows(s, 1, 0, accel_step_logits(step, 0, NULL), 1)),
+	   "beside one that is slow: %d", err);
+	accel_step_free(step);
+	accel_dev_control(n[0].g.dev[1], "slow ring 0 0", reply, sizeof(reply));
+	pthread_join(t, NULL);
+	ok(n[0].good, "which goes on");
+	for (int i = 0; i < 2; i++)
+		group_stop(&n[i].g);
+}
+
 /* Told to share, a plan that does not says why. */
 static void test_not_shared(const struct subject *s)
 {
@@ -758,8 +881,17 @@ int main(void)
 		for (uint32_t faulty = 0; faulty < n; faulty++)
 			test_fails_at_first(&subjects[0], n, faulty);
 	test_stopped(&subjects[0]);
+	for (int i = 0; i < 2; i++)
+		test_others(&subjects[0], i);
 	test_not_shared(&subjects[0]);
-	test_no_room(&subjects[0]);
+	test_apart(&subjects[0]);
+	test_apart(&subjects[3]);
+	for (uint32_t n = 2; n < 4; n++)
+		for (uint32_t full = 0; full < n; full++) {
+			test_no_room(&subjects[0], n, full, 0);
+			test_no_room(&subjects[0], n, full, 75);
+		}
+	test_no_room(&subjects[3], 2, 1, 75);
 	for (int i = 0; i < 4; i++)
 		test_no_relay(&subjects[0], i % 2, i / 2);
 	test_kept(&subjects[0], ACCEL_KV_F16);

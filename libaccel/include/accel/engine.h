@@ -50,6 +50,7 @@ struct accel_engine_opts {
 	void *progress_arg;	/* the caller's */
 	uint32_t retry_ms;	/* after a failure the processor is tried again after this time, doubled
 				 * each time that it fails; 0 = 1000, UINT32_MAX = never */
+	uint32_t reserved;	/* zero */
 };
 
 /*

@@ -203,7 +203,9 @@ enum accel_stream {
 	ACCEL_STREAM_ALWAYS,		/* all that may: for measurements, and tests */
 };
 
-/* How are layers divided among several processors?  It changes no bit of a result. */
+/* How are layers divided among several processors?  It changes no bit of a result.  Who shares does
+ * not depend on the order in which the caller has them: those that have room for a part, and of them, where that is
+ * better, not the slowest. */
 enum accel_split {
 	ACCEL_SPLIT_AUTO = 0,		/* as a prompt and an answer are foretold to be done soonest */
 	ACCEL_SPLIT_LAYER,		/* each layer is on one of them */
@@ -241,6 +243,7 @@ struct accel_plan_opts {
 	uint64_t max_device_bytes;	/* of on-card memory of each processor; what has no room goes to the
 					 * next, or to the CPU.  0 = all that is free */
 	enum accel_split split;		/* where places are ACCEL_PLACE_ANY for all layers */
+	uint32_t reserved;		/* zero */
 };
 
 struct accel_layer {

@@ -156,6 +156,7 @@ struct accel_sampler_opts {
 	 * token is among them, and presence are subtracted. */
 	double repeat, frequency, presence;
 	uint32_t penalty_last;	/* 0 = 64 */
+	uint32_t reserved;	/* zero */
 };
 
 /* llama.cpp's defaults: temperature 0.8, top_k 40, top_p 0.95, min_p 0.05, repeat 1, penalty_last
