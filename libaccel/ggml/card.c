@@ -242,7 +242,8 @@ static bool on_card(const struct region *r)
 
 void region_set_ahead(struct region *r, uint64_t offset, uint64_t size, bool ahead)
 {
-	uint64_t bit = offset / 2, end = (offset + size + 1) / 2;
+	/* half a bit is no reason to forget it */
+	uint64_t bit = (offset + !ahead) / 2, end = (offset + size + ahead) / 2;
 
 	r->some_ahead |= r->ahead && ahead;
 	while (r->some_ahead && bit < end) {
@@ -320,7 +321,8 @@ void region_read(struct region *r, uint64_t offset, void *data, uint64_t size)
 		return;
 	}
 	memset(data, 0xff, size);	/* no number, of any type */
-	if (!atomic_exchange(&r->card->damaged, true))
+	if (!r->damaged)
 		ggml_log_internal(GG_LOG_ERROR, "%s: a result that was left on the card went with it: who reads it finds no numbers, and the next graph fails\n",
 				  r->card->name);
+	r->damaged = true;
 }

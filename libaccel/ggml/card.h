@@ -26,7 +26,6 @@ struct card {
 	struct accel_vm *vm;
 	uint64_t next_va;
 	atomic_bool lost;		/* it has failed: the CPU computes, and nothing on the card is touched */
-	atomic_bool damaged;		/* somebody was given something in place of what went with it */
 	struct accel_bo *mark_bo;	/* on the card: a word that says that its memory is what it was */
 	const volatile uint64_t *mark;
 	atomic_ulong regions;		/* made so far */
@@ -45,6 +44,7 @@ struct region {
 	uint8_t *map;		/* the card's, in this process; the same as host in host memory of ours */
 	uint64_t *ahead;	/* a bit for two bytes: the card's are newer than the copy's */
 	bool some_ahead;	/* has ever been so */
+	bool damaged;		/* somebody was given something in place of what went with the card */
 	uint64_t va, size;
 	uint64_t id;		/* no other region ever has it */
 };
@@ -72,7 +72,7 @@ struct region *region_new(struct card *c, uint64_t size, enum region_kind kind, 
 void region_free(struct region *r);
 void region_write(struct region *r, uint64_t offset, const void *data, uint64_t size);
 void region_fill(struct region *r, uint64_t offset, uint8_t value, uint64_t size);
-/* What ggml or a graph has put there last; ones where that is gone, after which the next graph fails. */
+/* What ggml or a graph has put there last; ones where that is gone, after which the next graph that has to do with r fails. */
 void region_read(struct region *r, uint64_t offset, void *data, uint64_t size);
 /* The copy's bytes are made to be those.  False: they went with the card. */
 bool region_fetch(struct region *r, uint64_t offset, uint64_t size);

@@ -38,8 +38,7 @@ struct plan {
 	struct fix *fixes;
 	struct keep *keeps;
 	struct span *spans;
-	uint8_t *kept;		/* keeps' bytes, before it is known that they are the card's */
-	uint64_t kept_size;
+	uint64_t kept_size;	/* of the keeps' bytes */
 	void *on_cpu;		/* the same stream with addresses of this process, NULL: not yet */
 	uint64_t stream, size;	/* where it is in the arena; bytes */
 	uint64_t data;		/* likewise of its data */
@@ -54,6 +53,8 @@ struct graphs {
 	uint64_t streams_used, data_used;
 	struct plan *plans[MOST_PLANS];
 	uint32_t n_plans;
+	uint8_t *kept;		/* keeps' bytes of any plan, before it is known that they are the card's */
+	uint64_t kept_room;
 	uint8_t *key;		/* of the graph that is computed */
 	size_t key_size, key_room;
 	uint8_t *masks;		/* [n_masks] of it */
@@ -199,7 +200,6 @@ static void plan_free(struct plan *p)
 	free(p->fixes);
 	free(p->keeps);
 	free(p->spans);
-	free(p->kept);
 	free(p->on_cpu);
 	free(p);
 }
@@ -211,16 +211,24 @@ static void forget_all(struct graphs *g)
 	g->streams_used = g->data_used = 0;
 }
 
-static bool all_ours(const struct ggml_tensor *t)
+static bool is_on(const struct card *c, const struct ggml_tensor *t)
+{
+	const struct region *r = region_of(t);
+
+	return r && r->card == c;
+}
+
+/* Addresses of another card's memory mean something else here. */
+static bool all_ours(const struct card *c, const struct ggml_tensor *t)
 {
 	for (int i = 0; i < GG_SRCS; i++)
-		if (t->src[i] && !region_of(t->src[i]))
+		if (t->src[i] && !is_on(c, t->src[i]))
 			return false;
-	return region_of(t);
+	return is_on(c, t);
 }
 
 /* All of the graph's nodes; its stream is at base, NULL: it is only counted.  In each pass the fixes are the same. */
-static int record_nodes(struct rec *r, struct ggml_cgraph *graph)
+static int record_nodes(const struct card *c, struct rec *r, struct ggml_cgraph *graph)
 {
 	const int n = ggml_graph_n_nodes(graph);
 
@@ -233,7 +241,7 @@ static int record_nodes(struct rec *r, struct ggml_cgraph *graph)
 		if (!op)
 			return fail(-EINVAL, "the operation %s of \"%s\" is none of this backend's", ggml_op_name(t->op),
 				    t->name);
-		if (!all_ours(t))
+		if (!all_ours(c, t))
 			return fail(-EINVAL, "the operation %s of \"%s\" has an operand in memory of another backend",
 				    ggml_op_name(t->op), t->name);
 		r->scratch_used = 0;
@@ -322,7 +330,7 @@ static void *record_to(struct graphs *g, struct plan *p, bool on_cpu, struct ggm
 		return NULL;
 	}
 	r = rec_for(g, p, on_cpu, stream);
-	if (record_nodes(&r, graph)) {
+	if (record_nodes(g->card, &r, graph)) {
 		free(stream);
 		return NULL;
 	}
@@ -360,13 +368,33 @@ static uint64_t offset_in(const struct region *r, const struct ggml_tensor *t)
 	return (uint64_t)((uint8_t *)t->data - r->host);
 }
 
-static struct keep keep_of(const struct ggml_tensor *t)
+static bool lies_in(const struct ggml_tensor *t, const struct ggml_tensor *root)
+{
+	return (uint8_t *)t->data >= (uint8_t *)root->data && (uint8_t *)t->data < (uint8_t *)root->data + ggml_nbytes(root);
+}
+
+/* By a view of what no node of the graph made. */
+static bool is_written(struct ggml_cgraph *graph, const struct ggml_tensor *what)
+{
+	const int n = ggml_graph_n_nodes(graph);
+
+	for (int i = 0; i < n; i++) {
+		const struct ggml_tensor *t = ggml_graph_node(graph, i);
+
+		if (!root_of(t)->op && lies_in(what, root_of(t)) && is_computed(t))
+			return true;
+	}
+	return false;
+}
+
+static struct keep keep_of(struct ggml_cgraph *graph, const struct ggml_tensor *t)
 {
 	const struct ggml_tensor *ids = strcmp(ggml_op_name(t->op), "SET_ROWS") ? NULL : t->src[1];
 	struct keep k = { .region = region_of(t), .size = ggml_nbytes(t) };
 
 	k.at = offset_in(k.region, t);
-	if (ids && !ids->op && ids->ne[1] == 1 && ids->ne[2] == 1 && t->ne[2] == 1 && t->ne[3] == 1) {
+	if (ids && !ids->op && ids->ne[1] == 1 && ids->ne[2] == 1 && t->ne[2] == 1 && t->ne[3] == 1 &&
+	    !is_written(graph, ids)) {
 		k.ids = given(ids);
 		k.rows = (uint64_t)t->ne[1];
 		k.row_bytes = t->nb[1];
@@ -400,7 +428,7 @@ static void list_results(struct plan *p, struct ggml_cgraph *graph)
 			p->spans[p->n_spans++] = (struct span) { r, offset_in(r, t), ggml_nbytes(t) };
 			continue;
 		}
-		p->keeps[p->n_keeps] = keep_of(t);
+		p->keeps[p->n_keeps] = keep_of(graph, t);
 		p->kept_size += keep_size(&p->keeps[p->n_keeps++]);
 	}
 }
@@ -418,10 +446,10 @@ static bool piece(const struct keep *k, int64_t i, uint64_t *at)
 	return row >= 0 && (uint64_t)row < k->rows;
 }
 
-/* From the card to p->kept, or from there to the copies. */
-static void move_kept(struct plan *p, bool to_copies)
+/* From the card to g->kept, or from there to the copies. */
+static void move_kept(const struct graphs *g, const struct plan *p, bool to_copies)
 {
-	uint8_t *kept = p->kept;
+	uint8_t *kept = g->kept;
 
 	for (uint32_t i = 0; i < p->n_keeps; i++) {
 		const struct keep *k = &p->keeps[i];
@@ -439,14 +467,14 @@ static void move_kept(struct plan *p, bool to_copies)
 }
 
 /* What lasts is in the copies; or nothing is, and the card is gone. */
-static int keep_all(const struct graphs *g, struct plan *p)
+static int keep_all(const struct graphs *g, const struct plan *p)
 {
-	move_kept(p, false);
+	move_kept(g, p, false);
 	if (!card_is_there(g->card))
 		return -ENODEV;
 	for (uint32_t i = 0; i < p->n_spans; i++)
 		region_set_ahead(p->spans[i].region, p->spans[i].at, p->spans[i].size, true);
-	move_kept(p, true);
+	move_kept(g, p, true);
 	return 0;
 }
 
@@ -492,25 +520,32 @@ static int put_stream(struct graphs *g, struct plan *p, struct ggml_cgraph *grap
 	return err;
 }
 
-static bool lies_in(const struct ggml_tensor *t, const struct ggml_tensor *root)
-{
-	return (uint8_t *)t->data >= (uint8_t *)root->data && (uint8_t *)t->data < (uint8_t *)root->data + ggml_nbytes(root);
-}
-
 /* Fixes are filled in before a graph runs: not from what it writes over. */
 static int check_fixes(const struct rec *r, struct ggml_cgraph *graph)
 {
-	const int n = ggml_graph_n_nodes(graph);
+	for (uint32_t k = 0; k < r->n_fixes; k++)
+		for (int j = 0; j < GG_SRCS; j++) {
+			const struct ggml_tensor *src = &r->fixes[k].src[j];
 
-	for (int i = 0; i < n; i++) {
-		const struct ggml_tensor *t = ggml_graph_node(graph, i), *root = root_of(t);
+			if (src->data && src->buffer && is_written(graph, src))
+				return fail(-EINVAL, "\"%s\", which the graph needs beforehand, is written by it",
+					    src->name);
+		}
+	return 0;
+}
 
-		for (uint32_t k = 0; k < r->n_fixes && is_computed(t) && !root->op; k++)
-			for (int j = 0; j < GG_SRCS; j++)
-				if (r->fixes[k].src[j].data && r->fixes[k].src[j].buffer && lies_in(&r->fixes[k].src[j], root))
-					return fail(-EINVAL, "\"%s\", which the graph needs beforehand, is written by it",
-						    root->name);
-	}
+static int make_room_to_keep(struct graphs *g, uint64_t size)
+{
+	uint8_t *kept;
+
+	if (size <= g->kept_room)
+		return 0;
+	kept = malloc(size);
+	if (!kept)
+		return fail(-ENOMEM, "no memory for a graph's results");
+	free(g->kept);
+	g->kept = kept;
+	g->kept_room = size;
 	return 0;
 }
 
@@ -519,7 +554,7 @@ static struct plan *record_graph(struct graphs *g, struct ggml_cgraph *graph)
 	struct rec count = { .r.group = -1, .masks = g->masks };
 	struct plan *p = NULL;
 
-	if (!record_nodes(&count, graph) && !check_fixes(&count, graph) && !make_room(g, &count))
+	if (!record_nodes(g->card, &count, graph) && !check_fixes(&count, graph) && !make_room(g, &count))
 		p = plan_new(g, &count, ggml_graph_n_nodes(graph));
 	if (!p) {
 		free(count.fixes);
@@ -530,10 +565,7 @@ static struct plan *record_graph(struct graphs *g, struct ggml_cgraph *graph)
 	p->fixes = count.fixes;
 	p->n_fixes = count.n_fixes;
 	list_results(p, graph);
-	p->kept = malloc(p->kept_size + 1);
-	if (!p->kept)
-		fail(-ENOMEM, "no memory for a graph's results");
-	if (!p->kept || put_stream(g, p, graph)) {
+	if (make_room_to_keep(g, p->kept_size) || put_stream(g, p, graph)) {
 		plan_free(p);
 		return NULL;
 	}
@@ -555,6 +587,9 @@ static void write_fixes(struct graphs *g, const struct plan *p)
 		if (!atomic_load(&g->card->lost))
 			memcpy(g->data->map + at, g->data->host + at, f->size);
 	}
+	for (uint32_t i = 0; i < p->n_keeps; i++)	/* later the graph may have put something else there */
+		if (p->keeps[i].ids.data)
+			content(&p->keeps[i].ids);
 }
 
 /* This process or machine lacks something just now, of which the processor knows nothing. */
@@ -666,10 +701,39 @@ static int run_on_cpu(struct graphs *g, struct plan *p, struct ggml_cgraph *grap
 	return err;
 }
 
+static bool take_damage(const struct ggml_tensor *t)
+{
+	struct region *r = region_of(t);
+	const bool damaged = r->damaged;
+
+	if (damaged)
+		r->damaged = false;
+	return damaged;
+}
+
+/* Was somebody given something in place of what was lost with memory that this graph has to do with?  Once. */
+static bool is_damaged(struct ggml_cgraph *graph)
+{
+	const int n = ggml_graph_n_nodes(graph);
+	bool damaged = false;
+
+	for (int i = 0; i < n; i++) {
+		const struct ggml_tensor *t = ggml_graph_node(graph, i);
+
+		if (!is_computed(t))
+			continue;
+		damaged |= take_damage(t);
+		for (int k = 0; k < GG_SRCS; k++)
+			if (t->src[k])
+				damaged |= take_damage(t->src[k]);
+	}
+	return damaged;
+}
+
 static int run(struct graphs *g, struct plan *p, struct ggml_cgraph *graph)
 {
 	write_fixes(g, p);
-	if (atomic_exchange(&g->card->damaged, false))
+	if (atomic_load(&g->card->lost) && is_damaged(graph))
 		return fail(-EIO, "something of it was left on %s, and went with it", g->card->name);
 	if (!atomic_load(&g->card->lost)) {
 		int err = run_on_card(g, p);
@@ -725,6 +789,7 @@ void graphs_free(struct graphs *g)
 	region_free(g->streams);
 	region_free(g->data);
 	region_free(g->scratch);
+	free(g->kept);
 	free(g->key);
 	free(g->masks);
 	free(g);

@@ -166,14 +166,25 @@ static struct ref one_plane(struct ref t, uint64_t i2, uint64_t i3)
 	return t;
 }
 
+/* ggml may want the result where the mask is. */
+static struct ref copied(struct rec *r, struct ref mask)
+{
+	struct ref s = scratch_like(r, mask.ne);
+
+	copy_ref(r, s, mask);
+	return s;
+}
+
 static void record_soft_max(struct rec *r, const struct ggml_tensor *t)
 {
 	const float imm[4] = { param_f32(t, 0), 0 }, max_bias = param_f32(t, 1);
 	struct ref dst = ref_of(r, t), mask, sinks;
+	uint64_t was;
 
-	map_ref(r, OCTANS_MAP_AFFINE, imm, dst, ref_of(r, t->src[0]), NULL);
 	if (t->src[1])
-		mask = ref_of(r, t->src[1]);
+		mask = t->src[1]->data == t->data ? copied(r, ref_of(r, t->src[1])) : ref_of(r, t->src[1]);
+	was = r->scratch_used;
+	map_ref(r, OCTANS_MAP_AFFINE, imm, dst, ref_of(r, t->src[0]), NULL);
 	if (t->src[2])
 		sinks = ref_of(r, t->src[2]);
 	for (uint64_t i3 = 0; i3 < dst.ne[3] && (t->src[1] || t->src[2]); i3++)
@@ -181,7 +192,7 @@ static void record_soft_max(struct rec *r, const struct ggml_tensor *t)
 			struct ref x = one_plane(dst, i2, i3);
 
 			if (t->src[1]) {
-				r->scratch_used = 0;
+				r->scratch_used = was;
 				add_mask(r, x, mask_plane(r, &mask, dst.ne[1], i2, i3), max_bias, dst.ne[2], i2);
 			}
 			if (t->src[2])

@@ -2,6 +2,7 @@
 /* All operations, and what is not one of them. */
 #include "rec.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Bytes of commands of one node: more is slower on the processor than on the CPU. */
@@ -61,5 +62,6 @@ bool op_supported(const struct ggml_tensor *t)
 	if (!op->can(t))
 		return false;
 	op->record(&r, t);
+	free(r.fixes);
 	return r.r.size <= MOST_COMMANDS;
 }

@@ -48,7 +48,7 @@ const uint8_t *content(const struct ggml_tensor *t)
 
 	/* what ggml set is in the copy, but the tensor may lie where something was left */
 	if (!region_fetch(region, (uint64_t)((uint8_t *)t->data - region->host), ggml_nbytes(t)))
-		atomic_store(&region->card->damaged, true);
+		region->damaged = true;
 	return t->data;
 }
 

@@ -58,7 +58,7 @@ struct ref scratch_like(struct rec *r, const uint64_t ne[GG_DIMS]);
 uint64_t fix_new(struct rec *r, const struct fix *like);
 /* A tensor that no node of the graph computes: a copy that stays good as long as its buffer. */
 struct ggml_tensor given(const struct ggml_tensor *t);
-/* What it holds, in this process; where that is gone, the card is damaged. */
+/* What it holds, in this process; where that is gone, its memory is damaged. */
 const uint8_t *content(const struct ggml_tensor *t);
 
 bool is_contiguous(const struct ref *t);

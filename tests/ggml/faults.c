@@ -322,6 +322,111 @@ static void converted(void)
 	EXPECT(error_of(t.out, u.out) < 1e-5);
 }
 
+/* ---- whose memory ---- */
+
+/* Numbers of rows that an earlier graph, or this one, put there, are read where they are. */
+static void numbers(int here)
+{
+	struct ggml_context *lasting = ggml_init((struct ggml_init_params) { 1 << 20, NULL, true });
+	struct ggml_tensor *from = ggml_new_tensor_1d(ctx, GGML_TYPE_I32, 1), *ids = ggml_new_tensor_1d(ctx, GGML_TYPE_I32, 1);
+	struct ggml_tensor *rows = ggml_new_tensor_2d(lasting, GGML_TYPE_F32, N, 2);
+	struct ggml_tensor *row = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, N, 1);
+	const int32_t first = 0, second = 1;
+
+	EXPECT(ggml_backend_alloc_ctx_tensors(lasting, card));
+	one = graph_of(ggml_cpy(ctx, from, ids));
+	ggml_build_forward_expand(one, ggml_get_rows(ctx, rows, ids));
+	d = ggml_set_rows(ctx, rows, row, ids);
+	two = graph_of(d);
+	if (here)
+		ggml_build_forward_expand(one, d);
+	x = ggml_view_1d(ctx, rows, N, 0);
+	y = ggml_view_1d(ctx, rows, N, N * 4);
+	place();
+	ggml_backend_tensor_set(from, &second, 0, 4);
+	ggml_backend_tensor_set(ids, &first, 0, 4);
+	set_all(x, 1);
+	set_all(y, 1);
+	set_all(row, 5);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(here || compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(x, 1));
+	EXPECT(is_all(y, 5));
+}
+
+/* ggml's allocator puts a softmax where its mask was. */
+static void in_place(void)
+{
+	ggml_gallocr_t allocator = ggml_gallocr_new(ggml_backend_get_default_buffer_type(card));
+	float half[N], sum[N];
+
+	x = vector();
+	y = vector();
+	ggml_set_input(x);
+	ggml_set_input(y);
+	a = ggml_scale(ctx, x, 2);
+	b = ggml_scale(ctx, y, 1);
+	c = ggml_soft_max_ext(ctx, a, b, 1, 0);
+	d = ggml_add(ctx, a, c);
+	ggml_set_output(d);
+	one = graph_of(d);
+	EXPECT(ggml_gallocr_alloc_graph(allocator, one));
+	EXPECT(c->data == b->data);
+	for (int i = 0; i < N; i++)
+		half[i] = i < N / 2 ? 0 : -INFINITY;
+	set_all(x, 1);
+	ggml_backend_tensor_set(y, half, 0, sizeof(half));
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	ggml_backend_tensor_get(d, sum, 0, sizeof(sum));
+	for (int i = 0; i < N; i++)
+		EXPECT(fabsf(sum[i] - (i < N / 2 ? 2 + 2.0f / N : 2)) < 1e-6f);
+}
+
+/* 2:remove: of two that share a card the one fails that missed something. */
+static void apart(void)
+{
+	ggml_backend_t second = ggml_backend_init_by_name("OCTANS0", NULL);
+	struct ggml_tensor *was;
+
+	two_graphs(0);
+	was = a;
+	ctx = ggml_init((struct ggml_init_params) { 1 << 20, NULL, true });
+	x = vector();
+	d = ggml_scale(ctx, x, 2);
+	two = graph_of(d);
+	place();
+	set_all(x, 1);
+	EXPECT(ggml_backend_graph_compute(second, two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(was, NAN));
+	EXPECT(ggml_backend_graph_compute(second, two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 2));
+	EXPECT(compute(other) != GGML_STATUS_SUCCESS);
+	EXPECT(compute(other) == GGML_STATUS_SUCCESS);
+}
+
+/* Addresses of a card mean something else on another. */
+static void elsewhere(void)
+{
+	ggml_backend_t second = ggml_backend_init_by_name("OCTANS1", NULL);
+
+	two_graphs(0);
+	EXPECT(second);
+	EXPECT(ggml_backend_graph_compute(second, one) != GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 6));
+}
+
+/* A byte that is set or fetched says nothing of the one beside it. */
+static void bytes(void)
+{
+	uint8_t byte = 0;
+
+	two_graphs(0);
+	ggml_backend_tensor_set(a, &byte, 2, 1);
+	ggml_backend_tensor_get(a, &byte, 6, 1);
+	EXPECT(is_all(a, 2));
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc == 2 ? argv[1] : "";
@@ -343,6 +448,16 @@ int main(int argc, char **argv)
 		sequences();
 	else if (!strcmp(name, "converted"))
 		converted();
+	else if (!strcmp(name, "numbers") || !strcmp(name, "numbers-here"))
+		numbers(!strcmp(name, "numbers-here"));
+	else if (!strcmp(name, "in-place"))
+		in_place();
+	else if (!strcmp(name, "apart"))
+		apart();
+	else if (!strcmp(name, "elsewhere"))
+		elsewhere();
+	else if (!strcmp(name, "bytes"))
+		bytes();
 	else
 		return 2;
 	puts("well");
