@@ -14,6 +14,7 @@ static const struct arch_key keys[] = {
 	KEY_U32("attention.value_length",		value_dim,	1,	OCTANS_MAX_HEAD_DIM),
 	NEED_EACH_U32("feed_forward_length",			ff,		0,	OCTANS_MAX_COLS),
 	KEY_OF_RMS,
+	KEY_OF_NEXTN,
 	KEYS_OF_SSM,
 	KEYS_OF_EXPERTS,
 	KEY_ONLY("expert_gating_func",			GATING_SIGMOID,	0),

@@ -8,6 +8,8 @@
 
 #define TURN_END "<|im_end|>"
 #define DEEPSEEK_END "<\uff5cend\u2581of\u2581sentence\uff5c>"
+#define GEMMA4_TURNS \
+	.assistant = "<|turn>model\n" TRIM "<turn|>\n", .any = "<|turn>" ROLE "\n" TRIM "<turn|>\n", .stops = { "<turn|>" }
 #define APERTUS_DEVELOPER \
 	"<|developer_start|>Deliberation: disabled\nTool Capabilities: disabled<|developer_end|>"
 
@@ -67,6 +69,9 @@ const struct chat_format chat_formats[] = {
 	{ "gemma", .hold = true, .assistant = "<start_of_turn>model\n" TRIM "<end_of_turn>\n",
 	  .any = "<start_of_turn>" ROLE "\n" SYSTEM TRIM "<end_of_turn>\n",
 	  .answer = "<start_of_turn>model\n", .stops = { "<end_of_turn>" } },
+	{ "gemma4", GEMMA4_TURNS, .answer = "<|turn>model\n" },
+	/* the larger ones are told in the model's turn that there is nothing to think about */
+	{ "gemma4-large", GEMMA4_TURNS, .answer = "<|turn>model\n<|channel>thought\n<channel|>" },
 	{ "phi3", .any = "<|" ROLE "|>\n" TEXT "<|end|>\n", .answer = "<|assistant|>\n",
 	  .stops = { "<|end|>" } },
 	{ "phi4", .any = "<|im_start|>" ROLE "<|im_sep|>" TEXT TURN_END,
@@ -165,6 +170,8 @@ const struct chat_mark chat_marks[] = {
 	{ "kimi-k2", { "<|im_assistant|>assistant<|im_middle|>" } },
 	{ "apertus", { "<|user_start|>", "<|assistant_start|>" } },
 	{ "nemotron-h", { "<SPECIAL_11>" } },
+	{ "gemma4-large", { "<|turn>", "<turn|>", "'<|channel>thought\\n<channel|>'" } },
+	{ "gemma4", { "<|turn>", "<turn|>" } },
 	{ "nemotron", { "<extra_id_1>" } },
 	{ 0 },
 };

@@ -115,6 +115,13 @@ static const struct {
 	{ "nemotron-h", "{{- '<SPECIAL_10>System\n' -}}{{- '<SPECIAL_11>User\n' }}",
 	  "<SPECIAL_10>System\nBe brief.\n\n<SPECIAL_11>User\nWhat is it?\n<SPECIAL_11>Assistant\nA star.\n"
 	  "<SPECIAL_12>\n\n<SPECIAL_11>User\nWhich?\n<SPECIAL_11>Assistant\n<think>\n\n" },
+	{ "gemma4",
+	  "{{- '<|turn>' + role + '\\n' }}{{- '<|channel>thought\\n' + thinking + '\\n<channel|>' -}}{{- '<turn|>\\n' -}}",
+	  "<|turn>system\nBe brief.<turn|>\n<|turn>user\nWhat is it?<turn|>\n<|turn>model\nA star.<turn|>\n"
+	  "<|turn>user\nWhich?<turn|>\n<|turn>model\n" },
+	{ "gemma4-large", "{{- '<|turn>' + role + '\\n' }}{{- '<turn|>\\n' -}}{{- '<|channel>thought\\n<channel|>' -}}",
+	  "<|turn>system\nBe brief.<turn|>\n<|turn>user\nWhat is it?<turn|>\n<|turn>model\nA star.<turn|>\n"
+	  "<|turn>user\nWhich?<turn|>\n<|turn>model\n<|channel>thought\n<channel|>" },
 };
 
 static void test_others(void)
