@@ -261,13 +261,17 @@ static int upload(struct exec_dev *e, uint64_t bytes)
 /* ---- recording ---- */
 
 /* Onto the card; the only place that writes a stream. */
-static void write_stream(struct exec_dev *e, uint32_t offset, const void *data, size_t size)
+static int write_stream(struct exec_dev *e, uint32_t offset, const void *data, size_t size)
 {
+	if (offset + size > accel_bo_size(e->stream.bo))
+		return fail(-EOVERFLOW, "%zu bytes of commands at %u have no room in %llu: the plan has counted too few (please report this)",
+			    size, offset, (unsigned long long)accel_bo_size(e->stream.bo));
 	memcpy(e->stream.map + offset, data, size);
 	if (e->recorded)
 		e->stream_writes += size;
 	else
 		e->stream_bytes += size;
+	return 0;
 }
 
 static void record_run(struct exec_dev *e, struct dev_flight *f, struct build *b, uint32_t first, uint32_t offset)
@@ -302,6 +306,7 @@ static int record_copy(struct exec_dev *e, const bool *mine, const struct places
 {
 	bool can = true, any = false;
 	struct build b;
+	int err = 0;
 
 	for (uint32_t i = 0; i < e->m->n_layers; i++)
 		if (mine[i]) {
@@ -324,11 +329,11 @@ static int record_copy(struct exec_dev *e, const bool *mine, const struct places
 		b.r.size = 0;
 	}
 	if (b.r.base)
-		write_stream(e, e->copy_begin, b.r.base, b.r.size);
+		err = write_stream(e, e->copy_begin, b.r.base, b.r.size);
 	free(b.r.base);
 	e->copy_end += b.r.size;
-	e->recorded = true;
-	return 0;
+	e->recorded = !err;
+	return err;
 }
 
 static int record_flight(struct exec_dev *e, struct dev_flight *f, const bool *mine, struct places *at,
@@ -336,6 +341,7 @@ static int record_flight(struct exec_dev *e, struct dev_flight *f, const bool *m
 {
 	uint32_t n = e->m->n_layers, runs = 0;
 	struct build b;
+	int err = 0;
 
 	at->host_logits = host_va(e, f->io.logits);
 	at->top_ids = host_va(e, f->io.top_ids);
@@ -344,7 +350,7 @@ static int record_flight(struct exec_dev *e, struct dev_flight *f, const bool *m
 	at->exchange.data[0] = at->exchange.counters + (shape_counters_bytes(&e->shape) + 63) / 64 * 64;
 	at->exchange.data[1] = at->exchange.data[0] + (e->shape.exchanged + 63) / 64 * 64;
 	stream_begin(&b, e->m, &e->shape, at);
-	for (uint32_t i = 0, end; i < n; i = end) {
+	for (uint32_t i = 0, end; i < n && !err; i = end) {
 		end = i + 1;
 		if (!mine[i])
 			continue;
@@ -357,12 +363,12 @@ static int record_flight(struct exec_dev *e, struct dev_flight *f, const bool *m
 		if (!b.r.base)
 			return fail(-ENOMEM, "no memory for %zu bytes of commands", b.r.size);
 		record_run(e, f, &b, i, *offset);
-		write_stream(e, *offset, b.r.base, b.r.size);
+		err = write_stream(e, *offset, b.r.base, b.r.size);
 		free(b.r.base);
 		*offset += b.r.size;
 		f->runs[i].stream_end = *offset;
 	}
-	return 0;
+	return err;
 }
 
 static int record_all(struct exec_dev *e, const bool *mine, struct places *at)

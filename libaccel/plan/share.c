@@ -263,6 +263,8 @@ static bool share_over(struct planner *pl, const struct group *g, bool embeds, c
 		a->device = -1;
 		a->shared = 0;
 		set_weights(p, a, ACCEL_WEIGHTS_CARD);
+		/* others may have shared it before, and a part takes otherwise than all of it */
+		p->streams[i] = stream_layer_size(p->m, &p->m->layers[i], &p->shape, NULL);
 		why[i] = divide(p, i, g);
 		if (why[i] || !all_able(pl, g, a))
 			continue;
