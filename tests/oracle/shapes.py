@@ -3,7 +3,7 @@
 """Files with the keys and the tensors of models of full size, and nothing in them: weights are holes that take no
 place on a disk, but for norms, which are ones.  To plan with, and to time without data.
 
-  shapes.py NAME [--type Q4_K] [--random] OUT.gguf
+  shapes.py [--type Q4_K] [--random] NAME OUT.gguf
   shapes.py --list
 
 Sizes: Apertus, transformers' configurations of 8B and 70B; DeepSeek-V2-Lite and V3, their reports; SOOFI S, that of

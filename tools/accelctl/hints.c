@@ -17,7 +17,7 @@ static const struct {
 	{ "-ngl", "--gpu-layers", LAYERS }, { NULL, "--n-gpu-layers", LAYERS },
 	{ "-dev", NULL, "--device says where to compute" },
 	{ "-ot", "--override-tensor", "--layers says which layers may run on a processor" },
-	{ "-sm", "--split-mode", "--device says where to compute" },
+	{ "-sm", "--split-mode", "--split says how the processors that --device names divide a model" },
 	{ "-mg", "--main-gpu", "--device says where to compute" },
 	{ "-ts", "--tensor-split", "--layers says which layers may run on a processor" },
 	{ "-nkvo", "--no-kv-offload", "keys and values are where their layer is, which --layers says" },
