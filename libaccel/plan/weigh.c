@@ -13,14 +13,21 @@ static bool is_free(const struct planner *pl, uint32_t i)
 	       (!pl->o.n_places || pl->o.places[i] == ACCEL_PLACE_ANY);
 }
 
+/* Of milliseconds, for about three digits. */
+static int decimals(double s)
+{
+	return s < 1e-3 ? 4 : s < 1e-2 ? 2 : s < 1e-1 ? 1 : 0;
+}
+
 static void refuse_one(struct planner *pl, uint32_t i, double there, double here)
 {
 	struct accel_layer *a = &pl->p->layers[i];
 
 	if (is_far(a))
 		pl->slower[i] |= 1ull << a->device;
-	decide(a, ACCEL_REASON_SLOWER, "a prompt of %u tokens and %u more take %.3g ms on %s at the least, %.3g ms on this CPU",
-	       WORTH_PROMPT, WORTH_ANSWER, there * 1e3, pl->devs[a->device]->name, here * 1e3);
+	decide(a, ACCEL_REASON_SLOWER, "a prompt of %u tokens and %u more take %.*f ms on %s at the least, %.*f ms on this CPU",
+	       WORTH_PROMPT, WORTH_ANSWER, decimals(there), there * 1e3, pl->devs[a->device]->name,
+	       decimals(here), here * 1e3);
 }
 
 /* A layer, and those that use its keys and values. */

@@ -80,7 +80,7 @@ static int where_width(const struct running *r)
 
 static int print_plan(const struct running *r)
 {
-	uint64_t weights[2] = { 0 }, kv[2] = { 0 }, far = 0;
+	uint64_t weights[2] = { 0 }, kv[2] = { 0 }, far = 0, copies = 0;
 	const int width = where_width(r);
 
 	print_head(r);
@@ -92,6 +92,8 @@ static int print_plan(const struct running *r)
 		weights[l.device >= 0] += l.weight_bytes;
 		kv[l.device >= 0] += l.kv_bytes;
 		far += l.host_bytes;
+		if (l.experts)
+			copies += l.host_bytes / l.experts * l.experts_on_card;
 		printf("%5u %5u %-9s %-*s %8llu KiB %6llu KiB  %-13s %s\n", l.index, l.block,
 		       accel_layer_kind_name(l.kind), width, layer_devices(r, &l, where, sizeof(where)),
 		       (unsigned long long)(l.weight_bytes + 1023) / 1024,
@@ -101,8 +103,11 @@ static int print_plan(const struct running *r)
 	       r->plan_info.layers_on_device, r->plan_info.layers, weights[1] / 1048576.0,
 	       kv[1] / 1048576.0, weights[0] / 1048576.0, kv[0] / 1048576.0);
 	if (far)
-		printf("of those weights the processor reads %.1f MiB in the host's memory, unless they are experts that are on the card\n",
-		       far / 1048576.0);
+		printf("of those weights %.1f MiB are in the host's memory", far / 1048576.0);
+	if (copies)
+		printf("; of %.1f MiB of them, experts, there is room for a copy on the card", copies / 1048576.0);
+	if (far)
+		printf("\n");
 	return print_prediction(r);
 }
 

@@ -71,17 +71,21 @@ static bool is_on(struct accel_layer l, size_t device)
 	return l.device == (int32_t)device || l.shared >> device & 1;
 }
 
+static bool is_used(const struct running *r, size_t device)
+{
+	for (uint32_t k = 0; k < r->plan_info.layers; k++)
+		if (is_on(layer_now(r, k), device))
+			return true;
+	return false;
+}
+
 /* "accel0 and accel1": those that layers are on. */
 static void add_devices(struct sentence *out, const struct running *r, uint32_t layers)
 {
 	const char *sep = "";
 
 	for (size_t i = 0; i < r->n_devs; i++) {
-		bool used = false;
-
-		for (uint32_t k = 0; k < r->plan_info.layers && !used; k++)
-			used = is_on(layer_now(r, k), i);
-		if (!used)
+		if (!is_used(r, i))
 			continue;
 		add(out, "%s%s", sep, r->infos[i].name);
 		sep = " and ";
@@ -113,13 +117,19 @@ static void print_modelled(const struct running *r, const struct accel_engine_st
 	const struct octans_counters *c = &st->modelled;
 	double percent = c->cycles ? 100.0 / c->cycles : 0;
 	struct sentence out = { .n = 0 };
+	size_t used = 0, one = 0;
 
 	if (!c->cycles)
 		return;
-	if (r->n_devs > 1)
-		add(&out, "[modelled, %u layers on %zu processors", st->layers_device, r->n_devs);
+	for (size_t i = 0; i < r->n_devs; i++)
+		if (is_used(r, i)) {
+			used++;
+			one = i;
+		}
+	if (used > 1)
+		add(&out, "[modelled, %u layers on %zu processors", st->layers_device, used);
 	else
-		add(&out, "[modelled, %u layers on a processor of profile %s", st->layers_device, r->infos[0].profile);
+		add(&out, "[modelled, %u layers on a processor of profile %s", st->layers_device, r->infos[one].profile);
 	add_part(&out, "prompt", prompt, s->prompt_tokens);
 	add_part(&out, "generation", &generation, s->steps);
 	add(&out, "; busy: matrix %.1f %%, vector %.1f %%, DMA %.1f %%, MMU %.1f %%, on-card memory %.1f %%, PCIe %.1f %%]",
