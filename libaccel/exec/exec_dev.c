@@ -65,6 +65,7 @@ static int place_buffer(struct exec_dev *e, struct card_buffer *b, uint64_t size
 	int err;
 
 	b->va = e->next_va;
+	b->size = size;
 	err = accel_vm_map(e->vm, bo_of(e, b), b->offset, b->va, size, flags);
 	if (!err)
 		e->next_va += (size + VA_ALIGN - 1) / VA_ALIGN * VA_ALIGN;
@@ -263,9 +264,9 @@ static int upload(struct exec_dev *e, uint64_t bytes)
 /* Onto the card; the only place that writes a stream. */
 static int write_stream(struct exec_dev *e, uint32_t offset, const void *data, size_t size)
 {
-	if (offset + size > accel_bo_size(e->stream.bo))
+	if (offset + size > e->stream.size)
 		return fail(-EOVERFLOW, "%zu bytes of commands at %u have no room in %llu: the plan has counted too few (please report this)",
-			    size, offset, (unsigned long long)accel_bo_size(e->stream.bo));
+			    size, offset, (unsigned long long)e->stream.size);
 	memcpy(e->stream.map + offset, data, size);
 	if (e->recorded)
 		e->stream_writes += size;

@@ -11,7 +11,7 @@
 struct card_buffer {
 	struct accel_bo *bo;		/* NULL: it is part of exec_dev.together ... */
 	uint64_t offset;		/* ... from here on */
-	uint64_t va;
+	uint64_t va, size;
 	uint8_t *map;			/* NULL: not mapped by the process */
 };
 
