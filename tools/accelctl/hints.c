@@ -8,6 +8,7 @@
 /* ---- options of llama.cpp ---- */
 
 #define LAYERS "--layers says which layers may run on a processor, without it all that can do"
+#define EXPERTS "--stream says whether weights, experts first, may stay in the host's memory"
 #define NOT_NEEDED "nothing of the kind is needed here, leave it out"
 
 /* Its options are words after one dash, which would be letters here: -fa the file "a". */
@@ -20,6 +21,9 @@ static const struct {
 	{ "-sm", "--split-mode", "--split says how the processors that --device names divide a model" },
 	{ "-mg", "--main-gpu", "--device says where to compute" },
 	{ "-ts", "--tensor-split", "--layers says which layers may run on a processor" },
+	{ "-cmoe", "--cpu-moe", EXPERTS }, { "-ncmoe", "--n-cpu-moe", EXPERTS },
+	{ "-np", "--parallel", "there is one sequence, of several `accelctl bench --seqs` tells the speed" },
+	{ "-md", "--model-draft", "no tokens are drafted here, leave it out" },
 	{ "-nkvo", "--no-kv-offload", "keys and values are where their layer is, which --layers says" },
 	{ "-ub", "--ubatch-size", "--batch says how many tokens are computed at once" },
 	{ "-tb", "--threads-batch", "--threads is for all" },
