@@ -433,6 +433,7 @@ int accel_plan_info(const struct accel_plan *p, struct accel_plan_info *info)
 
 	host_memory_of(&host, p->m, &p->shape, p->layers);
 	i.host_bytes = host.kv + host.work + host.far + host.weights;
+	i.host_free = host_memory_free();
 	for (uint32_t k = 0; k < p->m->n_layers; k++)
 		i.layers_on_device += p->layers[k].device >= 0;
 	for (uint32_t k = 0; k < p->n_devices; k++)

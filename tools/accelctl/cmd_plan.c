@@ -150,7 +150,7 @@ int cmd_plan(const struct options *o)
 	if (!rc)
 		rc = compute_plan(o, true, &r);
 	if (!rc) {
-		warn_context(o, &r);
+		warn_limits(o, &r);
 		if (o->json)
 			rc = plan_json(&r);
 		else

@@ -8,6 +8,7 @@
 #include "chat.h"
 #include "interrupt.h"
 #include "newfile.h"
+#include "placement.h"
 
 struct job {
 	const struct options *o;
@@ -79,7 +80,7 @@ static int prepare(struct job *j)
 	if (!rc)
 		rc = compute_plan(j->o, false, &j->run);
 	if (!rc) {
-		warn_context(j->o, &j->run);
+		warn_limits(j->o, &j->run);
 		/* The format of a file that is but a prompt is nothing to speak of. */
 		if (speech_chat(j->speech) && strcmp(accel_chat_name(speech_chat(j->speech)), "octans"))
 			j->sum.format = accel_chat_name(speech_chat(j->speech));

@@ -323,15 +323,6 @@ void compute_end(struct running *r)
 	memset(r, 0, sizeof(*r));
 }
 
-void warn_context(const struct options *o, const struct running *r)
-{
-	uint32_t trained = r->model_info.n_ctx_train;
-
-	if (o->ctx && trained && o->ctx > trained)
-		note("the context of %u positions is longer than the %u that the model was trained for: answers beyond them may be worse",
-		     o->ctx, trained);
-}
-
 /* Waits for a step that is given up when *stop becomes true. */
 static int wait_for(struct accel_step *step, const volatile bool *stop)
 {

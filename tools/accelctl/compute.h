@@ -42,9 +42,6 @@ int compute_plan(const struct options *o, bool timing, struct running *r);
 int compute_begin(const struct options *o, struct running *r);
 void compute_end(struct running *r);
 
-/* Says so when a context was asked for that the model was not trained for. */
-void warn_context(const struct options *o, const struct running *r);
-
 /*
  * Appends tokens to the sequence and computes what is wanted of them (top: of WANT_TOP), which is in
  * r->step until the next call.  stop, unless NULL: ends with -EINTR soon after it becomes true; the

@@ -33,6 +33,36 @@ const char *layer_devices(const struct running *r, const struct accel_layer *l, 
 	return text;
 }
 
+/* Weights of the CPU's layers stay in the file, and as much of it in memory as there is room for. */
+static void warn_memory(const struct running *r)
+{
+	const uint64_t have = r->plan_info.host_free, need = r->plan_info.host_bytes;
+	const double gib = 1 << 30;
+	uint64_t weights = 0;
+
+	for (uint32_t i = 0; i < r->plan_info.layers; i++) {
+		struct accel_layer l = layer_now(r, i);
+
+		weights += l.device < 0 ? l.weight_bytes : 0;
+	}
+	if (have && need > have)
+		note("%.1f GiB of the host's memory are needed, for keys and values above all, and %.1f GiB are free: a smaller --ctx takes less",
+		     need / gib, have / gib);
+	else if (have && need + weights > have)
+		note("%.1f GiB of weights are the CPU's, and %.1f GiB of memory are free for them: they are read from the disk again and again, and what is foretold of the CPU does not hold",
+		     weights / gib, (have - need) / gib);
+}
+
+void warn_limits(const struct options *o, const struct running *r)
+{
+	const uint32_t trained = r->model_info.n_ctx_train;
+
+	if (o->ctx && trained && o->ctx > trained)
+		note("the context of %u positions is longer than the %u that the model was trained for: answers beyond them may be worse",
+		     o->ctx, trained);
+	warn_memory(r);
+}
+
 uint64_t scratch_bytes(const struct running *r, uint32_t device)
 {
 	uint64_t bytes = accel_plan_device_bytes(r->plan, device);

@@ -14,6 +14,9 @@ const char *layer_devices(const struct running *r, const struct accel_layer *l, 
 /* On-card bytes of a processor that belong to no layer. */
 uint64_t scratch_bytes(const struct running *r, uint32_t device);
 
+/* Says so when a context was asked for that the model was not trained for, and when the host's memory is too small. */
+void warn_limits(const struct options *o, const struct running *r);
+
 json_t *layers_json(const struct running *r);
 /* What a plan holds beside the layers: processors, their memory, context, batch. */
 json_t *placement_json(const struct running *r);

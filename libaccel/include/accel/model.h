@@ -288,6 +288,7 @@ struct accel_plan_info {
 	enum accel_kv_type kv_type;
 	uint64_t host_bytes;	/* an engine takes in memory of the host, as max_host_bytes counts */
 	uint64_t device_bytes;	/* and of on-card memory, of all processors */
+	uint64_t host_free;	/* of the host's memory that nobody needs just now; 0: not known */
 };
 
 /* -EINVAL: info->sz is not set. */
