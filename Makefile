@@ -354,4 +354,4 @@ help:
 .PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt check-ggml lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
--include $(shell find $(O) -name '*.d' 2>/dev/null)
+-include $(shell find $(O) -type f -name '*.d' 2>/dev/null)
