@@ -240,8 +240,8 @@ fuzz: tools
 # With gcc's warnings of fences that it does not follow.
 tsan: tools
 	@$(MAKE) --no-print-directory O=$(O)/tsan SAN=-fsanitize=thread CFLAGS='-O1 -g' WERROR= \
-		$(addprefix $(O)/tsan/,unit/test_engine unit/test_cards unit/test_pipeline unit/test_tensor unit/test_seqs unit/test_save fuzz_engine)
-	@UNIT_SECONDS=1800 tests/unit/run $(addprefix $(O)/tsan/unit/,test_engine test_cards test_pipeline test_tensor test_seqs test_save)
+		$(addprefix $(O)/tsan/,unit/test_engine unit/test_cards unit/test_pipeline unit/test_tensor unit/test_members unit/test_seqs unit/test_save fuzz_engine)
+	@UNIT_SECONDS=1800 tests/unit/run $(addprefix $(O)/tsan/unit/,test_engine test_cards test_pipeline test_tensor test_members test_seqs test_save)
 	$(O)/tsan/fuzz_engine $(FUZZ_SECONDS) $(SEED) 4
 
 stress: all
