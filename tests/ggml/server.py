@@ -54,12 +54,16 @@ class Server:
                 time.sleep(0.1)
         return False
 
-    def ask(self, question):
-        body = {"messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 40}
+    def chat(self, question):
+        """the whole answer, as the server has it"""
+        body = {"messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 40, "logprobs": True}
         r = urllib.request.Request("http://127.0.0.1:%d/v1/chat/completions" % self.port, json.dumps(body).encode(),
                                    {"Content-Type": "application/json"})
         with urllib.request.urlopen(r, timeout=60) as answer:
-            return json.load(answer)["choices"][0]["message"]["content"]
+            return json.load(answer)
+
+    def ask(self, question):
+        return self.chat(question)["choices"][0]["message"]["content"]
 
     def log(self):
         """all that it said: it ends a little later than what started it"""
