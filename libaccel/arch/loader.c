@@ -727,8 +727,8 @@ static int not_supported(const struct loader *ld)
 		snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", architectures[i]->name);
 	}
 	list_strangers(ld, strangers, sizeof(strangers));
-	return fail(-EINVAL, "%s: architecture \"%s\" is not supported%s; supported: %s", ld->path, ld->m->arch,
-		    strangers, names);
+	return fail(-EINVAL, "%s: architecture \"%s\" is not supported%s; supported: %s (Documentation/models.rst: why others are not)",
+		    ld->path, ld->m->arch, strangers, names);
 }
 
 int arch_load(struct accel_model *m, const char *path)

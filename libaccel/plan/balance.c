@@ -3,6 +3,7 @@
  * Over several processors layers are spread so that a prompt, which these compute in parts at once, is done soonest:
  * each gets as many that follow each other as keep it busy for as long as the others.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,8 @@
 /* From the end of a run of layers on one processor until the next one begins: an interrupt, and the start of a job. */
 #define HANDOVER_S 50e-6
 /* From the end of what a processor has for another that waits for it until that goes on, beyond what is foretold at the
- * least: two ways over the bus, which few weights hide. */
-#define EXCHANGE_S 2e-6
+ * least: another way over the bus and what begins anew. */
+#define EXCHANGE_S 1.5e-6
 #define TRIES 24
 #define MOST 16u		/* processors that are tried together */
 
@@ -124,12 +125,27 @@ double plan_takes(const struct accel_plan *p)
 	return told.prompt_s + WORTH_ANSWER * (told.token_s + handovers * HANDOVER_S + exchanges * EXCHANGE_S);
 }
 
+/* Layers that could be spread over so many processors and are not say why. */
+static void explain(const struct accel_plan *p, uint32_t n, double takes, double least)
+{
+	for (uint32_t i = 0; i < p->m->n_layers; i++) {
+		char *text = p->layers[i].detail;
+		const size_t at = strlen(text), room = sizeof(p->layers[i].detail) - at;
+
+		if (p->layers[i].reason == ACCEL_REASON_FITS &&
+		    (size_t)snprintf(text + at, room, "; over %u processors an answer would take %.4g ms, not %.4g", n,
+				     takes * 1e3, least * 1e3) >= room)
+			text[at] = 0;
+	}
+}
+
 void balance(struct planner *pl)
 {
 	struct accel_plan *p = pl->p;
 	const size_t size = p->m->n_layers * sizeof(*p->layers);
 	struct accel_layer *best, *even;
-	double least, told;
+	double least, told, more = 0;	/* of the best, of one, of the best of those that use more processors */
+	uint32_t n_more = 0;
 	bool embeds;
 
 	if (!may_be_spread(pl))
@@ -148,10 +164,16 @@ void balance(struct planner *pl)
 		told = plan_takes(p);
 		if (told >= 0 && told < least) {
 			least = told;
+			n_more = 0;
 			memcpy(best, even, size);
+		} else if (told >= 0 && (!n_more || told < more)) {
+			more = told;
+			n_more = n;
 		}
 	}
 	memcpy(p->layers, best, size);
+	if (n_more)
+		explain(p, n_more, more, least);
 out:
 	free(best);
 	free(even);

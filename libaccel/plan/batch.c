@@ -3,6 +3,7 @@
 #include "planner.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,14 +101,17 @@ struct proposal {
 	struct accel_layer *layers;	/* [n_layers] */
 };
 
+static bool is_better(const struct proposal *a, const struct proposal *b)
+{
+	return !b->batch || a->kept > b->kept || (a->kept == b->kept && a->takes < b->takes);
+}
+
 /* Makes it, and keeps it if it is the best so far. */
 static int try_proposal(struct planner *pl, uint32_t batch, bool no_far, struct proposal *best)
 {
 	struct accel_prediction told = { .sz = sizeof(told) };
+	struct proposal now = { .batch = batch, .no_far = no_far, .layers = best->layers };
 	struct accel_plan *p = pl->p;
-	const size_t size = p->m->n_layers * sizeof(*p->layers);
-	uint32_t kept;
-	double takes;
 	int err;
 
 	memset(pl->slower, 0, p->m->n_layers * sizeof(*pl->slower));
@@ -119,15 +123,45 @@ static int try_proposal(struct planner *pl, uint32_t batch, bool no_far, struct 
 		err = accel_plan_predict(p, worth_prompt(&p->shape), &told);
 	if (err)
 		return err;
-	takes = told.prompt_s + WORTH_ANSWER * told.token_s;
-	kept = wishes_kept(pl);
-	if (best->batch && (kept < best->kept || (kept == best->kept && takes >= best->takes)))
+	now.takes = told.prompt_s + WORTH_ANSWER * told.token_s;
+	now.kept = wishes_kept(pl);
+	if (!is_better(&now, best))
 		return 0;
-	*best = (struct proposal) {
-		.batch = batch, .no_far = no_far, .kept = kept, .takes = takes, .layers = best->layers,
-	};
-	memcpy(best->layers, p->layers, size);
+	*best = now;
+	memcpy(best->layers, p->layers, p->m->n_layers * sizeof(*p->layers));
 	return 0;
+}
+
+/* With fewer and fewer tokens at once. */
+static int try_batches(struct planner *pl, uint32_t batch, bool no_far, struct proposal *best)
+{
+	int err;
+
+	best->layers = calloc(pl->p->m->n_layers, sizeof(*best->layers));
+	if (!best->layers)
+		return fail(-ENOMEM, "no memory for a plan");
+	for (;; batch = (batch + 1) / 2) {
+		err = try_proposal(pl, batch, no_far, best);
+		if (err || pl->o.batch || batch <= LEAST_BATCH)
+			return err;
+	}
+}
+
+/* Why weights of layers without room are not read over the bus. */
+static void tell_far(struct accel_layer *a, uint32_t n, const struct proposal *far, const struct proposal *near)
+{
+	const bool ms = near->takes < 1;
+	const double unit = ms ? 1e3 : 1;
+	char more[100];
+
+	snprintf(more, sizeof(more), "; with weights in the host's memory an answer is there after %.2f %s, not after %.2f",
+		 far->takes * unit, ms ? "ms" : "s", near->takes * unit);
+	for (uint32_t i = 0; i < n; i++) {
+		const size_t len = strlen(a[i].detail);
+
+		if (a[i].reason == ACCEL_REASON_NO_MEMORY && len + strlen(more) < sizeof(a[i].detail))
+			strcpy(a[i].detail + len, more);
+	}
 }
 
 /*
@@ -137,25 +171,23 @@ static int try_proposal(struct planner *pl, uint32_t batch, bool no_far, struct 
 static int choose_far(struct planner *pl, uint32_t batch)
 {
 	struct accel_plan *p = pl->p;
-	struct proposal best = { .layers = calloc(p->m->n_layers, sizeof(*p->layers)) };
-	int err = best.layers ? 0 : fail(-ENOMEM, "no memory for a plan");
+	struct proposal far = { 0 }, near = { 0 };
+	const struct proposal *best = &far;
+	int err = try_batches(pl, batch, false, &far);
 
-	for (uint32_t b = batch; !err; b = (b + 1) / 2) {
-		err = try_proposal(pl, b, false, &best);
-		if (pl->o.batch || b <= LEAST_BATCH)
-			break;
-	}
-	for (uint32_t b = batch; !err && !has_wish(pl); b = (b + 1) / 2) {
-		err = try_proposal(pl, b, true, &best);
-		if (pl->o.batch || b <= LEAST_BATCH)
-			break;
-	}
+	if (!err && !has_wish(pl))
+		err = try_batches(pl, batch, true, &near);
 	if (!err) {
-		set_batch(p, best.batch);
-		pl->no_far = best.no_far;
-		memcpy(p->layers, best.layers, p->m->n_layers * sizeof(*p->layers));
+		if (near.batch && is_better(&near, &far)) {
+			tell_far(near.layers, p->m->n_layers, &far, &near);
+			best = &near;
+		}
+		set_batch(p, best->batch);
+		pl->no_far = best->no_far;
+		memcpy(p->layers, best->layers, p->m->n_layers * sizeof(*p->layers));
 	}
-	free(best.layers);
+	free(near.layers);
+	free(far.layers);
 	return err;
 }
 

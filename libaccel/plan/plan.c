@@ -149,8 +149,9 @@ static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 {
 	const struct accel_devinfo *dev = pl->devs[device];
 	const uint64_t room = room_on(pl, device);
+	const uint64_t own = a->weight_bytes - a->host_bytes + a->kv_bytes;
 	uint64_t before, after;
-	char limit[48] = "";
+	char limit[48] = "", rest[64] = "";
 
 	if (!all_able(pl, dev, a))
 		return false;
@@ -159,8 +160,11 @@ static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 	after = bytes_on(pl, device, a->index);
 	if (after > room) {
 		before = bytes_on(pl, device, UINT32_MAX);
-		decide(a, ACCEL_REASON_NO_MEMORY, "needs %llu KiB of on-card memory, %llu KiB%s are left on %s",
-		       (unsigned long long)(after - before + 1023) / 1024,
+		if (after - before > own + own / 2)	/* the first there */
+			snprintf(rest, sizeof(rest), " (%llu of it for %u tokens at once)",
+				 (unsigned long long)(after - before - own) / 1024, pl->p->shape.batch);
+		decide(a, ACCEL_REASON_NO_MEMORY, "needs %llu KiB of on-card memory%s, %llu KiB%s are left on %s",
+		       (unsigned long long)(after - before + 1023) / 1024, rest,
 		       (unsigned long long)(room > before ? room - before : 0) / 1024, limit, dev->name);
 		return false;
 	}

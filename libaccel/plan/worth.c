@@ -37,9 +37,9 @@ double worth_step_in_run(const struct layer_cost *c, const struct accel_model *m
 	return cost_ceiling(&w, dev) / hz;
 }
 
-/* To find that another has come takes a way over the bus and back, to read what it has left another; but the weights
- * that are multiplied then come meanwhile.  This is what of that is seen at the least. */
-#define COME_S 0.5e-6
+/* To find that another has come takes a way over the bus and back, and they are asked one after the other.  Of large
+ * layers weights come meanwhile, which is not counted. */
+#define COME_S 1e-6
 
 double worth_exchange(const struct layer_cost *c, uint32_t n, uint32_t out, const struct accel_devinfo *dev)
 {

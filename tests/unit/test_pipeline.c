@@ -694,7 +694,7 @@ static void test_balance(const char *spec, uint32_t least, uint32_t most)
 	const struct accel_devinfo *list[2] = { &info, &info };
 	struct accel_plan *plan = NULL;
 	struct accel_dev *dev;
-	uint32_t on[2] = { 0 };
+	uint32_t on[2] = { 0 }, told = 0;
 
 	ok(!accel_open(spec, &dev) && !accel_dev_info(dev, &info) && !accel_plan_new(model, list, 2, &po, &plan),
 	   "%s, %s", spec, accel_error());
@@ -704,7 +704,9 @@ static void test_balance(const char *spec, uint32_t least, uint32_t most)
 		accel_plan_layer(plan, i, &a);
 		if (a.device >= 0)
 			on[a.device]++;
+		told += strstr(a.detail, "over 2 processors an answer would take ") != NULL;
 	}
+	ok(told == (most ? 0 : mi.n_layers - 1), "%u layers say why they are not on both", told);
 	ok(on[0] + on[1] == mi.n_layers - 1 && on[1] >= least && on[1] <= most, "%u layers on one, %u on the other", on[0],
 	   on[1]);
 	accel_plan_free(plan);

@@ -162,6 +162,48 @@ static void test_two(void)
 	accel_close(dev);
 }
 
+/* What has no room is not read over the bus where that were slower, and each such layer says how much.  That depends on how
+ * fast the bus is beside this CPU. */
+static void test_slower(void)
+{
+	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 512 };
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	const struct accel_devinfo *list = &info;
+	uint32_t told = 0, plans = 0, wrong = 0;
+	struct accel_dev *dev;
+
+	if (!ok(!accel_open("sim:rings=1", &dev) && !accel_dev_info(dev, &info), "a card"))
+		return;
+	info.memory_used = 0;
+	for (uint64_t room = 1 << 20; room < 4 << 20; room += 1 << 18)
+		for (uint32_t speed = 1; speed <= 64; speed *= 2) {
+			struct accel_plan *plan = NULL;
+
+			info.memory_size = info.memory_mappable = room;
+			info.pcie_bpc = 1;
+			info.clock_hz = 1000000000ull / speed;
+			if (accel_plan_new(model, &list, 1, &po, &plan))
+				continue;
+			plans++;
+			for (uint32_t i = 0; i < mi.n_layers; i++) {
+				struct accel_layer l = { .sz = sizeof(l) };
+				const char *more;
+				double far, near;
+
+				accel_plan_layer(plan, i, &l);
+				more = strstr(l.detail, "; with weights");
+				if (!more)
+					continue;
+				told++;
+				wrong += sscanf(more, "; with weights in the host's memory an answer is there after %lf ms, not after %lf",
+						&far, &near) != 2 || far < near || l.reason != ACCEL_REASON_NO_MEMORY;
+			}
+			accel_plan_free(plan);
+		}
+	ok(told && !wrong, "of %u plans, %u layers say what reading their weights over the bus would take", plans, told);
+	accel_close(dev);
+}
+
 /* As much of the host as may be taken, and no more. */
 static void test_budget(void)
 {
@@ -461,6 +503,7 @@ int main(void)
 	test_never();
 	test_prediction();
 	test_two();
+	test_slower();
 	test_nothing();
 	test_budget();
 	test_asking();

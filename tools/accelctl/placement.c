@@ -53,6 +53,20 @@ static void warn_memory(const struct running *r)
 		     weights / gib, (have - need) / gib);
 }
 
+/* What is on the card of a model in this process is in this machine's memory. */
+static void warn_modelled(const struct running *r)
+{
+	const uint64_t have = r->plan_info.host_free;
+	uint64_t need = 0;
+
+	for (size_t i = 0; i < r->n_devs; i++)
+		if (!strcmp(r->infos[i].driver, "octans-sim") && !r->infos[i].timing_only)
+			need += accel_plan_device_bytes(r->plan, i);
+	if (have && need > have)
+		note("the memory of modelled cards is this machine's: %.1f GiB are planned on them, %.1f GiB are free; sim:timing models the time alone",
+		     need / (double)(1 << 30), have / (double)(1 << 30));
+}
+
 void warn_limits(const struct options *o, const struct running *r)
 {
 	const uint32_t trained = r->model_info.n_ctx_train;
@@ -61,6 +75,7 @@ void warn_limits(const struct options *o, const struct running *r)
 		note("the context of %u positions is longer than the %u that the model was trained for: answers beyond them may be worse",
 		     o->ctx, trained);
 	warn_memory(r);
+	warn_modelled(r);
 }
 
 uint64_t scratch_bytes(const struct running *r, uint32_t device)
