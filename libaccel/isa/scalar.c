@@ -161,7 +161,8 @@ static void map(float *dst, const float *a, const float *b, bool b_one, uint32_t
 		y = map_f32(OCTANS_MAP_F(flags), t, imm[2], imm[3]);
 		if (b) {
 			with = b_one ? *b : b[i];
-			y = OCTANS_MAP_OP(flags) == OCTANS_MAP_ADD ? y + with : y * with;
+			y = OCTANS_MAP_OP(flags) == OCTANS_MAP_ADD ? y + with :
+			    OCTANS_MAP_OP(flags) == OCTANS_MAP_MUL ? y * with : y / with;
 		}
 		dst[i] = canonical(y);
 	}

@@ -15,7 +15,7 @@ struct map {
 
 static bool flags_ok(uint16_t flags)
 {
-	return OCTANS_MAP_F(flags) < OCTANS_MAP_F_COUNT && OCTANS_MAP_OP(flags) <= OCTANS_MAP_MUL &&
+	return OCTANS_MAP_F(flags) < OCTANS_MAP_F_COUNT &&
 	       !(flags & ~(OCTANS_MAP(0xff, 3) | OCTANS_MAP_AFFINE));
 }
 

@@ -457,7 +457,7 @@ class Command:
     def map(self, dst, a, b):
         self.all(a, b)
         self.all(dst, write=True)
-        self.macs[2] = a.rows * a.cols * (10 if self.flags & 255 in CONVERTED else 1)
+        self.macs[2] = a.rows * a.cols * ((10 if self.flags & 255 in CONVERTED else 1) + (4 if self.flags >> 8 & 3 == 3 else 0))
 
     def rope(self, dst, x, cs, pos):
         self.all(pos, x)

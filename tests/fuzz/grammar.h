@@ -208,7 +208,7 @@ static uint32_t make_row(union command *u, uint32_t m)
 
 static uint32_t make_map(union command *u, uint32_t m)
 {
-	uint32_t f = below(OCTANS_MAP_F_COUNT), op = below(3), n = small(300);
+	uint32_t f = below(OCTANS_MAP_F_COUNT), op = below(4), n = small(300);
 	bool affine = one_in(3);
 
 	u->cmd.flags = OCTANS_MAP(f, op) | (affine ? OCTANS_MAP_AFFINE : 0);

@@ -313,7 +313,7 @@ static void row(void)
 
 static void map(void)
 {
-	uint32_t m = rows(), n = odd(cols(), 600), f = pick(OCTANS_MAP_F_COUNT), op = pick(3);
+	uint32_t m = rows(), n = odd(cols(), 600), f = pick(OCTANS_MAP_F_COUNT), op = pick(4);
 	struct octans_cmd_map c = { .a = in(m, n), .dst = out(m, n) };
 
 	if (op)

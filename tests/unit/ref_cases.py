@@ -514,7 +514,7 @@ def map_case(f, a, op=0, b=None, affine=None, imm=(ZERO, ZERO), in_place=None, w
     else:
         c.blank('dst', m, n)
     return c.finish('%s %dx%d%s%s%s%s' % (
-        name, m, n, ('', ' add', ' mul')[op] + (' [%d, %d]' % (len(b), len(b[0])) if b else ''),
+        name, m, n, ('', ' add', ' mul', ' div')[op] + (' [%d, %d]' % (len(b), len(b[0])) if b else ''),
         ' affine' if affine else '', ' onto ' + in_place if in_place else '', what))
 
 
@@ -527,7 +527,7 @@ def make_map():
         map_case(f, rows_of('near', 3, 9), imm=imm, affine=(bits(1.702), bits(-0.3)))
         map_case(f, [special(rng, 40)], imm=imm, affine=(bits(-3.0), bits(1e-3)))
         map_case(f, [[bits(-0.0)] * 3, [bits(2.0)] * 3], imm=imm, affine=(ZERO, NEG))
-        for op in (1, 2):
+        for op in (1, 2, 3):
             for rows, cols in ((3, 9), (1, 9), (3, 1), (1, 1)):
                 map_case(f, rows_of('near', 3, 9), op, rows_of('near', rows, cols), imm=imm)
             map_case(f, rows_of('near', 2, 17), op, rows_of('near', 2, 17),
@@ -535,7 +535,7 @@ def make_map():
             map_case(f, [uniform(rng, 40, -20, 20)], op, rows_of('near', 1, 40), imm=imm)
             map_case(f, [special(rng, 60)], op, [special(rng, 60)], imm=imm, what=' special')
     pairs = [[v] * len(SPECIAL) for v in SPECIAL]
-    for op in (1, 2):
+    for op in (1, 2, 3):
         map_case(0, pairs, op, [SPECIAL] * len(pairs), what=' all pairs')
         map_case(0, pairs, op, [SPECIAL], what=' all pairs')
         map_case(0, rows_of('wide', 2, 50), op, rows_of('wide', 2, 50), what=' wide')

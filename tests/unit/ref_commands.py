@@ -159,7 +159,7 @@ class Command:
         f = self.flags
         need({MOVE: f <= 1, MATMUL: f <= 3, ROW: f <= 4, ROPE: f <= 1, ATTEND: f <= 1, TOPK: f <= 7,
               SCAN: f <= 1, SIGNAL: f <= 2,
-              OP_MAP: not f & 0x7c00 and f & 255 < len(MAP) and f >> 8 & 3 < 3}.get(self.op,
+              OP_MAP: not f & 0x7c00 and f & 255 < len(MAP)}.get(self.op,
                                                                                     f == 0),
              'flags')
 
@@ -318,7 +318,7 @@ def elements(c):
         y = [function(v, c.imm2, c.imm3) for v in t]
         if op:
             b = c.f32(c.b, i if c.b.m == m else 0)
-            y = [(add, mul)[op - 1](v, b[j if c.b.cols == n else 0]) for j, v in enumerate(y)]
+            y = [(add, mul, div)[op - 1](v, b[j if c.b.cols == n else 0]) for j, v in enumerate(y)]
         c.store(c.dst, i, y)
 
 

@@ -277,7 +277,7 @@ def particular(c):
                 ('w of two rows', set_tensor('w', rows=2, stride=12))]
     if c.op == OP_MAP:
         one = [('function %d' % f, set_fields(flags=f | 0x8100)) for f in (13, 14, 128, 255)]
-        one += [('op 3', set_fields(flags=0x8300 | 12)),
+        one += [('flag 10', set_fields(flags=0x8500 | 12)),
                 ('b of op NONE', set_fields(flags=0x8000 | 12)),
                 ('no b', drop('b')), ('imm without affine', set_fields(flags=0x0100 | 12)),
                 ('imm 1 without affine', set_fields(flags=0x0100 | 12, imm0=0)),

@@ -405,6 +405,12 @@ SIM_CLONES void sim_multiply(float *y, const float *x, const float *w, uint32_t 
 		y[i] = x[i] * w[i];
 }
 
+SIM_CLONES void sim_divide(float *y, const float *x, const float *w, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = x[i] / w[i];
+}
+
 SIM_CLONES void sim_add(float *y, const float *x, const float *w, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)

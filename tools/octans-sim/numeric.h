@@ -97,6 +97,7 @@ void sim_map(float *y, const float *a, uint32_t f, bool affine, const float imm[
 void sim_scale(float *y, const float *x, float a, uint32_t n);
 void sim_subtract(float *y, const float *x, float a, uint32_t n);
 void sim_multiply(float *y, const float *x, const float *w, uint32_t n);
+void sim_divide(float *y, const float *x, const float *w, uint32_t n);
 void sim_add(float *y, const float *x, const float *w, uint32_t n);
 void sim_accumulate(float *y, float a, const float *x, uint32_t n);
 

@@ -37,8 +37,7 @@ static int map_check(struct exec *e, struct map *p, const struct octans_cmd_map 
 	p->affine = flags & OCTANS_MAP_AFFINE;
 	p->imm = c->imm;
 	if (flags & ~(OCTANS_MAP(0xffu, 0x3u) | OCTANS_MAP_AFFINE) || p->f >= OCTANS_MAP_F_COUNT ||
-	    p->op > OCTANS_MAP_MUL || !exec_operand(e, &p->dst, &c->dst, EXEC_F32, 0) ||
-	    !exec_operand(e, &p->a, &c->a, EXEC_F32, 0) ||
+	    !exec_operand(e, &p->dst, &c->dst, EXEC_F32, 0) || !exec_operand(e, &p->a, &c->a, EXEC_F32, 0) ||
 	    !exec_operand(e, &p->b, &c->b, EXEC_F32, EXEC_OPTIONAL) ||
 	    p->b.present != (p->op != OCTANS_MAP_NONE))
 		return OCTANS_JOB_BAD_CMD;
@@ -52,12 +51,12 @@ static int map_check(struct exec *e, struct map *p, const struct octans_cmd_map 
 	return OCTANS_JOB_OK;
 }
 
-static uint32_t map_cost_of(uint32_t f)
+static uint32_t map_cost_of(const struct map *p)
 {
-	return f == OCTANS_MAP_ID || f == OCTANS_MAP_RELU || f == OCTANS_MAP_RELU2 ||
-			       f == OCTANS_MAP_SQRT || f == OCTANS_MAP_CLAMP
-		       ? 1
-		       : 10;
+	const bool cheap = p->f == OCTANS_MAP_ID || p->f == OCTANS_MAP_RELU || p->f == OCTANS_MAP_RELU2 ||
+			   p->f == OCTANS_MAP_SQRT || p->f == OCTANS_MAP_CLAMP;
+
+	return (cheap ? 1 : 10) + (p->op == OCTANS_MAP_DIV ? 4 : 0);
 }
 
 /* b for @n elements from number @first on. */
@@ -103,6 +102,8 @@ static void map_part(void *arg, uint32_t index)
 		sim_add(x, x, p->y + at, n);
 	if (p->op == OCTANS_MAP_MUL)
 		sim_multiply(x, x, p->y + at, n);
+	if (p->op == OCTANS_MAP_DIV)
+		sim_divide(x, x, p->y + at, n);
 	sim_canonical(x, n);
 }
 
@@ -123,7 +124,7 @@ static int map_data(struct exec *e, struct map *p)
 		EXEC_TRY(exec_get_elements(e, &p->a, at, p->batch, p->x));
 		EXEC_TRY(map_read_b(e, p, at, p->batch));
 		EXEC_TRY(exec_share(e, (p->batch + MAP_PART - 1) / MAP_PART, map_part, p,
-				    p->batch * (map_cost_of(p->f) > 1 ? 4ull : 1ull)));
+				    p->batch * (map_cost_of(p) > 1 ? 4ull : 1ull)));
 		EXEC_TRY(exec_put_elements(e, &p->dst, at, p->batch, p->x));
 	}
 	return OCTANS_JOB_OK;
@@ -141,6 +142,6 @@ int exec_map(struct exec *e, const struct octans_cmd_map *c)
 	EXEC_TRY(exec_cost(e, false, &p.a));
 	EXEC_TRY(exec_cost(e, false, &p.b));
 	EXEC_TRY(exec_cost(e, true, &p.dst));
-	e->ex->macs_f32 = (uint64_t)p.m * p.n * map_cost_of(p.f);
+	e->ex->macs_f32 = (uint64_t)p.m * p.n * map_cost_of(&p);
 	return e->ex->timing_only ? OCTANS_JOB_OK : map_data(e, &p);
 }

@@ -177,6 +177,7 @@ enum octans_map_op {
 	OCTANS_MAP_NONE		= 0,
 	OCTANS_MAP_ADD		= 1,
 	OCTANS_MAP_MUL		= 2,
+	OCTANS_MAP_DIV		= 3,	/* by b */
 };
 
 struct octans_cmd_rope {

@@ -355,7 +355,8 @@ INLINE void map_row(uint32_t f, float *dst, const float *a, const float *b, bool
 			with = load_first(b + i, n - i);
 		if (b)
 			t = OCTANS_MAP_OP(flags) == OCTANS_MAP_ADD ? _mm256_add_ps(t, with) :
-			    _mm256_mul_ps(t, with);
+			    OCTANS_MAP_OP(flags) == OCTANS_MAP_MUL ? _mm256_mul_ps(t, with) :
+			    _mm256_div_ps(t, with);
 		store_first(dst + i, canonical8(t), n - i);
 	}
 }
