@@ -105,6 +105,11 @@ static void record_mul(struct rec *r, const struct ggml_tensor *t)
 	binary(r, t, ID(MUL));
 }
 
+static void record_div(struct rec *r, const struct ggml_tensor *t)
+{
+	binary(r, t, ID(DIV));
+}
+
 /* a - b = a + -b, with a place for -b as dst may be b. */
 static void record_sub(struct rec *r, const struct ggml_tensor *t)
 {
@@ -117,6 +122,7 @@ static void record_sub(struct rec *r, const struct ggml_tensor *t)
 
 const struct ggml_op ggml_op_ADD = { "ADD", can_binary, record_add };
 const struct ggml_op ggml_op_MUL = { "MUL", can_binary, record_mul };
+const struct ggml_op ggml_op_DIV = { "DIV", can_binary, record_div };
 const struct ggml_op ggml_op_SUB = { "SUB", can_binary, record_sub };
 
 /* ---- one operand ---- */

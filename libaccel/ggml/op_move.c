@@ -239,6 +239,26 @@ static void record_set_rows(struct rec *r, const struct ggml_tensor *t)
 const struct ggml_op ggml_op_GET_ROWS = { "GET_ROWS", can_get_rows, record_get_rows };
 const struct ggml_op ggml_op_SET_ROWS = { "SET_ROWS", can_set_rows, record_set_rows };
 
+/* a, and to each of its rows one of b: as many rows at a time as a token has. */
+static bool can_add_id(const struct ggml_tensor *t)
+{
+	return t->type == GG_F32 && rows_dense(t) && t->src[0]->type == GG_F32 && rows_dense(t->src[0]) &&
+	       t->src[1]->type == GG_F32 && rows_dense(t->src[1]) && t->src[2]->type == GG_I32 && t->src[2]->nb[0] >= 4;
+}
+
+static void record_add_id(struct rec *r, const struct ggml_tensor *t)
+{
+	struct ref dst = ref_of(r, t), src = ref_of(r, t->src[0]), b = ref_of(r, t->src[1]), ids = ref_of(r, t->src[2]);
+
+	if (t->data != t->src[0]->data)
+		copy_ref(r, dst, src);
+	for (uint64_t i = 0; i < dst.ne[2]; i++)
+		RECORD(&r->r, MOVE, move, OCTANS_MOVE_ADD, .dst = plane_of(&dst, i, 0), .src = plane_of(&b, 0, 0),
+		       .src_ids = ids_of(&ids, i, 0, dst.ne[1]));
+}
+
+const struct ggml_op ggml_op_ADD_ID = { "ADD_ID", can_add_id, record_add_id };
+
 /* ---- pieces ---- */
 
 /* As large as like, and so far from the beginning. */
