@@ -271,6 +271,24 @@ static struct ref piece(struct ref t, const struct ref *like, const uint64_t at[
 	return t;
 }
 
+/* Elements of what is joined may lie anywhere. */
+static bool can_concat(const struct ggml_tensor *t)
+{
+	const struct rec none = { .r.base = NULL };
+	struct ref dst = ref_of(&none, t);
+	uint64_t at[GG_DIMS] = { 0 };
+
+	if (!is_element(t->type) || !rows_dense(t))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		const struct ref src = ref_of(&none, t->src[i]), part = piece(dst, &src, at);
+
+		if (src.type != dst.type || !can_copy(&part, &src))
+			return false;
+	}
+	return true;
+}
+
 static bool can_pieces(const struct ggml_tensor *t)
 {
 	return is_element(t->type) && rows_dense(t) && t->src[0]->type == t->type && rows_dense(t->src[0]) &&
@@ -300,7 +318,7 @@ static void record_repeat(struct rec *r, const struct ggml_tensor *t)
 					copy_ref(r, piece(dst, &src, at), src);
 }
 
-const struct ggml_op ggml_op_CONCAT = { "CONCAT", can_pieces, record_concat };
+const struct ggml_op ggml_op_CONCAT = { "CONCAT", can_concat, record_concat };
 const struct ggml_op ggml_op_REPEAT = { "REPEAT", can_pieces, record_repeat };
 
 /* ---- one value: a row of it, and the number of that row for each row ---- */
@@ -319,10 +337,10 @@ static void fill_row(const struct fix *f, uint8_t *to)
 	memset(to + n, 0, f->size - n);
 }
 
-static void record_fill(struct rec *r, const struct ggml_tensor *t)
+static void fill_ref(struct rec *r, struct ref dst, int32_t value)
 {
-	struct ref dst = ref_of(r, t), *one[] = { &dst };
-	struct fix f = { .fill = fill_row, .node = *t };
+	struct ref *one[] = { &dst };
+	struct fix f = { .fill = fill_row, .node = { .ne = { (int64_t)dst.ne[0] }, .params = { value } } };
 	uint64_t at;
 
 	merge(one, 1);
@@ -336,4 +354,25 @@ static void record_fill(struct rec *r, const struct ggml_tensor *t)
 			       .src_ids = tensor_i32(at + dst.ne[0] * 4, (uint32_t)dst.ne[1], 1, 0));
 }
 
+static void record_fill(struct rec *r, const struct ggml_tensor *t)
+{
+	fill_ref(r, ref_of(r, t), t->params[0]);
+}
+
+/* Zeros before and behind it, in each dimension. */
+static bool can_pad(const struct ggml_tensor *t)
+{
+	return can_fill(t) && !t->params[8] && t->src[0]->type == GG_F32 && rows_dense(t->src[0]);
+}
+
+static void record_pad(struct rec *r, const struct ggml_tensor *t)
+{
+	struct ref dst = ref_of(r, t), src = ref_of(r, t->src[0]);
+	const uint64_t at[GG_DIMS] = { t->params[0], t->params[2], t->params[4], t->params[6] };
+
+	fill_ref(r, dst, 0);
+	copy_ref(r, piece(dst, &src, at), src);
+}
+
+const struct ggml_op ggml_op_PAD = { "PAD", can_pad, record_pad };
 const struct ggml_op ggml_op_FILL = { "FILL", can_fill, record_fill };

@@ -7,8 +7,11 @@
 #include "model/exact.h"
 #include "model/rope.h"
 
-enum { DIMS = 1, MODE = 2, ORIGINAL = 4, BASE, SCALE, EXTEND, MAGNITUDE, FAST, SLOW, FIRST = 15 };
-enum { MODE_NORMAL = 0, MODE_NEOX = 2 };
+enum { DIMS = 1, MODE = 2, ORIGINAL = 4, BASE, SCALE, EXTEND, MAGNITUDE, FAST, SLOW, SECTIONS, FIRST = 15 };
+/* The last two: a token has AXES positions, and a pair is turned by one of them. */
+enum { MODE_NORMAL = 0, MODE_NEOX = 2, MODE_SECTIONS = 8, MODE_INTERLEAVED = 40 };
+
+#define AXES 4
 
 static bool is_given(const struct ggml_tensor *t)
 {
@@ -18,6 +21,23 @@ static bool is_given(const struct ggml_tensor *t)
 static bool is_number(float f)
 {
 	return f > 1e-30f && f < 1e30f;
+}
+
+static bool has_axes(const struct ggml_tensor *t)
+{
+	return t->params[MODE] == MODE_SECTIONS || t->params[MODE] == MODE_INTERLEAVED;
+}
+
+static bool sections_ok(const struct ggml_tensor *t)
+{
+	int64_t sum = 0;
+
+	for (int i = 0; i < AXES; i++) {
+		if (t->params[SECTIONS + i] < 0)
+			return false;
+		sum += t->params[SECTIONS + i];
+	}
+	return sum > 0 && t->src[1]->ne[0] == AXES * t->ne[2];
 }
 
 /* Numbers that logarithms are taken of. */
@@ -33,7 +53,7 @@ static bool can_rope(const struct ggml_tensor *t)
 	const struct ggml_tensor *x = t->src[0], *pos = t->src[1], *divisor = t->src[2];
 	const int dims = t->params[DIMS], first = t->params[FIRST];
 
-	if ((t->params[MODE] != MODE_NORMAL && t->params[MODE] != MODE_NEOX) || dims < 2 || dims % 2 ||
+	if ((t->params[MODE] != MODE_NORMAL && t->params[MODE] != MODE_NEOX && !(has_axes(t) && sections_ok(t))) || dims < 2 || dims % 2 ||
 	    first < 0 || dims > t->ne[0] - first || t->ne[0] > OCTANS_MAX_HEAD_DIM || !numbers_ok(t))
 		return false;
 	return (t->type == GG_F32 || t->type == GG_F16) && x->type == t->type && rows_dense(t) && rows_dense(x) &&
@@ -55,14 +75,53 @@ static struct rope rope_of(const struct ggml_tensor *t)
 	};
 }
 
+/* The axis whose position turns a pair. */
+static int axis_of(const struct ggml_tensor *t, int pair)
+{
+	const int32_t *n = &t->params[SECTIONS];
+	const int at = pair % (n[0] + n[1] + n[2] + n[3]);
+
+	if (t->params[MODE] == MODE_INTERLEAVED) {
+		const int axis = at % 3;
+
+		return at < 3 * n[axis] ? axis : 3;
+	}
+	return at < n[0] ? 0 : at < n[0] + n[1] ? 1 : at < n[0] + n[1] + n[2] ? 2 : 3;
+}
+
+/* pos[AXES][tokens]: each pair's cosine and sine are of one of them. */
+static void fill_axes(const struct rope *rope, const struct ggml_tensor *t, const int32_t *pos, float *to)
+{
+	const int64_t tokens = t->ne[2], pairs = t->params[DIMS] / 2;
+	float row[OCTANS_MAX_HEAD_DIM];
+
+	for (int64_t i = 0; i < tokens; i++, to += 2 * pairs) {
+		rope_rows(rope, &pos[i], 1, to);
+		for (int axis = 1; axis < AXES; axis++) {
+			if (pos[axis * tokens + i] == pos[i])
+				continue;
+			rope_rows(rope, &pos[axis * tokens + i], 1, row);
+			for (int pair = 0; pair < pairs; pair++)
+				if (axis_of(t, pair) == axis) {
+					to[pair] = row[pair];
+					to[pairs + pair] = row[pairs + pair];
+				}
+		}
+	}
+}
+
 static void fill(const struct fix *f, uint8_t *to)
 {
 	struct rope rope = rope_of(&f->node);
+	const int32_t *pos;
 
 	if (f->src[2].data)
 		rope.divisor = (const float *)(const void *)content(&f->src[2]);
-	rope_rows(&rope, (const int32_t *)(const void *)content(&f->src[1]), (uint32_t)f->node.ne[2],
-		  (float *)(void *)to);
+	pos = (const int32_t *)(const void *)content(&f->src[1]);
+	if (has_axes(&f->node))
+		fill_axes(&rope, &f->node, pos, (float *)(void *)to);
+	else
+		rope_rows(&rope, pos, (uint32_t)f->node.ne[2], (float *)(void *)to);
 }
 
 static struct ref table_of(struct rec *r, const struct ggml_tensor *t)
@@ -94,7 +153,7 @@ static struct octans_tensor tokens(const struct ref *t, uint64_t head, uint64_t 
 static void rotate(struct rec *r, const struct ggml_tensor *t, struct ref dst, struct ref x)
 {
 	const uint64_t heads = heads_follow(&dst) && heads_follow(&x) ? dst.ne[1] : 1;
-	const uint16_t flags = t->params[MODE] == MODE_NEOX ? OCTANS_ROPE_HALF : 0;
+	const uint16_t flags = t->params[MODE] == MODE_NORMAL ? 0 : OCTANS_ROPE_HALF;
 	const struct ref table = table_of(r, t);
 
 	for (uint64_t i3 = 0; i3 < dst.ne[3]; i3++)

@@ -3,13 +3,14 @@
  * The logits that libllama computes, in the format of `accelctl logits`: "LGT1", u32 tokens,
  * u32 vocabulary, i32 ids[tokens], f32 logits[tokens][vocabulary]; little endian.
  *
- *   logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-s] MODEL OUT
+ *   logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-sv] MODEL OUT
  *     -b FILE    this build of ggml's CPU kernels; else ggml chooses by CPU, and two machines
  *                may differ in the last bits
  *     -g N       so many layers, from the end, are on processors that ggml finds (0)
  *     -n N       N tokens (24): token i is 3 + (7 i^2 + 13 i + 5) mod (vocabulary - 3)
  *     -t LIST    these tokens
  *     -s         one at a time (as when text is generated) instead of all at once
+ *     -v         all that libllama has to say
  *
  * Everything that would cost accuracy for speed is off: the KV cache is F32, attention is not
  * the "flash" kind, weights are not repacked; one thread.
@@ -34,10 +35,12 @@ struct job {
 	bool step;
 };
 
+static bool verbose;
+
 static void log_errors(enum ggml_log_level level, const char *text, void *arg)
 {
 	(void)arg;
-	if (level == GGML_LOG_LEVEL_ERROR)
+	if (verbose || level == GGML_LOG_LEVEL_ERROR)
 		fputs(text, stderr);
 }
 
@@ -151,7 +154,7 @@ int main(int argc, char **argv)
 	const char *backend = NULL;
 	int c;
 
-	while ((c = getopt(argc, argv, "b:g:n:t:s")) != -1) {
+	while ((c = getopt(argc, argv, "b:g:n:t:sv")) != -1) {
 		if (c == 'b')
 			backend = optarg;
 		else if (c == 'g')
@@ -160,11 +163,13 @@ int main(int argc, char **argv)
 			j.n_fixed = atoi(optarg);
 		else if (c == 's')
 			j.step = true;
+		else if (c == 'v')
+			verbose = true;
 		else if (c != 't' || parse_tokens(&j, optarg))
 			return 2;
 	}
 	if (argc - optind != 2 || j.n_fixed < 1 || j.n_fixed > MAX_TOKENS) {
-		fprintf(stderr, "usage: logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-s] MODEL OUT\n");
+		fprintf(stderr, "usage: logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-sv] MODEL OUT\n");
 		return 2;
 	}
 	llama_log_set(log_errors, NULL);
