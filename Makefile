@@ -13,6 +13,7 @@
 # make check-debug  every kernel test, and IGT, on a debug kernel, which is built once: an hour and 6 GB
 # make check-igt  those of IGT's tests that apply to the driver, in a VM (KERNEL=7.3)
 # make check-ggml llama.cpp of Debian with our backend, on the modelled processor
+# make check-ggml-vm  the same llama-server on the kernel module, in a VM (KERNEL=7.3)
 # make check-clients  Debian's llama-server with it under OpenAI's and Anthropic's clients and a browser: npm, chromium
 # make lint-kmod  the driver as patches in a kernel's tree (build/series), under all checkers: 4 GB
 # make tsan       engines and their threads under ThreadSanitizer, 15 to 25 minutes
@@ -269,6 +270,13 @@ check-ggml: all
 	@tests/oracle/mkroot
 	@tests/ggml/check $(O)
 
+check-ggml-vm: all
+	@packaging/install-deps --test
+	@tests/vm/mkroot
+	@tests/oracle/mkroot
+	@tests/vm/build-module $(KERNEL) >/dev/null
+	@tests/ggml/vm $(KERNEL)
+
 check-clients: all
 	@packaging/install-deps --test
 	@packaging/install-deps --clients
@@ -358,7 +366,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-.PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt check-ggml check-clients lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
+.PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt check-ggml check-ggml-vm check-clients lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -type f -name '*.d' 2>/dev/null)
