@@ -10,9 +10,9 @@ import urllib.request
 from peer import NAME
 
 
-def report(error):
-    """graphs, replayed, recorded, by the CPU: of the line at the end"""
-    m = re.search(NAME + r": (\d+) graphs with \d+ operations: (\d+) replayed, (\d+) recorded .*, (\d+) computed", error)
+def report(error, number=0):
+    """graphs, replayed, recorded, by the CPU: of a processor's line at the end"""
+    m = re.search(NAME[:-1] + r"%d: (\d+) graphs with \d+ operations: (\d+) replayed, (\d+) recorded .*, (\d+) computed" % number, error)
     return tuple(map(int, m.groups())) if m else (0, 0, 0, 0)
 
 
