@@ -5,8 +5,8 @@
  *   gcc -o ask ask.c $(pkg-config --cflags --libs libaccel)
  *   ./ask MODEL.gguf QUESTION [PROCESSOR]	"sim", "accel0", ...; without it: the CPU alone
  */
+#include <err.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <accel/engine.h>
@@ -18,10 +18,8 @@
 /* Errors are negative, and the library has a sentence for each. */
 static void must(int result)
 {
-	if (result >= 0)
-		return;
-	fprintf(stderr, "ask: %s\n", accel_error());
-	exit(1);
+	if (result < 0)
+		errx(1, "%s", accel_error());
 }
 
 /* Appends tokens[n] to the sequence: the most likely token after them. */
@@ -59,10 +57,8 @@ int main(int argc, char **argv)
 	const char *text;
 	int devs = argc > 3;
 
-	if (argc < 3 || argc > 4) {
-		fprintf(stderr, "usage: ask MODEL.gguf QUESTION [PROCESSOR]\n");
-		return 2;
-	}
+	if (argc < 3 || argc > 4)
+		errx(2, "usage: ask MODEL.gguf QUESTION [PROCESSOR]");
 	if (devs) {
 		must(accel_open(argv[3], &dev));
 		must(accel_dev_info(dev, &info));

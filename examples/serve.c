@@ -7,8 +7,8 @@
  *   gcc -o serve serve.c $(pkg-config --cflags --libs libaccel)
  *   ./serve MODEL.gguf SOCKET [PROCESSOR]	"sim", "accel0", ...; without it: the CPU alone
  */
+#include <err.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -40,20 +40,17 @@ static struct accel_engine *engine;
 static struct accel_tokenizer *tok;
 static struct accel_chat *chat;
 
-static int must(int result, const char *why)	/* why: NULL: the library's sentence */
+/* Errors are negative, and the library has a sentence for each. */
+static void must(int result)
 {
-	if (result >= 0)
-		return result;
-	if (why)
-		perror(why);
-	else
-		fprintf(stderr, "serve: %s\n", accel_error());
-	exit(1);
+	if (result < 0)
+		errx(1, "%s", accel_error());
 }
 
 static void watch(int fd, void *what)
 {
-	must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &(struct epoll_event) { EPOLLIN, { .ptr = what } }), "epoll");
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &(struct epoll_event) { EPOLLIN, { .ptr = what } }))
+		err(1, "epoll");
 }
 
 static void leave(struct client *c)
@@ -116,7 +113,7 @@ static struct accel_step *begin(void)
 		}
 	if (!in_step)
 		return NULL;
-	must(accel_step_submit(engine, inputs, in_step, NULL, &step), NULL);
+	must(accel_step_submit(engine, inputs, in_step, NULL, &step));
 	return step;
 }
 
@@ -137,7 +134,7 @@ static void end(struct accel_step *step)
 {
 	const int32_t *best;
 
-	must(accel_step_wait(step, INT64_MAX), NULL);
+	must(accel_step_wait(step, INT64_MAX));
 	for (size_t i = 0; i < in_step; i++)
 		if (accel_step_top(step, i, &best, NULL))
 			answer(of[i], best[0]);		/* or what a sampler chooses of more */
@@ -150,9 +147,9 @@ static void listen_at(const char *path)
 
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
 	unlink(path);
-	listener = must(socket(AF_UNIX, SOCK_STREAM, 0), "socket");
-	must(bind(listener, (struct sockaddr *)&at, sizeof(at)), path);
-	must(listen(listener, 64), path);
+	listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) || listen(listener, 64))
+		err(1, "%s", path);
 	watch(listener, &listener);
 }
 
@@ -168,26 +165,25 @@ int main(int argc, char **argv)
 	struct accel_plan *plan;
 	int devs = argc > 3, n;
 
-	if (argc < 3 || argc > 4) {
-		fprintf(stderr, "usage: serve MODEL.gguf SOCKET [PROCESSOR]\n");
-		return 2;
-	}
+	if (argc < 3 || argc > 4)
+		errx(2, "usage: serve MODEL.gguf SOCKET [PROCESSOR]");
 	if (devs) {
-		must(accel_open(argv[3], &dev), NULL);
-		must(accel_dev_info(dev, &info), NULL);
+		must(accel_open(argv[3], &dev));
+		must(accel_dev_info(dev, &info));
 	}
-	must(accel_model_load(argv[1], &model), NULL);
-	must(accel_plan_new(model, infos, devs, &opts, &plan), NULL);
-	must(accel_engine_new(plan, &dev, devs, NULL, &engine), NULL);
-	must(accel_tokenizer_new(model, &tok), NULL);
-	must(accel_chat_new(model, NULL, &chat), NULL);
+	must(accel_model_load(argv[1], &model));
+	must(accel_plan_new(model, infos, devs, &opts, &plan));
+	must(accel_engine_new(plan, &dev, devs, NULL, &engine));
+	must(accel_tokenizer_new(model, &tok));
+	must(accel_chat_new(model, NULL, &chat));
 	for (int i = 0; i < CLIENTS; i++)
 		clients[i].fd = -1;
-	ep = must(epoll_create1(0), "epoll");
-	watch(must(accel_engine_fd(engine), NULL), engine);
+	ep = epoll_create1(0);
+	must(accel_engine_fd(engine));
+	watch(accel_engine_fd(engine), engine);
 	listen_at(argv[2]);
 	for (;;) {
-		n = must(epoll_wait(ep, events, CLIENTS + 2, -1), "epoll");
+		n = epoll_wait(ep, events, CLIENTS + 2, -1);
 		for (int i = 0; i < n; i++)
 			if (events[i].data.ptr == &listener)
 				come();
