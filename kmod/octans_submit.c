@@ -196,8 +196,8 @@ static int prepare(struct submit *s, struct few *few)
 	if (args->flags || args->failed_index || args->pad || !args->jobs.count)
 		return -EINVAL;
 	args->failed_index = ~0u;
-	ret = octans_uobj_check_array(&args->jobs, DRM_OCTANS_MAX_JOBS, sizeof(*s->ujobs)) ?:
-	      octans_uobj_check_array(&args->syncs, DRM_OCTANS_MAX_SYNCS, sizeof(*s->usyncs)) ?:
+	ret = octans_uobj_check_array(&args->jobs, DRM_OCTANS_MAX_JOBS, OCTANS_JOB_MIN) ?:
+	      octans_uobj_check_array(&args->syncs, DRM_OCTANS_MAX_SYNCS, OCTANS_SYNC_MIN) ?:
 	      find_room(s, few) ?:
 	      octans_uobj_copy_array(s->ujobs, &args->jobs, sizeof(*s->ujobs)) ?:
 	      octans_uobj_copy_array(s->usyncs, &args->syncs, sizeof(*s->usyncs));

@@ -12,7 +12,7 @@
  * octans_uobj_check_array() - is an array of user memory one that may be copied?
  * @in: where it is
  * @max: most elements
- * @min_size: bytes of an element in the first version of the interface
+ * @min_size: OCTANS_*_MIN
  *
  * Return: 0 or -EINVAL.
  */
@@ -57,7 +57,7 @@ int octans_uobj_copy_any(void *out, const struct drm_octans_array *in, u32 size)
  * octans_uobj_get_array() - allocate and copy an array from user memory
  * @in: where it is
  * @max: most elements
- * @min_size: bytes of an element in the first version of the interface
+ * @min_size: OCTANS_*_MIN
  * @size: bytes of an element in this kernel
  *
  * Return: the array, to be freed with kvfree(), NULL if it is empty, or an ERR_PTR().

@@ -2,10 +2,20 @@
 #ifndef OCTANS_UOBJ_H
 #define OCTANS_UOBJ_H
 
+#include <linux/stddef.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
 
 #include <drm/octans_accel.h>
+
+/*
+ * Bytes of an element in the first version of the interface with this major number, which stay what
+ * they are when the structures grow: a program of then has no more.
+ */
+#define OCTANS_JOB_MIN		offsetofend(struct drm_octans_job, pad)
+#define OCTANS_SYNC_MIN		offsetofend(struct drm_octans_sync, point)
+#define OCTANS_BIND_OP_MIN	offsetofend(struct drm_octans_bind_op, size)
+#define OCTANS_FAULT_MIN	offsetofend(struct drm_octans_fault, pad)
 
 int octans_uobj_check_array(const struct drm_octans_array *in, u32 max, u32 min_size);
 int octans_uobj_copy_any(void *out, const struct drm_octans_array *in, u32 size);

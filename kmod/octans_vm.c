@@ -639,8 +639,8 @@ int octans_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *fi
 
 	if (args->flags || args->done || args->pad)
 		return -EINVAL;
-	ops = octans_uobj_get_array(&args->ops, DRM_OCTANS_MAX_BIND_OPS, sizeof(*ops),
-				    sizeof(*ops));
+	ops = octans_uobj_get_array(&args->ops, DRM_OCTANS_MAX_BIND_OPS,
+				    OCTANS_BIND_OP_MIN, sizeof(*ops));
 	if (IS_ERR(ops))
 		return PTR_ERR(ops);
 	vm = octans_vm_get(file->driver_priv, args->vm_id);
@@ -674,7 +674,7 @@ int octans_ioctl_vm_get_faults(struct drm_device *drm, void *data, struct drm_fi
 	u32 n, i;
 	int ret = 0;
 
-	if (args->pad || args->lost || out->stride < sizeof(taken[0]) || out->stride > PAGE_SIZE ||
+	if (args->pad || args->lost || out->stride < OCTANS_FAULT_MIN || out->stride > PAGE_SIZE ||
 	    out->stride % 8)
 		return -EINVAL;
 	vm = octans_vm_get(file->driver_priv, args->vm_id);

@@ -180,6 +180,8 @@ static void look(struct accel_devinfo *info)
 	/* To accel_open() they are the same; whoever lists them can do something about one. */
 	if (err == -ENODEV && access(info->path, F_OK))
 		err = -ENOENT;
+	if (err == -EPROTO)
+		kernel_interface(info);
 	info->access = err;
 }
 

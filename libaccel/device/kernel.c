@@ -80,14 +80,10 @@ static int kernel_memory_used(struct accel_dev *dev, uint64_t *bytes)
 	return err;
 }
 
-/* Reads everything that accel_dev_info() tells. */
-static int identify(struct accel_dev *dev)
+/* Another minor version is no matter: of two structures the shorter one is what both know. */
+static int speak(int fd, struct accel_devinfo *info)
 {
-	struct drm_octans_query_device d = { 0 };
-	struct drm_octans_query_memory m = { 0 };
-	struct accel_devinfo *info = &dev->info;
-	drmVersionPtr v = drmGetVersion(dev->fd);
-	int err;
+	drmVersionPtr v = drmGetVersion(fd);
 
 	if (!v)
 		return fail(-errno, "%s does not answer: %s", info->path, strerror(errno));
@@ -95,8 +91,31 @@ static int identify(struct accel_dev *dev)
 	info->uapi_minor = v->version_minor;
 	drmFreeVersion(v);
 	if (info->uapi_major != OCTANS_UAPI_MAJOR)
-		return fail(-EPROTO, "%s speaks uapi %u.%u, this library speaks %u.x: install matching versions of octans.ko and libaccel",
-			    info->path, info->uapi_major, info->uapi_minor, OCTANS_UAPI_MAJOR);
+		return fail(-EPROTO, "%s speaks uapi %u.%u, this library %u.%u: install octans.ko and libaccel of the same release",
+			    info->path, info->uapi_major, info->uapi_minor, OCTANS_UAPI_MAJOR, OCTANS_UAPI_MINOR);
+	return 0;
+}
+
+void kernel_interface(struct accel_devinfo *info)
+{
+	int fd = open(info->path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	speak(fd, info);
+	close(fd);
+}
+
+/* Reads everything that accel_dev_info() tells. */
+static int identify(struct accel_dev *dev)
+{
+	struct drm_octans_query_device d = { 0 };
+	struct drm_octans_query_memory m = { 0 };
+	struct accel_devinfo *info = &dev->info;
+	int err = speak(dev->fd, info);
+
+	if (err)
+		return err;
 	err = query(dev, DRM_OCTANS_QUERY_DEVICE, &d, sizeof(d));
 	if (!err)
 		err = query(dev, DRM_OCTANS_QUERY_MEMORY, &m, sizeof(m));

@@ -100,6 +100,9 @@ extern const struct transport transport_kernel;
 extern const struct transport transport_sim;
 extern const struct transport transport_child;	/* of a processor that the parent opened */
 
+/* kernel.c: sets uapi_major and uapi_minor of the processor at info->path, if it can be asked. */
+void kernel_interface(struct accel_devinfo *info);
+
 /* What became of a job that ended with err: "the job ..." */
 const char *job_error(int err);
 

@@ -38,6 +38,8 @@ static struct {
 	int no_file;			/* errno of the next sync_file, or 0 */
 	uint32_t handles;		/* made so far: 1, 2, 3 ... */
 	unsigned int closed[8];		/* handle */
+	int major, minor;		/* of the interface, more than those of this library */
+	uint32_t knows;			/* bytes of struct drm_octans_query_device, 0: as this library */
 	int node[4];			/* errno of opening accelN, 0: it opens */
 	int refuses[DRM_OCTANS_SUBMIT + 1];	/* errno of an ioctl of ours, 0: none */
 	int high;			/* the same of a queue of high priority */
@@ -66,7 +68,8 @@ drmVersionPtr drmGetVersion(int fd)
 	drmVersionPtr v = calloc(1, sizeof(*v));
 
 	(void)fd;
-	v->version_major = OCTANS_UAPI_MAJOR;
+	v->version_major = OCTANS_UAPI_MAJOR + kernel.major;
+	v->version_minor = OCTANS_UAPI_MINOR + kernel.minor;
 	return v;
 }
 
@@ -75,12 +78,19 @@ void drmFreeVersion(drmVersionPtr v)
 	free(v);
 }
 
-static void query_device(const struct drm_octans_dev_query *q)
+/* Of a kernel's structure what both know, and zeros. */
+static void query_device(struct drm_octans_dev_query *q)
 {
-	if (q->type == DRM_OCTANS_QUERY_DEVICE)
-		*(struct drm_octans_query_device *)(uintptr_t)q->ptr = (struct drm_octans_query_device) {
-			.va_bits = 48, .page_size = 4096, .profile = "played",
-		};
+	struct { struct drm_octans_query_device d; uint64_t future; } all = {
+		{ .va_bits = 48, .page_size = 4096, .profile = "played", .macs_f16 = 16, .sram_size = 1 << 20 }, 1,
+	};
+	uint32_t size = kernel.knows ? kernel.knows : sizeof(all.d), n = q->size < size ? q->size : size;
+
+	if (q->type != DRM_OCTANS_QUERY_DEVICE)
+		return;
+	memset((void *)(uintptr_t)q->ptr, 0, q->size);
+	memcpy((void *)(uintptr_t)q->ptr, &all, n);
+	q->size = size;
 }
 
 /* A dma-buf of handle h is the descriptor 1000 + h, in every file of this kernel. */
@@ -844,6 +854,53 @@ static void test_open(void)
 	remove_sysfs(top);
 }
 
+/* A module of another release: it works, or a sentence has both numbers. */
+static void test_versions(void)
+{
+	static const struct {
+		int major, minor;
+		size_t knows;
+		int err;
+	} cases[] = {
+		{ 0, 0, 0, 0 },
+		{ 0, -OCTANS_UAPI_MINOR, offsetof(struct drm_octans_query_device, macs_f16), 0 },
+		{ 0, 1, sizeof(struct drm_octans_query_device) + 8, 0 },
+		{ -1, 0, 0, -EPROTO }, { 1, -OCTANS_UAPI_MINOR, 0, -EPROTO },
+	};
+	char top[] = "/tmp/octans-sysfs-XXXXXX", both[80];
+
+	if (!ok(!!mkdtemp(top), "a made-up sysfs"))
+		return;
+	make_sysfs(top);
+	setenv("ACCEL_SYSFS_CLASS", top, 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const uint32_t major = OCTANS_UAPI_MAJOR + cases[i].major, minor = OCTANS_UAPI_MINOR + cases[i].minor;
+		struct accel_devinfo info = { .sz = sizeof(info) }, list = info;
+		struct accel_dev *d;
+		size_t n = 1;
+		int err;
+
+		memset(&kernel, 0, sizeof(kernel));
+		kernel.major = cases[i].major;
+		kernel.minor = cases[i].minor;
+		kernel.knows = cases[i].knows;
+		err = accel_open("accel0", &d);
+		if (!err)
+			accel_dev_info(d, &info);
+		snprintf(both, sizeof(both), "accel0 speaks uapi %u.%u, this library %d.%d: ", major, minor,
+			 OCTANS_UAPI_MAJOR, OCTANS_UAPI_MINOR);
+		ok(err == cases[i].err && (err ? !!strstr(accel_error(), both) :
+					   !strcmp(info.profile, "played") && info.uapi_minor == minor),
+		   "module %u.%u: %s", major, minor, err ? accel_error() : "it works");
+		ok(err || info.macs_f16 == (cases[i].minor < 0 ? 0 : 16), "what it does not know is zero");
+		accel_close(d);
+		ok(!accel_enumerate(&list, &n) && list.access == err && list.uapi_major == major &&
+		   list.uapi_minor == minor, "it is listed with its number");
+	}
+	unsetenv("ACCEL_SYSFS_CLASS");
+	remove_sysfs(top);
+}
+
 int main(void)
 {
 	if (!ok(!accel_vm_new(&dev, &vm), "an address space"))
@@ -860,6 +917,7 @@ int main(void)
 	test_reserve();
 	test_deps();
 	test_open();
+	test_versions();
 	accel_vm_free(vm);
 	handles_destroy(&dev.handles);
 	return done();

@@ -72,7 +72,7 @@ struct functions {
 	int n, n_ours;
 };
 
-/* All functions 1af4:10f5; false: they cannot be looked at. */
+/* All functions of that kind; false: they cannot be looked at. */
 static bool look_at_bus(struct functions *all)
 {
 	DIR *dir = opendir("/sys/bus/pci/devices");
@@ -210,7 +210,7 @@ static void check_system(struct doctor *d, const char *selector)
 	}
 	if (find(d, all.n ? OK : FAILED, EXIT_NO_DEVICE, "ACC-0001", "processor on the PCI bus",
 		 "no card is needed to try Octans: use --device sim, or attach the model to a VM (Documentation/vm.rst)",
-		 all.n ? "%d, the first at %s" : "no PCI function 1af4:10f5", all.n, all.first.address))
+		 all.n ? "%d, the first at %s" : "no PCI function " PCI_VENDOR ":" PCI_DEVICE, all.n, all.first.address))
 		check_driver(d, &all, selector);
 }
 

@@ -22,7 +22,7 @@ static bool holds(const char *function, const char *name, const char *text)
 
 bool pci_is_processor(const char *function)
 {
-	return holds(function, "vendor", "0x1af4") && holds(function, "device", "0x10f5");
+	return holds(function, "vendor", "0x" PCI_VENDOR) && holds(function, "device", "0x" PCI_DEVICE);
 }
 
 void pci_driver(const char *function, char *name, size_t len)

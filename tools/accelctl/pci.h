@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define PCI_VENDOR "1af4"	/* as in octans/regs.h, which is the driver's */
+#define PCI_DEVICE "10f5"
+
 bool pci_is_processor(const char *function);
 /* "": no driver has it. */
 void pci_driver(const char *function, char *name, size_t len);

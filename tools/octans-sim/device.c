@@ -313,11 +313,10 @@ static int configure_memory(struct sim_device *dev, const struct sim_config *c, 
 
 static int configure(struct sim_device *dev, const struct sim_config *c, char *err, size_t errlen)
 {
-	const char *name = c->profile ? c->profile : "octans-1";
-	const struct sim_profile *p = sim_profile_find(name);
+	const struct sim_profile *p = sim_profile_find(c->profile);
 
 	if (!p) {
-		snprintf(err, errlen, "there is no profile \"%s\"; choose one of %s", name,
+		snprintf(err, errlen, "there is no profile \"%s\"; choose one of %s", c->profile,
 			 sim_profile_names());
 		return -EINVAL;
 	}

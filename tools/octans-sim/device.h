@@ -79,7 +79,7 @@ struct sim_device {
 	struct sim_ring ring[OCTANS_MAX_RINGS];
 };
 
-/* profile.c: NULL = no such profile; sim_profile_names() for messages */
+/* profile.c: NULL = no such profile (name NULL: the first); sim_profile_names() for messages */
 const struct sim_profile *sim_profile_find(const char *name);
 const char *sim_profile_names(void);
 /* "256M", "1G", "4096": 0 or -EINVAL */
@@ -101,7 +101,7 @@ int sim_reg_tell_truth(struct sim_device *dev, const char *name);	/* NULL: all d
  * For the front doors.
  */
 struct sim_config {
-	const char *profile;	/* NULL = octans-1 */
+	const char *profile;	/* NULL = the first, octans-1 */
 	uint64_t local_size;	/* 0 = the profile's */
 	uint64_t bar_size;	/* 0 = all of it */
 	unsigned int rings;	/* 0 = the profile's */

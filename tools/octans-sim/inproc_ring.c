@@ -26,9 +26,9 @@ static void nap(void)
 
 static uint64_t ring_read(struct octans_inproc *dev, unsigned int r, unsigned int reg)
 {
-	bool wide = reg >= OCTANS_RING_SINCE || reg <= OCTANS_RING_WB;
+	bool narrow = reg == OCTANS_RING_STATUS || reg == OCTANS_RING_HEAD;
 
-	return sim_reg_read(dev->sim, OCTANS_RING(r) + reg, wide ? 8 : 4);
+	return sim_reg_read(dev->sim, OCTANS_RING(r) + reg, narrow ? 4 : 8);
 }
 
 /* ---- setting the processor up ---- */

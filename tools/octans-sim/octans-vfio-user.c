@@ -30,7 +30,7 @@ static const char usage[] =
 	"\n"
 	"  --socket PATH    where QEMU connects\n"
 	"  --control PATH   where faults are asked for (a line each; \"help\" lists them)\n"
-	"  --profile NAME   octans-1 (default), octans-e or octans-s\n"
+	"  --profile NAME   one of %s; default the first\n"
 	"  --local SIZE     on-card memory, such as 512M or 8G; default the profile's\n"
 	"  --bar SIZE       the part of it that the CPU sees, a power of two; default all\n"
 	"                   of it, 256M at most\n"
@@ -96,7 +96,7 @@ static int parse_window(const char *text, uint64_t *out)
 /* The window if none is asked for: a power of two that holds on-card memory, or DEFAULT_BAR. */
 static uint64_t default_bar(const struct sim_config *config)
 {
-	const struct sim_profile *p = sim_profile_find(config->profile ? config->profile : "octans-1");
+	const struct sim_profile *p = sim_profile_find(config->profile);
 	uint64_t size = config->local_size, bar = 1 << 20;
 
 	if (!size && p)
@@ -182,7 +182,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 			o->log = true;
 			break;
 		case HELP:
-			fputs(usage, stdout);
+			printf(usage, sim_profile_names());
 			return 1;
 		case ':':
 			return 1 + complain("%s needs a value; --help lists the options",

@@ -22,6 +22,8 @@ static const struct sim_profile profiles[] = {
 
 const struct sim_profile *sim_profile_find(const char *name)
 {
+	if (!name)
+		return &profiles[0];
 	for (size_t i = 0; i < sizeof(profiles) / sizeof(*profiles); i++)
 		if (!strcmp(profiles[i].name, name))
 			return &profiles[i];

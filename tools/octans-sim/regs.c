@@ -100,14 +100,14 @@ static const struct reg *find(const struct sim_device *dev, uint64_t off, int *r
 	*ring = -1;
 	if (off >= OCTANS_DOORBELL(0)) {
 		off -= OCTANS_DOORBELL(0);
-		*ring = off / 0x1000;
-		return off % 0x1000 || (unsigned int)*ring >= dev->rings ? NULL : &doorbell_reg;
+		*ring = off / OCTANS_DOORBELL_BLOCK;
+		return off % OCTANS_DOORBELL_BLOCK || (unsigned int)*ring >= dev->rings ? NULL : &doorbell_reg;
 	}
 	if (off >= OCTANS_RING(0)) {
 		off -= OCTANS_RING(0);
-		*ring = off / 0x100;
+		*ring = off / OCTANS_RING_BLOCK;
 		return (unsigned int)*ring >= dev->rings ? NULL
-			: look_up(ring_regs, COUNT(ring_regs), off % 0x100);
+			: look_up(ring_regs, COUNT(ring_regs), off % OCTANS_RING_BLOCK);
 	}
 	if (off >= OCTANS_REG_COUNTERS && off < OCTANS_REG_COUNTER(OCTANS_COUNTERS))
 		return off % 8 ? NULL : &counter_reg;
@@ -426,10 +426,10 @@ static void write_reg(struct sim_device *dev, const struct reg *reg, int ring, u
 		return;
 	if (reg == &doorbell_reg)
 		sim_ring_doorbell(&dev->ring[ring], value);
-	else if (ring >= 0 && off % 0x100 == OCTANS_RING_CTRL && (value & OCTANS_RING_RESET))
+	else if (ring >= 0 && reg->offset == OCTANS_RING_CTRL && (value & OCTANS_RING_RESET))
 		sim_device_reset_ring(dev, &dev->ring[ring]);
 	else if (ring >= 0)
-		sim_ring_write(&dev->ring[ring], off % 0x100, value);
+		sim_ring_write(&dev->ring[ring], reg->offset, value);
 	else if (off == OCTANS_REG_ASID_BASE)
 		sim_mmu_set_base(&dev->core.mmu, value);
 	else if (off == OCTANS_REG_MMU_CTRL)

@@ -103,7 +103,8 @@
 #define OCTANS_REG_COUNTER(n)		(OCTANS_REG_COUNTERS + 8 * (n))	/* n < 16 */
 
 /* Rings: one block each */
-#define OCTANS_RING(r)			(0x1000 + (r) * 0x100)
+#define OCTANS_RING_BLOCK		0x100
+#define OCTANS_RING(r)			(0x1000 + (r) * OCTANS_RING_BLOCK)
 #define OCTANS_RING_BASE		0x00	/* 64: bus address, 64-byte aligned */
 #define OCTANS_RING_WB			0x08	/* 64: writeback, 8-byte aligned */
 #define OCTANS_RING_LOG2		0x10	/* 32: log2 of the number of descriptors, 1..CAPS */
@@ -131,7 +132,8 @@
 #define  OCTANS_SHADOW_ENABLE		0x1ULL	/* doorbells say no more than: look there */
 
 /* Doorbells: a page each; the value is the free-running count of descriptors written */
-#define OCTANS_DOORBELL(r)		(0x8000 + (r) * 0x1000)	/* 32, write only */
+#define OCTANS_DOORBELL_BLOCK		0x1000
+#define OCTANS_DOORBELL(r)		(0x8000 + (r) * OCTANS_DOORBELL_BLOCK)	/* 32, write only */
 
 /* Writeback: seqno of the newest finished job and how it ended, one 64-bit write */
 #define OCTANS_WB(seqno, status)	((seqno) << 8 | (status))

@@ -105,7 +105,7 @@ struct accel_devinfo {
  * numbers.  *n: in, room in list, an array whose first sz is set; out, how many there are (may
  * exceed the room).  One that cannot be opened is listed with .access set (-EACCES: not permitted,
  * -ENODEV: gone, -ENOENT: its node is missing, as in a container that it was not given to, else
- * what accel_open() gives) and only name, path, driver and pci filled.  No processor is not an error: *n is 0.  MT
+ * what accel_open() gives) and only name, path, driver and pci filled, with -EPROTO also uapi_major and uapi_minor.  No processor is not an error: *n is 0.  MT
  */
 int accel_enumerate(struct accel_devinfo *list, size_t *n);
 
