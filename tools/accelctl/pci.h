@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The beginning of a file of its; false: there is none, or it is empty. */
+bool pci_read(const char *function, const char *name, char *text, size_t len);
 bool pci_is_processor(const char *function);
 /* "": no driver has it. */
 void pci_driver(const char *function, char *name, size_t len);
