@@ -15,6 +15,7 @@
 # make check-ggml llama.cpp of Debian with our backend, on the modelled processor
 # make check-ggml-vm  the same llama-server on the kernel module, in a VM (KERNEL=7.3)
 # make check-clients  Debian's llama-server with it under OpenAI's and Anthropic's clients and a browser: npm, chromium
+# make check-hosts  metrics, containers and Slurm with Debian's Prometheus, podman and slurmd, in VMs (KERNEL=7.3)
 # make lint-kmod  the driver as patches in a kernel's tree (build/series), under all checkers: 4 GB
 # make tsan       engines and their threads under ThreadSanitizer, 15 to 25 minutes
 # make bench      speed and memory beside the peers: as make check
@@ -283,6 +284,13 @@ check-clients: all
 	@tests/oracle/mkroot
 	@tests/ggml/clients $(O)
 
+check-hosts: all
+	@packaging/install-deps --test
+	@tests/vm/mkroot
+	@tests/hosts/mkroot
+	@tests/vm/build-module $(KERNEL)
+	@tests/hosts/check $(O) $(KERNEL)
+
 lint-kmod:
 	@packaging/install-deps --test
 	@tests/upstream/mkroot
@@ -302,10 +310,12 @@ install uninstall: export dest_include := $(DESTDIR)$(PREFIX)/include
 install uninstall: export dest_share := $(DESTDIR)$(PREFIX)/share
 install uninstall: export dest_man := $(DESTDIR)$(PREFIX)/share/man
 install uninstall: export dest_rules := $(DESTDIR)$(PREFIX)/lib/udev/rules.d
+install uninstall: export dest_units := $(DESTDIR)$(PREFIX)/lib/systemd/system
 accel_headers := $(wildcard libaccel/include/accel/*.h)
 man1 := $(wildcard Documentation/man/*.1)
 man3 := $(wildcard Documentation/man/*.3)
-rules := packaging/60-accel-octans.rules
+rules := packaging/60-accel-octans.rules packaging/61-octans-cdi.rules
+unit_files := $(wildcard packaging/systemd/*)
 # Where bash, zsh and fish look for what accelctl's table of options makes.
 completions := bash-completion/completions/accelctl zsh/site-functions/_accelctl \
 	       fish/vendor_completions.d/accelctl.fish
@@ -324,7 +334,7 @@ found_by := $(if $(filter /usr/local/lib /usr/lib /usr/lib/%,$(LIBDIR)),$(in_ld_
 # STATIC=1: libaccel.a, too; programs that link it load the model all the same.
 install: all relink
 	install -d "$$dest_bin" "$$dest_lib/pkgconfig" "$$dest_include/accel" "$$dest_include/drm" \
-		"$$dest_include/octans" "$$dest_man/man1" "$$dest_man/man3" "$$dest_rules"
+		"$$dest_include/octans" "$$dest_man/man1" "$$dest_man/man3" "$$dest_rules" "$$dest_units"
 	install -m 755 $(O)/installed/accelctl $(O)/octans-vfio-user "$$dest_bin"
 	install -m 755 $(lib_so) $(sim_so) $(O)/libggml-octans.so "$$dest_lib"
 	$(if $(STATIC),install -m 644 $(O)/libaccel.a "$$dest_lib")
@@ -340,6 +350,7 @@ install: all relink
 	install -m 644 $(man3) "$$dest_man/man3"
 	umask 022; packaging/man-links --into "$$dest_man/man3" $(man3)
 	install -m 644 $(rules) "$$dest_rules"
+	set -e; umask 022; for u in $(unit_files); do sed 's|/usr/bin/accelctl|$(PREFIX)/bin/accelctl|' $$u > "$$dest_units/$$(basename $$u)"; done
 	set -e; umask 022; for c in $(join $(addsuffix :,bash zsh fish),$(completions)); do \
 		install -d "$$dest_share/$$(dirname $${c#*:})"; \
 		$(O)/accelctl completion $${c%%:*} > "$$dest_share/$${c#*:}"; done
@@ -357,6 +368,7 @@ uninstall:
 		$(addprefix man3/,$(notdir $(man3))))
 	packaging/man-links $(man3) | while read -r f page; do rm -f "$$dest_man/man3/$$f.3"; done
 	$(call remove,dest_rules,$(notdir $(rules)))
+	$(call remove,dest_units,$(notdir $(unit_files)))
 	$(call remove,dest_share,$(completions))
 	rmdir --ignore-fail-on-non-empty "$$dest_include/accel" "$$dest_include/octans"
 
@@ -366,7 +378,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-.PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt check-ggml check-ggml-vm check-clients lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
+.PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt check-ggml check-ggml-vm check-clients check-hosts lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -type f -name '*.d' 2>/dev/null)

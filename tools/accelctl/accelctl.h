@@ -33,6 +33,8 @@ int enumerate_devices(struct accel_devinfo **list, size_t *n);
 bool has_device(void);
 /* Is it what a user calls DEVICE?  NULL and "auto" are any. */
 bool device_is_meant(const char *selector, const struct accel_devinfo *info);
+/* Opens one processor to describe it; -errno. */
+int device_look(const char *selector, struct accel_devinfo *info);
 /* accel_error() of accel_open(), and what to do; the exit code that goes with err. */
 int complain_open(int err);
 
@@ -48,6 +50,8 @@ int cmd_logits(const struct options *o);
 int cmd_bench(const struct options *o);
 int cmd_doctor(const struct options *o);
 int cmd_reset(const struct options *o);
+int cmd_metrics(const struct options *o);
+int cmd_cdi(const struct options *o);
 int cmd_version(const struct options *o);
 int cmd_completion(const struct options *o);
 int cmd_help(const struct options *o);

@@ -84,8 +84,7 @@ int complain_open(int err)
 			"`accelctl doctor` finds out why");
 }
 
-/* Opens one processor to describe it; -errno. */
-static int look_at(const char *selector, struct accel_devinfo *info)
+int device_look(const char *selector, struct accel_devinfo *info)
 {
 	struct accel_dev *dev;
 	int err = accel_open(selector, &dev);
@@ -101,7 +100,7 @@ static int look_at(const char *selector, struct accel_devinfo *info)
 /* The same; an exit code after a complaint. */
 static int describe(const char *selector, struct accel_devinfo *info)
 {
-	int err = look_at(selector, info);
+	int err = device_look(selector, info);
 
 	if (err == -ENODEV && (!selector || !strcmp(selector, "auto")) && !has_device())
 		return complain(EXIT_NO_DEVICE, "there is no Octans processor: `accelctl doctor` says why; `accelctl show sim` describes the model of one");
@@ -150,7 +149,7 @@ static int list_all(const struct options *o)
 	grown = realloc(list, (n + 1) * sizeof(*list));
 	if (grown)
 		list = grown;
-	if (grown && !look_at("sim", &list[n]))
+	if (grown && !device_look("sim", &list[n]))
 		n++;
 	else
 		detail("the model is not listed: %s", accel_error());

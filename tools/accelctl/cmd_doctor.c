@@ -113,7 +113,7 @@ static void try_job(struct doctor *d, struct accel_dev *dev, const char *id, con
 
 static bool check_node(struct doctor *d, const struct accel_devinfo *info)
 {
-	static const char fix[] = "in a container pass the node in, as with `docker run --device /dev/accel/accel0`; else look at `dmesg | grep octans` and whether udev runs";
+	static const char fix[] = "in a container pass the node in, as with `docker run --device /dev/accel/accel0`, or `podman run --device octans/accel=accel0` after `accelctl cdi generate`; else look at `dmesg | grep octans` and whether udev runs";
 
 	if (!find(d, info->access == -ENOENT ? FAILED : OK, EXIT_NO_DEVICE, "ACC-0004", "device node", fix,
 		  info->access == -ENOENT ? "/sys shows %s, but %s is not there" : "%s: %s", info->name,

@@ -48,6 +48,9 @@ struct options {
 	uint32_t at;		/* UINT32_MAX: after the prompt */
 	/* reset */
 	bool force;
+	/* metrics, cdi */
+	const char *listen, *textfile, *cdi_file;
+	uint32_t metrics_format;
 	/* arguments beside the model or the device */
 	char **args;
 	int n_args;
@@ -67,12 +70,15 @@ enum {
 	FOR_HELP = 1u << 9,
 	FOR_VERIFY = 1u << 10,
 	FOR_RESET = 1u << 11,
+	FOR_METRICS = 1u << 12,
+	FOR_CDI = 1u << 13,
 
 	FOR_PLANNED = FOR_PLAN | FOR_RUN | FOR_LOGITS | FOR_BENCH,
 	FOR_MODEL = FOR_PLANNED | FOR_VERIFY,
-	FOR_DEVICE = FOR_LIST | FOR_SHOW | FOR_DOCTOR | FOR_RESET,
-	FOR_JSON = FOR_MODEL | FOR_DEVICE | FOR_VERSION,
-	FOR_ALL = (1u << 12) - 1,
+	FOR_SHOWN = FOR_LIST | FOR_SHOW | FOR_DOCTOR | FOR_RESET,
+	FOR_DEVICE = FOR_SHOWN | FOR_METRICS | FOR_CDI,
+	FOR_JSON = FOR_MODEL | FOR_SHOWN | FOR_VERSION,
+	FOR_ALL = (1u << 14) - 1,
 };
 
 struct command {
@@ -80,7 +86,7 @@ struct command {
 	unsigned int bit;
 	int (*run)(const struct options *o);
 	const char *args, *text;
-	int first;		/* arguments before MODEL */
+	int first;		/* arguments before MODEL or DEVICE */
 	int max_args;		/* beside MODEL or DEVICE */
 	int min_args;
 	const char *const *words;	/* that an argument may be, or NULL */

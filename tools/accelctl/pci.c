@@ -5,19 +5,28 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Does the file of a PCI function begin with this text? */
-static bool holds(const char *function, const char *name, const char *text)
+bool pci_read(const char *function, const char *name, char *text, size_t len)
 {
-	char path[512], line[16] = "";
+	char path[512];
+	size_t n = 0;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", function, name);
 	f = fopen(path, "re");
-	if (f && !fgets(line, sizeof(line), f))
-		line[0] = 0;
-	if (f)
+	if (f) {
+		n = fread(text, 1, len - 1, f);
 		fclose(f);
-	return !strncmp(line, text, strlen(text));
+	}
+	text[n] = 0;
+	return n;
+}
+
+/* Does the file of a PCI function begin with this text? */
+static bool holds(const char *function, const char *name, const char *text)
+{
+	char line[16];
+
+	return pci_read(function, name, line, sizeof(line)) && !strncmp(line, text, strlen(text));
 }
 
 bool pci_is_processor(const char *function)

@@ -9,6 +9,8 @@
 #define PCI_VENDOR "1af4"	/* as in octans/regs.h, which is the driver's */
 #define PCI_DEVICE "10f5"
 
+/* The beginning of a file of its; false: there is none, or it is empty. */
+bool pci_read(const char *function, const char *name, char *text, size_t len);
 bool pci_is_processor(const char *function);
 /* "": no driver has it. */
 void pci_driver(const char *function, char *name, size_t len);

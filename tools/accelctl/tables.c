@@ -7,6 +7,7 @@
 #include "accelctl.h"
 #include "options.h"
 
+static const char *const cdi_words[] = { "generate", NULL };
 static const char *const shells[] = { "bash", "zsh", "fish", NULL };
 
 const struct command commands[] = {
@@ -28,6 +29,11 @@ const struct command commands[] = {
 	  .text = "find out what keeps a processor from working" },
 	{ .name = "reset", .bit = FOR_RESET, .run = cmd_reset, .args = "[DEVICE]",
 	  .text = "reset a processor that nobody uses, and see whether it works" },
+	{ .name = "metrics", .bit = FOR_METRICS, .run = cmd_metrics, .args = "[DEVICE]",
+	  .text = "numbers of all processors for monitoring, once or to all who ask" },
+	{ .name = "cdi", .bit = FOR_CDI, .run = cmd_cdi, .args = "generate [DEVICE]",
+	  .first = 1, .min_args = 1, .max_args = 1, .words = cdi_words,
+	  .text = "what lets container engines give a processor to a container" },
 	{ .name = "version", .bit = FOR_VERSION, .run = cmd_version, .args = "",
 	  .text = "versions of tool, library and driver" },
 	{ .name = "completion", .bit = FOR_COMPLETION, .run = cmd_completion, .args = "SHELL",
@@ -39,6 +45,9 @@ const struct command commands[] = {
 const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
 
 static const char *const formats[] = { "text", "json", NULL };
+/* in the order of cmd_metrics.c's */
+static const char *const metrics_formats[] = { "auto", "openmetrics", "prometheus", NULL };
+static const char *const listeners[] = { "systemd", NULL };
 static const char *const devices[] = { "auto", "cpu", "sim", NULL };
 static const char *const layer_words[] = { "all", "none", NULL };
 static const char *const stream_names[] = { "auto", "never", "always", NULL };	/* of enum accel_stream */
@@ -180,6 +189,21 @@ const struct option_entry option_entries[] = {
 	{ .name = "force", .value = VALUE_NONE,
 	  .commands = FOR_RESET, .field = FIELD(force),
 	  .text = "also if others hold it, or if that cannot be seen" },
+
+	{ .name = "listen", .value = VALUE_TEXT,
+	  .commands = FOR_METRICS, .field = FIELD(listen), .arg = "ADDRESS",
+	  .text = "answer HTTP requests for /metrics at HOST:PORT, PORT of this machine alone, or what systemd passes",
+	  .words = listeners },
+	{ .name = "textfile", .value = VALUE_FILE,
+	  .commands = FOR_METRICS, .field = FIELD(textfile), .arg = "FILE",
+	  .text = "write it there, whole or not at all, for node_exporter's textfile collector" },
+	{ .name = "output", .alias = "output-format", .letter = 'o', .value = VALUE_CHOICE,
+	  .commands = FOR_METRICS, .field = FIELD(metrics_format), .arg = "FORMAT",
+	  .text = "openmetrics, prometheus (what promtool and node_exporter read), or auto: that for --textfile, else openmetrics",
+	  .preset = "auto", .words = metrics_formats },
+	{ .name = "file", .letter = 'f', .value = VALUE_FILE,
+	  .commands = FOR_CDI, .field = FIELD(cdi_file), .arg = "FILE",
+	  .text = "write it there, whole or not at all, instead of standard output" },
 
 	{ .name = "output", .alias = "output-format", .letter = 'o', .value = VALUE_OUTPUT,
 	  .commands = FOR_JSON, .field = FIELD(json), .arg = "FORMAT",
