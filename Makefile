@@ -300,6 +300,7 @@ install uninstall: export dest_bin := $(DESTDIR)$(PREFIX)/bin
 install uninstall: export dest_lib := $(DESTDIR)$(LIBDIR)
 install uninstall: export dest_include := $(DESTDIR)$(PREFIX)/include
 install uninstall: export dest_share := $(DESTDIR)$(PREFIX)/share
+install uninstall: export dest_doc := $(DESTDIR)$(PREFIX)/share/doc/octans
 install uninstall: export dest_man := $(DESTDIR)$(PREFIX)/share/man
 install uninstall: export dest_rules := $(DESTDIR)$(PREFIX)/lib/udev/rules.d
 accel_headers := $(wildcard libaccel/include/accel/*.h)
@@ -340,6 +341,8 @@ install: all relink
 	install -m 644 $(man3) "$$dest_man/man3"
 	umask 022; packaging/man-links --into "$$dest_man/man3" $(man3)
 	install -m 644 $(rules) "$$dest_rules"
+	install -d "$$dest_doc"
+	install -m 644 Documentation/models.rst "$$dest_doc"
 	set -e; umask 022; for c in $(join $(addsuffix :,bash zsh fish),$(completions)); do \
 		install -d "$$dest_share/$$(dirname $${c#*:})"; \
 		$(O)/accelctl completion $${c%%:*} > "$$dest_share/$${c#*:}"; done
@@ -358,7 +361,8 @@ uninstall:
 	packaging/man-links $(man3) | while read -r f page; do rm -f "$$dest_man/man3/$$f.3"; done
 	$(call remove,dest_rules,$(notdir $(rules)))
 	$(call remove,dest_share,$(completions))
-	rmdir --ignore-fail-on-non-empty "$$dest_include/accel" "$$dest_include/octans"
+	$(call remove,dest_doc,models.rst)
+	rmdir --ignore-fail-on-non-empty "$$dest_include/accel" "$$dest_include/octans" "$$dest_doc"
 
 clean:
 	rm -rf $(O)
