@@ -9,8 +9,9 @@
 #include "planner.h"
 #include "worth.h"
 
-/* From the end of a run of layers on one processor until the next one begins: an interrupt, and the start of a job. */
-#define HANDOVER_S 50e-6
+/* From the end of a run of layers on one processor until the next one begins, beyond what is foretold at the least: an
+ * interrupt, and what follows it. */
+#define HANDOVER_S 47e-6
 /* From the end of what a processor has for another that waits for it until that goes on, beyond what is foretold at the
  * least: another way over the bus and what begins anew. */
 #define EXCHANGE_S 1.5e-6
