@@ -308,6 +308,7 @@ install uninstall: export dest_bin := $(DESTDIR)$(PREFIX)/bin
 install uninstall: export dest_lib := $(DESTDIR)$(LIBDIR)
 install uninstall: export dest_include := $(DESTDIR)$(PREFIX)/include
 install uninstall: export dest_share := $(DESTDIR)$(PREFIX)/share
+install uninstall: export dest_doc := $(DESTDIR)$(PREFIX)/share/doc/octans
 install uninstall: export dest_man := $(DESTDIR)$(PREFIX)/share/man
 install uninstall: export dest_rules := $(DESTDIR)$(PREFIX)/lib/udev/rules.d
 install uninstall: export dest_units := $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -351,6 +352,8 @@ install: all relink
 	umask 022; packaging/man-links --into "$$dest_man/man3" $(man3)
 	install -m 644 $(rules) "$$dest_rules"
 	set -e; umask 022; for u in $(unit_files); do sed 's|/usr/bin/accelctl|$(PREFIX)/bin/accelctl|' $$u > "$$dest_units/$$(basename $$u)"; done
+	install -d "$$dest_doc"
+	install -m 644 Documentation/models.rst "$$dest_doc"
 	set -e; umask 022; for c in $(join $(addsuffix :,bash zsh fish),$(completions)); do \
 		install -d "$$dest_share/$$(dirname $${c#*:})"; \
 		$(O)/accelctl completion $${c%%:*} > "$$dest_share/$${c#*:}"; done
@@ -370,7 +373,8 @@ uninstall:
 	$(call remove,dest_rules,$(notdir $(rules)))
 	$(call remove,dest_units,$(notdir $(unit_files)))
 	$(call remove,dest_share,$(completions))
-	rmdir --ignore-fail-on-non-empty "$$dest_include/accel" "$$dest_include/octans"
+	$(call remove,dest_doc,models.rst)
+	rmdir --ignore-fail-on-non-empty "$$dest_include/accel" "$$dest_include/octans" "$$dest_doc"
 
 clean:
 	rm -rf $(O)

@@ -727,7 +727,7 @@ static int not_supported(const struct loader *ld)
 		snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", architectures[i]->name);
 	}
 	list_strangers(ld, strangers, sizeof(strangers));
-	return fail(-EINVAL, "%s: architecture \"%s\" is not supported%s; supported: %s (Documentation/models.rst: why others are not)",
+	return fail(-EINVAL, "%s: architecture \"%s\" is not supported%s; supported: %s (why others are not: models.rst, in Documentation/ or share/doc/octans/)",
 		    ld->path, ld->m->arch, strangers, names);
 }
 

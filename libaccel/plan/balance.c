@@ -3,15 +3,15 @@
  * Over several processors layers are spread so that a prompt, which these compute in parts at once, is done soonest:
  * each gets as many that follow each other as keep it busy for as long as the others.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "planner.h"
 #include "worth.h"
 
-/* From the end of a run of layers on one processor until the next one begins: an interrupt, and the start of a job. */
-#define HANDOVER_S 50e-6
+/* From the end of a run of layers on one processor until the next one begins, beyond what is foretold at the least: an
+ * interrupt, and what follows it. */
+#define HANDOVER_S 47e-6
 /* From the end of what a processor has for another that waits for it until that goes on, beyond what is foretold at the
  * least: another way over the bus and what begins anew. */
 #define EXCHANGE_S 1.5e-6
@@ -126,17 +126,41 @@ double plan_takes(const struct accel_plan *p)
 }
 
 /* Layers that could be spread over so many processors and are not say why. */
-static void explain(const struct accel_plan *p, uint32_t n, double takes, double least)
+static void explain(struct accel_plan *p, uint32_t n, double takes, double least)
 {
-	for (uint32_t i = 0; i < p->m->n_layers; i++) {
-		char *text = p->layers[i].detail;
-		const size_t at = strlen(text), room = sizeof(p->layers[i].detail) - at;
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		if (p->layers[i].reason == ACCEL_REASON_FITS)
+			say_more(&p->layers[i], "; over %u processors an answer would take %.4g ms, not %.4g", n,
+				 takes * 1e3, least * 1e3);
+}
 
-		if (p->layers[i].reason == ACCEL_REASON_FITS &&
-		    (size_t)snprintf(text + at, room, "; over %u processors an answer would take %.4g ms, not %.4g", n,
-				     takes * 1e3, least * 1e3) >= room)
-			text[at] = 0;
+static bool has_idle(const struct accel_plan *p)
+{
+	for (uint32_t d = 0; d < p->n_devices; d++) {
+		uint32_t i = 0;
+
+		while (i < p->m->n_layers && !layer_on(&p->layers[i], d))
+			i++;
+		if (i == p->m->n_layers)
+			return true;
 	}
+	return false;
+}
+
+/* Nor are they spread where that may not be, though a processor has none. */
+static void explain_together(struct planner *pl)
+{
+	struct accel_plan *p = pl->p;
+	const char *why = "weights are in the host's memory";
+
+	if (p->n_devices < 2 || !has_idle(p))
+		return;
+	for (uint32_t i = 1; i < p->m->n_layers; i++)
+		if (p->layers[i].device < 0)
+			why = "the CPU has some of them";
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		if (p->layers[i].reason == ACCEL_REASON_FITS && (!pl->o.n_places || pl->o.places[i] == ACCEL_PLACE_ANY))
+			say_more(&p->layers[i], "; layers are not spread over %u processors: %s", p->n_devices, why);
 }
 
 void balance(struct planner *pl)
@@ -148,8 +172,10 @@ void balance(struct planner *pl)
 	uint32_t n_more = 0;
 	bool embeds;
 
-	if (!may_be_spread(pl))
+	if (!may_be_spread(pl)) {
+		explain_together(pl);
 		return;
+	}
 	embeds = p->layers[0].device >= 0;
 	best = malloc(size);
 	even = malloc(size);

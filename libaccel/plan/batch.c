@@ -3,7 +3,6 @@
 #include "planner.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,17 +150,14 @@ static int try_batches(struct planner *pl, uint32_t batch, bool no_far, struct p
 static void tell_far(struct accel_layer *a, uint32_t n, const struct proposal *far, const struct proposal *near)
 {
 	const bool ms = near->takes < 1;
-	const double unit = ms ? 1e3 : 1;
-	char more[100];
+	const double there = far->takes * (ms ? 1e3 : 1), here = near->takes * (ms ? 1e3 : 1);
+	const char *unit = ms ? "ms" : "s";
 
-	snprintf(more, sizeof(more), "; with weights in the host's memory an answer is there after %.2f %s, not after %.2f",
-		 far->takes * unit, ms ? "ms" : "s", near->takes * unit);
-	for (uint32_t i = 0; i < n; i++) {
-		const size_t len = strlen(a[i].detail);
-
-		if (a[i].reason == ACCEL_REASON_NO_MEMORY && len + strlen(more) < sizeof(a[i].detail))
-			strcpy(a[i].detail + len, more);
-	}
+	for (uint32_t i = 0; i < n; i++)
+		if (a[i].reason == ACCEL_REASON_NO_MEMORY &&
+		    !say_more(&a[i], "; with weights in the host's memory an answer is there after %.2f %s, not after %.2f",
+			      there, unit, here))
+			say_more(&a[i], "; read over the bus an answer takes %.2f %s, not %.2f", there, unit, here);
 }
 
 /*

@@ -228,15 +228,10 @@ static void explain(struct trial *c)
 		return;
 	if (others)
 		snprintf(more, sizeof(more), " (and %u more)", others);
-	for (uint32_t i = 0; i < p->m->n_layers; i++) {
-		char *text = p->layers[i].detail;
-		const size_t at = strlen(text), room = sizeof(p->layers[i].detail) - at;
-
-		if (p->layers[i].device >= 0 && p->layers[i].reason == ACCEL_REASON_FITS &&
-		    (size_t)snprintf(text + at, room, "; with %s%s an answer would take %.3g s, not %.3g",
-				     c->pl->read[first].name, more, c->with[c->kind[first]], c->takes) >= room)
-			text[at] = 0;
-	}
+	for (uint32_t i = 0; i < p->m->n_layers; i++)
+		if (p->layers[i].device >= 0 && p->layers[i].reason == ACCEL_REASON_FITS)
+			say_more(&p->layers[i], "; with %s%s an answer would take %.3g s, not %.3g",
+				 c->pl->read[first].name, more, c->with[c->kind[first]], c->takes);
 }
 
 static int choose(struct trial *c)

@@ -62,6 +62,21 @@ void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ..
 	va_end(ap);
 }
 
+bool say_more(struct accel_layer *a, const char *fmt, ...)
+{
+	const size_t at = strlen(a->detail), room = sizeof(a->detail) - at;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(a->detail + at, room, fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < room)
+		return true;
+	a->detail[at] = 0;
+	return false;
+}
+
 /* False: the processor cannot run the layer, and *a says why. */
 bool able(const struct planner *pl, const struct accel_devinfo *dev, struct accel_layer *a)
 {

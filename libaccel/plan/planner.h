@@ -40,6 +40,8 @@ struct planner {
 /* The layer is on the CPU, or, if the caller then says so, on a processor; and why. */
 void decide(struct accel_layer *a, enum accel_reason reason, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* And more of why.  False: there is no room for all of it, so nothing is said. */
+bool say_more(struct accel_layer *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Bytes on a device of the layers that it has, and of one more, unless that is UINT32_MAX; and of those that share
  * keys and values with them. */
 uint64_t bytes_on(struct planner *pl, uint32_t device, uint32_t more);

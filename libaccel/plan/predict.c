@@ -102,7 +102,8 @@ static double on_device(const struct course *c, uint32_t first, uint32_t end, ui
 		run += worth_step_in_run(&c->costs[i], m, n, pos, dev, &one);
 		bus += one;
 	}
-	return (run > bus ? run : bus) + borders * worth_step_border(m->n_stream, n, dev);
+	run = run > bus ? run : bus;
+	return borders ? run + borders * worth_step_border(m->n_stream, n, dev) + WORTH_JOB_S : run;
 }
 
 static double on_cpu(const struct course *c, uint32_t first, uint32_t end, uint32_t n, uint64_t pos)

@@ -215,12 +215,13 @@ static bool all_able(const struct planner *pl, const struct group *g, struct acc
 	return true;
 }
 
+/* If need be instead of what was said last. */
 static void say_whole(struct accel_layer *a, const char *why)
 {
-	char text[sizeof(a->detail)];
+	char *last;
 
-	snprintf(text, sizeof(text), "%.90s; not shared: %s", a->detail, why);
-	memcpy(a->detail, text, sizeof(text));
+	while (!say_more(a, "; not shared: %s", why) && (last = strrchr(a->detail, ';')))
+		*last = 0;
 }
 
 /* Those that cannot be shared are whole, on the first processor that has room, of those that share if one has. */

@@ -37,16 +37,14 @@ double worth_step_in_run(const struct layer_cost *c, const struct accel_model *m
 	return cost_ceiling(&w, dev) / hz;
 }
 
-/* To find that another has come takes a way over the bus and back, and they are asked one after the other.  Of large
- * layers weights come meanwhile, which is not counted. */
-#define COME_S 1e-6
-
+/* Whether others have come is read over the bus, of one after the other.  Of large layers weights come meanwhile, which is
+ * not counted. */
 double worth_exchange(const struct layer_cost *c, uint32_t n, uint32_t out, const struct accel_devinfo *dev)
 {
 	const double bytes = (double)c->exchanged.row * n + (double)c->exchanged.out * out;
 	const double speed = (double)(dev->pcie_bpc ? dev->pcie_bpc : 1) * (dev->clock_hz ? dev->clock_hz : 1e9);
 
-	return bytes / speed + c->exchanged.n * (c->members - 1) * COME_S;
+	return bytes / speed + c->exchanged.n * (c->members - 1) * WORTH_BUS_S;
 }
 
 /* On the CPU, moving and multiplying overlap, too. */

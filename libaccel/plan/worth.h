@@ -13,6 +13,12 @@
 /* The prompt, in a context of this shape. */
 uint32_t worth_prompt(const struct shape *s);
 
+/* A way over the bus and back, as descriptions of processors do not say: of something to be read there. */
+#define WORTH_BUS_S 1e-6
+/* A run of layers is a job: what it is and its first commands are read over the bus, one after the other, and that it has
+ * ended is written there. */
+#define WORTH_JOB_S (3 * WORTH_BUS_S)
+
 /* Seconds of a step of n tokens behind the first pos through one layer.  On a processor, without what is copied to it
  * while others are computed; *bus: what the bus takes in any case. */
 double worth_step_in_run(const struct layer_cost *c, const struct accel_model *m, uint32_t n, uint64_t pos,

@@ -713,6 +713,44 @@ static void test_balance(const char *spec, uint32_t least, uint32_t most)
 	accel_close(dev);
 }
 
+/* One has none where the caller gave the CPU some: those of the other say why; and why they are not shared, if they were to
+ * be, without half of a sentence. */
+static void test_left_out(void)
+{
+	struct accel_plan_opts po = { .sz = sizeof(po), .batch = 32, .n_places = mi.n_layers };
+	uint32_t *places = calloc(mi.n_layers, sizeof(*places)), told[2] = { 0 }, n = 0;
+	struct accel_devinfo info = { .sz = sizeof(info) };
+	const struct accel_devinfo *list[2] = { &info, &info };
+	struct accel_dev *dev;
+
+	ok(places && !accel_open("sim", &dev) && !accel_dev_info(dev, &info), "a card");
+	for (uint32_t i = 0; i < mi.n_layers; i++)
+		places[i] = i < mi.n_layers / 2 ? ACCEL_PLACE_ANY : ACCEL_PLACE_CPU;
+	po.places = places;
+	for (int shared = 0; shared < 2; shared++) {
+		struct accel_plan *plan = NULL;
+
+		po.split = shared ? ACCEL_SPLIT_TENSOR : ACCEL_SPLIT_LAYER;
+		ok(!accel_plan_new(model, list, 2, &po, &plan), "%s", accel_error());
+		for (uint32_t i = 1; i < mi.n_layers && plan; i++) {
+			struct accel_layer a = { .sz = sizeof(a) };
+			const char *end;
+
+			accel_plan_layer(plan, i, &a);
+			n += a.device >= 0;
+			end = strstr(a.detail, shared ? "; not shared" : "; layers are not spread");
+			told[shared] += a.device == 0 && end && !strcmp(end, shared ?
+				"; not shared: places of layers, or weights in the host's memory, were asked for" :
+				"; layers are not spread over 2 processors: the CPU has some of them");
+		}
+		accel_plan_free(plan);
+	}
+	ok(n && told[0] * 2 == n && told[1] * 2 == n, "of %u layers, %u say why they are not spread, %u why not shared",
+	   n / 2, told[0], told[1]);
+	accel_close(dev);
+	free(places);
+}
+
 int main(void)
 {
 	const struct llama_build small = {
@@ -744,6 +782,7 @@ int main(void)
 	test_foretold(&subjects[4]);
 	test_balance("sim", 0, 0);
 	test_balance("sim:local=4M", 4, 5);
+	test_left_out();
 	for (uint32_t i = 0; i < n; i++) {
 		for (uint32_t k = 0; k < SEQS; k++)
 			free(subjects[i].alone[k]);

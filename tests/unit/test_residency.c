@@ -162,10 +162,12 @@ static void test_two(void)
 	accel_close(dev);
 }
 
-/* What has no room is not read over the bus where that were slower, and each such layer says how much.  That depends on how
- * fast the bus is beside this CPU. */
-static void test_slower(void)
+/* What has no room is not read over the bus where that were slower, and each such layer says how much, in fewer words where
+ * how much may be taken is said, too.  That depends on how fast the bus is beside this CPU. */
+static void test_slower(bool limited)
 {
+	const char *form = limited ? "; read over the bus an answer takes %lf ms, not %lf" :
+			   "; with weights in the host's memory an answer is there after %lf ms, not after %lf";
 	struct accel_plan_opts po = { .sz = sizeof(po), .ctx = 512 };
 	struct accel_devinfo info = { .sz = sizeof(info) };
 	const struct accel_devinfo *list = &info;
@@ -179,7 +181,8 @@ static void test_slower(void)
 		for (uint32_t speed = 1; speed <= 64; speed *= 2) {
 			struct accel_plan *plan = NULL;
 
-			info.memory_size = info.memory_mappable = room;
+			info.memory_size = info.memory_mappable = limited ? 8 << 20 : room;
+			po.max_device_bytes = limited ? room : 0;
 			info.pcie_bpc = 1;
 			info.clock_hz = 1000000000ull / speed;
 			if (accel_plan_new(model, &list, 1, &po, &plan))
@@ -191,12 +194,13 @@ static void test_slower(void)
 				double far, near;
 
 				accel_plan_layer(plan, i, &l);
-				more = strstr(l.detail, "; with weights");
+				more = strstr(l.detail, limited ? "; read" : "; with weights");
 				if (!more)
 					continue;
 				told++;
-				wrong += sscanf(more, "; with weights in the host's memory an answer is there after %lf ms, not after %lf",
-						&far, &near) != 2 || far < near || l.reason != ACCEL_REASON_NO_MEMORY;
+				wrong += sscanf(more, form, &far, &near) != 2 || far < near ||
+					 l.reason != ACCEL_REASON_NO_MEMORY ||
+					 !strstr(l.detail, "may be taken are left on") == limited;
 			}
 			accel_plan_free(plan);
 		}
@@ -503,7 +507,8 @@ int main(void)
 	test_never();
 	test_prediction();
 	test_two();
-	test_slower();
+	test_slower(false);
+	test_slower(true);
 	test_nothing();
 	test_budget();
 	test_asking();
