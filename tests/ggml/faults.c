@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define N 100		/* elements: not all of the last lines of a buffer */
 #define EXPECT(cond) do { if (!(cond)) { printf("line %d: %s\n", __LINE__, #cond); exit(0); } } while (0)
@@ -435,6 +436,61 @@ static void bytes(int how)
 	EXPECT(is_all(a, 2));
 }
 
+/* ---- a processor that is well again ---- */
+
+static void wait_for_retry(void)
+{
+	sleep(2);	/* it is tried again after one */
+}
+
+/* 2:hang ring 0: its memory still has what was left there; it takes work again, with all that ggml wrote. */
+static void back(int how)
+{
+	(void)how;
+	two_graphs(0);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 6));
+	set_all(y, 20);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	wait_for_retry();
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 11));
+	set_all(x, 3);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(a, 6));
+	EXPECT(is_all(d, 13));
+}
+
+/* 2:hang ring 0: what the graph that failed writes over is gone, also once the processor is well. */
+static void back_without(int how)
+{
+	(void)how;
+	x = vector();
+	y = vector();
+	a = ggml_scale(ctx, x, 2);
+	b = ggml_scale(ctx, a, 3);
+	one = graph_of(b);
+	c = ggml_scale_inplace(ctx, a, 5);
+	d = ggml_add(ctx, c, y);
+	two = ggml_new_graph(ctx);
+	c->flags |= 16;
+	d->flags |= 16;
+	ggml_graph_add_node(two, c);
+	ggml_graph_add_node(two, d);
+	place();
+	set_all(x, 1);
+	set_all(y, 10);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) != GGML_STATUS_SUCCESS);
+	EXPECT(is_all(b, 6));
+	wait_for_retry();
+	EXPECT(compute(two) != GGML_STATUS_SUCCESS);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 20));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(int how);
@@ -444,6 +500,7 @@ static const struct {
 	{ "fetched", fetched, 0 }, { "long-ago", long_ago, 0 }, { "sequences", sequences, 0 },
 	{ "converted", converted, 0 }, { "numbers", numbers, 0 }, { "numbers-here", numbers, 1 },
 	{ "in-place", in_place, 0 }, { "apart", apart, 0 }, { "elsewhere", elsewhere, 0 }, { "bytes", bytes, 0 },
+	{ "back", back, 0 }, { "back-without", back_without, 0 },
 };
 
 int main(int argc, char **argv)
