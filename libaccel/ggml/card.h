@@ -58,7 +58,6 @@ struct card {
 enum region_kind {
 	REGION_CARD,		/* on the card, and a copy in this process */
 	REGION_SHARED,		/* host memory that the processor reaches, one and the same */
-	REGION_DATA,		/* host memory that the processor reaches, and a copy beside it */
 	REGION_SCRATCH,		/* on the card; the copy is there once the CPU needs it */
 };
 

@@ -281,7 +281,7 @@ static int make_room(struct graphs *g, const struct rec *count)
 		err = grow(g, &g->streams, stream < ARENA_FIRST ? ARENA_FIRST : 2 * stream, REGION_CARD,
 			   "ggml commands");
 	if (!err)
-		err = grow(g, &g->data, data < ARENA_FIRST ? ARENA_FIRST : 2 * data, REGION_DATA, "ggml tables");
+		err = grow(g, &g->data, data < ARENA_FIRST ? ARENA_FIRST : 2 * data, REGION_CARD, "ggml tables");
 	return err;
 }
 
