@@ -192,10 +192,13 @@ void card_report(const struct card *c)
 {
 	if (!c->graphs)
 		return;
-	fprintf(stderr, "%s: %llu graphs with %llu operations: %llu replayed, %llu recorded (%llu bytes of commands), %llu computed by the CPU in its place, taken back %u times\n",
+	fprintf(stderr, "%s: %llu graphs with %llu operations: %llu replayed, %llu recorded (%llu bytes of commands), %llu computed by the CPU in its place",
 		c->name, (unsigned long long)c->graphs, (unsigned long long)c->nodes,
 		(unsigned long long)c->replayed, (unsigned long long)(c->graphs - c->replayed),
-		(unsigned long long)c->recorded_bytes, (unsigned long long)c->on_cpu, c->times_back);
+		(unsigned long long)c->recorded_bytes, (unsigned long long)c->on_cpu);
+	if (c->times_back)
+		fprintf(stderr, ", taken back %u times", c->times_back);
+	fputc('\n', stderr);
 }
 
 /* ---- memory ---- */
