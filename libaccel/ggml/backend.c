@@ -30,7 +30,11 @@ static uint64_t offset_of(const struct gg_buffer *b, const struct ggml_tensor *t
 
 static void buffer_free(struct gg_buffer *b)
 {
+	struct card *c = region(b)->card;
+
+	card_enter(c);
 	region_free(region(b));
+	card_leave(c);
 }
 
 bool buffer_is_ours(const struct gg_buffer *b)
@@ -43,19 +47,35 @@ static void *buffer_base(struct gg_buffer *b)
 	return region(b)->host;
 }
 
+static void fill(struct region *r, uint64_t at, uint8_t value, uint64_t size)
+{
+	card_enter(r->card);
+	region_fill(r, at, value, size);
+	card_leave(r->card);
+}
+
+static void write_to(struct region *r, uint64_t at, const void *data, uint64_t size)
+{
+	card_enter(r->card);
+	region_write(r, at, data, size);
+	card_leave(r->card);
+}
+
 static void buffer_memset(struct gg_buffer *b, struct ggml_tensor *t, uint8_t value, size_t offset, size_t size)
 {
-	region_fill(region(b), offset_of(b, t) + offset, value, size);
+	fill(region(b), offset_of(b, t) + offset, value, size);
 }
 
 static void buffer_set(struct gg_buffer *b, struct ggml_tensor *t, const void *data, size_t offset, size_t size)
 {
-	region_write(region(b), offset_of(b, t) + offset, data, size);
+	write_to(region(b), offset_of(b, t) + offset, data, size);
 }
 
 static void buffer_get(struct gg_buffer *b, const struct ggml_tensor *t, void *data, size_t offset, size_t size)
 {
+	card_enter(region(b)->card);
 	region_read(region(b), offset_of(b, t) + offset, data, size);
+	card_leave(region(b)->card);
 }
 
 static struct gg_buffer *buffer_of(const struct ggml_tensor *t)
@@ -63,26 +83,31 @@ static struct gg_buffer *buffer_of(const struct ggml_tensor *t)
 	return t->view_src ? t->view_src->buffer : t->buffer;
 }
 
+static bool is_fetched(struct gg_buffer *from, const struct ggml_tensor *t)
+{
+	bool ok;
+
+	card_enter(region(from)->card);
+	ok = region_fetch(region(from), offset_of(from, t), ggml_nbytes(t));
+	card_leave(region(from)->card);
+	return ok;
+}
+
 /* From host memory, or from another buffer of ours. */
 static bool buffer_copy(struct gg_buffer *b, const struct ggml_tensor *src, struct ggml_tensor *dst)
 {
 	struct gg_buffer *from = buffer_of(src);
-	const uint64_t size = ggml_nbytes(src);
 
-	if (buffer_is_ours(from)) {
-		/* what is gone ggml reads and writes itself, and so hears of it */
-		if (!region_fetch(region(from), offset_of(from, src), size))
-			return false;
-	} else if (!ggml_backend_buffer_is_host(from)) {
+	/* what is gone ggml reads and writes itself, and so hears of it */
+	if (buffer_is_ours(from) ? !is_fetched(from, src) : !ggml_backend_buffer_is_host(from))
 		return false;
-	}
-	region_write(region(b), offset_of(b, dst), src->data, size);
+	write_to(region(b), offset_of(b, dst), src->data, ggml_nbytes(src));
 	return true;
 }
 
 static void buffer_clear(struct gg_buffer *b, uint8_t value)
 {
-	region_fill(region(b), 0, value, b->size);
+	fill(region(b), 0, value, b->size);
 }
 
 static struct card *card_of_buft(const struct gg_buft *t)
@@ -97,8 +122,11 @@ static struct gg_buffer *buffer_new(struct gg_buft *t, size_t size, enum region_
 		.get = buffer_get, .copy = buffer_copy, .clear = buffer_clear,
 	};
 	struct card *c = card_of_buft(t);
-	struct region *r = region_new(c, size, kind, "ggml");
+	struct region *r;
 
+	card_enter(c);
+	r = region_new(c, size, kind, "ggml");
+	card_leave(c);
 	if (!r) {
 		ggml_log_internal(GG_LOG_ERROR, "%s: no buffer of %zu bytes: %s\n", c->name, size, accel_error());
 		return NULL;

@@ -48,7 +48,8 @@ struct plan {
 
 struct graphs {
 	struct card *card;
-	struct accel_queue *queue;
+	struct card_queue queue;
+	uint32_t times_back;	/* the card's, when what is recorded was */
 	struct region *streams, *data, *scratch;
 	uint64_t streams_used, data_used;
 	struct plan *plans[MOST_PLANS];
@@ -215,7 +216,7 @@ static bool is_on(const struct card *c, const struct ggml_tensor *t)
 {
 	const struct region *r = region_of(t);
 
-	return r && r->card == c;
+	return r && r->card == c && (r->va || atomic_load(&c->lost));
 }
 
 /* Addresses of another card's memory mean something else here. */
@@ -280,7 +281,7 @@ static int make_room(struct graphs *g, const struct rec *count)
 		err = grow(g, &g->streams, stream < ARENA_FIRST ? ARENA_FIRST : 2 * stream, REGION_CARD,
 			   "ggml commands");
 	if (!err)
-		err = grow(g, &g->data, data < ARENA_FIRST ? ARENA_FIRST : 2 * data, REGION_DATA, "ggml tables");
+		err = grow(g, &g->data, data < ARENA_FIRST ? ARENA_FIRST : 2 * data, REGION_CARD, "ggml tables");
 	return err;
 }
 
@@ -602,9 +603,9 @@ static int submit(struct graphs *g, const struct plan *p, struct accel_fence **f
 {
 	int err = 0;
 
-	if (!g->queue)
-		err = accel_queue_new(g->card->vm, ACCEL_PRIORITY_NORMAL, 0, &g->queue);
-	return err ? err : accel_submit(g->queue, p->jobs, p->n_jobs, NULL, 0, fence);
+	if (!g->queue.queue)
+		err = accel_queue_new(g->card->vm, ACCEL_PRIORITY_NORMAL, 0, &g->queue.queue);
+	return err ? err : accel_submit(g->queue.queue, p->jobs, p->n_jobs, NULL, 0, fence);
 }
 
 static int run_on_card(struct graphs *g, const struct plan *p)
@@ -625,62 +626,89 @@ static int run_on_card(struct graphs *g, const struct plan *p)
 	return err;
 }
 
-/* A result is in its copy, and what lies between its rows is what it was. */
-static void is_copied(const struct ggml_tensor *t)
+/* A result is in its copy, or soon on the card, and what lies between its rows is what it was. */
+static void is_made(const struct ggml_tensor *t, bool on_cpu)
 {
 	struct region *r = region_of(t);
-	const uint64_t row = type_bytes(t->type, (uint32_t)t->ne[0]), at = offset_in(r, t);
+	const uint64_t row = type_bytes(t->type, (uint32_t)t->ne[0]), first = offset_in(r, t);
 
 	for (int64_t i3 = 0; i3 < t->ne[3]; i3++)
 		for (int64_t i2 = 0; i2 < t->ne[2]; i2++)
-			for (int64_t i1 = 0; i1 < t->ne[1]; i1++)
-				region_set_ahead(r, at + i3 * t->nb[3] + i2 * t->nb[2] + i1 * t->nb[1], row, false);
+			for (int64_t i1 = 0; i1 < t->ne[1]; i1++) {
+				const uint64_t at = first + i3 * t->nb[3] + i2 * t->nb[2] + i1 * t->nb[1];
+
+				if (on_cpu)
+					region_set_ahead(r, at, row, false);
+				else
+					region_set_gone(r, at, row, false);
+			}
 }
 
-/* What the nodes before n left on the card, or would have, is not in the copies. */
-static void forget_results(struct ggml_cgraph *graph, int n)
+/* What the nodes before n left on the card, or would have, nobody has; nor, if something was so before, what others would. */
+static void forget_results(const struct graphs *g, struct ggml_cgraph *graph, int n)
 {
-	for (int i = 0; i < n; i++) {
-		const struct ggml_tensor *t = ggml_graph_node(graph, i);
+	const int all = ggml_graph_n_nodes(graph);
 
-		if (is_computed(t) && !lasts(graph, ggml_graph_n_nodes(graph), t))
-			region_set_ahead(region_of(t), offset_in(region_of(t), t), ggml_nbytes(t), true);
+	for (int i = 0; i < all; i++) {
+		const struct ggml_tensor *t = ggml_graph_node(graph, i);
+		const struct gg_buffer *b = t->buffer ? t->buffer : t->view_src ? t->view_src->buffer : NULL;
+		const bool before = i < n && is_computed(t) && !lasts(graph, all, t);
+
+		if (before || (g->card->some_gone && is_computed(t) && b->usage == GG_USAGE_COMPUTE))
+			region_set_gone(region_of(t), offset_in(region_of(t), t), ggml_nbytes(t), true);
 	}
 }
 
-static bool is_gone(const struct ggml_tensor *t)
+/* Is it there: on the card, or, for the CPU, in the copy, where it is fetched to? */
+static bool is_had(const struct ggml_tensor *t, bool on_cpu)
 {
-	return region_is_ahead(region_of(t), offset_in(region_of(t), t), ggml_nbytes(t));
+	struct region *r = region_of(t);
+
+	return on_cpu ? region_fetch(r, offset_in(r, t), ggml_nbytes(t)) :
+			!region_is_gone(r, offset_in(r, t), ggml_nbytes(t));
 }
 
 /* The first operand that a node lacks: it was left on the card, and went with it; NULL: none. */
-static const struct ggml_tensor *lacks(const struct ggml_tensor *t)
+static const struct ggml_tensor *lacks(const struct ggml_tensor *t, bool on_cpu)
 {
 	const int n = strcmp(ggml_op_name(t->op), "CPY") ? GG_SRCS : 1;		/* then is where it goes */
 
 	for (int k = 0; k < n; k++)
-		if (t->src[k] && is_gone(t->src[k]))
+		if (t->src[k] && !is_had(t->src[k], on_cpu))
 			return t->src[k];
-	return strcmp(ggml_op_name(t->op), "SET_ROWS") || !is_gone(t) ? NULL : t;	/* whose other rows stay */
+	return strcmp(ggml_op_name(t->op), "SET_ROWS") || is_had(t, on_cpu) ? NULL : t;	/* whose other rows stay */
 }
 
-/* The CPU takes and leaves everything in the copies: is it all there? */
-static int check_copies(const struct graphs *g, struct ggml_cgraph *graph)
+/* The CPU takes and leaves everything in the copies: is it all there?  Or for the card, there? */
+static int check_operands(const struct graphs *g, struct ggml_cgraph *graph, bool on_cpu)
 {
 	const int n = ggml_graph_n_nodes(graph);
 
 	for (int i = 0; i < n; i++) {
-		const struct ggml_tensor *t = ggml_graph_node(graph, i), *s = is_computed(t) ? lacks(t) : NULL;
+		const struct ggml_tensor *t = ggml_graph_node(graph, i), *s = is_computed(t) ? lacks(t, on_cpu) : NULL;
 
 		if (s) {
-			forget_results(graph, i);
+			forget_results(g, graph, i);
 			return fail(-EIO, "\"%s\", which an earlier part of the graph left on %s, went with it", s->name,
 				    g->card->name);
 		}
 		if (is_computed(t))
-			is_copied(t);
+			is_made(t, on_cpu);
 	}
 	return 0;
+}
+
+/* It may have written any of its results, where the card alone had something. */
+static void lose_results(struct ggml_cgraph *graph)
+{
+	const int n = ggml_graph_n_nodes(graph);
+
+	for (int i = 0; i < n; i++) {
+		const struct ggml_tensor *t = ggml_graph_node(graph, i);
+
+		if (is_computed(t))
+			region_lose(region_of(t), offset_in(region_of(t), t), ggml_nbytes(t));
+	}
 }
 
 static int run_on_cpu(struct graphs *g, struct plan *p, struct ggml_cgraph *graph)
@@ -691,13 +719,13 @@ static int run_on_cpu(struct graphs *g, struct plan *p, struct ggml_cgraph *grap
 		p->on_cpu = record_to(g, p, true, graph);
 	if (!p->on_cpu)
 		return -ENOMEM;
-	err = check_copies(g, graph);
+	err = check_operands(g, graph, true);
 	if (err)
 		return err;
 	g->card->on_cpu++;
 	err = card_cpu_run(g->card, p->on_cpu, p->size);
 	if (err)
-		forget_results(graph, ggml_graph_n_nodes(graph));
+		forget_results(g, graph, ggml_graph_n_nodes(graph));
 	return err;
 }
 
@@ -730,28 +758,52 @@ static bool is_damaged(struct ggml_cgraph *graph)
 	return damaged;
 }
 
+static int try_card(struct graphs *g, struct plan *p, struct ggml_cgraph *graph)
+{
+	int err = run_on_card(g, p);
+
+	if (!err)
+		err = keep_all(g, p);
+	if (err) {
+		card_fail(g->card, err, "a graph");
+		lose_results(graph);
+	}
+	return err;
+}
+
 static int run(struct graphs *g, struct plan *p, struct ggml_cgraph *graph)
 {
-	write_fixes(g, p);
-	if (atomic_load(&g->card->lost) && is_damaged(graph))
-		return fail(-EIO, "something of it was left on %s, and went with it", g->card->name);
-	if (!atomic_load(&g->card->lost)) {
-		int err = run_on_card(g, p);
+	struct card *c = g->card;
+	int err = 0;
 
-		if (!err)
-			err = keep_all(g, p);
-		if (!err)
-			return 0;
-		card_fail(g->card, "a graph");
+	write_fixes(g, p);
+	if ((atomic_load(&c->lost) || c->times_back) && is_damaged(graph))
+		return fail(-EIO, "something of it was left on %s, and went with it", c->name);
+	if (!atomic_load(&c->lost)) {
+		if (c->some_gone)
+			err = check_operands(g, graph, false);
+		if (err || !try_card(g, p, graph))
+			return err;
 	}
 	return run_on_cpu(g, p, graph);
 }
 
-int graphs_compute(struct graphs *g, struct ggml_cgraph *graph)
+/* What was recorded before the card came back went with it. */
+static void follow_card(struct graphs *g)
+{
+	if (g->times_back == g->card->times_back)
+		return;
+	forget_all(g);
+	g->times_back = g->card->times_back;
+}
+
+static int compute(struct graphs *g, struct ggml_cgraph *graph)
 {
 	struct plan *p;
-	int err = make_key(g, graph);
+	int err;
 
+	follow_card(g);
+	err = make_key(g, graph);
 	if (!err && !g->key_size)
 		return GG_SUCCESS;
 	p = err ? NULL : find(g);
@@ -769,14 +821,30 @@ int graphs_compute(struct graphs *g, struct ggml_cgraph *graph)
 	return p ? GG_FAILED : GG_ALLOC_FAILED;
 }
 
+int graphs_compute(struct graphs *g, struct ggml_cgraph *graph)
+{
+	int status;
+
+	card_try_again(g->card);
+	card_enter(g->card);
+	status = compute(g, graph);
+	card_leave(g->card);
+	return status;
+}
+
 struct graphs *graphs_new(struct card *c)
 {
 	struct graphs *g = calloc(1, sizeof(*g));
 
-	if (!g)
+	if (!g) {
 		fail(-ENOMEM, "no memory for a backend");
-	else
-		g->card = c;
+		return NULL;
+	}
+	g->card = c;
+	card_enter(c);
+	g->times_back = c->times_back;
+	card_add_queue(c, &g->queue);
+	card_leave(c);
 	return g;
 }
 
@@ -785,10 +853,12 @@ void graphs_free(struct graphs *g)
 	if (!g)
 		return;
 	forget_all(g);
-	accel_queue_free(g->queue);
+	card_enter(g->card);
+	card_drop_queue(g->card, &g->queue);
 	region_free(g->streams);
 	region_free(g->data);
 	region_free(g->scratch);
+	card_leave(g->card);
 	free(g->kept);
 	free(g->key);
 	free(g->masks);

@@ -9,9 +9,12 @@
 #include <ggml-backend.h>
 #include <ggml.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define N 100		/* elements: not all of the last lines of a buffer */
 #define EXPECT(cond) do { if (!(cond)) { printf("line %d: %s\n", __LINE__, #cond); exit(0); } } while (0)
@@ -435,6 +438,114 @@ static void bytes(int how)
 	EXPECT(is_all(a, 2));
 }
 
+/* ---- a processor that is well again ---- */
+
+static void wait_for_retry(void)
+{
+	sleep(2);	/* it is tried again after one */
+}
+
+/* 2:hang ring 0: its memory still has what was left there; it takes work again, with all that ggml wrote. */
+static void back(int how)
+{
+	(void)how;
+	two_graphs(0);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 6));
+	set_all(y, 20);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	wait_for_retry();
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 11));
+	set_all(x, 3);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(a, 6));
+	EXPECT(is_all(d, 13));
+}
+
+/* 2:hang ring 0: what the graph that failed writes over is gone, also once the processor is well. */
+static void back_without(int how)
+{
+	(void)how;
+	x = vector();
+	y = vector();
+	a = ggml_scale(ctx, x, 2);
+	b = ggml_scale(ctx, a, 3);
+	one = graph_of(b);
+	c = ggml_scale_inplace(ctx, a, 5);
+	d = ggml_add(ctx, c, y);
+	two = ggml_new_graph(ctx);
+	c->flags |= 16;
+	d->flags |= 16;
+	ggml_graph_add_node(two, c);
+	ggml_graph_add_node(two, d);
+	place();
+	set_all(x, 1);
+	set_all(y, 10);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) != GGML_STATUS_SUCCESS);
+	EXPECT(is_all(b, 6));
+	wait_for_retry();
+	EXPECT(compute(two) != GGML_STATUS_SUCCESS);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(compute(two) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, 20));
+}
+
+struct lane {
+	ggml_backend_t backend;
+	struct ggml_tensor *x, *a, *d;
+	struct ggml_cgraph *one, *two;
+	int wrong;
+};
+
+static void is_wrong(struct lane *l, const struct ggml_tensor *t, float value)
+{
+	float data[N];
+
+	ggml_backend_tensor_get(t, data, 0, sizeof(data));
+	for (int i = 0; i < N; i++)
+		l->wrong += data[i] != value;
+}
+
+static void *compute_for_a_while(void *arg)
+{
+	const time_t end = time(NULL) + 14;	/* the model stops what hangs after ten */
+	struct lane *l = arg;
+	float data[N];
+
+	for (int n = 1; time(NULL) < end; n = n % 1000 + 1) {
+		for (int i = 0; i < N; i++)
+			data[i] = (float)n;
+		ggml_backend_tensor_set(l->x, data, 0, sizeof(data));
+		l->wrong += ggml_backend_graph_compute(l->backend, l->one) != GGML_STATUS_SUCCESS;
+		l->wrong += ggml_backend_graph_compute(l->backend, l->two) != GGML_STATUS_SUCCESS;
+		is_wrong(l, l->d, (float)(2 * n + 10) / 2);
+		is_wrong(l, l->a, (float)(2 * n));
+	}
+	return NULL;
+}
+
+/* 6:hang ring 0: two have work on it all the time, and leave something there. */
+static void back_together(int how)
+{
+	struct lane lanes[2] = { 0 };
+	pthread_t threads[2];
+
+	(void)how;
+	for (int i = 0; i < 2; i++) {
+		ctx = ggml_init((struct ggml_init_params) { 1 << 20, NULL, true });
+		two_graphs(0);
+		lanes[i] = (struct lane) { i ? ggml_backend_init_by_name("OCTANS0", NULL) : card, x, a, d, one, two, 0 };
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, compute_for_a_while, &lanes[i]);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	EXPECT(!lanes[0].wrong && !lanes[1].wrong);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(int how);
@@ -444,6 +555,8 @@ static const struct {
 	{ "fetched", fetched, 0 }, { "long-ago", long_ago, 0 }, { "sequences", sequences, 0 },
 	{ "converted", converted, 0 }, { "numbers", numbers, 0 }, { "numbers-here", numbers, 1 },
 	{ "in-place", in_place, 0 }, { "apart", apart, 0 }, { "elsewhere", elsewhere, 0 }, { "bytes", bytes, 0 },
+	{ "back", back, 0 }, { "back-without", back_without, 0 },
+	{ "back-together", back_together, 0 },
 };
 
 int main(int argc, char **argv)

@@ -70,7 +70,7 @@ class Server:
         for _ in range(100):
             with open(self.path, errors="replace") as f:
                 text = f.read()
-            if self.quiet or NAME + ": " in text.split("\n")[-2:][0]:
+            if self.quiet or re.match(NAME[:-1] + r"\d+: \d+ graphs", text.split("\n")[-2:][0]):
                 break
             time.sleep(0.1)
         return text

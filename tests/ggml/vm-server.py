@@ -156,13 +156,27 @@ def pull_out():
             f.write("1")
 
 
+def ask_again():
+    """a second after the processor failed it is tried; answers, and the jobs that it took"""
+    time.sleep(2)
+    before = counter("submitted_jobs")
+    answers = ask_all()
+    return answers, counter("submitted_jobs") - before
+
+
 def check_fault(name, fault, word, well):
     with Server(DEMO, 99) as server:
         answers = ask_all(fault)
-    go_on()
+        go_on()
+        again, jobs = ask_again()
     log = server.log()
     check("%s under eight streams: whole answers, the same ones, and the cause is named" % name, answers == well and
           "the CPU computes in its place" in log and word in log, "%s\n%s\n%s" % (answers, well, log))
+    if fault == hang:
+        check("it is well again, and took %d jobs: the same answers" % jobs, again == well and jobs > 5 and "well again, and computes" in log,
+              "%s\n%s\n%s" % (again, well, log))
+    else:
+        check("it stays away: the same answers", again == well and not jobs, "%s\n%s\n%s" % (again, well, log))
 
 
 def main():
