@@ -325,7 +325,7 @@ const struct ggml_op ggml_op_REPEAT = { "REPEAT", can_pieces, record_repeat };
 
 static bool can_fill(const struct ggml_tensor *t)
 {
-	return t->type == GG_F32 && rows_dense(t);
+	return (t->type == GG_F32 || t->type == GG_F16) && rows_dense(t);
 }
 
 static void fill_row(const struct fix *f, uint8_t *to)
@@ -362,7 +362,7 @@ static void record_fill(struct rec *r, const struct ggml_tensor *t)
 /* Zeros before and behind it, in each dimension. */
 static bool can_pad(const struct ggml_tensor *t)
 {
-	return can_fill(t) && !t->params[8] && t->src[0]->type == GG_F32 && rows_dense(t->src[0]);
+	return t->type == GG_F32 && rows_dense(t) && !t->params[8] && t->src[0]->type == GG_F32 && rows_dense(t->src[0]);
 }
 
 static void record_pad(struct rec *r, const struct ggml_tensor *t)
