@@ -3,7 +3,7 @@
  * The logits that libllama computes, in the format of `accelctl logits`: "LGT1", u32 tokens,
  * u32 vocabulary, i32 ids[tokens], f32 logits[tokens][vocabulary]; little endian.
  *
- *   logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-q N] [-sv] MODEL OUT
+ *   logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-q N] [-c N] [-sv] MODEL OUT
  *     -b FILE    this build of ggml's CPU kernels; else ggml chooses by CPU, and two machines
  *                may differ in the last bits
  *     -g N       so many layers, from the end, are on processors that ggml finds (0)
@@ -11,6 +11,7 @@
  *     -t LIST    these tokens
  *     -s         one at a time (as when text is generated) instead of all at once
  *     -v         all that libllama has to say
+ *     -c N       a context of N positions, else as many as are needed
  *     -q N       N sequences of these tokens side by side, as in a server; the logits of the last
  *
  * Everything that would cost accuracy for speed is off: the KV cache is F32, attention is not
@@ -33,6 +34,7 @@ struct job {
 	int n;		/* 0: none given */
 	int n_fixed;
 	int n_layers;	/* on processors */
+	int n_ctx;	/* 0: as many as are needed */
 	int n_sequences;	/* 0: one, computed as exactly as can be */
 	bool step;
 };
@@ -92,11 +94,12 @@ static int decode(struct llama_context *ctx, const struct job *j, int at, int n,
 	return err;
 }
 
-static struct llama_context *new_context(struct llama_model *model, int n, int sequences)
+static struct llama_context *new_context(struct llama_model *model, const struct job *j)
 {
+	const int n = j->n, sequences = j->n_sequences;
 	struct llama_context_params p = llama_context_default_params();
 
-	p.n_ctx = (n + 255) / 256 * 256;
+	p.n_ctx = j->n_ctx ? j->n_ctx : (n + 255) / 256 * 256;
 	p.n_batch = p.n_ubatch = n;
 	p.n_threads = p.n_threads_batch = 1;
 	if (sequences) {
@@ -131,7 +134,7 @@ static int run(struct job *j, const char *path, const char *out)
 		for (int64_t i = 0; i < j->n; i++)
 			j->tokens[i] = 3 + (i * i * 7 + i * 13 + 5) % (n_vocab - 3);
 	}
-	ctx = new_context(model, j->n, j->n_sequences);
+	ctx = new_context(model, j);
 	if (!ctx) {
 		fail("no context for it", path);
 		goto out;
@@ -163,7 +166,7 @@ int main(int argc, char **argv)
 	const char *backend = NULL;
 	int c;
 
-	while ((c = getopt(argc, argv, "b:g:n:t:q:sv")) != -1) {
+	while ((c = getopt(argc, argv, "b:g:n:t:q:c:sv")) != -1) {
 		if (c == 'b')
 			backend = optarg;
 		else if (c == 'g')
@@ -172,6 +175,8 @@ int main(int argc, char **argv)
 			j.n_fixed = atoi(optarg);
 		else if (c == 'q')
 			j.n_sequences = atoi(optarg);
+		else if (c == 'c')
+			j.n_ctx = atoi(optarg);
 		else if (c == 's')
 			j.step = true;
 		else if (c == 'v')
@@ -180,8 +185,8 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (argc - optind != 2 || j.n_fixed < 1 || j.n_fixed > MAX_TOKENS ||
-	    j.n_sequences < 0 || j.n_sequences > 64) {
-		fprintf(stderr, "usage: logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-q N] [-sv] MODEL OUT\n");
+	    j.n_sequences < 0 || j.n_sequences > 64 || j.n_ctx < 0) {
+		fprintf(stderr, "usage: logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-q N] [-c N] [-sv] MODEL OUT\n");
 		return 2;
 	}
 	llama_log_set(log_errors, NULL);
