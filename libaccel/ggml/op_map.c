@@ -82,17 +82,38 @@ void map_ref(struct rec *r, uint16_t flags, const float imm[4], struct ref dst, 
 
 /* ---- two operands ---- */
 
+static bool is_float(const struct ggml_tensor *t)
+{
+	return (t->type == GG_F32 || t->type == GG_F16) && rows_dense(t);
+}
+
 static bool can_binary(const struct ggml_tensor *t)
 {
-	return is_f32(t) && is_f32(t->src[0]) && is_f32(t->src[1]) && same_shape(t, t->src[0]) &&
+	return is_float(t) && is_float(t->src[0]) && is_float(t->src[1]) && same_shape(t, t->src[0]) &&
 	       repeats(t->src[1], t);
+}
+
+/* The processor's functions are of F32: masks of attention in F16 are converted. */
+static struct ref in_f32(struct rec *r, const struct ggml_tensor *t)
+{
+	struct ref x = ref_of(r, t), wide;
+
+	if (t->type == GG_F32)
+		return x;
+	wide = scratch_like(r, x.ne);
+	copy_ref(r, wide, x);
+	return wide;
 }
 
 static void binary(struct rec *r, const struct ggml_tensor *t, uint16_t flags)
 {
-	struct ref b = ref_of(r, t->src[1]);
+	struct ref a = in_f32(r, t->src[0]), b = in_f32(r, t->src[1]), dst = ref_of(r, t), wide = dst;
 
-	map_ref(r, flags, NULL, ref_of(r, t), ref_of(r, t->src[0]), &b);
+	if (t->type != GG_F32)
+		wide = scratch_like(r, dst.ne);
+	map_ref(r, flags, NULL, wide, a, &b);
+	if (t->type != GG_F32)
+		copy_ref(r, dst, wide);
 }
 
 static void record_add(struct rec *r, const struct ggml_tensor *t)
@@ -110,6 +131,11 @@ static void record_div(struct rec *r, const struct ggml_tensor *t)
 	binary(r, t, ID(DIV));
 }
 
+static bool can_sub(const struct ggml_tensor *t)
+{
+	return t->type == GG_F32 && t->src[0]->type == GG_F32 && t->src[1]->type == GG_F32 && can_binary(t);
+}
+
 /* a - b = a + -b, with a place for -b as dst may be b. */
 static void record_sub(struct rec *r, const struct ggml_tensor *t)
 {
@@ -123,7 +149,7 @@ static void record_sub(struct rec *r, const struct ggml_tensor *t)
 const struct ggml_op ggml_op_ADD = { "ADD", can_binary, record_add };
 const struct ggml_op ggml_op_MUL = { "MUL", can_binary, record_mul };
 const struct ggml_op ggml_op_DIV = { "DIV", can_binary, record_div };
-const struct ggml_op ggml_op_SUB = { "SUB", can_binary, record_sub };
+const struct ggml_op ggml_op_SUB = { "SUB", can_sub, record_sub };
 
 /* ---- one operand ---- */
 

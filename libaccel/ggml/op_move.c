@@ -218,18 +218,66 @@ static void record_get_rows(struct rec *r, const struct ggml_tensor *t)
 			       .src_ids = ids_of(&ids, i2, i3, dst.ne[1]));
 }
 
-static bool can_set_rows(const struct ggml_tensor *t)
+/* Rows that no command can name by number, of one plane: values without flash attention, whose elements are rows. */
+static bool is_long(const struct ggml_tensor *t)
 {
 	const struct ggml_tensor *src = t->src[0], *ids = t->src[1];
 
-	return is_stored(t->type) && (src->type == GG_F32 || src->type == GG_F16) && rows_dense(t) &&
+	return t->ne[1] > OCTANS_MAX_ROWS && src->ne[1] <= MOST_ROWS * 64 && src->ne[2] == 1 && src->ne[3] == 1 && !ids->op &&
+	       ids->nb[0] == (ids->type == GG_I64 ? 8 : 4);
+}
+
+static bool can_set_rows(const struct ggml_tensor *t)
+{
+	const struct ggml_tensor *src = t->src[0], *ids = t->src[1];
+	struct ggml_tensor part = *t;
+
+	if (is_long(t))
+		part.ne[1] = OCTANS_MAX_ROWS;
+	return is_stored(t->type) && (src->type == GG_F32 || src->type == GG_F16) && rows_dense(&part) &&
 	       rows_dense(src) && (ids->type == GG_I64 || ids->type == GG_I32);
+}
+
+/* Numbers within one part of so many rows; below 0 are those of others, which the command leaves out. */
+static void fill_part(const struct fix *f, uint8_t *to)
+{
+	const struct ggml_tensor *ids = &f->src[1];
+	const uint8_t *from = content(ids);
+
+	for (int64_t i = 0; i < ids->ne[0]; i++) {
+		int64_t id = 0;
+		int32_t here;
+
+		memcpy(&id, from + i * (int64_t)ids->nb[0], ids->nb[0]);
+		here = id / OCTANS_MAX_ROWS == f->kind ? (int32_t)(id % OCTANS_MAX_ROWS) : -1;
+		memcpy(to + i * 4, &here, 4);
+	}
+}
+
+static void set_parts(struct rec *r, const struct ggml_tensor *t)
+{
+	const struct ref dst = ref_of(r, t), src = ref_of(r, t->src[0]);
+	const uint64_t n = src.ne[1];
+
+	for (uint64_t first = 0; first < dst.ne[1]; first += OCTANS_MAX_ROWS) {
+		const uint64_t left = dst.ne[1] - first, rows = left < OCTANS_MAX_ROWS ? left : OCTANS_MAX_ROWS;
+		const struct fix f = {
+			.fill = fill_part, .src[1] = given(t->src[1]), .kind = (int)(first / OCTANS_MAX_ROWS), .size = n * 4,
+		};
+
+		RECORD(&r->r, MOVE, move, 0, .dst = rows_of(&dst, 0, 0, first, rows), .src = plane_of(&src, 0, 0),
+		       .dst_ids = tensor_i32(r->data + fix_new(r, &f), (uint32_t)n, 1, 0));
+	}
 }
 
 static void record_set_rows(struct rec *r, const struct ggml_tensor *t)
 {
 	struct ref dst = ref_of(r, t), src = ref_of(r, t->src[0]), ids = ref_of(r, t->src[1]);
 
+	if (is_long(t)) {
+		set_parts(r, t);
+		return;
+	}
 	for (uint64_t i3 = 0; i3 < src.ne[3]; i3++)
 		for (uint64_t i2 = 0; i2 < src.ne[2]; i2++)
 			RECORD(&r->r, MOVE, move, 0, .dst = plane_of(&dst, i2, i3), .src = plane_of(&src, i2, i3),
@@ -325,7 +373,7 @@ const struct ggml_op ggml_op_REPEAT = { "REPEAT", can_pieces, record_repeat };
 
 static bool can_fill(const struct ggml_tensor *t)
 {
-	return t->type == GG_F32 && rows_dense(t);
+	return (t->type == GG_F32 || t->type == GG_F16) && rows_dense(t);
 }
 
 static void fill_row(const struct fix *f, uint8_t *to)
@@ -362,7 +410,7 @@ static void record_fill(struct rec *r, const struct ggml_tensor *t)
 /* Zeros before and behind it, in each dimension. */
 static bool can_pad(const struct ggml_tensor *t)
 {
-	return can_fill(t) && !t->params[8] && t->src[0]->type == GG_F32 && rows_dense(t->src[0]);
+	return t->type == GG_F32 && rows_dense(t) && !t->params[8] && t->src[0]->type == GG_F32 && rows_dense(t->src[0]);
 }
 
 static void record_pad(struct rec *r, const struct ggml_tensor *t)

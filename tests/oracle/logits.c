@@ -3,7 +3,7 @@
  * The logits that libllama computes, in the format of `accelctl logits`: "LGT1", u32 tokens,
  * u32 vocabulary, i32 ids[tokens], f32 logits[tokens][vocabulary]; little endian.
  *
- *   logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-sv] MODEL OUT
+ *   logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-q N] [-c N] [-sv] MODEL OUT
  *     -b FILE    this build of ggml's CPU kernels; else ggml chooses by CPU, and two machines
  *                may differ in the last bits
  *     -g N       so many layers, from the end, are on processors that ggml finds (0)
@@ -11,9 +11,11 @@
  *     -t LIST    these tokens
  *     -s         one at a time (as when text is generated) instead of all at once
  *     -v         all that libllama has to say
+ *     -c N       a context of N positions, else as many as are needed
+ *     -q N       N sequences of these tokens side by side, as in a server; the logits of the last
  *
  * Everything that would cost accuracy for speed is off: the KV cache is F32, attention is not
- * the "flash" kind, weights are not repacked; one thread.
+ * the "flash" kind (with -q both are as libllama has them), weights are not repacked; one thread.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +34,8 @@ struct job {
 	int n;		/* 0: none given */
 	int n_fixed;
 	int n_layers;	/* on processors */
+	int n_ctx;	/* 0: as many as are needed */
+	int n_sequences;	/* 0: one, computed as exactly as can be */
 	bool step;
 };
 
@@ -71,33 +75,41 @@ static int write_all(FILE *f, const void *data, size_t size)
 
 static int decode(struct llama_context *ctx, const struct job *j, int at, int n, int n_vocab, FILE *f)
 {
-	struct llama_batch b = llama_batch_init(n, 0, 1);
+	const int sequences = j->n_sequences ? j->n_sequences : 1;
+	struct llama_batch b = llama_batch_init(n * sequences, 0, 1);
 	int err;
 
-	b.n_tokens = n;
-	for (int i = 0; i < n; i++) {
-		b.token[i] = j->tokens[at + i];
-		b.pos[i] = at + i;
+	b.n_tokens = n * sequences;
+	for (int i = 0; i < b.n_tokens; i++) {
+		b.token[i] = j->tokens[at + i % n];
+		b.pos[i] = at + i % n;
 		b.n_seq_id[i] = 1;
-		b.seq_id[i][0] = 0;
+		b.seq_id[i][0] = i / n;
 		b.logits[i] = true;
 	}
 	err = llama_decode(ctx, b) ? fail("llama_decode() failed", "batch") : 0;
-	for (int i = 0; i < n && !err; i++)
+	for (int i = b.n_tokens - n; i < b.n_tokens && !err; i++)
 		err = write_all(f, llama_get_logits_ith(ctx, i), n_vocab * sizeof(float));
 	llama_batch_free(b);
 	return err;
 }
 
-static struct llama_context *new_context(struct llama_model *model, int n)
+static struct llama_context *new_context(struct llama_model *model, const struct job *j)
 {
+	const int n = j->n, sequences = j->n_sequences;
 	struct llama_context_params p = llama_context_default_params();
 
-	p.n_ctx = (n + 255) / 256 * 256;
+	p.n_ctx = j->n_ctx ? j->n_ctx : (n + 255) / 256 * 256;
 	p.n_batch = p.n_ubatch = n;
 	p.n_threads = p.n_threads_batch = 1;
-	p.type_k = p.type_v = GGML_TYPE_F32;
-	p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+	if (sequences) {
+		p.n_seq_max = sequences;
+		p.n_ctx *= sequences;
+		p.n_batch = p.n_ubatch = n * sequences;
+	} else {
+		p.type_k = p.type_v = GGML_TYPE_F32;
+		p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+	}
 	p.no_perf = true;
 	return llama_init_from_model(model, p);
 }
@@ -122,7 +134,7 @@ static int run(struct job *j, const char *path, const char *out)
 		for (int64_t i = 0; i < j->n; i++)
 			j->tokens[i] = 3 + (i * i * 7 + i * 13 + 5) % (n_vocab - 3);
 	}
-	ctx = new_context(model, j->n);
+	ctx = new_context(model, j);
 	if (!ctx) {
 		fail("no context for it", path);
 		goto out;
@@ -154,13 +166,17 @@ int main(int argc, char **argv)
 	const char *backend = NULL;
 	int c;
 
-	while ((c = getopt(argc, argv, "b:g:n:t:sv")) != -1) {
+	while ((c = getopt(argc, argv, "b:g:n:t:q:c:sv")) != -1) {
 		if (c == 'b')
 			backend = optarg;
 		else if (c == 'g')
 			j.n_layers = atoi(optarg);
 		else if (c == 'n')
 			j.n_fixed = atoi(optarg);
+		else if (c == 'q')
+			j.n_sequences = atoi(optarg);
+		else if (c == 'c')
+			j.n_ctx = atoi(optarg);
 		else if (c == 's')
 			j.step = true;
 		else if (c == 'v')
@@ -168,8 +184,9 @@ int main(int argc, char **argv)
 		else if (c != 't' || parse_tokens(&j, optarg))
 			return 2;
 	}
-	if (argc - optind != 2 || j.n_fixed < 1 || j.n_fixed > MAX_TOKENS) {
-		fprintf(stderr, "usage: logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-sv] MODEL OUT\n");
+	if (argc - optind != 2 || j.n_fixed < 1 || j.n_fixed > MAX_TOKENS ||
+	    j.n_sequences < 0 || j.n_sequences > 64 || j.n_ctx < 0) {
+		fprintf(stderr, "usage: logits [-b BACKEND.so] [-g LAYERS] [-n N | -t 1,2,3] [-q N] [-c N] [-sv] MODEL OUT\n");
 		return 2;
 	}
 	llama_log_set(log_errors, NULL);
