@@ -349,7 +349,8 @@ static void fill_ref(struct rec *r, struct ref dst, int32_t value)
 	struct fix f = { .fill = fill_row, .node = { .ne = { (int64_t)dst.ne[0] }, .params = { value } } };
 	uint64_t at;
 
-	merge(one, 1);
+	if (total(&dst) / dst.ne[0] <= OCTANS_MAX_ROWS)
+		merge(one, 1);
 	f.plane = (int64_t)dst.ne[0];	/* tells those of other lengths apart */
 	f.size = (dst.ne[0] + dst.ne[1]) * 4;
 	at = r->data + fix_new(r, &f);

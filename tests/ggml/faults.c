@@ -476,6 +476,38 @@ static void cut_off(int how)
 	}
 }
 
+/* What begins between two elements, or has rows that do, is the CPU's, as are sections of more pairs than there are. */
+static void between(int how)
+{
+	int sections[4] = { 1 << 30, 1 << 30, 1 << 30, 1 << 30 };
+	struct ggml_tensor *positions = ggml_new_tensor_1d(ctx, GGML_TYPE_I32, 12);
+
+	(void)how;
+	x = vector();
+	y = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 5, 5);
+	EXPECT(ggml_backend_supports_op(card, ggml_div(ctx, y, ggml_view_2d(ctx, x, 5, 5, 24, 4))));
+	EXPECT(!ggml_backend_supports_op(card, ggml_div(ctx, y, ggml_view_2d(ctx, x, 5, 5, 24, 2))));
+	EXPECT(!ggml_backend_supports_op(card, ggml_cont(ctx, ggml_view_2d(ctx, x, 5, 5, 22, 0))));
+	x = ggml_new_tensor_3d(ctx, GGML_TYPE_F32, 64, 1, 3);
+	EXPECT(!ggml_backend_supports_op(card, ggml_rope_multi(ctx, x, positions, NULL, 64, sections, GGML_ROPE_TYPE_MROPE,
+							       0, 1e4f, 1, 0, 1, 32, 1)));
+}
+
+/* More rows than a command has. */
+static void many_rows(int how)
+{
+	float last = 0;
+
+	(void)how;
+	x = ggml_new_tensor_3d(ctx, GGML_TYPE_F32, 1, 4097, 4096);
+	d = ggml_fill(ctx, x, 3);
+	one = graph_of(d);
+	place();
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	ggml_backend_tensor_get(d, &last, ggml_nbytes(d) - sizeof(last), sizeof(last));
+	EXPECT(last == 3);
+}
+
 enum { HEAD = 8, LENGTH = 3, STREAMS = 4 };
 
 static struct ggml_tensor *of_tokens(int ne0, int ne3)
@@ -584,6 +616,7 @@ static const struct {
 	{ "in-place", in_place, 0 }, { "apart", apart, 0 }, { "elsewhere", elsewhere, 0 }, { "bytes", bytes, 0 },
 	{ "over-biases", over_biases, 0 }, { "cut-off", cut_off, 0 }, { "shared-keys", shared_keys, 0 },
 	{ "recurrence", recurrence, 0 }, { "signs", signs, 0 },
+	{ "between", between, 0 }, { "many-rows", many_rows, 0 },
 };
 
 int main(int argc, char **argv)
