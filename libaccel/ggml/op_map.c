@@ -188,7 +188,7 @@ static void record_neg(struct rec *r, const struct ggml_tensor *t)
 
 static void record_scale(struct rec *r, const struct ggml_tensor *t)
 {
-	const float imm[4] = { param_f32(t, 0), param_f32(t, 1) };
+	const float offset = param_f32(t, 1), imm[4] = { param_f32(t, 0), offset == 0 ? -0.0f : offset };	/* keeps signs of 0 */
 
 	unary(r, t, ID(NONE) | OCTANS_MAP_AFFINE, imm);
 }

@@ -298,6 +298,12 @@ static void record_add_id(struct rec *r, const struct ggml_tensor *t)
 {
 	struct ref dst = ref_of(r, t), src = ref_of(r, t->src[0]), b = ref_of(r, t->src[1]), ids = ref_of(r, t->src[2]);
 
+	if (t->data == t->src[1]->data && t->data != t->src[0]->data) {	/* ggml may want the result there */
+		const struct ref s = scratch_like(r, b.ne);
+
+		copy_ref(r, s, b);
+		b = s;
+	}
 	if (t->data != t->src[0]->data)
 		copy_ref(r, dst, src);
 	for (uint64_t i = 0; i < dst.ne[2]; i++)
@@ -391,7 +397,8 @@ static void fill_ref(struct rec *r, struct ref dst, int32_t value)
 	struct fix f = { .fill = fill_row, .node = { .ne = { (int64_t)dst.ne[0] }, .params = { value } } };
 	uint64_t at;
 
-	merge(one, 1);
+	if (total(&dst) / dst.ne[0] <= OCTANS_MAX_ROWS)
+		merge(one, 1);
 	f.plane = (int64_t)dst.ne[0];	/* tells those of other lengths apart */
 	f.size = (dst.ne[0] + dst.ne[1]) * 4;
 	at = r->data + fix_new(r, &f);
@@ -407,9 +414,12 @@ static void record_fill(struct rec *r, const struct ggml_tensor *t)
 	fill_ref(r, ref_of(r, t), t->params[0]);
 }
 
-/* Zeros before and behind it, in each dimension. */
+/* Zeros before and behind it, in each dimension; fewer than none, which cut, are ggml's own. */
 static bool can_pad(const struct ggml_tensor *t)
 {
+	for (int i = 0; i < GG_DIMS; i++)
+		if (t->params[2 * i] < 0 || t->params[2 * i + 1] < 0)
+			return false;
 	return t->type == GG_F32 && rows_dense(t) && !t->params[8] && t->src[0]->type == GG_F32 && rows_dense(t->src[0]);
 }
 

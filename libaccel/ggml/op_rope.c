@@ -37,7 +37,7 @@ static bool sections_ok(const struct ggml_tensor *t)
 			return false;
 		sum += t->params[SECTIONS + i];
 	}
-	return sum > 0 && t->src[1]->ne[0] == AXES * t->ne[2];
+	return sum > 0 && sum <= t->ne[0] && t->src[1]->ne[0] == AXES * t->ne[2];
 }
 
 /* Numbers that logarithms are taken of. */

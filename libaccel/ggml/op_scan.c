@@ -25,7 +25,7 @@ static bool is_wide(const struct ggml_tensor *t)
 static struct octans_tensor heads_of(const struct ref *t, uint64_t sequence, uint64_t head, uint64_t n)
 {
 	struct octans_tensor d = {
-		.va = t->va + sequence % t->ne[3] * t->nb[3] + head * t->nb[1],
+		.va = t->va + sequence * t->nb[3] + head * t->nb[1],
 		.stride = t->nb[2],
 		.rows = (uint32_t)t->ne[2],
 		.cols = (uint32_t)(t->ne[0] * n),
@@ -178,12 +178,14 @@ static bool can_delta(const struct ggml_tensor *t)
 
 	return is_f32(t) && is_wide(q) && is_wide(k) && is_wide(v) && is_wide(g) && is_wide(beta) && state->type == GG_F32 &&
 	       !t->src[6] && is_contiguous(&s) && s.ne[0] * s.ne[1] * s.ne[2] * s.ne[3] == (uint64_t)(n * n * heads * v->ne[3]) &&
-	       same_shape(q, k) && q->ne[0] == n && (g->ne[0] == 1 || g->ne[0] == n) && beta->ne[0] == 1 &&
+	       same_shape(q, k) && v->ne[3] % q->ne[3] == 0 && q->ne[0] == n &&
+	       (g->ne[0] == 1 || g->ne[0] == n) && beta->ne[0] == 1 &&
 	       heads % q->ne[1] == 0 && snapshots_of(t) >= 1 &&
 	       state_fits((uint64_t)heads, (uint64_t)heads, (uint64_t)n, (uint64_t)n);
 }
 
-/* Head h has key h % keys: as many heads as there are keys at a time. */
+/* Head h has key h % keys: as many heads as there are keys at a time.  Of sequences those that follow each other share
+ * keys and queries. */
 static void record_delta(struct rec *r, const struct ggml_tensor *t)
 {
 	const struct ref dst = ref_of(r, t), q = ref_of(r, t->src[0]), k = ref_of(r, t->src[1]), v = ref_of(r, t->src[2]),
@@ -191,6 +193,7 @@ static void record_delta(struct rec *r, const struct ggml_tensor *t)
 	const uint64_t n = v.ne[0], heads = v.ne[1], tokens = v.ne[2], sequences = v.ne[3], keys = k.ne[1];
 	const uint64_t snapshots = (uint64_t)snapshots_of(t), row = heads * n * 4, size = heads * n * n * 4;
 	const uint64_t states = dst.va + tokens * sequences * row, first = (uint64_t)snapshot(tokens, snapshots, 0);
+	const uint64_t share = sequences / q.ne[3];
 
 	RECORD(&r->r, MOVE, move, 0, .dst = floats(states + first * sequences * size, sequences, size / 4, size),
 	       .src = floats(state.va, sequences, size / 4, size));
@@ -198,7 +201,8 @@ static void record_delta(struct rec *r, const struct ggml_tensor *t)
 		for (uint64_t h = 0; h < heads; h += keys)
 			RECORD(&r->r, SCAN, scan, OCTANS_SCAN_DELTA,
 			       .dst = floats(dst.va + i * tokens * row + h * n * 4, tokens, keys * n, row),
-			       .v = heads_of(&v, i, h, keys), .k = heads_of(&k, i, 0, keys), .q = heads_of(&q, i, 0, keys),
+			       .v = heads_of(&v, i, h, keys), .k = heads_of(&k, i / share, 0, keys),
+			       .q = heads_of(&q, i / share, 0, keys),
 			       .g = heads_of(&g, i, h, keys), .beta = heads_of(&beta, i, h, keys),
 			       .state = floats(states + i * size + h * n * n * 4, snapshots, keys * n * n, sequences * size),
 			       .slot = slots_of(r, tokens, snapshots), .heads = (uint32_t)keys, .groups = (uint32_t)keys,

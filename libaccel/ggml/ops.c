@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* All operations, and what is not one of them. */
 #include "rec.h"
+#include "type/type.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,19 @@ static bool is_empty(const struct ggml_tensor *t)
 	return !t->ne[0] || !t->ne[1] || !t->ne[2] || !t->ne[3];
 }
 
+/* A view may begin, and have rows, in the middle of elements: no command has. */
+static bool is_aligned(const struct ggml_tensor *t)
+{
+	uint32_t elements, bytes;
+
+	if (!type_block(t->type, &elements, &bytes) || elements != 1)
+		return true;
+	for (int i = 0; i < GG_DIMS; i++)
+		if (t->ne[i] > 1 && t->nb[i] % bytes)
+			return false;
+	return t->view_offs % bytes == 0;
+}
+
 bool op_supported(const struct ggml_tensor *t)
 {
 	const struct ggml_op *op = op_of_tensor(t);
@@ -57,9 +71,9 @@ bool op_supported(const struct ggml_tensor *t)
 	if (!op->record || is_empty(t))
 		return true;
 	for (int i = 0; i < GG_SRCS; i++)
-		if (t->src[i] && is_empty(t->src[i]))
+		if (t->src[i] && (is_empty(t->src[i]) || !is_aligned(t->src[i])))
 			return false;
-	if (!op->can(t))
+	if (!is_aligned(t) || !op->can(t))
 		return false;
 	op->record(&r, t);
 	free(r.fixes);

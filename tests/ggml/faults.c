@@ -438,6 +438,176 @@ static void bytes(int how)
 	EXPECT(is_all(a, 2));
 }
 
+/* A result may lie where the biases are, whose rows are then taken in any order. */
+static void over_biases(int how)
+{
+	static const int32_t rows[2] = { 1, 0 };
+	const float x2[4] = { 1, 2, 3, 4 }, b2[4] = { 10, 20, 30, 40 };
+	struct ggml_tensor *rows_of = ggml_new_tensor_2d(ctx, GGML_TYPE_I32, 2, 1), *sum;
+	float data[4];
+
+	(void)how;
+	x = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 2, 2);
+	b = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 2, 2);
+	sum = ggml_add_id(ctx, x, b, rows_of);
+	one = graph_of(sum);
+	buffer = ggml_backend_alloc_buffer(card, 4096);
+	EXPECT(buffer);
+	ggml_backend_tensor_alloc(buffer, x, (char *)ggml_backend_buffer_get_base(buffer));
+	ggml_backend_tensor_alloc(buffer, b, (char *)ggml_backend_buffer_get_base(buffer) + 1024);
+	ggml_backend_tensor_alloc(buffer, rows_of, (char *)ggml_backend_buffer_get_base(buffer) + 2048);
+	ggml_backend_tensor_alloc(buffer, sum, b->data);
+	ggml_backend_tensor_set(x, x2, 0, sizeof(x2));
+	ggml_backend_tensor_set(b, b2, 0, sizeof(b2));
+	ggml_backend_tensor_set(rows_of, rows, 0, sizeof(rows));
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	ggml_backend_tensor_get(sum, data, 0, sizeof(data));
+	EXPECT(data[0] == 31 && data[1] == 42 && data[2] == 13 && data[3] == 24);
+}
+
+/* Fewer zeros than none take something away: that is the CPU's. */
+static void cut_off(int how)
+{
+	(void)how;
+	x = ggml_new_tensor_4d(ctx, GGML_TYPE_F32, 5, 4, 3, 2);
+	EXPECT(ggml_backend_supports_op(card, ggml_pad_ext(ctx, x, 1, 2, 0, 3, 1, 0, 0, 1)));
+	for (int i = 0; i < 8; i++) {
+		int p[8] = { 1, 1, 1, 1, 1, 1, 1, 1 };
+
+		p[i] = -1;
+		EXPECT(!ggml_backend_supports_op(card, ggml_pad_ext(ctx, x, p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7])));
+	}
+}
+
+/* What begins between two elements, or has rows that do, is the CPU's, as are sections of more pairs than there are. */
+static void between(int how)
+{
+	int sections[4] = { 1 << 30, 1 << 30, 1 << 30, 1 << 30 };
+	struct ggml_tensor *positions = ggml_new_tensor_1d(ctx, GGML_TYPE_I32, 12);
+
+	(void)how;
+	x = vector();
+	y = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 5, 5);
+	EXPECT(ggml_backend_supports_op(card, ggml_div(ctx, y, ggml_view_2d(ctx, x, 5, 5, 24, 4))));
+	EXPECT(!ggml_backend_supports_op(card, ggml_div(ctx, y, ggml_view_2d(ctx, x, 5, 5, 24, 2))));
+	EXPECT(!ggml_backend_supports_op(card, ggml_cont(ctx, ggml_view_2d(ctx, x, 5, 5, 22, 0))));
+	x = ggml_new_tensor_3d(ctx, GGML_TYPE_F32, 64, 1, 3);
+	EXPECT(!ggml_backend_supports_op(card, ggml_rope_multi(ctx, x, positions, NULL, 64, sections, GGML_ROPE_TYPE_MROPE,
+							       0, 1e4f, 1, 0, 1, 32, 1)));
+}
+
+/* More rows than a command has. */
+static void many_rows(int how)
+{
+	float last = 0;
+
+	(void)how;
+	x = ggml_new_tensor_3d(ctx, GGML_TYPE_F32, 1, 4097, 4096);
+	d = ggml_fill(ctx, x, 3);
+	one = graph_of(d);
+	place();
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	ggml_backend_tensor_get(d, &last, ggml_nbytes(d) - sizeof(last), sizeof(last));
+	EXPECT(last == 3);
+}
+
+enum { HEAD = 8, LENGTH = 3, STREAMS = 4 };
+
+static struct ggml_tensor *of_tokens(int ne0, int ne3)
+{
+	return ggml_new_tensor_4d(ctx, GGML_TYPE_F32, ne0, 1, LENGTH, ne3);
+}
+
+/* From a place of a sequence of numbers on, as many as it has. */
+static void set_some(struct ggml_tensor *t, int which, int from)
+{
+	float data[HEAD * HEAD * STREAMS];
+
+	for (int i = 0; i < (int)ggml_nelements(t); i++)
+		data[i] = sinf((float)(i + from) * (float)(which + 3));
+	ggml_backend_tensor_set(t, data, 0, ggml_nbytes(t));
+}
+
+/* Keys and queries of two sequences for four: those of the first two are the first's. */
+static void shared_keys(int how)
+{
+	enum { SIZE = HEAD * LENGTH, ALL = STREAMS * (SIZE + HEAD * HEAD) };
+	struct ggml_tensor *q = of_tokens(HEAD, 2), *k = of_tokens(HEAD, 2), *v = of_tokens(HEAD, STREAMS),
+			   *g = of_tokens(1, STREAMS), *beta = of_tokens(1, STREAMS),
+			   *state = ggml_new_tensor_4d(ctx, GGML_TYPE_F32, HEAD, HEAD, 1, STREAMS),
+			   *all[2] = { of_tokens(HEAD, STREAMS), of_tokens(HEAD, STREAMS) }, *few, *many;
+	float given[2][ALL], some[2 * SIZE], twice[4 * SIZE];
+
+	(void)how;
+	few = ggml_gated_delta_net(ctx, q, k, v, g, beta, state, 1);
+	many = ggml_gated_delta_net(ctx, all[0], all[1], v, g, beta, state, 1);
+	EXPECT(ggml_nelements(few) == ALL && ggml_backend_supports_op(card, few));
+	one = graph_of(few);
+	two = graph_of(many);
+	place();
+	set_some(v, 1, 0);
+	set_some(beta, 2, 0);
+	set_some(state, 3, 0);
+	set_some(g, 4, 0);
+	for (int i = 0; i < 2; i++) {
+		set_some(i ? k : q, 5 + i, 0);
+		ggml_backend_tensor_get(i ? k : q, some, 0, sizeof(some));
+		for (int j = 0; j < 4; j++)
+			memcpy(twice + j * SIZE, some + j / 2 * SIZE, SIZE * sizeof(float));
+		ggml_backend_tensor_set(all[i], twice, 0, sizeof(twice));
+	}
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS && compute(two) == GGML_STATUS_SUCCESS);
+	ggml_backend_tensor_get(few, given[0], 0, sizeof(given[0]));
+	ggml_backend_tensor_get(many, given[1], 0, sizeof(given[1]));
+	EXPECT(!memcmp(given[0], given[1], sizeof(given[0])));
+}
+
+/* 3:remove; a state that each graph goes on with, and leaves where it was. */
+static void recurrence(int how)
+{
+	struct ggml_tensor *in[5], *state, *next, *last;
+	float found[2][HEAD * HEAD];
+
+	(void)how;
+	for (int on_cpu = 0; on_cpu < 2; on_cpu++) {
+		ggml_backend_t where = on_cpu ? cpu : card;
+		struct ggml_cgraph *g;
+
+		ctx = ggml_init((struct ggml_init_params) { 1 << 20, NULL, true });
+		for (int i = 0; i < 5; i++)
+			in[i] = of_tokens(i < 3 ? HEAD : 1, 1);
+		state = ggml_new_tensor_4d(ctx, GGML_TYPE_F32, HEAD, HEAD, 1, 1);
+		next = ggml_gated_delta_net(ctx, in[0], in[1], in[2], in[3], in[4], state, 1);
+		last = ggml_view_1d(ctx, next, HEAD * HEAD, HEAD * LENGTH * sizeof(float));
+		g = graph_of(ggml_cpy(ctx, last, ggml_reshape_1d(ctx, state, HEAD * HEAD)));
+		EXPECT(ggml_backend_alloc_ctx_tensors(ctx, where));
+		set_some(state, 1, 0);
+		for (int step = 0; step < 5; step++) {
+			for (int i = 0; i < 5; i++)
+				set_some(in[i], 2 + i, step);
+			EXPECT(ggml_backend_graph_compute(where, g) == GGML_STATUS_SUCCESS);
+		}
+		ggml_backend_tensor_get(state, found[on_cpu], 0, sizeof(found[0]));
+	}
+	for (int i = 0; i < HEAD * HEAD; i++)
+		EXPECT(fabsf(found[0][i] - found[1][i]) <= 1e-4f * (1 + fabsf(found[1][i])));
+}
+
+/* Of 0 the sign stays, which shows where something is divided by it. */
+static void signs(int how)
+{
+	(void)how;
+	x = vector();
+	y = vector();
+	d = ggml_div(ctx, y, ggml_scale(ctx, x, 2));
+	one = graph_of(d);
+	place();
+	set_all(x, -0.0f);
+	set_all(y, 1);
+	EXPECT(compute(one) == GGML_STATUS_SUCCESS);
+	EXPECT(is_all(d, -INFINITY));
+}
+
 /* ---- a processor that is well again ---- */
 
 static void wait_for_retry(void)
@@ -555,6 +725,9 @@ static const struct {
 	{ "fetched", fetched, 0 }, { "long-ago", long_ago, 0 }, { "sequences", sequences, 0 },
 	{ "converted", converted, 0 }, { "numbers", numbers, 0 }, { "numbers-here", numbers, 1 },
 	{ "in-place", in_place, 0 }, { "apart", apart, 0 }, { "elsewhere", elsewhere, 0 }, { "bytes", bytes, 0 },
+	{ "over-biases", over_biases, 0 }, { "cut-off", cut_off, 0 }, { "shared-keys", shared_keys, 0 },
+	{ "recurrence", recurrence, 0 }, { "signs", signs, 0 },
+	{ "between", between, 0 }, { "many-rows", many_rows, 0 },
 	{ "back", back, 0 }, { "back-without", back_without, 0 },
 	{ "back-together", back_together, 0 },
 };
