@@ -19,6 +19,8 @@
 # make lint-kmod  the driver as patches in a kernel's tree (build/series), under all checkers: 4 GB
 # make tsan       engines and their threads under ThreadSanitizer, 15 to 25 minutes
 # make bench      speed and memory beside the peers: as make check
+# make deb        Debian packages into build/deb (Documentation/packages.rst)
+# make check-deb  installs, upgrades, removes and purges them in clean roots of Debian 12 and 13: 3 GB
 # make install    into $(DESTDIR)$(PREFIX), PREFIX=/usr/local (LIBDIR= STATIC=1)
 # make uninstall  takes that away again
 # make help       this text
@@ -28,6 +30,8 @@ SONAME	:= libaccel.so.0
 SIM_SONAME := liboctans-sim.so.0
 PREFIX	?= /usr/local
 LIBDIR	?= $(PREFIX)/lib
+# Where the backend for ggml lies; a distribution has a folder for those.
+GGMLDIR	?= $(LIBDIR)
 KDIR	?= /lib/modules/$(shell uname -r)/build
 MILLIONS ?= 500
 FUZZ_SECONDS ?= 60
@@ -60,16 +64,16 @@ EDIT_LIBS  := $(shell pkg-config --libs libedit 2>/dev/null)
 EDIT_CFLAGS := $(if $(strip $(EDIT_LIBS)),-DHAVE_LIBEDIT $(shell pkg-config --cflags libedit 2>/dev/null))
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra $(WERROR) -fPIC -fvisibility=hidden -pthread \
 	     $(NUMERIC) -Ilibaccel/include -Iuapi $(PRIVATE) \
-	     $(DRM_CFLAGS) -MMD -MP $(CFLAGS) $(FILE_CFLAGS) $(SAN)
+	     $(DRM_CFLAGS) -MMD -MP $(CPPFLAGS) $(CFLAGS) $(FILE_CFLAGS) $(SAN)
 # Whose private headers a file may include: its own side's; tests look into both.
 PRIVATE = -Ilibaccel -Itools/octans-sim
 LIBS	= $(DRM_LIBS) -ldl -lm -pthread
 CTL_LIBS = -ljansson $(EDIT_LIBS)
 # Libraries are whole, but for what a sanitizer brings at run time.
-WHOLE	= $(if $(SAN),,-Wl,-z,defs)
+WHOLE	= $(if $(SAN),,-Wl,-z,defs) $(LDFLAGS)
 # The build tree's programs find its libraries wherever they are copied, and after the tree moved.  As
 # RPATH: a RUNPATH does not count where a sanitizer calls dlopen() for them.
-RPATH	= -Wl,--disable-new-dtags,-rpath,'$$ORIGIN:$(abspath $(O))'
+RPATH	= $(LDFLAGS) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN:$(abspath $(O))'
 
 ggml_src := $(wildcard libaccel/ggml/*.c)
 lib_src := $(filter-out $(ggml_src),$(wildcard libaccel/*.c libaccel/*/*.c))
@@ -160,7 +164,7 @@ $(O)/accelctl-batch: $(O)/tests/e2e/batch.o $(ctl_obj) $(lib_so) | $(sim_so)
 	$(call say,LD)$(CC) $(SAN) $(RPATH) -Wl,--wrap=main -o $@ $^ $(CTL_LIBS) -lm -pthread
 
 $(O)/octans-vfio-user: $(O)/tools/octans-sim/octans-vfio-user.o $(O)/liboctans-sim.a
-	$(call say,LD)$(CC) $(SAN) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(LDFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 # A program as others write them: public headers and the shared library, nothing else.
 public_obj := $(call obj,$(wildcard tests/e2e/public*.c))
@@ -301,11 +305,23 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@tests/bench/run
 
+# ---- packages ----
+
+# The source package's rules call the targets below, so that what is installed is said once.
+deb:
+	@packaging/install-deps --deb
+	@packaging/make-deb $(O)/deb
+
+check-deb: deb
+	@packaging/install-deps --test
+	@tests/deb/check $(O)/deb
+
 # ---- installing ----
 
 # Variables of the shell, so that a path may hold a space: "$$dest_lib".
 install uninstall: export dest_bin := $(DESTDIR)$(PREFIX)/bin
 install uninstall: export dest_lib := $(DESTDIR)$(LIBDIR)
+install uninstall: export dest_ggml := $(DESTDIR)$(GGMLDIR)
 install uninstall: export dest_include := $(DESTDIR)$(PREFIX)/include
 install uninstall: export dest_share := $(DESTDIR)$(PREFIX)/share
 install uninstall: export dest_doc := $(DESTDIR)$(PREFIX)/share/doc/octans
@@ -321,11 +337,12 @@ unit_files := $(wildcard packaging/systemd/*)
 completions := bash-completion/completions/accelctl zsh/site-functions/_accelctl \
 	       fish/vendor_completions.d/accelctl.fish
 
-# The tool that is installed finds the libraries from where it is, not from where it was built.
+# The tool that is installed finds the libraries from where it is, not from where it was built.  RUNPATH=
+# leaves that to ldconfig, as distributions want it.
+RUNPATH	?= -Wl,--enable-new-dtags,-rpath,'$$ORIGIN/$(shell realpath -m -s --relative-to=$(PREFIX)/bin $(LIBDIR))'
 relink: $(ctl_obj) $(lib_so)
 	@mkdir -p $(O)/installed
-	$(call say,LD)$(CC) $(SAN) -Wl,--enable-new-dtags,-rpath,'$$ORIGIN/$(shell realpath -m -s \
-		--relative-to=$(PREFIX)/bin $(LIBDIR))' -o $(O)/installed/accelctl $^ $(CTL_LIBS) -lm -pthread
+	$(call say,LD)$(CC) $(LDFLAGS) $(SAN) $(RUNPATH) -o $(O)/installed/accelctl $^ $(CTL_LIBS) -lm -pthread
 
 # ldconfig knows of folders in /etc/ld.so.conf alone.
 in_ld_so := Run `ldconfig` as root, so that programs find $(LIBDIR)/$(SONAME).
@@ -334,10 +351,12 @@ found_by := $(if $(filter /usr/local/lib /usr/lib /usr/lib/%,$(LIBDIR)),$(in_ld_
 
 # STATIC=1: libaccel.a, too; programs that link it load the model all the same.
 install: all relink
-	install -d "$$dest_bin" "$$dest_lib/pkgconfig" "$$dest_include/accel" "$$dest_include/drm" \
-		"$$dest_include/octans" "$$dest_man/man1" "$$dest_man/man3" "$$dest_rules" "$$dest_units"
+	install -d "$$dest_bin" "$$dest_lib/pkgconfig" "$$dest_ggml" "$$dest_include/accel" "$$dest_include/drm" \
+		"$$dest_include/octans" "$$dest_man/man1" "$$dest_man/man3" "$$dest_rules" "$$dest_units" \
+		"$$dest_share/octans"
 	install -m 755 $(O)/installed/accelctl $(O)/octans-vfio-user "$$dest_bin"
-	install -m 755 $(lib_so) $(sim_so) $(O)/libggml-octans.so "$$dest_lib"
+	install -m 755 $(lib_so) $(sim_so) "$$dest_lib"
+	install -m 755 $(O)/libggml-octans.so "$$dest_ggml"
 	$(if $(STATIC),install -m 644 $(O)/libaccel.a "$$dest_lib")
 	ln -sf $(notdir $(lib_so)) "$$dest_lib/$(SONAME)"
 	ln -sf $(SONAME) "$$dest_lib/libaccel.so"
@@ -354,6 +373,7 @@ install: all relink
 	set -e; umask 022; for u in $(unit_files); do sed 's|/usr/bin/accelctl|$(PREFIX)/bin/accelctl|' $$u > "$$dest_units/$$(basename $$u)"; done
 	install -d "$$dest_doc"
 	install -m 644 Documentation/models.rst "$$dest_doc"
+	install -m 644 $(MODEL) $(KINDS) "$$dest_share/octans"
 	set -e; umask 022; for c in $(join $(addsuffix :,bash zsh fish),$(completions)); do \
 		install -d "$$dest_share/$$(dirname $${c#*:})"; \
 		$(O)/accelctl completion $${c%%:*} > "$$dest_share/$${c#*:}"; done
@@ -363,8 +383,9 @@ remove = for f in $(2); do rm -f "$$$(1)/$$f"; done
 
 uninstall:
 	$(call remove,dest_bin,accelctl octans-vfio-user)
-	$(call remove,dest_lib,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) libggml-octans.so \
+	$(call remove,dest_lib,$(notdir $(lib_so) $(sim_so)) $(SONAME) $(SIM_SONAME) \
 		libaccel.so libaccel.a pkgconfig/libaccel.pc)
+	$(call remove,dest_ggml,libggml-octans.so)
 	$(call remove,dest_include,drm/octans_accel.h octans/isa.h \
 		$(addprefix accel/,$(notdir $(accel_headers))))
 	$(call remove,dest_man,$(addprefix man1/,$(notdir $(man1))) \
@@ -372,9 +393,10 @@ uninstall:
 	packaging/man-links $(man3) | while read -r f page; do rm -f "$$dest_man/man3/$$f.3"; done
 	$(call remove,dest_rules,$(notdir $(rules)))
 	$(call remove,dest_units,$(notdir $(unit_files)))
-	$(call remove,dest_share,$(completions))
+	$(call remove,dest_share,$(completions) octans/$(notdir $(MODEL)) octans/$(notdir $(KINDS)))
 	$(call remove,dest_doc,models.rst)
-	rmdir --ignore-fail-on-non-empty "$$dest_include/accel" "$$dest_include/octans" "$$dest_doc"
+	for d in "$$dest_include/accel" "$$dest_include/octans" "$$dest_share/octans" "$$dest_doc"; do \
+		[ ! -d "$$d" ] || rmdir --ignore-fail-on-non-empty "$$d"; done
 
 clean:
 	rm -rf $(O)
@@ -382,7 +404,7 @@ clean:
 help:
 	@sed -n '/^VERSION/q; s/^# make/make/p' Makefile
 
-.PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt check-ggml check-ggml-vm check-clients check-hosts lint-kmod tsan bench modules modules_clean deps relink install uninstall clean help
+.PHONY: all tools run unit unit-build check same fuzz stress campaign check-debug check-igt check-ggml check-ggml-vm check-clients check-hosts lint-kmod tsan bench modules modules_clean deps relink install uninstall deb check-deb clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(O) -type f -name '*.d' 2>/dev/null)

@@ -18,3 +18,12 @@ as_root() {
 		sudo "$@"
 	fi
 }
+
+# Debian's mirror, as this machine has it.
+debian_mirror() {
+	{
+		cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk '/^URIs:/{print $2}'
+		cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+			awk '/^deb /{for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) {print $i; break}}'
+	} | grep -E '/debian/?$' | grep -v security | head -n 1
+}

@@ -14,6 +14,7 @@
 #include <drm/octans_accel.h>
 
 #include "accelctl.h"
+#include "modfile.h"
 #include "pci.h"
 #include "roundtrip.h"
 
@@ -25,7 +26,7 @@ enum state { OK, FAILED, UNSEEN };
 struct finding {
 	const char *id, *what, *fix;
 	enum state state;
-	char cause[320];
+	char cause[480];
 };
 
 struct doctor {
@@ -175,6 +176,60 @@ static void check_devices(struct doctor *d, const char *selector)
 		     "there is no \"%s\"", selector);
 }
 
+/* ---- what keeps the module out ---- */
+
+/* The kernel's word for why it wants signed modules, or "" if it takes any; false: not to be seen. */
+static bool wants_signature(char *why, size_t len)
+{
+	char line[128];
+	bool seen = false;
+
+	*why = 0;
+	if (first_line("/sys/kernel/security/lockdown", line, sizeof(line))) {
+		seen = true;
+		if (strstr(line, "[integrity]") || strstr(line, "[confidentiality]"))
+			snprintf(why, len, "it is locked down, as under Secure Boot");
+	}
+	if (first_line("/sys/module/module/parameters/sig_enforce", line, sizeof(line))) {
+		seen = true;
+		if (line[0] == 'Y')
+			snprintf(why, len, "module.sig_enforce is set");
+	}
+	return seen;
+}
+
+/* Of a module that no driver is loaded from: would this kernel take it? */
+static void check_signature(struct doctor *d)
+{
+	static const char id[] = "ACC-0010", what[] = "module signature";
+	static const char enrol[] = "have the firmware know the key that DKMS signs with: sudo mokutil --import /var/lib/dkms/mok.pub, restart, confirm at the blue screen; then sudo modprobe octans (Documentation/packages.rst)";
+	char why[64], path[256];
+
+	if (!wants_signature(why, sizeof(why))) {
+		find(d, UNSEEN, EXIT_DRIVER, id, what, "sudo modprobe octans; `dmesg | tail` says why it is refused",
+		     "whether this kernel wants modules signed cannot be seen");
+		return;
+	}
+	if (!module_file(path, sizeof(path)))
+		find(d, *why ? UNSEEN : OK, EXIT_DRIVER, id, what, enrol,
+		     *why ? "this kernel takes signed modules only (%s); there is no octans.ko in /lib/modules for it" :
+			    "this kernel takes modules that are not signed%.0s", why);
+	else if (!*why)
+		find(d, OK, EXIT_DRIVER, id, what, NULL, "this kernel takes %s, signed or not", path);
+	else if (module_packed(path))
+		find(d, UNSEEN, EXIT_DRIVER, id, what, enrol,
+		     "this kernel takes signed modules only (%s); %s is compressed: `modinfo octans` shows a signature", why,
+		     path);
+	else if (!module_signed(path))
+		find(d, FAILED, EXIT_DRIVER, id, what,
+		     "let DKMS sign it: sudo dkms install --force octans/VERSION (`dkms status octans` names it), then sudo mokutil --import /var/lib/dkms/mok.pub and restart (Documentation/packages.rst)",
+		     "this kernel takes signed modules only (%s), and %s is not signed", why, path);
+	else
+		find(d, UNSEEN, EXIT_DRIVER, id, what, enrol,
+		     "this kernel takes signed modules only (%s); %s is signed, but whether the firmware knows the key is not seen here: `mokutil --test-key /var/lib/dkms/mok.pub` tells",
+		     why, path);
+}
+
 /* ---- the machine ---- */
 
 static void check_driver(struct doctor *d, const struct functions *all, const char *selector)
@@ -193,9 +248,11 @@ static void check_driver(struct doctor *d, const struct functions *all, const ch
 		return;
 	}
 	if (find(d, all->n_ours ? OK : FAILED, EXIT_DRIVER, "ACC-0003", "driver bound",
-		 "load it: insmod octans.ko (make modules builds it); with Secure Boot its key must be enrolled",
+		 "load it: sudo modprobe octans; the package octans-dkms has it, or `make modules` and insmod octans.ko",
 		 all->n_ours ? "octans.ko drives %s" : "no driver drives %s", f->address))
 		check_devices(d, selector);
+	else
+		check_signature(d);
 }
 
 static void check_system(struct doctor *d, const char *selector)
