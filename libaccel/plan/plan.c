@@ -160,11 +160,27 @@ uint64_t bytes_on(struct planner *pl, uint32_t device, uint32_t more)
 	return f.bytes;
 }
 
+static uint64_t bytes_of(const struct accel_layer *a)
+{
+	return a->weight_bytes - a->host_bytes + a->kv_bytes;
+}
+
+/* Of a layer and those that have to follow it. */
+static uint64_t bytes_with(const struct accel_plan *p, const struct accel_layer *a)
+{
+	uint64_t sum = bytes_of(a);
+
+	for (uint32_t i = a->index + 1; i < p->m->n_layers; i++)
+		if (p->m->layers[i].state.of == a->index)
+			sum += bytes_of(&p->layers[i]);
+	return sum;
+}
+
 static bool fits(struct planner *pl, uint32_t device, struct accel_layer *a)
 {
 	const struct accel_devinfo *dev = pl->devs[device];
 	const uint64_t room = room_on(pl, device);
-	const uint64_t own = a->weight_bytes - a->host_bytes + a->kv_bytes;
+	const uint64_t own = bytes_with(pl->p, a);
 	uint64_t before, after;
 	char limit[48] = "", rest[64] = "";
 
