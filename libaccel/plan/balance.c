@@ -128,10 +128,12 @@ double plan_takes(const struct accel_plan *p)
 /* Layers that could be spread over so many processors and are not say why. */
 static void explain(struct accel_plan *p, uint32_t n, double takes, double least)
 {
+	const bool ms = least < 1;
+
 	for (uint32_t i = 0; i < p->m->n_layers; i++)
 		if (p->layers[i].reason == ACCEL_REASON_FITS)
-			say_more(&p->layers[i], "; over %u processors an answer would take %.4g ms, not %.4g", n,
-				 takes * 1e3, least * 1e3);
+			say_more(&p->layers[i], "; over %u processors an answer would take %.3f %s, not %.3f", n,
+				 takes * (ms ? 1e3 : 1), ms ? "ms" : "s", least * (ms ? 1e3 : 1));
 }
 
 static bool has_idle(const struct accel_plan *p)
